@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
+from typing import Literal
 
 import msgspec
 
@@ -47,8 +48,9 @@ class CellComparison:
     """One cell on both sides.
 
     `contrast` is None if `reasons` list why the cell cannot be compared; `verdict` is then "not
-    comparable". `base_rate` and `new_rate` are in `unit`; `notes` qualify a comparison that was
-    made.
+    comparable". `base_rate` and `new_rate` are in `unit`, each the `average` of its iterations
+    (`median`, of a server `mean`), of several sessions the median of theirs; `notes` qualify a
+    comparison that was made.
     """
 
     cell: str
@@ -59,6 +61,7 @@ class CellComparison:
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     verdict: str
+    average: Literal["median", "mean"] = "median"
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,7 @@ def _compare_cell(
         reasons=tuple(map(sanitise, reasons)),
         notes=tuple(map(sanitise, notes)),
         verdict=decide_verdict(contrast, margin) if contrast else "not comparable",
+        average="median" if first.cell.serving is None else "mean",
     )
 
 

@@ -20,10 +20,11 @@ from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdi
 class PrecisionRatio:
     """The speed of one cell over that of its reference.
 
-    `label` names the cell, `reference` is the precision it is compared with, and `output` the badge
-    of what that costs in quality.
+    `label` names the cell with the id `cell`, `reference` is the precision it is compared with, and
+    `output` the badge of what that costs in quality.
     """
 
+    cell: str
     label: str
     reference: str
     contrast: UnpairedRatio
@@ -54,7 +55,7 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
         output = fidelity.format_badge_forms(state.output_of(name))[0]
         ratios.append(
             PrecisionRatio(
-                labels.format_short_label(cell.cell), first.cell.precision, contrast, output
+                name, labels.format_short_label(cell.cell), first.cell.precision, contrast, output
             )
         )
     return ratios

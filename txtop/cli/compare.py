@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -43,10 +44,15 @@ def compare(
     from txtop.analysis.compare import compare_sessions
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_named_session
-    from txtop.export.comparison import WRITERS
+    from txtop.export.comparison import WRITERS, render_text
+    from txtop.export.text.fitting import get_width
 
     check_output(output)
     sides = [[load_named_session(name, session_dir) for name in side] for side in (before, after)]
     comparison = compare_sessions(sides[0], sides[1], margin)
-    write_output(output, WRITERS[format](comparison).encode())
+    if format == "text":
+        body = render_text(comparison, get_width(sys.stdout) if output == "-" else None)
+    else:
+        body = WRITERS[format](comparison)
+    write_output(output, body.encode())
     return comparison.exit_code

@@ -32,14 +32,18 @@ def show(
     threshold = None if margin is None else parse_percentage("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
     from txtop.cli.session_args import load_named_session
+    from txtop.export.text.fitting import get_width
     from txtop.export.text.table import format_report
+    from txtop.session.catalog import get_session_id, resolve_session
 
+    name = get_session_id(resolve_session(session, session_dir))
     state = load_named_session(session, session_dir, warmup)
-    print(format_report(state, FinalMetrics()), end="")
+    width = get_width(sys.stdout)
+    print(format_report(state, FinalMetrics(), name, width), end="")
     if threshold is not None:
         from txtop.export.text.ratios import format_ratios
 
-        print("", *format_ratios(state, threshold), sep="\n")
+        print("", *format_ratios(state, threshold, width), sep="\n")
     return 0
 
 

@@ -18,12 +18,13 @@ from txtop.cli.exit_code import choose_exit_code
 from txtop.cli.output import write_output
 from txtop.cli.session_args import load_session
 from txtop.export.json import to_json
-from txtop.export.text import table
+from txtop.export.text import fitting, table
 from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.runner.control_client import ControlClient
 from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
+from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup
 from txtop.state.session import SessionState
@@ -150,7 +151,8 @@ def _finish_run(
             write_output(json_file, to_json(state, finals))
     finally:
         with suppress(OSError):
-            print(table.format_report(state, finals), end="", file=out, flush=True)
+            report = table.format_report(state, finals, path.name, fitting.get_width(out))
+            print(report, end="", file=out, flush=True)
     if warning := session_list.format_size_warning(path.parent):
         _print_progress(warning)
     last_line = read_last_log_line(path).removeprefix("txtop: ")
@@ -194,7 +196,8 @@ def print_recorded_session(path: Path, warmup_cut: int | None = None) -> None:
     _LinePrinter(state, finals).print_new()
     for line in problems.lines():
         _print_progress(line)
-    print(table.format_report(state, finals), end="")
+    name, width = catalog.get_session_id(path), fitting.get_width(sys.stdout)
+    print(table.format_report(state, finals, name, width), end="")
 
 
 def format_home(folder: Path | None) -> str:

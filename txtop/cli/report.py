@@ -23,7 +23,7 @@ def report(
     ] = None,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Write a session as one HTML file with plots, without scripts and network access."""
+    """Write a session as one HTML file that plays it, without network access."""
     if find_spec("matplotlib") is None:
         raise TxtopError("a report draws with matplotlib", "pip install matplotlib")
     from txtop.analysis.metrics import FinalMetrics

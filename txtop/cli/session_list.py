@@ -63,12 +63,18 @@ def _format_entry(entry: CatalogEntry) -> str:
     when = datetime.fromtimestamp(entry.wall_s).strftime("%Y-%m-%d %H:%M")
     state = entry.ended or ("running" if ControlClient(entry.path).status() else "cut off")
     if state == "done" and entry.cells_total and not entry.cells_ok:
-        state = "failed"
+        state = "refused" if entry.cells_refused == entry.cells_total else "failed"
     mark = "bundled" if entry.bundled else state
     kind = "A/B " if entry.is_ab else ""
     models = ", ".join(name_models(entry.models).values())
-    content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}"
+    content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}{_count_lost(entry)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
     facts = f"{when}  {mark:<10} {cells:>11} {size:>9}"
     return f"{pad_cells(entry.id, 28)} {facts}  {cut_cells(sanitise(content), 80)}"
+
+
+def _count_lost(entry: CatalogEntry) -> str:
+    """Return how many cells were refused and how many failed; empty if none."""
+    lost = ((entry.cells_refused, "refused"), (entry.cells_failed, "failed"))
+    return "".join(f" · {count} {how}" for count, how in lost if count)

@@ -18,6 +18,8 @@ _COLUMN_GAP = re.compile(r"(?P<field>(?:[!-~]| (?! ))*)(?P<spaces> {2,})")
 _LOST = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 # As narrow as what they replace where that can be read.
 _ASCII = {
+    "≤": "<=",
+    "≥": ">=",
     "\u2014": "-",
     "\u2013": "-",
     "\u00b7": "-",

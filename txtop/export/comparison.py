@@ -6,7 +6,7 @@ import msgspec
 
 from txtop.analysis.compare import CellComparison, SessionComparison
 from txtop.export.markdown import escape_markdown
-from txtop.export.text.columns import align_columns
+from txtop.export.text.fitting import format_table, wrap_line
 from txtop.export.text.ratios import format_ratio_cells
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.sanitise import escape_json
@@ -31,7 +31,7 @@ def _build_row(cell: CellComparison) -> list[str]:
         ratio, interval, n = format_ratio_cells(test)
         p = MISSING if test.p is None else "<0.001" if test.p < 0.001 else f"{test.p:.3f}"
     rates = [format_figure(cell.base_rate), format_figure(cell.new_rate)]
-    return [cell.cell, *rates, cell.unit, ratio, interval, n, p, cell.verdict]
+    return [cell.cell, *rates, f"{cell.unit}, {cell.average}", ratio, interval, n, p, cell.verdict]
 
 
 def _list_remarks(comparison: SessionComparison) -> list[str]:
@@ -48,16 +48,15 @@ def _format_outcome(comparison: SessionComparison) -> str:
     return f"{comparison.outcome}{nothing} (margin {format_share(comparison.margin, 1)})"
 
 
-def render_text(comparison: SessionComparison) -> str:
-    """Render a table, then the remarks, then the outcome in the last line."""
-    lines = align_columns(
-        COLUMNS, [[name for name, _ in COLUMNS], *map(_build_row, comparison.cells)]
-    )
+def render_text(comparison: SessionComparison, width: int | None = None) -> str:
+    """Render a table, then the remarks, then the outcome in the last line.
+
+    `width` is that of the terminal, in columns.
+    """
+    lines = format_table(COLUMNS, list(map(_build_row, comparison.cells)), width)
     remarks = _list_remarks(comparison)
-    return (
-        "\n".join([*lines, "", *remarks, *([""] if remarks else []), _format_outcome(comparison)])
-        + "\n"
-    )
+    lines += ["", *remarks, *([""] if remarks else []), _format_outcome(comparison)]
+    return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
 
 
 def render_markdown(comparison: SessionComparison) -> str:
@@ -81,4 +80,4 @@ def render_json(comparison: SessionComparison) -> str:
     return escape_json(body).decode() + "\n"
 
 
-WRITERS = {"text": render_text, "md": render_markdown, "json": render_json}
+WRITERS = {"md": render_markdown, "json": render_json}

@@ -27,7 +27,8 @@ class CatalogEntry:
     """One session in a list.
 
     `ended` is None while it is running or if it was cut off; `is_ab` is True for an A/B. With a
-    `problem` the session cannot be read, and nothing but its name and time is known.
+    `problem` the session cannot be read, and nothing but its name and time is known. A cell is
+    refused before it is measured, and fails afterwards.
     """
 
     id: str
@@ -42,6 +43,8 @@ class CatalogEntry:
     bundled: bool
     size_bytes: int
     is_ab: bool = False
+    cells_refused: int = 0
+    cells_failed: int = 0
     problem: str = ""
 
 
@@ -105,20 +108,23 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     reader = LogReader(path)
     try:
         header: events.SessionHeader | None = None
-        done: set[str] = set()
+        outcomes: dict[str, str] = {}
         ended: str | None = None
         while not reader.at_end:
             for event in reader.poll():
                 if isinstance(event, events.SessionHeader):
                     header = event
                 elif isinstance(event, events.CellFinished):
-                    (done.add if event.status == "ok" else done.discard)(event.cell)
+                    outcomes[event.cell] = event.status
+                elif isinstance(event, events.CellRejected):
+                    outcomes[event.cell] = "rejected"
                 elif isinstance(event, events.Segment | events.SessionEnded):
                     ended = getattr(event, "reason", None)
     finally:
         reader.close()
     if header is None:
         raise SessionError(f"{reader.path} has no header", "it is no session, or just begins")
+    ends = list(outcomes.values())
     return CatalogEntry(
         id=get_session_id(path),
         name=header.name,
@@ -126,12 +132,14 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         wall_s=header.wall_s,
         models=tuple(dict.fromkeys(c.model for c in header.plan.cells)),
         precisions=tuple(dict.fromkeys(c.precision for c in header.plan.cells)),
-        cells_ok=len(done),
+        cells_ok=ends.count("ok"),
         cells_total=len(header.plan.cells),
         ended=ended,
         bundled=bundled,
         size_bytes=reader.path.stat().st_size,
         is_ab=header.plan.margin is not None,
+        cells_refused=ends.count("rejected"),
+        cells_failed=sum(ends.count(status) for status in ("failed", "oom", "timeout")),
     )
 
 

@@ -16,16 +16,16 @@ MIN_FLOOR = 1e-6
 # Two fp32 attention kernels that differ by more than this many floors are worth a note.
 KERNEL_WARNING = 10.0
 # The last value that still belongs to each band but the worst, in the order of FIDELITY_BANDS.
-_KLD = (0.001, 0.01, 0.1)
+KLD_LIMITS = (0.001, 0.01, 0.1)
 _TOP1 = (0.99, 0.96, 0.85)
-_COSINE = (0.9999, 0.999, 0.99)
-LOSSLESS_KLD, LOSSLESS_COSINE = _KLD[0], _COSINE[0]
+COSINE_LIMITS = (0.9999, 0.999, 0.99)
+LOSSLESS_KLD, LOSSLESS_COSINE = KLD_LIMITS[0], COSINE_LIMITS[0]
 _Z95 = 1.959963984540054
 
 
 def classify_tokens(kld: float, top1: float) -> FidelityBand:
     """Return the worse of the bands of the mean KLD (nats) and of the share of equal top tokens."""
-    by_kld = sum(kld > most for most in _KLD)
+    by_kld = sum(kld > most for most in KLD_LIMITS)
     by_top1 = sum(top1 < least for least in _TOP1)
     return FIDELITY_BANDS[max(by_kld, by_top1)]
 
@@ -33,7 +33,7 @@ def classify_tokens(kld: float, top1: float) -> FidelityBand:
 def classify_cosines(pooled: float | None, tokens: float) -> FidelityBand:
     """Return the band of an encoder's lower mean cosine; `pooled` is None without pooling."""
     worse = tokens if pooled is None else min(pooled, tokens)
-    return FIDELITY_BANDS[sum(worse < least for least in _COSINE)]
+    return FIDELITY_BANDS[sum(worse < least for least in COSINE_LIMITS)]
 
 
 def compute_floor(repeated: float | None) -> float:

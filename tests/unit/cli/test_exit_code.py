@@ -100,7 +100,7 @@ def test_whoever_looks_gets_the_same_code(
 def test_the_export_is_written_before_anything_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(state: SessionState, finals: FinalMetrics) -> str:
+    def fail(state: SessionState, finals: FinalMetrics, name: str, width: int | None) -> str:
         raise UnicodeEncodeError("ascii", "\u00b1", 0, 1, "no such character")
 
     path = write(tmp_path / "s", session())

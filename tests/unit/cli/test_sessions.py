@@ -9,6 +9,7 @@ import pytest
 from support import streams
 from txtop.cli import session_args
 from txtop.cli.app import run_command_line
+from txtop.protocol import events
 from txtop.session import catalog
 from txtop.session.writer import LOG_NAME, create_session_folder
 
@@ -126,3 +127,35 @@ def test_many_bytes_are_warned_of_and_never_deleted(
     _, _, err = txtop(capsys, "sessions")
     assert "over 1e-05 GB: txtop sessions delete NAME" in err
     assert len(list(home.iterdir())) == 3
+
+
+def test_what_was_refused_is_not_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, refused in (("all", 2), ("some", 1), ("none", 0)):
+        made = streams.stream(streams.plan(("gpt2", "t5-small")))
+        cells = [cell.id for cell in made[0].plan.cells][:refused]  # type: ignore[union-attr]
+        made = [event for event in made if getattr(event, "cell", None) not in cells]
+        made[2:2] = [
+            events.CellRejected(t_ns=made[1].t_ns, cell=cell, reason="unknown") for cell in cells
+        ]
+        streams.write(tmp_path / f"{name}.jsonl", made)
+    _, out, _ = txtop(capsys, "sessions", "--session-dir", str(tmp_path))
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert "refused" in lines["all"].split()[3] and lines["all"].endswith("· 2 refused")
+    assert " done " in lines["some"] and "1/2 cells" in lines["some"]
+    assert lines["some"].endswith("· 1 refused")
+    assert " done " in lines["none"] and "refused" not in lines["none"]
+
+
+def test_show_calls_a_session_by_its_present_name(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert txtop(capsys, "sessions", "rename", "one", "first")[0] == 0
+    assert txtop(capsys, "show", "first")[1].startswith("txtop session first ")
+    assert txtop(capsys, "show", "gpt2-serving")[1].startswith("txtop session gpt2-serving ")
+
+
+def test_compare_says_what_its_figures_are_the_average_of(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "tok/s, median" in txtop(capsys, "compare", "gpt2-precisions", "gpt2-precisions")[1]
+    assert "tok/s, mean" in txtop(capsys, "compare", "gpt2-serving", "gpt2-serving")[1]

@@ -111,7 +111,7 @@ def exported(session: SessionState) -> Export:
 
 def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
     lines = table.format_report(state(), FinalMetrics()).splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith("model"))
+    first = next(i for i, line in enumerate(lines) if line.startswith("batch"))
     second = next(i for i, line in enumerate(lines) if line.startswith("server"))
     assert "dynamic 8/s" in lines[first + 2] and "dynamic" not in lines[first + 1]
     assert lines[first + 3] == "" and lines[second + 2] == ""

@@ -54,7 +54,7 @@ def test_a_price_adds_what_a_million_tokens_cost() -> None:
     assert rate is not None
     row = table.build_rows(priced, finals)[0]
     assert row[-3:] == [format_figure(3.6 / 3600 / rate * 1e6), "Mtok", "ok"]
-    assert "$ per" in table.format_report(priced, finals)
+    assert "$/Mtok" in table.format_report(priced, finals)
 
 
 def test_the_heading_states_the_limit_of_the_cgroup() -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -14,14 +16,20 @@ from typing import TYPE_CHECKING, Any
 from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.analysis.ratios import compute_ratios
-from txtop.export.html import plots
+from txtop.analysis.ratios import PrecisionRatio, compute_ratios
+from txtop.export.html import accuracy, plots
+from txtop.export.html.headline import build_headline
+from txtop.export.html.judgement import judge_badge, judge_field
+from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
+from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
 from txtop.plan import labels
 from txtop.plan.plan import DEFAULT_MARGIN
+from txtop.protocol.events import Fidelity
 from txtop.sanitise import sanitise
+from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
@@ -32,20 +40,27 @@ if TYPE_CHECKING:
 
 MAX_CARDS = 12
 MOST_CHARACTERS = 400
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# The page may ask for nothing, and of scripts runs the one with this hash alone.
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'"
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Card:
-    """The headline of one cell, as large as its doubt allows; `rate` is `None` without a figure."""
+    """The headline of one cell, as large as its doubt allows; `rate` is `None` without a figure.
 
+    `output` is the badge of an output that spoils the speed, which is then not `certain`.
+    """
+
+    cell: str
     name: str
     about: str
     status: str
     rate: str | None = None
     unit: str = ""
     certain: bool = False
+    output: str = ""
+    output_role: str = ""
 
 
 def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
@@ -55,19 +70,29 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     """
     header = state.header
     cells = list(state.cells.values())
+    script = (HERE / "player.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    ratios = compute_ratios(state)
+    cards = [_build_card(state, cell, finals) for cell in cells]
+    certain = {card.cell for card in cards if card.certain}
+    shared, columns, rows = hoist_shared(table.list_columns(state), table.build_rows(state, finals))
     values: dict[str, Any] = {
-        "policy": _mark_trusted(CONTENT_SECURITY_POLICY),
+        "policy": _mark_trusted(CONTENT_SECURITY_POLICY.format(digest)),
+        "script": _mark_trusted(script),
+        "recording": _mark_trusted(build_playback(state, finals, certain).decode()),
+        "judge": judge_field,
         "style": _mark_trusted((HERE / "page.css").read_text(encoding="utf-8")),
         "title": name or (header.session if header else "an empty session"),
         "version": header.versions.get("txtop", "") if header else "",
         "machine": _describe_machine(state),
         "ab": _render_ab(state),
-        "cards": [_build_card(state, cell, finals) for cell in cells[:MAX_CARDS]],
+        "cards": cards[:MAX_CARDS],
         "more_cards": max(0, len(cells) - MAX_CARDS),
-        "cells": (table.list_columns(state), table.build_rows(state, finals)),
+        "cells": (columns, rows),
+        "cells_below": shared,
         "served": (
             serving_table.list_serving_columns(state),
-            serving_table.build_serving_rows(state, finals),
+            serving_table.shorten_servers(state, serving_table.build_serving_rows(state, finals)),
         ),
         "served_below": " · ".join(serving_table.build_footnotes(state)),
         "notes": _collect_notes(state, finals),
@@ -76,9 +101,10 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
             plots.draw_tradeoff(state, finals),
             draw_load_curve(state, finals),
             plots.draw_lengths(state, finals),
+            *([] if state.ab_test else [_draw_accuracy(state, ratios)]),
         ),
         "margin": f"{format_share(DEFAULT_MARGIN)}",
-        "speedups": _collect_drawings(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
+        "speedups": _collect_drawings(plots.draw_forest(ratios, DEFAULT_MARGIN)),
         "telemetry": _collect_drawings(plots.draw_telemetry(state)),
         "iterations": _collect_drawings(*plots.draw_iterations(state, finals)),
     }
@@ -142,20 +168,31 @@ def _describe_machine(state: SessionState) -> str:
 
 
 def _render_ab(state: SessionState) -> dict[str, Any]:
-    """Return the verdicts of an A/B in words, their funnels, and the figures behind them."""
+    """Return the verdicts of an A/B as sentences, their plots, and the figures behind them."""
     ab_test = state.ab_test
     if ab_test is None:
         return {}
-    lines = ab.format_ab(state)
-    count = len(ab_test.sequences)
-    evidence = "\n".join(lines[count:]).strip().split("\n")
+    names, shared = labels.label_arms(ab_test.arms)
+    models = dict.fromkeys(arm.model_name for arm in ab_test.arms)
+    letters = [ab_test.letter(arm.id) for arm in ab_test.arms]
+    arms = [f"{letter} {name}" for letter, name in zip(letters, names, strict=True)]
+    columns, rows = ab.build_table(state, ab_test)
     return {
-        "claims": lines[:count],
-        "funnels": _collect_drawings(
-            *(plots.draw_funnel(ab_test, name) for name in ab_test.sequences)
+        "headlines": [build_headline(state, ab_test, name) for name in ab_test.sequences],
+        "arms": " · ".join([*arms, *(models if len(models) == 1 else []), *shared]),
+        "drawings": _collect_drawings(
+            *(plots.draw_funnel(ab_test, name) for name in ab_test.sequences),
+            _draw_accuracy(state, []),
         ),
-        "evidence": _mark_trusted("\n").join(map(_make_inert, evidence)),
+        "columns": columns,
+        "rows": rows,
+        "below": ab.describe_table(ab_test),
+        "notes": ab.list_notes(state, ab_test),
     }
+
+
+def _draw_accuracy(state: SessionState, ratios: list[PrecisionRatio]) -> str:
+    return accuracy.draw_accuracy(accuracy.list_accuracy_points(state, ratios))
 
 
 def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
@@ -163,7 +200,7 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
     rate = summaries.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     if rate is None or rate.mean is None or status != "ok":
-        return Card(labels.format_short_label(cell.cell), cell.reason, status)
+        return Card(cell.cell.id, labels.format_short_label(cell.cell), cell.reason, status)
     parts = [table.format_precision(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
@@ -172,15 +209,27 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
         parts.append(contention.BUSY)
     if cell.cell.serving is not None:
         parts += serving_table.build_summary_parts(cell, summaries)
-    about = " · ".join(parts)
+    badge = fidelity.format_badge_forms(_get_output(state, cell))[0]
+    spoilt = judge_badge(badge)
     return Card(
+        cell.cell.id,
         labels.format_short_label(cell.cell),
-        about,
+        " · ".join(parts),
         status,
         format_figure(rate.mean),
         rate.unit,
-        rate.ci95 is not None,
+        rate.ci95 is not None and not spoilt,
+        badge if spoilt else "",
+        spoilt,
     )
+
+
+def _get_output(state: SessionState, cell: CellState) -> Fidelity | None:
+    """Return the comparison of a cell's output; of a cell that others are compared with, `None`."""
+    ab_test, name = state.ab_test, cell.cell.id
+    if ab_test is not None:
+        return None if name == ab_test.first.id else state.output_of(name, ab_test.first.id)
+    return state.output_of(name)
 
 
 def _collect_notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str, str]]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from txtop.analysis import knee, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import PrecisionRatio
+from txtop.export.html.accuracy import SIZE_INCHES
+from txtop.export.html.judgement import judge_badge
 from txtop.export.html.svg import SERIES_STYLES, get_colour, render_svg, simplify_axes
 from txtop.plan import labels
 from txtop.plan.knobs import Knob, find_varying, order_knobs
@@ -19,6 +21,7 @@ from txtop.sanitise import sanitise
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState, WatchedDevice
+from txtop.stats.sequential import Look
 from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -180,6 +183,9 @@ def draw_forest(ratios: Sequence[PrecisionRatio], margin: float) -> str:
             contrast = ratio.contrast
             clear = contrast.verdict in ("faster", "slower")
             role = "b" if contrast.verdict == "faster" else "bad" if clear else "muted"
+            # A gain whose output is worth less is none: it has the colour of its badge.
+            if clear and (spoilt := judge_badge(ratio.output)):
+                role = spoilt
             if contrast.ci95:
                 axes.plot(
                     contrast.ci95, [y, y], color=get_colour(role), lw=2, solid_capstyle="butt"
@@ -207,8 +213,8 @@ def draw_funnel(ab_test: ABTest, name: str) -> str:
         axes = figure.add_subplot()
         axes.axhspan(1 / (1 + ab_test.margin), 1 + ab_test.margin, color=get_colour("grid"), lw=0)
         axes.axhline(1, color=get_colour("muted"), lw=0.8)
-        for counts, role in ((False, "muted"), (True, "b")):
-            drawn = [look for look in looks if (look.n >= ab_test.first_look) is counts]
+        for role in ("muted", "text", "a", "b"):
+            drawn = [look for look in looks if _choose_look_role(ab_test, look) == role]
             blocks = [look.n for look in drawn]
             ends = [look.interval for look in drawn if look.interval is not None]
             axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=get_colour(role))
@@ -220,7 +226,15 @@ def draw_funnel(ab_test: ABTest, name: str) -> str:
         simplify_axes(axes)
 
     description = "ratio of speeds and its 95 % interval after every block"
-    return render_svg(f"funnel-{name}", (WIDE_INCHES, 2.6), draw, description)
+    return render_svg(f"funnel-{name}", SIZE_INCHES, draw, description)
+
+
+def _choose_look_role(ab_test: ABTest, look: Look) -> str:
+    """Return the colour of a look: the faster arm's once the interval is clear of the band."""
+    if look.n < ab_test.first_look or look.interval is None:
+        return "muted"
+    low, high = look.interval
+    return "b" if low > 1 + ab_test.margin else "a" if high * (1 + ab_test.margin) < 1 else "text"
 
 
 def draw_telemetry(state: SessionState) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROLES = ("text", "muted", "grid", "panel", "a", "b", "c", "d", "ok", "bad", "plot")
+ROLES = ("text", "muted", "grid", "panel", "a", "b", "c", "d", "ok", "bad", "plot", "warn")
 # Colours that nobody would choose, one a role; the SVG text is searched for them.
 PLACEHOLDERS = {role: f"#fe01{number:02x}" for number, role in enumerate(ROLES, start=1)}
 SERIES_STYLES = (("a", "o"), ("b", "s"), ("c", "^"), ("d", "D"))

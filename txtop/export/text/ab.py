@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.analysis import contention
 from txtop.export.ab import build_comparison_notes
-from txtop.export.text.columns import align_columns
+from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_count, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
@@ -26,7 +26,9 @@ HEADING = (
 )
 
 
-def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
+def format_ab(
+    state: SessionState, what_if: ABTest | None = None, width: int | None = None
+) -> list[str]:
     """Return the lines of an A/B; empty if the session is none.
 
     `what_if` replaces the session's A/B by the same one under another margin.
@@ -40,15 +42,32 @@ def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
         badge = fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0]
         claim = f"   output: {badge}" if not ab_test.explain_no_verdict(name) else ""
         lines.append(ab_test.words(name, over=over) + claim)
-    lines += [
-        "",
-        f"each against A, margin {format_share(ab_test.margin, 1)}, {_format_blocks(ab_test)}",
-    ]
+    heading, rows = build_table(state, ab_test)
+    lines += ["", describe_table(ab_test)]
+    lines += format_table(heading, rows, width)
+    beside = list_notes(state, ab_test)
+    return [*map(sanitise, lines), *([""] if beside else []), *beside]
+
+
+def build_table(
+    state: SessionState, ab_test: ABTest
+) -> tuple[tuple[tuple[str, str], ...], list[list[str]]]:
+    """Return name and side of each column, and a row for each comparison."""
     p_values = ab_test.p_values()
-    rows = [_build_row(state, ab_test, name, p_values[name]) for name in ab_test.sequences]
-    lines += align_columns(HEADING, [[name for name, _ in HEADING], *rows])
-    beside = [line for name in ab_test.sequences for line in _build_arm_notes(state, ab_test, name)]
-    return [*map(sanitise, lines), *([""] if beside else []), *map(sanitise, beside)]
+    return HEADING, [_build_row(state, ab_test, n, p_values[n]) for n in ab_test.sequences]
+
+
+def describe_table(ab_test: ABTest) -> str:
+    """Return what the rows of the table have in common."""
+    first = _format_arm(ab_test, ab_test.first.id)
+    margin = format_share(ab_test.margin, 1)
+    return f"each against A {first}, margin {margin}, {_format_blocks(ab_test)}"
+
+
+def list_notes(state: SessionState, ab_test: ABTest) -> list[str]:
+    """Return the notes on all comparisons, and the figures of their outputs."""
+    names = ab_test.sequences
+    return [sanitise(line) for name in names for line in _build_arm_notes(state, ab_test, name)]
 
 
 def _format_blocks(ab_test: ABTest) -> str:
@@ -81,7 +100,9 @@ def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None)
 
 
 def _format_arm(ab_test: ABTest, name: str) -> str:
-    return next(labels.format_short_label(arm) for arm in ab_test.arms if arm.id == name)
+    """Return what tells an arm from the others."""
+    names, _ = labels.label_arms(ab_test.arms)
+    return next(text for arm, text in zip(ab_test.arms, names, strict=True) if arm.id == name)
 
 
 def _format_interval(interval: tuple[float, float] | None) -> str:

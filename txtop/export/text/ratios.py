@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
 from txtop.export.text import ab
-from txtop.export.text.columns import align_columns, cut_cells
+from txtop.export.text.columns import cut_cells
+from txtop.export.text.fitting import format_table, wrap_line
 from txtop.formatting import MISSING
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
@@ -21,22 +22,23 @@ HEADING = (
 )
 
 
-def format_ratios(state: SessionState, margin: float) -> list[str]:
+def format_ratios(state: SessionState, margin: float, width: int | None = None) -> list[str]:
     """Return the table of ratios and its caveat; for an A/B its verdicts under `margin`."""
     if state.ab_test is not None:
         recorded = format_margin(state.ab_test.margin)
         heading = f"what if: with a margin of {format_margin(margin)} in place of {recorded}"
-        return [heading, *ab.format_ab(state, state.ab_test.what_if(margin))]
+        lines = [heading, *ab.format_ab(state, state.ab_test.what_if(margin), width)]
+        return _wrap(lines, width)
     ratios = compute_ratios(state, margin)
     if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
-    rows = [[name for name, _ in HEADING], *map(_build_row, ratios)]
-    return [
-        *align_columns(HEADING, rows),
-        "",
-        f"margin {format_margin(margin)}; the cells ran one after the other, so that drift of the"
-        " machine is in it",
-    ]
+    caveat = "the cells ran one after the other, so that drift of the machine is in it"
+    lines = format_table(HEADING, list(map(_build_row, ratios)), width)
+    return _wrap([*lines, "", f"margin {format_margin(margin)}; {caveat}"], width)
+
+
+def _wrap(lines: list[str], width: int | None) -> list[str]:
+    return [part for line in lines for part in wrap_line(line, width)]
 
 
 def format_margin(margin: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from txtop.analysis import metrics, serving
 from txtop.analysis.knee import find_knees
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.text.columns import align_columns, cut_cells
+from txtop.export.text.columns import cut_cells
+from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_figure
 from txtop.plan import labels, references
 from txtop.sanitise import sanitise
@@ -29,16 +30,34 @@ KV_COLUMN = ("KV %", ">")
 GOODPUT_COLUMNS = (("good/s", ">"), ("good %", ">"))
 
 
-def format_serving_table(state: SessionState, finals: FinalMetrics) -> list[str]:
+def format_serving_table(
+    state: SessionState, finals: FinalMetrics, width: int | None = None
+) -> list[str]:
     """Return the lines of the table and its footnotes; empty if no cell served."""
     heading = list_serving_columns(state)
     if not heading:
         return []
-    names = [name for name, _ in heading]
+    rows = shorten_servers(state, build_serving_rows(state, finals))
     return [
-        *align_columns(heading, [names, *build_serving_rows(state, finals)]),
+        *format_table(heading, rows, width),
         *build_footnotes(state),
     ]
+
+
+def shorten_servers(state: SessionState, rows: list[list[str]]) -> list[list[str]]:
+    """Return rows whose names lack the words with which all begin or end.
+
+    If other cells did not serve, the names stay whole: the table of all cells does not hold what
+    the servers share.
+    """
+    names = [row[0].split() for row in rows]
+    if len(names) < max(2, len(state.cells)):
+        return rows
+    for place in (0, -1):
+        while min(map(len, names)) > 1 and len({name[place] for name in names}) == 1:
+            for name in names:
+                name.pop(place)
+    return [[" ".join(name), *row[1:]] for name, row in zip(names, rows, strict=True)]
 
 
 def list_serving_columns(state: SessionState) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,8 @@ from txtop.analysis import contention, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
-from txtop.export.text.columns import align_columns, cut_cells
+from txtop.export.text.columns import cut_cells
+from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
@@ -216,8 +217,14 @@ def _format_failure(state: CellState) -> str:
     return sanitise(f"{state.status}{place}" + (f": {reason}" if reason else ""))
 
 
-def format_report(state: SessionState, finals: FinalMetrics) -> str:
-    """Format the whole report: heading, tables and notes; ends with a newline."""
+def format_report(
+    state: SessionState, finals: FinalMetrics, name: str = "", width: int | None = None
+) -> str:
+    """Format the whole report: heading, tables and notes; ends with a newline.
+
+    `name` is the present name of the session; its header holds the first one. `width` is that of
+    the terminal, in columns.
+    """
     header = state.header
     if header is None:
         return "an empty session\n"
@@ -225,18 +232,19 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
     machine = header.machine
     threads = sorted({load.threads for load in state.loads.values()})
     lines = [
-        f"txtop session {sanitise(header.session, 80)}  {when}",
+        f"txtop session {sanitise(name or header.session, 80)}  {when}",
         sanitise(
             f"{machine.cpu}, {_format_cores(machine)}, {_format_memory(machine)}"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")
         ),
         "",
     ]
-    if decided := ab.format_ab(state):
+    if decided := ab.format_ab(state, width=width):
         lines += [*decided, ""]
-    heading = list_columns(state)
-    lines += align_columns(heading, [[name for name, _ in heading], *build_rows(state, finals)])
-    if served := serving_table.format_serving_table(state, finals):
+    shared, heading, rows = hoist_shared(list_columns(state), build_rows(state, finals))
+    lines += [shared] if shared else []
+    lines += format_table(heading, rows, width)
+    if served := serving_table.format_serving_table(state, finals, width):
         lines += ["", *served]
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
@@ -255,7 +263,7 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
         lines += ["", "the session has no end: it is still running or was cut off"]
     elif state.ended.reason == "stopped":
         lines += ["", "stopped before its end"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
 
 
 def _format_cores(machine: Machine) -> str:

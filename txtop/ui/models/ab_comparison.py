@@ -15,9 +15,9 @@ from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
+from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
-from txtop.ui.models.ab_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.ui.models.ab_divergence import (
     NO_DIVERGENCE,
     ABDivergenceView,

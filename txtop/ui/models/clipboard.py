@@ -68,11 +68,13 @@ def read_summary(paths: Sequence[Path]) -> list[str]:
     """
     from txtop.analysis.metrics import FinalMetrics
     from txtop.export.text.table import format_report
+    from txtop.session.catalog import get_session_id
     from txtop.session.reader import read_all
     from txtop.state.fold import fold_all
 
     lines: list[str] = []
     for path in paths:
         lines += [""] if lines else []
-        lines += format_report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
+        state = fold_all(read_all(path)[0])
+        lines += format_report(state, FinalMetrics(), get_session_id(path)).splitlines()
     return lines
