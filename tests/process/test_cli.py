@@ -37,7 +37,6 @@ HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"
         ("run --attention spda", "did you mean sdpa?"),
         ("rnu", "did you mean run"),
         ("run --models", "--models needs at least one value"),
-        ("run --iterations 5 --budget 10", "contradict"),
         ("run --iterations ten", "--iterations 'ten' is not a whole number: txtop run --help"),
         ("run --theme txtop-drak", "did you mean txtop-dark"),
         ("replay --fps 0", "--fps"),

@@ -73,7 +73,7 @@ def test_every_command_works_or_says_the_next_step(ends: dict[str, tuple[int, st
         "stop": (4, "txtop run starts one"),
         "run --models ./m --sequence-lengths 16 --new-tokens 4 --headless": (
             1,
-            "name a folder with --session-dir",
+            "name a folder of yours with --session-dir",
         ),
         "run --models gpt2 --headless --session-dir ~nobody-here/s": (2, "write it from /"),
         "compare gpt2-precisions gpt2-precisions": (3, ""),

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,10 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
     for line in run.stderr:
         if "loaded in" in line:
             break
+    (folder,) = (tmp_path / "sessions").iterdir()
+    while b'"device":"host"' not in (folder / "events.jsonl").read_bytes():
+        assert run.poll() is None
+        time.sleep(0.05)
     (sampler,) = (
         p
         for p in psutil.Process(run.pid).children(recursive=True)
@@ -53,7 +58,6 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
     assert run.returncode == 0
     (cell,) = json.loads((tmp_path / "out.json").read_text())["cells"]
     assert cell["status"] == "ok"
-    (folder,) = (tmp_path / "sessions").iterdir()
     stream = read_all(folder)[0]
     gaps = [e for e in stream if isinstance(e, Gap)]
     assert [g.producer for g in gaps] == ["sampler"]

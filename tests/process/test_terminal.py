@@ -223,14 +223,14 @@ def test_hostile_names_are_shown_as_they_are(env: dict[str, str | None], tmp_pat
     name = "m[/]\x1b]52;c;aGk=\x07[@click=app.bell]\x9b31m\u202e[b"
     folder = write(
         tmp_path / "bad",
-        session(model=name, note="[type=x, v={'a[0]'}]", error="\x1b]8;;x\x1b\\ [b"),
+        session(model=name, note="[/] [type=x, v={'a[0]'}]", error="\x1b]8;;x\x1b\\ [b"),
     )
     code = (
         "from pathlib import Path; from txtop.ui import launch;"
         f" launch.run_replay(Path({str(folder)!r}))"
     )
     with TerminalProcess(code, env=env, size=(120, 40)) as process:
-        process.wait_for("m[/]")
+        process.wait_for("]\\x1b]52;c")
         process.type("\x1b[F")
         process.read_for(0.8)
         process.type("t5sq")

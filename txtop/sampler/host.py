@@ -67,7 +67,7 @@ class Host:
         own = WatchedProcesses() if watched is None else watched
         self._contention = ContentionSensor(own)
         # The processors that the run may use: what others do elsewhere is no concern of it.
-        usable = os.sched_getaffinity(0)
+        usable = cpu.read_affinity()
         self._cores = usable if len(usable) < (os.cpu_count() or 0) else None
         self._time_before: ProcessorTime | None = None
         # The first call only starts its interval and returns 0.

@@ -42,12 +42,17 @@ def _read_quota(folder: Path, version: int) -> float | None:
     return quota_us / period_us if quota_us > 0 and period_us > 0 else None
 
 
+def read_affinity() -> set[int]:
+    """Return the numbers of the logical cores that this process may run on."""
+    return os.sched_getaffinity(0)
+
+
 def count_allowed_cores() -> int:
     """Return the logical cores that this process may use, by its affinity and quota; at least 1.
 
     Part of a core is none: a thread on it would wait for the others at every step.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = len(read_affinity())
     quota = read_cpu_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
 

@@ -298,7 +298,7 @@ def test_both_arms_are_asked_for_the_same_work(tmp_path: Path) -> None:
 
 def warm(command: list[str]) -> list[str]:
     """Return the command of a bare loop that need not import torch."""
-    return [*build_warm_command(ROOT / "txtop" / "worker" / "baseline.py"), *command[3:]]
+    return [*build_warm_command(ROOT / "txtop" / "worker" / "baseline.py"), *command[4:]]
 
 
 @pytest.mark.parametrize("compile_mode", ["none", pytest.param("default", marks=pytest.mark.slow)])
