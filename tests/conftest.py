@@ -34,6 +34,8 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings and themes of the user who runs the tests away from them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        # The tests beside them are busy neighbours of all runs.
+        patch.setenv("TXTOP_NEIGHBOURS", "ignore")
         yield
 
 

@@ -20,6 +20,7 @@ def main() -> int:
     from txtop.cli import streams
     from txtop.system.terminal_size import forget_stale_size
 
+    streams.open_closed_streams()
     streams.make_streams_forgiving()
     forget_stale_size()
     try:

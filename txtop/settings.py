@@ -250,4 +250,4 @@ def _read_text(path: Path) -> str:
         raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
         raise OSError(errno.EFBIG, f"over {_MAX_BYTES} bytes")
-    return raw.decode("utf-8")
+    return raw.decode("utf-8-sig")

@@ -6,14 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from txtop.analysis import contention
-
-
-@pytest.fixture
-def calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what others take of the processors of this machine spoil no block."""
-    monkeypatch.setattr(contention, "find_contention", lambda *_: [])
-
 
 @pytest.fixture
 def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import statistics
 import subprocess
@@ -18,6 +20,7 @@ import scipy.stats
 from support import tiny_models
 from support.command_line import TXTOP, txtop
 from support.knob_values import ATTENTIONS, PRECISIONS
+from support.paths import ROOT
 from support.warm_workers import build_warm_environment
 from txtop.options.presets import PRESETS
 from txtop.session.catalog import read_entry
@@ -353,6 +356,24 @@ def test_output_that_nothing_takes_is_one_line(line: str) -> None:
         )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "free some space" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("closed", "command", "code"),
+    [
+        ("<&-", "sessions delete", 2),
+        (">&-", "export", 0),
+        (">&- 2>&-", "show", 0),
+    ],
+)
+def test_a_stream_that_the_caller_closed_is_no_error(
+    closed: str, command: str, code: int, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "sessions" / "gpt2-precisions.jsonl", tmp_path / "kept.jsonl")
+    line = shlex.join([*TXTOP, *command.split(), "kept", "--session-dir", str(tmp_path)])
+    done = subprocess.run(f"{line} {closed}", shell=True, capture_output=True, text=True)
+    assert done.returncode == code and "Error" not in done.stderr
+    assert (tmp_path / "kept.jsonl").exists()
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -25,9 +25,6 @@ FIRST, SECOND = "gpu GPU-first Fake H100", "gpu GPU-second Fake H100"
 Starts = Callable[..., SessionState]
 
 
-pytestmark = pytest.mark.usefixtures("calm_machine")
-
-
 @pytest.fixture
 def run(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Starts:
     def conduct(*lines: str, on: str = "GPU-first", iterations: int = 400) -> SessionState:

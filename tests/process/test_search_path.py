@@ -130,6 +130,15 @@ def test_every_list_that_children_inherit_is_absolute(monkeypatch: pytest.Monkey
     assert "PATH" not in os.environ
 
 
+def test_children_keep_the_docstrings_that_transformers_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    search_path.leave_out_current_directory()
+    assert "PYTHONOPTIMIZE" not in os.environ
+
+
 @pytest.mark.fault(40)
 def test_children_run_the_same_txtop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout that is not installed is found in the current directory alone."""

@@ -11,12 +11,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli import session_list
+from txtop.cli import session_list, streams
 from txtop.cli.exit_code import choose_exit_code
 from txtop.cli.output import write_output
 from txtop.cli.session_args import load_session
+from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import fitting, table
 from txtop.formatting import format_clock, format_share
@@ -58,6 +60,7 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
         lines.print_new()
         time.sleep(POLL_S)
     lines.print_new()
+    follower.close()
     with suppress(OSError):
         launched.process.stdin.close()  # type: ignore[union-attr]
     recorded = launched.process.wait() == 0
@@ -143,20 +146,32 @@ def _finish_run(
     The report goes to standard error if the export goes to standard output.
 
     Raises:
-        RunError: the run failed, was not `recorded`, or has no end.
+        RunError: the run failed, was not `recorded`, or has no end; or a file cannot be written.
     """
     out = sys.stderr if json_file == "-" else sys.stdout
     try:
         if json_file is not None and state.header is not None:
             write_output(json_file, to_json(state, finals))
     finally:
-        with suppress(OSError):
-            report = table.format_report(state, finals, path.name, fitting.get_width(out))
-            print(report, end="", file=out, flush=True)
+        width = fitting.get_width(out)
+        lost = _print_report(table.format_report(state, finals, path.name, width), out)
     if warning := session_list.format_size_warning(path.parent):
         _print_progress(warning)
     last_line = read_last_log_line(path).removeprefix("txtop: ")
-    return choose_exit_code(state, recorded=recorded, last_line=last_line)
+    code = choose_exit_code(state, recorded=recorded, last_line=last_line)
+    if lost:
+        raise RunError(f"cannot write the report ({lost})", f"txtop show {path.name} prints it")
+    return code
+
+
+def _print_report(report: str, out: TextIO) -> str:
+    """Print a report. Return why it could not be printed, "" also if nobody wants to read it."""
+    try:
+        print(report, end="", file=out, flush=True)
+    except OSError as error:
+        streams.discard(out)
+        return "" if isinstance(error, BrokenPipeError) else error.strerror or "lost"
+    return ""
 
 
 def report_closed_run(path: Path, json_file: str | None) -> int:
@@ -186,6 +201,7 @@ def print_running_session(path: Path) -> int:
         lines.print_new()
         time.sleep(POLL_S * 5)
     lines.print_new()
+    follower.close()
     return _finish_run(path, follower.state, finals, None)
 
 

@@ -33,6 +33,27 @@ _ASCII = {
 }
 
 
+def open_closed_streams() -> None:
+    """Give each standard stream that the caller closed, as `<&-` does, the null device.
+
+    Otherwise the next file that is opened has its number, and receives what is printed.
+    """
+    for name, number, flags in (
+        ("stdin", 0, os.O_RDONLY),
+        ("stdout", 1, os.O_WRONLY),
+        ("stderr", 2, os.O_WRONLY),
+    ):
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, flags)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+        os.set_inheritable(number, True)
+        mode = "r" if flags == os.O_RDONLY else "w"
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
 def make_streams_forgiving() -> None:
     """Let both streams print every text: a character that one cannot encode gets an ASCII form."""
     codecs.register_error(ERRORS, _spell_in_ascii)
@@ -74,9 +95,9 @@ def report_lost_output(error: OSError) -> int:
 
     A reader that has seen enough, as `head` has, is no error: nothing is printed.
     """
-    _discard(sys.stdout)
+    discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        _discard(sys.stderr)
+        discard(sys.stderr)
         return 1
     with suppress(OSError):
         print(
@@ -87,7 +108,7 @@ def report_lost_output(error: OSError) -> int:
     return 1
 
 
-def _discard(stream: object) -> None:
+def discard(stream: object) -> None:
     """Point a stream at the null device, or else Python reports its loss once more at exit."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)

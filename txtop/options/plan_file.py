@@ -28,13 +28,13 @@ def read_plan_file(path: Path) -> RunOptions:
     """Read the options in a plan file.
 
     Numbers may be ranges, as in `batch_sizes = "1-64*2"`, and durations texts, as in
-    `budget = "2m"`; a rate may be a number or a text.
+    `budget = "2m"`; a rate may be a number or a text. Editors may begin it with a byte order mark.
 
     Raises `UsageError` for a file that cannot be read or is not valid TOML, and for a key or value
     that `run` does not have.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--plan {path}: {describe_read_error(error)}", "a TOML file, as --save-plan writes it"

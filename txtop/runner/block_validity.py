@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from txtop.units import NS_PER_S
 CLOCK_DROP = 0.05
 PAGED_BYTES = 1 << 20
 MAX_REPEATS = 3
+NEIGHBOURS_VARIABLE = "TXTOP_NEIGHBOURS"
+"""Set to `ignore` on a machine that is never alone: what others take spoils no block."""
 BUSY_REPEATS_SHARE = 0.5
 """The share of a budget that may be spent on repeating blocks in which the processor was busy."""
 BUSY_REPEATS_S = 15.0
@@ -120,7 +123,7 @@ def find_disturbances(
 def _find_contention(
     readings: MachineReadings, since_ns: int, from_ns: int, to_ns: int
 ) -> list[Contention]:
-    if readings.host is None:
+    if readings.host is None or os.environ.get(NEIGHBOURS_VARIABLE) == "ignore":
         return []
     host = HostReadings(readings.host, readings.cores, computes=readings.gpu is None)
     return contention.find_contention(host, since_ns, from_ns, to_ns)

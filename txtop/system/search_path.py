@@ -20,6 +20,8 @@ def leave_out_current_directory() -> None:
     So does the folder that txtop itself was imported from, for the children alone: they run the
     same txtop.
     """
+    # Without docstrings, which the libraries read, transformers cannot be imported.
+    os.environ.pop("PYTHONOPTIMIZE", None)
     # Read when Python starts; torch's compiler starts processes of its own, too.
     os.environ["PYTHONSAFEPATH"] = "1"
     for name in PATH_LISTS:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,6 +112,25 @@ def test_the_export_is_written_before_anything_is_printed(
     with pytest.raises(UnicodeEncodeError):
         headless.report_closed_run(path, str(target))
     assert target.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), BrokenPipeError()]
+)
+def test_a_report_that_cannot_be_printed_is_a_failure_unless_nobody_reads_it(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(text: str) -> int:
+        raise error
+
+    path = write(tmp_path / "s", session())
+    monkeypatch.setattr(sys, "stdout", out := io.StringIO())
+    monkeypatch.setattr(out, "write", refuse)
+    if isinstance(error, BrokenPipeError):
+        assert headless.report_closed_run(path, None) == 0
+    else:
+        with pytest.raises(RunError, match=r"No space left on device.*txtop show s prints it"):
+            headless.report_closed_run(path, None)
 
 
 @pytest.mark.fault(52)

@@ -214,3 +214,9 @@ def test_a_plan_that_one_line_cannot_hold_is_refused() -> None:
         build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 9_000))))
     fits = build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 4_000))))
     assert len(fits.cells) == 3_999
+
+
+def test_a_plan_of_an_editor_that_writes_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b'\xef\xbb\xbfmodels = ["gpt2"]\r\nbatch_sizes = "1-4*2"\r\n')
+    assert plan_file.read_plan_file(path) == RunOptions(models=["gpt2"], batch_sizes=[1, 2, 4])

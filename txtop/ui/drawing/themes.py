@@ -91,7 +91,7 @@ def read_theme(path: Path) -> Palette:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ThemeError(f"longer than {MAX_BYTES} bytes")
-        return parse_theme(raw.decode())
+        return parse_theme(raw.decode("utf-8-sig"))
     except OSError as error:
         raise ThemeError(error.strerror or str(error)) from None
     except UnicodeDecodeError:
