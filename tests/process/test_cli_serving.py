@@ -86,7 +86,7 @@ def test_the_table_says_load_queue_and_goodput(ran: tuple[Path, dict[str, Any], 
     _, _, printed = ran
     lines = printed.splitlines()
     heading = next(line for line in lines if line.startswith("server"))
-    assert {"answered/s", "padding"} <= {word for word in heading.split()}
+    assert {"answered/s", "padding"} <= set(heading.split())
     rows = lines[lines.index(heading) + 1 :][:3]
     assert [row.split()[0] for row in rows] == ["single", "dynamic", "continuous"]
     # What all three share stands above the table.

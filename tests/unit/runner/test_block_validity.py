@@ -6,6 +6,7 @@ import pytest
 
 from support import streams
 from support.batch_cell import conduct, exported, plan_with
+from txtop.analysis import contention
 from txtop.protocol import events
 from txtop.runner import block_validity
 from txtop.runner.block_validity import MAX_REPEATS, MachineReadings
@@ -112,3 +113,14 @@ def test_a_cell_elsewhere_is_left_alone(device_id: str | None) -> None:
     hot = {**CALM, "throttle_reasons": 64.0}
     fold(session, events.Telemetry(t_ns=streams.stream()[0].t_ns, device="GPU-1", values=hot))
     assert find_disturbances(MachineReadings.from_session(session, device_id), 0, 0, S) == []
+
+
+@pytest.mark.parametrize(("neighbours", "spoils"), [("ignore", False), ("", True)])
+def test_neighbours_spoil_no_block_where_they_are_to_be_ignored(
+    neighbours: str, spoils: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(block_validity.NEIGHBOURS_VARIABLE, neighbours)
+    taken = [events.Contention(kind="waited", size=0.5)]
+    monkeypatch.setattr(contention, "find_contention", lambda *_: taken)
+    readings = MachineReadings(gpu=None, host=WatchedDevice())
+    assert bool(block_validity.find_disturbances(readings, 0, 0, 1).contention) is spoils
