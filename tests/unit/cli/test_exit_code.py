@@ -142,6 +142,12 @@ def test_what_was_not_recorded_has_its_own_reason(number: int, why: str) -> None
         choose_exit_code(build_run("done"), recorded=False, last_line=os.strerror(number))
 
 
+def test_an_export_that_cannot_be_written_is_to_be_had_from_the_session(tmp_path: Path) -> None:
+    path = write(tmp_path / "s", session())
+    with pytest.raises(RunError, match=r"cannot write /dev/full .*: txtop export s --output FILE"):
+        headless.report_closed_run(path, "/dev/full")
+
+
 @pytest.mark.fault(52)
 def test_the_table_of_the_documentation_has_these_codes() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
