@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from txtop.errors import RunError
 from txtop.state.session import SessionState
 
@@ -24,7 +27,12 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
     if state.ended.reason == "failed":
         raise RunError(f"the run failed: {last_line}", "runner.log in its session has the rest")
     if not recorded:
-        raise RunError("the session was not wholly recorded", f"{last_line}; is the disk full?")
+        why = (
+            "`ulimit -f` bounds it"
+            if os.strerror(errno.EFBIG) in last_line
+            else "is the disk full?"
+        )
+        raise RunError("the session was not wholly recorded", f"{last_line}; {why}")
     if state.ended.reason == "stopped":
         return EXIT_INTERRUPTED
     if state.failed:

@@ -152,6 +152,9 @@ def _finish_run(
     try:
         if json_file is not None and state.header is not None:
             write_output(json_file, to_json(state, finals))
+    except RunError as error:
+        hint = f"txtop export {path.name} --output FILE writes it elsewhere"
+        raise RunError(error.cause, hint) from None
     finally:
         width = fitting.get_width(out)
         lost = _print_report(table.format_report(state, finals, path.name, width), out)

@@ -6,6 +6,7 @@ Found without torch and before loading: the libraries' own words for them name n
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -134,7 +135,7 @@ def _refuse_adapter(directory: Path) -> Refusal:
 
 
 def explain_no_model(model: str) -> Refusal | None:
-    """Return why the folder that `model` names is none of a model; None if it is no folder.
+    """Return why the folder or link that `model` names is none of a model; None if it is neither.
 
     A folder of the Hub's cache is told by its name alone.
     """
@@ -143,6 +144,9 @@ def explain_no_model(model: str) -> Refusal | None:
         if match := _CACHE_FOLDER.fullmatch(path.name):
             repository = match[1].replace("--", "/")
             return Refusal(f"{model} is a folder of the Hub's cache", f"--models {repository}")
+        if path.is_symlink() and not path.exists():
+            cause = f"{model} is a link to {os.readlink(path)}, which is not there"
+            return Refusal(cause, "mount or download what it points to, or correct the link")
         if not path.is_dir():
             return None
         names = {entry.name for entry in path.iterdir()}

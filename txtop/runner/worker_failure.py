@@ -12,7 +12,7 @@ from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun
 from txtop.state.cell import CellState
-from txtop.system import oom_killer
+from txtop.system import oom_killer, process_limits
 
 
 def end_silent_worker(
@@ -40,6 +40,8 @@ def build_death_event(
     """Build the event that ends the cell of a dead worker, "oom" or "failed"."""
     code, reason, out_of_memory = diagnose_death(worker)
     hint = "the run continues with a fresh worker; its last lines are in the session"
+    if limits := process_limits.describe_limits():
+        hint = f"a process may have {limits} here, and loading may need more: raise that"
     if out_of_memory:
         hint = "a smaller batch, a lower precision, or a higher limit"
     return events.CellFinished(

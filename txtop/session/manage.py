@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +43,9 @@ def rename_session(path: Path, name: str) -> Path:
     try:
         path.rename(target)
     except OSError as error:
-        raise RunError(f"cannot rename {get_session_id(path)} ({error.strerror})") from None
+        raise RunError(
+            f"cannot rename {get_session_id(path)} ({error.strerror})", _explain_owner(path.parent)
+        ) from None
     return target
 
 
@@ -54,14 +57,24 @@ def delete_session(path: Path) -> int:
     size = compute_size_bytes(path)
     try:
         if path.is_dir():
+            if not os.access(path.parent, os.W_OK | os.X_OK):
+                # Or the files would be gone, and the folder left.
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
             for part in SESSION_FILES:
                 (path / part).unlink(missing_ok=True)
             path.rmdir()
         else:
             path.unlink()
     except OSError as error:
-        raise RunError(f"cannot delete {path} ({error.strerror})") from None
+        hint = "it holds files of yours: move them"
+        if error.errno != errno.ENOTEMPTY:
+            hint = _explain_owner(path.parent if error.filename == str(path.parent) else path)
+        raise RunError(f"cannot delete {path} ({error.strerror})", hint) from None
     return size
+
+
+def _explain_owner(folder: Path) -> str:
+    return f"this user needs leave to write in {folder}"
 
 
 def compute_size_bytes(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -131,6 +132,20 @@ def test_a_report_that_cannot_be_printed_is_a_failure_unless_nobody_reads_it(
     else:
         with pytest.raises(RunError, match=r"No space left on device.*txtop show s prints it"):
             headless.report_closed_run(path, None)
+
+
+@pytest.mark.parametrize(
+    ("number", "why"), [(errno.ENOSPC, "is the disk full"), (errno.EFBIG, "`ulimit -f` bounds it")]
+)
+def test_what_was_not_recorded_has_its_own_reason(number: int, why: str) -> None:
+    with pytest.raises(RunError, match=why):
+        choose_exit_code(build_run("done"), recorded=False, last_line=os.strerror(number))
+
+
+def test_an_export_that_cannot_be_written_is_to_be_had_from_the_session(tmp_path: Path) -> None:
+    path = write(tmp_path / "s", session())
+    with pytest.raises(RunError, match=r"cannot write /dev/full .*: txtop export s --output FILE"):
+        headless.report_closed_run(path, "/dev/full")
 
 
 @pytest.mark.fault(52)

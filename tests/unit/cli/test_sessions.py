@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,22 @@ def test_delete_asks_and_takes_only_what_a_session_has(
     assert sorted(p.name for p in home.iterdir()) == ["two"]
     code, _, err = txtop(capsys, "sessions", "delete", "two", "--yes")
     assert code == 1 and (home / "two" / "mine.txt").read_text() == "kept"
+
+
+def test_what_may_not_be_changed_stays_whole(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleting the files of a folder that must stay would lose a recording and free no name."""
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    monkeypatch.setattr(Path, "rename", refuse)
+    for arguments in (("delete", "one", "--yes"), ("rename", "one", "x")):
+        code, _, err = txtop(capsys, "sessions", *arguments)
+        assert code == 1 and f"this user needs leave to write in {home}" in err
+    assert (home / "one" / LOG_NAME).exists()
 
 
 def test_a_running_session_is_left_alone(

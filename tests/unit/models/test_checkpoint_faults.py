@@ -157,11 +157,17 @@ def test_folders_that_are_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_text("{}")
     (tmp_path / "locked").mkdir()
+    (tmp_path / "plain" / "config.json").mkdir(parents=True)
+    (tmp_path / "unmounted").symlink_to("/nonexistent/disk")
+    (tmp_path / "round").symlink_to("round")
     for model, cause, hint in (
         ("lora", "lora holds an adapter", "merge it into its base model"),
         ("./pipeline", "pipeline of several models", "config.json"),
         ("models--acme--whole-model", "a folder of the Hub's cache", "--models acme/whole-model"),
         ("/x/models--gpt2", "a folder of the Hub's cache", "--models gpt2"),
+        ("unmounted", "unmounted is a link to /nonexistent/disk, which is", "correct the link"),
+        ("./round", "./round is a link to round, which is not there", "correct the link"),
+        ("plain", "plain is a folder without a file config.json", ""),
     ):
         with pytest.raises(AbsentError) as refused:
             _resolve(model)

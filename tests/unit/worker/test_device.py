@@ -287,6 +287,9 @@ def test_what_bends_numbers_is_recorded(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1")
     monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1\x1b")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("KMP_BLOCKTIME", "0")
+    monkeypatch.setenv("PYTHONMALLOC", "malloc")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     # The environment may have turned TF32 on before the first cell.
     torch.set_float32_matmul_precision("high")
     *_, loaded = load_tiny(tmp_path, "cpu", monkeypatch)
@@ -294,6 +297,8 @@ def test_what_bends_numbers_is_recorded(tmp_path: Path, monkeypatch: pytest.Monk
     assert loaded.environment == {
         "matmul_precision": "highest",
         "CUDA_LAUNCH_BLOCKING": "1\\x1b",
+        "KMP_BLOCKTIME": "0",
+        "PYTHONMALLOC": "malloc",
         "TORCH_CUDNN_SDPA_DEPRIORITIZED": "1",
     }
     decoded = codec.decode_event(codec.encode_event(loaded))

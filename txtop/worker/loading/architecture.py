@@ -8,6 +8,8 @@ from txtop.models.purpose import Purpose, get_class_name
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.source import ModelSource
 
+_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers")
+
 
 def import_model_class(source: ModelSource, purpose: Purpose) -> Any:
     """Import the one class that `source` needs.
@@ -117,12 +119,46 @@ def build_config(model_class: Any, source: ModelSource) -> Any:
             values = {k: v for k, v in source.config.items() if k != "model_type"}
             return config_class(**values)
         arguments = {"gguf_file": source.gguf} if source.gguf else {}
-        return config_class.from_pretrained(source.directory, local_files_only=True, **arguments)
+        config = config_class.from_pretrained(source.directory, local_files_only=True, **arguments)
+        _require_sizes(config.get_text_config())
+        return config
     except Exception as error:
-        # The strict classes of huggingface_hub have errors of their own, over several lines.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = " ".join(lines)[:200] or type(error).__name__
         where = f"{source.directory}/config.json" if source.directory else source.label
         raise RejectedError(
-            f"{where}: configuration refused ({reason})", "correct it, or download it again"
+            f"{where}: configuration refused ({_join_lines(error)})",
+            "correct it, or download it again",
         ) from None
+
+
+def _require_sizes(config: Any) -> None:
+    """Raise `ValueError` for a size without which nothing is left to measure."""
+    for name in _SIZES:
+        size = getattr(config, name, None)
+        if isinstance(size, int) and size < 1:
+            raise ValueError(f"{name} is {size}")
+
+
+def require_generation_config(source: ModelSource) -> None:
+    """Raise `RejectedError` if the library would refuse the model for its generation_config.json.
+
+    Its settings are not used; one that is missing or not JSON is passed over by the library, too.
+    """
+    from transformers import GenerationConfig
+
+    if source.directory is None or source.weights == "random" or source.gguf:
+        return
+    try:
+        GenerationConfig.from_pretrained(source.directory, local_files_only=True)
+    except OSError:
+        return
+    except Exception as error:
+        raise RejectedError(
+            f"{source.directory}/generation_config.json: refused ({_join_lines(error)})",
+            "correct it, or remove it: txtop does not use its settings",
+        ) from None
+
+
+def _join_lines(error: Exception) -> str:
+    """Return the text of an error of a library, which may have several lines, as one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:200] or type(error).__name__

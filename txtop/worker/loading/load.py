@@ -187,6 +187,8 @@ def read_model(
 
     enter("config")
     config = architecture.build_config(model_class, source)
+    if kind != "encoder":
+        architecture.require_generation_config(source)
     page_cache = weights.classify_page_cache(source.weight_files)
 
     enter("weights")

@@ -11,12 +11,18 @@ from txtop.sanitise import sanitise
 from txtop.worker.device import describe_accelerator, read_given_environment
 
 VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_DEVICE_MAX_CONNECTIONS",
     "CUDA_LAUNCH_BLOCKING",
     "CUDA_MODULE_LOADING",
     "CUDA_VISIBLE_DEVICES",
+    # Other allocators are preloaded, and malloc and Python have settings of theirs.
+    "LD_PRELOAD",
     "NVIDIA_TF32_OVERRIDE",
+    "PYTHONDEVMODE",
+    "PYTHONMALLOC",
+    "PYTHONTRACEMALLOC",
     "PYTORCH_ALLOC_CONF",
     "PYTORCH_CUDA_ALLOC_CONF",
     "PYTORCH_NO_CUDA_MEMORY_CACHING",
@@ -24,7 +30,18 @@ VARIABLES = (
     "TORCH_BLAS_PREFER_CUBLASLT",
     "TORCH_COMPILE_DISABLE",
 )
-PREFIXES = ("TORCHINDUCTOR_", "TORCH_CUDNN_")
+PREFIXES = (
+    "DNNL_",
+    "GOMP_",
+    "KMP_",
+    "MALLOC_",
+    "MKL_",
+    "OMP_",
+    "ONEDNN_",
+    "TORCHINDUCTOR_",
+    "TORCH_CUDNN_",
+)
+_LEFT_OUT = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR")
 _MAX_CHARACTERS = 200
 
 
@@ -41,7 +58,8 @@ def set_fp32_products(precision: str) -> None:
 def read_environment(device: torch.device) -> dict[str, str]:
     """Return what bends the numbers of a cell on `device`, by name; variables only if they are set.
 
-    `TORCHINDUCTOR_CACHE_DIR` is left out: it says where, not how.
+    `TORCHINDUCTOR_CACHE_DIR` is left out: it says where, not how. The numbers of threads are the
+    cell's own.
     """
     settings = {"matmul_precision": torch.get_float32_matmul_precision()}
     if device.type == "cuda":
@@ -55,7 +73,7 @@ def read_environment(device: torch.device) -> dict[str, str]:
     variables = {
         name: sanitise(value, _MAX_CHARACTERS)
         for name, value in sorted(read_given_environment().items())
-        if (name in VARIABLES or name.startswith(PREFIXES)) and name != "TORCHINDUCTOR_CACHE_DIR"
+        if (name in VARIABLES or name.startswith(PREFIXES)) and name not in _LEFT_OUT
     }
     return settings | variables
 

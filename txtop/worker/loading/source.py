@@ -88,7 +88,12 @@ def resolve_model(
         if preset is None:
             reason = f"{model}: {error.cause}"
             if not isinstance(error, hub.IncompleteError):
-                reason = f"{model} is neither a local path nor built in, and {error.cause}"
+                here = (
+                    "a folder without a file config.json"
+                    if Path(model).is_dir()
+                    else "neither a local path nor built in"
+                )
+                reason = f"{model} is {here}, and {error.cause}"
             raise AbsentError(reason, _suggest(model, error.hint)) from None
         if weights == "pretrained":
             hint = error.hint or f"--weights random measures the architecture of {preset.name}"

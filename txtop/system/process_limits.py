@@ -1,0 +1,25 @@
+"""The limits that a shell or a batch system sets on processes, and children inherit."""
+
+from __future__ import annotations
+
+import resource
+
+_GIB = 1 << 30
+_UNLIMITED = resource.RLIM_INFINITY
+
+
+def describe_limits() -> str:
+    """Return the limits that can end a process that loads a model, as `ulimit` names them.
+
+    Empty without one.
+    """
+    seconds, space, data = (
+        resource.getrlimit(kind)[0]
+        for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    )
+    parts = [
+        f"{seconds} s of processor time (ulimit -t)" if seconds != _UNLIMITED else "",
+        f"{space / _GIB:.3g} GiB of address space (ulimit -v)" if space != _UNLIMITED else "",
+        f"{data / _GIB:.3g} GiB of data (ulimit -d)" if data != _UNLIMITED else "",
+    ]
+    return " and ".join(filter(None, parts))
