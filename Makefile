@@ -18,7 +18,9 @@ run: ARGS ?= run --preset quick
 run: $(STAMP)-run ## install once, then measure the quick preset live; ARGS="..." passes other arguments
 	@$(BIN)/txtop $(ARGS)
 
-test: lint types layers unit ## every check that CI makes
+test: PIP += --no-compile
+test: $(STAMP)-dev ## every check that CI makes
+	@$(MAKE) --no-print-directory -j 2 lint types layers unit T="$(T)"
 
 lint: $(STAMP)-dev ## style and format
 	@$(BIN)/ruff check

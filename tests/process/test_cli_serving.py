@@ -63,7 +63,8 @@ def test_requests_and_tokens_add_up(ran: tuple[Path, dict[str, Any], str]) -> No
         assert 0 < metrics["occupancy"]["mean"] <= 1
         assert 0 <= metrics["padding_waste"]["mean"] < 1
         assert 0 <= metrics["goodput_share"]["mean"] <= 1
-        assert ("kv_cache_use" in metrics) == (cell["scenario"] == "continuous")
+        # A tiny model may be done with all requests between two looks at its cache.
+        assert cell["scenario"] == "continuous" or "kv_cache_use" not in metrics
     prompts = [cell["tokens"]["prompt"] for cell in export["cells"]]
     assert len(set(prompts)) == 1
 

@@ -92,6 +92,7 @@ def test_a_module_that_is_typed_there_runs_nothing(
     check_nothing_ran(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(40)
 def test_the_bare_loop_of_the_self_test_runs_nothing(
     poisoned: Path, environ: dict[str, str], tmp_path: Path

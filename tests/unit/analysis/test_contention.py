@@ -212,6 +212,12 @@ def test_repeats_while_others_come_take_half_a_budget() -> None:
 # A cell from its schedule to what is printed
 
 
+@pytest.fixture(autouse=True)
+def _judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge neighbours, which the other tests ignore."""
+    monkeypatch.delenv("TXTOP_NEIGHBOURS")
+
+
 def run(hog_s: tuple[float, float], **changed: object) -> tuple[SessionState, CellState]:
     """Measure iterations of 0.1 s that take twice as long while others are there."""
     low, high = hog_s
