@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from txtop.formatting import format_share
+from txtop.formatting import format_count, format_share
 from txtop.protocol.events import (
     ABBlock,
     Contention,
@@ -30,15 +30,16 @@ WAITED_FROM = 0.05
 screen it waits less than 1 % where a core is left to them, and a busy loop costs it 20 % to 50 %.
 """
 WAITED_LEAST_CORES = 0.15
-"""What others have to use for a wait to be theirs: more threads than cores wait for each other, and
-a terminal that draws the screen uses 0.1. Over 0.4 s the kernel's ticks are right to 0.05 cores.
+"""The least that others use for a wait to be theirs: threads beyond the cores wait for each other,
+and a terminal that draws the screen uses 0.1. Over 0.4 s the ticks of the kernel are right to 0.05
+cores.
 """
 PRESSURE_FROM = 0.2
 """The same share by the kernel's pressure, in which txtop's own processes are counted. Only where
 the kernel does not count what a thread waited.
 """
 OTHERS_FROM_CORES = 0.5
-"""What others use beside the run without making it wait: they share caches, bandwidth and clock.
+"""The use of others beside the run that makes nothing wait: they share caches, bandwidth and clock.
 The services of an idle machine use under 0.1.
 """
 OTHERS_FROM_SHARE = 0.1
@@ -74,9 +75,7 @@ class HostReadings:
     def from_session(session: SessionState, *, computes: bool) -> HostReadings | None:
         """Select the host; None if nothing was read of it."""
         device = session.devices.get(HOST)
-        machine = session.header.machine if session.header else None
-        cores = machine.cores_logical if machine else 0
-        return None if device is None else HostReadings(device, cores or 1, computes)
+        return None if device is None else HostReadings(device, session.cores, computes)
 
 
 def find_contention(
@@ -147,7 +146,7 @@ def describe_processes(processes: tuple[ForeignProcess, ...]) -> str:
     if not processes:
         return ""
     largest, more = processes[0], len(processes) - 1
-    others = f" and {more} other{'s' if more > 1 else ''}" if more else ""
+    others = f" and {format_count(more, 'other')}" if more else ""
     return f"{largest.name or 'process'} {largest.pid}{others}"
 
 
@@ -241,13 +240,9 @@ def _judge_use(host: HostReadings, others_cores: float) -> list[Contention]:
 
 def _compute_waited(device: WatchedDevice, from_ns: int, to_ns: int) -> tuple[float, float]:
     """Return the share of the time that was waited, and from which share on it counts."""
-    if "waited_percent" in device.series:
-        at, values = device.series["waited_percent"]
-        # A reading is of the time before it.
-        window = values[bisect_right(at, from_ns) : bisect_left(at, to_ns) + 1]
-        shares = [v / 100 for v in window if v == v]
-        if any(v == v for v in values):
-            return fmean(shares) if shares else 0.0, WAITED_FROM
+    if any(v == v for v in device.series.get("waited_percent", ((), ()))[1]):
+        shares = [v / 100 for v in _select_spans(device, "waited_percent", from_ns, to_ns)]
+        return fmean(shares) if shares else 0.0, WAITED_FROM
     return _compute_slope(device, "pressure_s", from_ns, to_ns) or 0.0, PRESSURE_FROM
 
 
@@ -255,8 +250,7 @@ def _judge_steal(host: HostReadings, from_ns: int, to_ns: int) -> list[Contentio
     stolen = _compute_slope(host.device, "steal_s", from_ns, to_ns, less=TICK_S)
     if not stolen or "cpu_percent" not in host.device.series:
         return []
-    at, values = host.device.series["cpu_percent"]
-    window = [v for v in values[bisect_right(at, from_ns) : bisect_left(at, to_ns) + 1] if v == v]
+    window = _select_spans(host.device, "cpu_percent", from_ns, to_ns)
     busy_cores = max(1.0, fmean(window) / 100 * host.cores) if window else 1.0
     share = stolen / busy_cores
     return [Contention(kind="stolen", size=min(1.0, share))] if share >= STOLEN_FROM else []
@@ -275,6 +269,12 @@ def _judge_clock(
         return []
     fall = 1 - max(now) / median(usual)
     return [Contention(kind="clock", size=fall)] if fall >= CLOCK_DROP else []
+
+
+def _select_spans(device: WatchedDevice, name: str, from_ns: int, to_ns: int) -> list[float]:
+    """Return the readings, each of the time before it, that reach into a window, without NaN."""
+    at, values = device.series[name]
+    return [v for v in values[bisect_right(at, from_ns) : bisect_left(at, to_ns) + 1] if v == v]
 
 
 def _compute_slope(

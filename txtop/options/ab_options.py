@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import (
     SECTIONS,
-    build_duration_converter,
+    build_duration_parameter,
     build_type,
     build_value_converter,
 )
@@ -60,10 +60,8 @@ class ABRuleOptions:
     ] = f"{DEFAULT_MARGIN:.0%}"
     budget: Annotated[
         float | None,
-        Parameter(
-            converter=build_duration_converter("--budget"),
-            metavar="TIME",
-            help="time limit for measuring, all arms together, as 90s or 2m; default 120",
+        build_duration_parameter(
+            "--budget", "time limit for measuring, all arms together, as 90s or 2m; default 120"
         ),
     ] = None
     blocks: Annotated[int | None, Parameter(help="measure exactly this many blocks")] = None
@@ -72,11 +70,7 @@ class ABRuleOptions:
     ] = None
     timeout: Annotated[
         float | None,
-        Parameter(
-            converter=build_duration_converter("--timeout"),
-            metavar="TIME",
-            help="time limit for loading an arm, as 90s or 2m",
-        ),
+        build_duration_parameter("--timeout", "time limit for loading an arm, as 90s or 2m"),
     ] = None
     cost_per_hour: Annotated[
         float | None,

@@ -91,10 +91,10 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         raise UsageError("one arm has nothing to be compared with", "--a and --b")
     if len(given) > MAX_ARMS:
         raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
+    merged = [{"model": model, **shared, **knobs} for knobs in given]
     cells = tuple(
-        build_arm_cell(chr(ord("A") + i), values | {"model": make_absolute(values["model"])})
-        for i, knobs in enumerate(given)
-        if (values := {"model": model, **shared, **knobs})
+        build_arm_cell(chr(ord("A") + i), knobs | {"model": make_absolute(knobs["model"])})
+        for i, knobs in enumerate(merged)
     )
     for cell in cells:
         refusal = model_config.explain_refusal(cell)

@@ -43,11 +43,12 @@ def build_value_converter(
     return lambda _type, tokens: parse(flag, tokens[-1].value)
 
 
-def build_duration_converter(
-    flag: str, parse: Callable[[str, str], float] = parse_seconds
-) -> Callable[[Any, Sequence[Token]], float]:
-    """Return a converter that reads `30`, `30s`, `2m` and `1h30m`."""
-    return lambda _type, tokens: parse(flag, tokens[-1].value)
+def build_duration_parameter(
+    flag: str, help: str, parse: Callable[[str, str], float] = parse_seconds, **more: Any
+) -> Parameter:
+    """Build the parameter of an option that takes a duration, as `30`, `30s`, `2m` or `1h30m`."""
+    converter = build_value_converter(flag, parse)
+    return Parameter(name=flag, converter=converter, metavar="TIME", help=help, **more)
 
 
 def build_run_field(knob: Knob) -> tuple[str, Any, None]:
@@ -115,11 +116,11 @@ class ServingOptions:
     ] = None
     max_wait_ms: Annotated[
         float | None,
-        Parameter(
+        build_duration_parameter(
+            "--max-wait-ms",
+            "dynamic: how long a batch waits for more, as 20 or 20ms; default 20",
+            parse_ms,
             group=SERVING,
-            converter=build_duration_converter("--max-wait-ms", parse_ms),
-            metavar="TIME",
-            help="dynamic: how long a batch waits for more, as 20 or 20ms; default 20",
         ),
     ] = None
     lengths: Annotated[
@@ -147,22 +148,18 @@ class CommonOptions:
     ] = None
     budget_s: Annotated[
         float | None,
-        Parameter(
-            name="--budget",
+        build_duration_parameter(
+            "--budget",
+            "time limit per cell for warm-up and measuring, as 30, 90s or 2m; default 30",
             group=LONG,
-            converter=build_duration_converter("--budget"),
-            metavar="TIME",
-            help="time limit per cell for warm-up and measuring, as 30, 90s or 2m; default 30",
         ),
     ] = None
     timeout_s: Annotated[
         float | None,
-        Parameter(
-            name="--timeout",
+        build_duration_parameter(
+            "--timeout",
+            "time limit per cell, loading included, as 90s, 2m or 1h30m",
             group=LONG,
-            converter=build_duration_converter("--timeout"),
-            metavar="TIME",
-            help="time limit per cell, loading included, as 90s, 2m or 1h30m",
         ),
     ] = None
     cost_per_hour: Annotated[

@@ -84,13 +84,8 @@ class MachineReadings:
         """Select the devices of a cell on the GPU `device_id`, None for the CPU."""
         name = session.gpu(device_id) or ""
         lost = tuple(at for at, gap in session.gaps if gap.producer == name)
-        machine = session.header.machine if session.header else None
-        return MachineReadings(
-            session.devices.get(name),
-            session.devices.get(HOST),
-            lost,
-            machine.cores_logical or 1 if machine else 1,
-        )
+        host = session.devices.get(HOST)
+        return MachineReadings(session.devices.get(name), host, lost, session.cores)
 
     def newest_ns(self) -> int:
         """Return the time up to which every device was read, 0 without a device."""

@@ -19,7 +19,7 @@ from txtop.session.writer import LOG_NAME
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 UNREADABLE = "unreadable"
-"""What `ended` is in an entry with a `problem`."""
+"""The value of `ended` in an entry with a `problem`."""
 
 
 @dataclass(frozen=True)

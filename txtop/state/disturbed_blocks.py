@@ -5,17 +5,24 @@ from __future__ import annotations
 from txtop.protocol.events import ABBlock, DisturbedBlock
 
 
-def is_same_stretch(before: DisturbedBlock | None, block: DisturbedBlock) -> bool:
-    """Check that others took the processor from both, neighbours that share their fate.
-
-    A block or two between them that were calm are no new beginning.
-    """
+def is_same_trouble(
+    before: DisturbedBlock | ABBlock | None, block: DisturbedBlock | ABBlock
+) -> bool:
+    """Check that others took the processor from both blocks, which share their fate."""
     return (
         before is not None
         and bool(before.contention and block.contention)
         and before.kept == block.kept
-        and block.first <= before.first + 3 * before.count
     )
+
+
+def is_same_stretch(before: DisturbedBlock | None, block: DisturbedBlock) -> bool:
+    """Check that two blocks are the same trouble, and neighbours.
+
+    A block or two between them that were calm are no new beginning.
+    """
+    near = before is not None and block.first <= before.first + 3 * before.count
+    return near and is_same_trouble(before, block)
 
 
 def describe_fate(block: DisturbedBlock) -> str:
@@ -23,15 +30,6 @@ def describe_fate(block: DisturbedBlock) -> str:
     limit = "time for repeats is used up" if block.contention else "three were repeated"
     fate = f"kept, since {limit}" if block.kept else "repeated"
     return f"block of {block.count} {fate}: {', '.join(block.reasons)}"
-
-
-def is_same_trouble(before: ABBlock | None, block: ABBlock) -> bool:
-    """Check that others took the processor from both blocks of an A/B, which share their fate."""
-    return (
-        before is not None
-        and bool(before.contention and block.contention)
-        and before.kept == block.kept
-    )
 
 
 def select_arm(block: ABBlock, arm: str, places: list[int]) -> DisturbedBlock:

@@ -152,6 +152,11 @@ class SessionState:
         part = device_id.replace("GPU-", "MIG-", 1)
         return next((name for name in (device_id, part) if name in self.devices), None)
 
+    @property
+    def cores(self) -> int:
+        """The logical cores of the machine, 1 if they are not known."""
+        return (self.header.machine.cores_logical if self.header else 0) or 1
+
     def peaks_of(self, load: events.ModelLoaded) -> events.DevicePeaks | None:
         """Return the peaks of a load's device with its number of threads, or None if unknown."""
         return self.peaks.get((load.device_id or load.device_name, load.threads))

@@ -10,7 +10,7 @@ from msgspec import Meta
 from txtop.errors import UsageError
 
 DEVICE_KINDS = ("auto", "cpu", "cuda", "xpu", "mps")
-"""What torch calls its devices; `cuda` is also ROCm's."""
+"""The names of torch for its devices, and `auto`; `cuda` is also ROCm's."""
 _PATTERN = r"^(auto|cpu|mps|(cuda|xpu)(:\d{1,3})?|(GPU|MIG)-[0-9A-Za-z/-]{4,80})$(?!\n)"
 
 Device = Annotated[str, Meta(pattern=_PATTERN)]
@@ -31,11 +31,9 @@ def is_uuid(device: str) -> bool:
 
 def parse_device(where: str, text: str) -> str:
     """Return the device that `text` names. Raises `UsageError`, which begins with `where`."""
-    if re.match(_PATTERN, text):
-        return text
-    lower = text.casefold()
-    if re.match(_PATTERN, lower):
-        return lower
+    for name in (text, text.casefold()):
+        if re.match(_PATTERN, name):
+            return name
     raise UsageError(
         f"{where} cannot be {text[:40]!a}",
         f"{', '.join(DEVICE_KINDS)}, cuda:1, or a UUID of `nvidia-smi -L`",

@@ -18,14 +18,14 @@ from txtop.options.run_plan import build_plan
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a directory with the model `m`, and a link `l` to a directory in another place."""
-    tiny_models.gpt2(tmp_path / "work" / "m", weights=False)
+    tiny_models.gpt2(tmp_path / "here" / "m", weights=False)
     (tmp_path / "other" / "deep").mkdir(parents=True)
     tiny_models.gpt2(tmp_path / "other" / "m", weights=False)
-    (tmp_path / "work" / "l").symlink_to(tmp_path / "other" / "deep")
-    (tmp_path / "work" / "latest").symlink_to("m")
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "here" / "l").symlink_to(tmp_path / "other" / "deep")
+    (tmp_path / "here" / "latest").symlink_to("m")
+    monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("HOME", str(tmp_path))
-    return Path(os.path.realpath(tmp_path)) / "work"
+    return Path(os.path.realpath(tmp_path)) / "here"
 
 
 @pytest.mark.fault(46)
@@ -34,8 +34,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("m", "m"),
         ("./m/", "m"),
-        ("../work/m", "m"),
-        ("~/work/m", "m"),
+        ("../here/m", "m"),
+        ("~/here/m", "m"),
         ("l/../m", "../other/m"),
         ("latest", "latest"),
         ("./latest", "latest"),

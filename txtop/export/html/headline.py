@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.state.ab import ABTest
@@ -36,16 +36,11 @@ def build_headline(state: SessionState, ab_test: ABTest, name: str) -> Headline:
     verdict = ab_test.verdict(name, over=state.is_done)
     cost = build_quality_cost(state.output_of(name, ab_test.first.id))
     headline = word_look(ab_test, name, ab_test.look(name), verdict, cost)
-    if headline.facts:
-        return Headline(
-            headline.value,
-            headline.role,
-            headline.sentence,
-            headline.remark,
-            headline.remark_role,
-            (f"{headline.facts[0]}, {ab_test.surely.removeprefix('95 %, ')}", *headline.facts[1:]),
-        )
-    return headline
+    if not headline.facts:
+        return headline
+    interval, *figures = headline.facts
+    trust = ab_test.surely.removeprefix("95 %, ")
+    return replace(headline, facts=(f"{interval}, {trust}", *figures))
 
 
 def word_look(

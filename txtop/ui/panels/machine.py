@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, crop, cut, measure_text
 from txtop.ui.models.layout import is_boxed
-from txtop.ui.models.machine import MBU, Gauge, GpuView, MachineView
+from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 from txtop.ui.models.view import View
 from txtop.ui.panels.base import FramedPanel
@@ -108,15 +110,15 @@ def _render_values(gauges: tuple[Gauge, ...]) -> Row:
     return row
 
 
-def _render_facts(gpu: GpuView, gap: str, g: Glyphs) -> Row:
+def _render_facts(facts: Iterable[Fact], g: Glyphs) -> Row:
     row: Row = []
-    for fact in gpu.facts:
+    for fact in facts:
         if fact.bad:
             row.append((f"{g('▲')} {fact.value}", "warn.bold"))
         else:
             row.append((f"{fact.label} ", "muted"))
             row.append((fact.value, "text" if fact.value == "none" else "text.bold"))
-        row.append(((f" {g(fact.unit)}" if fact.unit else "") + gap, "muted"))
+        row.append(((f" {g(fact.unit)}" if fact.unit else "") + "   ", "muted"))
     return row
 
 
@@ -126,8 +128,7 @@ def _render_short_facts(gpu: GpuView, g: Glyphs) -> Row:
     row: Row = []
     for fact in reversed(measured):
         row += [(fact.value, "text.bold"), (f" {g(fact.unit)}   ", "muted")]
-    others = tuple(fact for fact in gpu.facts if not fact.unit)
-    return [*row, *_render_facts(GpuView((), others), "   ", g)]
+    return [*row, *_render_facts((fact for fact in gpu.facts if not fact.unit), g)]
 
 
 class MachinePanel(FramedPanel, can_focus=True):
