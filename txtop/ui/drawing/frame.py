@@ -24,6 +24,12 @@ def draw_frame(title: str, subtitle: Row, body: list[Row], area: Area) -> list[R
     return fit_block(rows, width, height)
 
 
+def fits_heading(title: str, subtitle: Row, area: Area) -> bool:
+    """Return True if the heading has room for both without a cut."""
+    ends = 4 if area.boxed else 2
+    return measure_row([(title, "")]) + measure_row(subtitle) + ends + 5 <= area.width
+
+
 def _draw_heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: str) -> Row:
     """Draw ` title ───── subtitle `; drop the subtitle if there is no room, then cut the title."""
     taken = measure_row(subtitle)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
 from txtop.ui.drawing.spans import (
@@ -52,7 +52,9 @@ def render_hero(view: HeroView, area: Area) -> list[Row]:
         body = _render_flat(view, inside.width, g)
     else:
         body = _render_tall(view, inside, doubled)
-    return draw_frame(view.title, list(view.subtitle), body, area)
+    subtitle = list(view.subtitle)
+    whole = fits_heading(view.title, subtitle, area) or not view.short_title
+    return draw_frame(view.title if whole else g(view.short_title), subtitle, body, area)
 
 
 def _render_failure(view: HeroView, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
@@ -168,7 +170,8 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     interval = next((form for form in intervals if measure_text(form) <= width - FACT_WIDTH), "")
     beside: Row = [sure, (view.why or interval, _choose_reason_role(view))]
     if not view.half:
-        beside = [(fit("", FACT_WIDTH), "text"), (g(view.why), _choose_reason_role(view))]
+        why = cut(clean(g(view.why)), width - FACT_WIDTH, g("…"))
+        beside = [(fit("", FACT_WIDTH), "text"), (why, _choose_reason_role(view))]
     against: Row = []
     if view.ratio:
         forms = [f"{view.ratio_of} · {badge}" for badge in view.badges] + [*view.badges]

@@ -12,7 +12,7 @@ from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 from txtop.ui.panels.tradeoffs.table import PointTable, compute_name_width
 
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
-RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 6, 6, 7, 2
+RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 9, 6, 7, 2
 
 
 def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> PointTable:
@@ -84,8 +84,8 @@ class _BarColumns:
             ),
             (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
             (fit(g(row.rate), RATE_WIDTH, "right"), number),
-            (fit(" " + row.half.replace("±", g("±")), HALF_INTERVAL_WIDTH), "muted"),
             (fit(" " + self._unit, UNIT_WIDTH), "muted"),
+            (fit(" " + g(row.half), HALF_INTERVAL_WIDTH), "muted"),
         ]
         if not point.y:
             why = "bad" if row.state == "failed" else "muted"
