@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from os.path import commonprefix
 
 # A repository in the Hub's cache: its name is in the folder above that of the commit.
 _SNAPSHOT = re.compile(r"(?:.*/)?models--([^/]+)/snapshots/([0-9a-f]+)((?:/[^/]+)*)/?")
@@ -75,11 +74,22 @@ def _measure_shared(names: tuple[str, ...]) -> tuple[int, int]:
     if len(names) < 2:
         return 0, 0
     between = "_" if all("_" in name for name in names) else "-"
-    start = commonprefix(names).rfind(between) + 1
+    parts = [name.split(between) for name in names]
+    start = _measure_equal(parts)
     start = start if start >= _LEAST_SHARED else 0
-    backwards = [name[start:][::-1] for name in names]
-    end = commonprefix(backwards).rfind(between) + 1
+    rest = [name[start:].split(between)[::-1] for name in names]
+    end = _measure_equal(rest)
     return start, end if end >= _LEAST_SHARED else 0
+
+
+def _measure_equal(names: Sequence[Sequence[str]]) -> int:
+    """Return the characters of the parts, with one between each, that all names begin with.
+
+    At least one part of each name is not among them.
+    """
+    most = min(map(len, names)) - 1
+    equal = next((i for i in range(most) if len({name[i] for name in names}) > 1), most)
+    return sum(len(part) + 1 for part in names[0][:equal])
 
 
 def _split(model: str) -> tuple[str, ...]:
