@@ -226,9 +226,7 @@ def test_no_text_covers_a_line(
 
 
 @given(spots, st.integers(24, 140), st.integers(5, 40))
-def test_no_tick_is_without_its_label(
-    placed: list[ScatterPoint], width: int, height: int
-) -> None:
+def test_no_tick_is_without_its_label(placed: list[ScatterPoint], width: int, height: int) -> None:
     rows = text(ScatterPlot(a_drawing(placed), width, height, G).rows())
     rule = next(i for i, row in enumerate(rows) if "┴" in row or "──" in row)
     labels = [word for word in rows[rule + 1].split() if word[0].isdigit()]

@@ -183,9 +183,7 @@ def test_few_points_have_bars_under_them_and_many_have_none() -> None:
         bars = [row for row in rows if row.count("━━") > 1]
         assert len(bars) == (len(plot.points) if few else 0)
     best = max(VIEWS["at work"].tradeoffs.plots[0].points, key=lambda point: point.row.rate_value)
-    plot = replace(
-        a_plot("rates", VIEWS["at work"]), ceilings=((2 * best.row.rate_value, "roof"),)
-    )
+    plot = replace(a_plot("rates", VIEWS["at work"]), ceilings=((2 * best.row.rate_value, "roof"),))
     head, *bars = lines(render_point_bars(plot, Area(72, 9, G), None))[1:]
     assert "tok/s to the roof" in head
     top = next(bar for bar in bars if best.row.rate in bar).partition(best.time)[0]

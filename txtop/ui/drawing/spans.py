@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Literal
 
 from rich.cells import get_character_cell_size
@@ -169,6 +170,15 @@ def join_ends(left: Row, right: Row, width: int) -> Row:
     if used + MIN_ENDS_GAP + end > width:
         return crop(left, width)
     return [*left, (" " * (width - used - end), "text"), *right]
+
+
+def join_blocks(left: list[Row], right: list[Row], width: int, gap: int = 0) -> list[Row]:
+    """Put two blocks of rows side by side, the left one in `width` columns; as many rows as the
+    longer of them has."""
+    space: Row = [(" " * gap, "text")] if gap else []
+    return [
+        [*crop(a, width), *space, *b] for a, b in zip_longest(left, right, fillvalue=list[Span]())
+    ]
 
 
 def merge_cells(cells: Iterable[Span]) -> Row:

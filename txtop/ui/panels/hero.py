@@ -17,6 +17,7 @@ from txtop.ui.drawing.spans import (
     crop,
     cut,
     fit,
+    join_blocks,
     join_ends,
     measure_row,
     measure_text,
@@ -114,10 +115,8 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
         request_rows = requests.render_requests(
             view.requests, Area(width - SMALL_CHART_AT, len(beside), g)
         )
-        request_rows += [[]] * (len(beside) - len(request_rows))
-        sides = zip(beside, request_rows, strict=True)
         under = render_latencies(replace(view, rows=()), width, g)
-        return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
+        return [*join_blocks(beside, request_rows, SMALL_CHART_AT), *under]
     if view.reason or room < 8:
         return [*facts, [], *render_latencies(view, width, g)]
     chart = _render_chart(view, room, big_digits.DIGIT_ROWS, g)
@@ -125,7 +124,7 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     if view.loading is not None:
         bars = Area(width - SMALL_CHART_AT, big_digits.DIGIT_ROWS + 1, g)
         *chart, below = render_loading(view.loading, bars)
-    top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
+    top = join_blocks(facts, chart, SMALL_CHART_AT)
     axis: Row = [(" " * SMALL_CHART_AT, "text"), *below]
     rows = render_latencies(view, width, g)
     if len(rows) <= MAX_FLAT_ROWS:
