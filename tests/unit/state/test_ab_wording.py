@@ -57,5 +57,5 @@ def test_the_player_shows_the_cost_once_it_was_known(late: bool) -> None:
     decided = [
         look["words"] for look in comparison["looks"] if "faster" in look["words"]["sentence"]
     ]
-    assert decided and {"BROKEN" in words["remark"] for words in decided} == {not late}
+    assert decided and {"BROKEN" in wording["remark"] for wording in decided} == {not late}
     assert "BROKEN" in comparison["final"]["remark"]

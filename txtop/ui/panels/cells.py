@@ -302,6 +302,8 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
         forms = (f"{row.ratio} {word}" for word in badges)
         against = next((form for form in forms if len(form) <= room), "")
         note = " · ".join(text for text in (row.note, against) if text)
+    if note == "reference" and shape.note < len(note):
+        note = "ref"
     return [(fit(g(note), shape.note, mark=g("…")), "muted")]
 
 
