@@ -17,6 +17,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
@@ -373,3 +374,12 @@ def test_a_trouble_with_the_recording_takes_the_rail() -> None:
     view = views()["no recording"]
     row = progress_rail.render_rail(view.rail, view.banner, 80, Glyphs())[0]
     assert row[1] == ("▲ disk full", "bad.bold")
+
+
+@pytest.mark.parametrize(
+    ("badge", "shortest"),
+    [("✓ lossless-like", "✓"), ("≈ minor", "≈"), ("not checked", "?"), ("random weights", "?"),
+     ("weights missing", "?"), ("INVALID", "INVALID")],
+)  # fmt: skip
+def test_the_shortest_form_of_a_badge_says_nothing_else(badge: str, shortest: str) -> None:
+    assert shorten_badge(badge) == shortest

@@ -19,6 +19,7 @@ from support.tiling import tiled
 from support.tradeoff_views import a_plan, at_work, sweep, tried, whole
 from support.ui_sessions import write
 from txtop.protocol import events
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import clean, to_ascii
@@ -155,7 +156,7 @@ def test_bars_of_one_scale_and_a_badge_beside_every_ratio() -> None:
 def test_no_ratio_is_left_without_a_badge_where_there_is_little_room(width: int) -> None:
     plot = a_plot("precisions")
     for cursor, point in enumerate(plot.points):
-        beside = ("reference", *point.row.badges, *(b.split()[0] for b in point.row.badges))
+        beside = ("reference", *point.row.badges, *map(shorten_badge, point.row.badges))
         row = lines(render_precision_bars(plot, Area(width, 60, G), cursor).rows)[
             render_precision_bars(plot, Area(width, 60, G), cursor).points.index(cursor)
         ]

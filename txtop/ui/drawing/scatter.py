@@ -140,9 +140,12 @@ class ScatterPlot:
             x, y = self._cell(spots[cursor])
             canvas.put(x - 1, y, "[", "accent-a.bold")
             canvas.put(x + 1, y, "]", "accent-a.bold")
+        labelled = set()
         for i in order:
-            spot = spots[i]
-            if spot.label:
+            spot, at = spots[i], self._cell(spots[i])
+            # A point that lies under another would leave its label without a sign.
+            if spot.label and at not in labelled:
+                labelled.add(at)
                 at_cursor = i == cursor
                 quiet = "text" if spot.bold else "muted"
                 self._label(canvas, spot, "text.bold" if at_cursor else quiet, 1 + at_cursor)

@@ -10,6 +10,7 @@ from textual import events
 
 from txtop.plan.knobs import order_knobs
 from txtop.plan.model_names import shorten_alike
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
@@ -137,7 +138,7 @@ def _measure_longest(texts: Iterable[str], heading: str) -> int:
 
 def _measure_notes(rows: Sequence[CellRow]) -> int:
     """Return the columns of the longest note with the comparison behind it."""
-    notes = ((row.note, row.ratio and " ".join([row.ratio, *row.badges[:1]])) for row in rows)
+    notes = ((row.note, row.ratio and " ".join([row.ratio, *row.badges[-1:]])) for row in rows)
     return max((measure_text(clean(" · ".join(filter(None, note)))) for note in notes), default=0)
 
 
@@ -298,7 +299,7 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
     note = row.note
     if row.ratio and row.state != "running" and row.note != "reference":
         room = shape.note - (len(row.note) + 3 if row.note else 0)
-        badges = (*row.badges, row.badges[-1].split()[0], "?")
+        badges = (*row.badges, shorten_badge(row.badges[-1]), "?")
         forms = (f"{row.ratio} {word}" for word in badges)
         against = next((form for form in forms if len(form) <= room), "")
         note = " · ".join(text for text in (row.note, against) if text)

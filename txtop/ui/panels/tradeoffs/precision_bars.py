@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
@@ -114,6 +115,6 @@ def _render_badge(point: TradeoffPoint, room: int) -> Row:
         return whole if measure_row(whole) <= room else whole[:1]
     if not point.x:
         return [(row.note or "nothing to compare it with", "muted")]
-    badges = (*row.badges, row.badges[-1].split()[0])
+    badges = (*row.badges, shorten_badge(row.badges[-1]))
     forms: list[Row] = [[(word, point.badge_role), *end] for word in badges for end in (note, [])]
     return next((form for form in forms if measure_row(form) <= room), forms[-1])
