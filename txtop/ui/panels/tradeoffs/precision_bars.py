@@ -116,5 +116,7 @@ def _render_badge(point: TradeoffPoint, room: int) -> Row:
     if not point.x:
         return [(row.note or "nothing to compare it with", "muted")]
     badges = (*row.badges, shorten_badge(row.badges[-1]))
-    forms: list[Row] = [[(word, point.badge_role), *end] for word in badges for end in (note, [])]
+    # A doubt is dropped after the longer wording of a badge.
+    forms: list[Row] = [[(word, point.badge_role), *note] for word in row.badges]
+    forms += [[(word, point.badge_role)] for word in badges]
     return next((form for form in forms if measure_row(form) <= room), forms[-1])
