@@ -115,7 +115,7 @@ def find_point(selection: TradeoffsSelection, area: Area, *, x: int, y: int) -> 
         if name == "plot" and plot.kind == "precisions":
             return _render_listing(selection, plot, room).at(row)
         if name == "plot":
-            scatter = _get_scatter_area(selection, plot, room)
+            scatter = _get_scatter_area(plot, room)
             return _build_plot(selection, plot, scatter).nearest(column, row)
     return None
 
@@ -128,13 +128,9 @@ def _build_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -
     return ScatterPlot(build_scatter(plot, selection.cursor), area.width, area.height, area.glyphs)
 
 
-def _count_bar_rows(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -> int:
-    return count_bar_rows(plot, area) if selection.zoomed else 0
-
-
-def _get_scatter_area(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -> Area:
+def _get_scatter_area(plot: TradeoffPlot, area: Area) -> Area:
     """Return the part of the plot's area that bars leave to the points."""
-    return replace(area, height=area.height - _count_bar_rows(selection, plot, area))
+    return replace(area, height=area.height - count_bar_rows(plot, area))
 
 
 def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -> list[Row]:
@@ -144,10 +140,8 @@ def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) 
         body = _render_listing(selection, plot, room).rows
         body += _render_remarks(selection, plot, room, len(body)) if selection.zoomed else []
     else:
-        body = _build_plot(selection, plot, _get_scatter_area(selection, plot, room)).rows(
-            selection.cursor
-        )
-        if _count_bar_rows(selection, plot, room):
+        body = _build_plot(selection, plot, _get_scatter_area(plot, room)).rows(selection.cursor)
+        if count_bar_rows(plot, room):
             body += render_point_bars(plot, room, selection.cursor)
     if room.height < inside.height and selection.point is not None:
         line = render_point_line(selection.point, plot, inside.width, g, named=True)
