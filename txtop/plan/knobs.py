@@ -54,6 +54,8 @@ class Knob:
     """`run` accepts several values and measures each."""
     label: Callable[[Any], str] = str
     """Formats a value for a label that tells cells apart: `batch 8`, `512 tokens`."""
+    brief: Callable[[Any], str] | None = None
+    """Formats a value for a label in a narrow column, `b8`; `None` for `label`."""
     default_label: str = ""
     """The label of the default, if it is not `label` of its value."""
     note: Callable[[Any], str] = str
@@ -170,6 +172,7 @@ KNOBS = (
         list_help="also 1,8,32 or 1-64*2 or 16-64+16",
         hint="sequences per batch; type digits to add",
         label="batch {}".format,
+        brief="b{}".format,
         note="batch {}".format,
         quiet=False,
         offers=(1, 2, 4, 8, 16, 32, 64),

@@ -18,6 +18,7 @@ from txtop.ui.models.hero_metrics import (
     FEW_BELOW,
     compute_speed_up,
     count_measured,
+    explain_no_interval,
     get_table_metric,
 )
 
@@ -27,9 +28,9 @@ class CellRow:
     """One cell as the table shows it.
 
     `state` is done, failed, running, waiting or skipped. Figures are text, empty where the cell has
-    none; `rate_value` is the rate as a number, 0 if unknown, and `half` the half-width of its
-    interval. `offered` is the load of a server. `more` are (column, value) of the knobs without a
-    field here.
+    none; `rate_value` is the rate as a number, 0 if unknown, and `half` half the width of its
+    interval as a share. `offered` is the load of a server. `more` are (column, value) of the knobs
+    without a field here.
     """
 
     id: str
@@ -118,7 +119,6 @@ def build_cell_row(
     is_measured = now.mean is not None
     peak = get_peak_bytes(state)
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
-    half = (now.half_width or 0.0) * (now.mean or 0.0)
     relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
     return replace(
         base,
@@ -127,13 +127,20 @@ def build_cell_row(
         forward=_cell_ms(state, "e2e_ms", cache, plan.seed, wait),
         rate=formatting.format_number(now.mean) if is_measured else wait,
         rate_value=now.mean or 0.0,
-        half=f"±{_format_few_digits(half)}" if now.half_width is not None else "",
+        half=formatting.format_half_width(now.half_width),
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
-        or _note(state, plan, base.state, is_reference=reference is state),
+        or _note(state, plan, base.state, is_reference=reference is state)
+        or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
         badges=fidelity.format_badge_forms(session.output_of(cell.id)) if relative else (),
     )
+
+
+def _explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> str:
+    """Explain in the note why a figure has no interval, if it has one."""
+    explained = explain_no_interval(state, cache, seed)[1]
+    return explained.partition(":")[0] if explained.startswith("drifts") else explained
 
 
 def _row_state(state: CellState, running: bool) -> str:
@@ -151,14 +158,6 @@ def _cell_ms(state: CellState, name: str, cache: FrameCache, seed: int, wait: st
         return ""
     mean = get_table_metric(state, name, cache, seed).mean
     return wait if mean is None else formatting.format_ms(mean)
-
-
-def _format_few_digits(value: float) -> str:
-    if value >= 999.5:
-        return (
-            formatting.format_scaled(value)[0][:3].rstrip(".") + formatting.format_scaled(value)[1]
-        )
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.095 else f"{value:.2f}"
 
 
 def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.forecast.time_left import compute_progress, estimate_time_left
-from txtop.plan import labels
 from txtop.plan.cell import Cell
+from txtop.plan.model_names import name_together
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.ab import ABView, build_ab
@@ -63,7 +63,7 @@ class Playback:
 
     @classmethod
     def of(cls, player: Transport, caption: str = "") -> Playback:
-        """Build it from a player's transport, cells by their short names."""
+        """Build it from a player's transport, cells by what tells them apart."""
         return cls(
             position_ns=player.position_ns,
             duration_ns=player.duration_ns,
@@ -72,7 +72,8 @@ class Playback:
             backwards=player.backwards,
             shortened=player.shortened,
             cells=tuple(
-                (start, player.cell_name(name), status) for start, name, status in player.boundaries
+                (start, player.name_apart(name), status)
+                for start, name, status in player.boundaries
             ),
             markers=tuple(at for at, _ in player.markers),
             caption=caption,
@@ -215,7 +216,7 @@ def build_view(
         tradeoffs=build_tradeoffs(state, rows, current, cache),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,
-        log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state)),
+        log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state, cache)),
         log_count=len(state.log),
         late=cache.late,
     )
@@ -247,8 +248,7 @@ def _compute_one_final(order: list[CellState], cache: FrameCache, seed: int) -> 
 
 
 def _format_models(order: list[CellState]) -> str:
-    names = list(dict.fromkeys(c.cell.model_name for c in order))
-    return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
+    return name_together(list(dict.fromkeys(c.cell.model_name for c in order)))
 
 
 def _list_facts(order: list[CellState]) -> tuple[str, ...]:
@@ -342,14 +342,13 @@ def _compute_log_key(state: SessionState) -> tuple[object, ...]:
     return len(state.log), *state.log[-1:]
 
 
-def _build_log(state: SessionState) -> tuple[LogRow, ...]:
+def _build_log(state: SessionState, cache: FrameCache) -> tuple[LogRow, ...]:
     """Build the newest lines of the log, newest first."""
+    names = cache.names_apart(state)
     return tuple(
         LogRow(
             formatting.format_clock(line.at_ns),
-            labels.format_short_label(state.cells[line.cell].cell)
-            if line.cell in state.cells
-            else "",
+            names.get(line.cell or "", ""),
             line.text,
             line.level,
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
 from txtop.ui.drawing.spans import (
@@ -17,6 +17,7 @@ from txtop.ui.drawing.spans import (
     crop,
     cut,
     fit,
+    join_blocks,
     join_ends,
     measure_row,
     measure_text,
@@ -52,7 +53,9 @@ def render_hero(view: HeroView, area: Area) -> list[Row]:
         body = _render_flat(view, inside.width, g)
     else:
         body = _render_tall(view, inside, doubled)
-    return draw_frame(view.title, list(view.subtitle), body, area)
+    subtitle = list(view.subtitle)
+    whole = fits_heading(view.title, subtitle, area) or not view.short_title
+    return draw_frame(view.title if whole else g(view.short_title), subtitle, body, area)
 
 
 def _render_failure(view: HeroView, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
@@ -112,10 +115,8 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
         request_rows = requests.render_requests(
             view.requests, Area(width - SMALL_CHART_AT, len(beside), g)
         )
-        request_rows += [[]] * (len(beside) - len(request_rows))
-        sides = zip(beside, request_rows, strict=True)
         under = render_latencies(replace(view, rows=()), width, g)
-        return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
+        return [*join_blocks(beside, request_rows, SMALL_CHART_AT), *under]
     if view.reason or room < 8:
         return [*facts, [], *render_latencies(view, width, g)]
     chart = _render_chart(view, room, big_digits.DIGIT_ROWS, g)
@@ -123,7 +124,7 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     if view.loading is not None:
         bars = Area(width - SMALL_CHART_AT, big_digits.DIGIT_ROWS + 1, g)
         *chart, below = render_loading(view.loading, bars)
-    top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
+    top = join_blocks(facts, chart, SMALL_CHART_AT)
     axis: Row = [(" " * SMALL_CHART_AT, "text"), *below]
     rows = render_latencies(view, width, g)
     if len(rows) <= MAX_FLAT_ROWS:
@@ -168,7 +169,8 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     interval = next((form for form in intervals if measure_text(form) <= width - FACT_WIDTH), "")
     beside: Row = [sure, (view.why or interval, _choose_reason_role(view))]
     if not view.half:
-        beside = [(fit("", FACT_WIDTH), "text"), (g(view.why), _choose_reason_role(view))]
+        why = cut(clean(g(view.why)), width - FACT_WIDTH, g("…"))
+        beside = [(fit("", FACT_WIDTH), "text"), (why, _choose_reason_role(view))]
     against: Row = []
     if view.ratio:
         forms = [f"{view.ratio_of} · {badge}" for badge in view.badges] + [*view.badges]

@@ -21,8 +21,8 @@ def render_transport(playback: Playback, area: Area) -> list[Row]:
     rows = [
         [
             (f" {g(_choose_mark(playback))} ", "accent-a.bold"),
-            (fit(f"{playback.speed:g}x", 5), "text.bold"),
-            (fit(formatting.format_clock(playback.position_ns), 12), "text"),
+            (fit(f"{playback.speed:g}x", 6), "text.bold"),
+            (fit(formatting.format_clock(playback.position_ns), 11), "text"),
             *_render_line(playback, room, g),
             (fit(formatting.format_clock(playback.duration_ns), RIGHT_WIDTH - 1, "right"), "muted"),
         ]

@@ -13,7 +13,7 @@ from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
-from txtop.stats.steady_state import DRIFTED_NOTE, is_drifting
+from txtop.stats.steady_state import estimate_speed_drift, is_drifting
 from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
@@ -162,10 +162,11 @@ def _list_judgements(session: SessionState, state: CellState, cache: FrameCache)
     trend = estimate_trend(durations) if state.over else None
     if trend is not None:
         p = "p < 0.001" if trend.p < 0.001 else f"p = {trend.p:.2g}"
-        across = round(trend.across * 100, 1) + 0.0
-        verdict = DRIFTED_NOTE if is_drifting(durations) else "no trend"
-        role = "warn" if is_drifting(durations) else "text"
-        facts.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
+        drifting = is_drifting(durations)
+        across = formatting.format_change(estimate_speed_drift(durations))
+        verdict = "drifts, no interval" if drifting else "no trend"
+        role = "warn" if drifting else "text"
+        facts.append(CellFact("trend", f"speed {across} across, {p}: {verdict}", role))
     facts.append(CellFact("warm-up", _describe_warm_up(session, state)))
     return facts
 
