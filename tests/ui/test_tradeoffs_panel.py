@@ -83,7 +83,8 @@ def test_the_panel_is_as_large_as_asked(
     assert len(rows) == height
     for row in rows:
         assert cell_len(row) == width and row == clean(row)
-        assert mode != "ascii" or "?" not in to_ascii(row)
+        # A badge that was not compared has the sign '?' itself.
+        assert mode != "ascii" or to_ascii(row).count("?") == row.count("?")
     point = find_point(
         selection, Area(width, height, Glyphs(mode), boxed=boxed), x=width // 2, y=height // 2
     )
