@@ -17,7 +17,7 @@ from txtop.plan.plan import Plan
 from txtop.quantities import parse_position
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
-from txtop.ui.app import TxtopApp
+from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.keymap import find_commands, list_commands
 from txtop.ui.models.view import View
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
@@ -341,3 +341,19 @@ async def test_a_frame_waits_for_a_screen_that_has_no_panels_yet(running: Path) 
         assert not drawn
         await until(pilot, lambda: bool(drawn))
         assert screen.is_mounted
+
+
+async def test_a_screen_that_is_view_only_changes_nothing(running: Path) -> None:
+    runner = FakeRunner()
+    mode = LiveMode(path=running, runner=lambda _path: runner)
+    app = TxtopApp(mode, AppOptions(fps=20, view_only=True))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "gpt2" in text(app))
+        for key in ("space", "n", "m", "s", "ctrl+z"):
+            await pilot.press(key)
+            await until(pilot, lambda: "view only" in str(list(app._notifications)))
+            app.clear_notifications()
+        await pilot.press("t", "q")
+        await until(pilot, lambda: not app.is_running)
+    assert runner.asked == []
+    assert not settings.get_settings_path().exists()

@@ -31,6 +31,7 @@ COMMANDS = (
     CommandEntry("sessions", "txtop.cli.sessions:app", "list, rename or delete sessions"),
     CommandEntry("show", "txtop.cli.export:show", "print the results of a session"),
     CommandEntry("export", "txtop.cli.export:export", "write a session for other programs"),
+    CommandEntry("web", "txtop.cli.web:web", "show sessions in a browser, live or replayed"),
     CommandEntry("report", "txtop.cli.report:report", "write a session as one HTML file"),
     CommandEntry("compare", "txtop.cli.compare:compare", "find regressions between sessions"),
     CommandEntry("verify", "txtop.cli.verify:verify", "check that a recording is unchanged"),

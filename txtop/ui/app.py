@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import actions
 from textual.app import App
 from textual.binding import BindingType
 from textual.events import Key
@@ -34,21 +36,29 @@ from txtop.ui.terminal.partial_update import narrow_update
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.dom import DOMNode
 
 MAX_PENDING_WRITES = 2
 EXIT_TIMEOUT_S = 1.5
 SETTLE_S = 0.05
+CHANGING_ACTIONS = frozenset(
+    {"pause_run", "skip_cell", "marker", "save_screenshot", "save_report", "suspend_process"}
+)
 FRAME_RETRY_S = 0.1
 
 
 @dataclass(frozen=True)
 class AppOptions:
-    """The look of the screen; without a theme the first one. `problems` are toasts at the start."""
+    """The look of the screen; without a theme the first one. `problems` are toasts at the start.
+
+    One that is `view_only` changes neither a run, nor files, nor settings.
+    """
 
     theme: str | None = None
     glyphs: GlyphMode = "braille"
     fps: float = FPS
     problems: tuple[str, ...] = ()
+    view_only: bool = False
 
 
 class TxtopApp(App[Path | None], inherit_bindings=False):
@@ -336,7 +346,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             elif answer == "stop":
                 self.interrupt()
 
-        if self.mode.going:
+        if self.mode.going and not self.options.view_only:
             self.push_screen(QuitDialog(), leave)
         else:
             self.leave()
@@ -347,6 +357,19 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             self.say("no shell is waiting behind this screen")
 
     # Help, themes, screenshots
+
+    async def run_action(
+        self,
+        action: str | actions.ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Run an action, unless it changes something on a screen that is `view_only`."""
+        name = (actions.parse(action) if isinstance(action, str) else action)[1]
+        if self.options.view_only and name in CHANGING_ACTIONS:
+            self.say("view only: this screen changes nothing", "warning")
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     def action_help(self) -> None:
         self.push_screen(HelpDialog(self.mode_screen.kind))
@@ -388,6 +411,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def _use_theme(self, name: str) -> None:
         themes.use_theme(self, name)
+        if self.options.view_only:
+            return
         kept = settings.save_theme(name)
         self.say(f"theme {name}" + ("" if kept else "; it could not be remembered"))
 
