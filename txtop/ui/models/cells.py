@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from txtop import formatting
-from txtop.analysis import contention, metrics
+from txtop.analysis import contention, drafts, metrics
 from txtop.forecast.memory_fit import predict_cell_bytes
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
@@ -177,6 +177,10 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return "saturated"
     if contention.is_busy(state):
         return contention.BUSY
+    if accepted := drafts.describe_acceptance(state):
+        checked = state.speculation
+        unequal = checked is not None and checked.differs_at is not None
+        return drafts.UNEQUAL if unequal else accepted
     if 0 < n < FEW_BELOW:
         return formatting.format_few(n)
     return "reference" if is_reference else ""
