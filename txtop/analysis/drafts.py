@@ -9,7 +9,7 @@ from txtop.formatting import format_count, format_share
 from txtop.state.cell import CellState
 from txtop.stats.summary import Summary, summarise_single
 
-UNEQUAL = "≠ plain"
+UNEQUAL = "other tokens"
 """The mark of a cell whose tokens are not those of plain greedy decoding."""
 
 

@@ -361,7 +361,8 @@ def compute_cost(
 def _explain_missing(state: CellState, summary: Summary) -> None:
     """Add a note that gives the reason why a metric of a measured cell has no value."""
     if not summary.n and state.samples.kept():
-        few = "one new token" if state.cell.new_tokens == 1 else "all tokens came in one step"
+        several = state.cell.speculative != "none" and state.cell.new_tokens > 1
+        few = "all tokens came in one step" if several else "one new token"
         summary.notes = [LATE_STREAMER_NOTE if state.lag else f"no value: {few}"]
 
 
