@@ -88,7 +88,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     _check(model, shared, rules)
     given = list(arms) or list(DEFAULT_ARMS)
     if len(given) == 1:
-        raise UsageError("one arm has nothing to be compared with", "--a and --b")
+        raise UsageError("one arm has nothing to be compared with", "--b, or --arm again")
     if len(given) > MAX_ARMS:
         raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
     merged = [{"model": model, **shared, **knobs} for knobs in given]

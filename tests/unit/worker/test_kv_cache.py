@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,14 @@ import torch
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, QuantizedCache
 
 from support import tiny_models
+from support.inline_worker import InlineWorker, run_inline
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.worker.command_queue import CommandQueue
-from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import RejectedError
 from txtop.worker.fidelity import outputs
 from txtop.worker.fidelity.passage import TokenWindow
 from txtop.worker.loading import kv_cache
-from txtop.worker.worker import Worker
 
-Run = Callable[..., list[events.AnyEvent]]
 WITH_HQQ = pytest.mark.skipif(find_spec("hqq") is None, reason="hqq is not installed")
 PROMPT, NEW, LAYERS, HEADS, SIZE = 24, 9, 2, 2, 64
 CACHES = ["dynamic", "static", "quantized:fp8"]
@@ -48,29 +44,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker in this process, whose environment and frozen objects are taken back."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE", "TQDM_DISABLE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("gc.freeze", lambda: None)
-    output = os.open(os.devnull, os.O_WRONLY)
-    yield Worker("worker", EventWriter(output, "worker"), CommandQueue())
-    os.close(output)
-
-
-@pytest.fixture
-def run(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Let the worker follow commands, and return the events that it sent."""
-    sent: list[events.AnyEvent] = []
-    monkeypatch.setattr(worker._emitter, "send", sent.append)
-
-    def follow(*orders: Any) -> list[events.AnyEvent]:
-        sent.clear()
-        for order in orders:
-            worker._follow(order)
-        return sent
-
-    return follow
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
+    with run_inline(monkeypatch) as inline:
+        yield inline
 
 
 def cell(model: Path, cache: str, **knobs: object) -> Cell:
@@ -95,30 +71,32 @@ def count_by_hand(cache: str, batch: int) -> int:
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("cache", [*CACHES, *QUANTISED[1:]])
 def test_the_bytes_of_a_cache_are_those_of_its_keys_and_values(
-    cache: str, batch: int, model: Path, run: Run
+    cache: str, batch: int, model: Path, worker: InlineWorker
 ) -> None:
     target = cell(model, cache, batch_size=batch)
-    sent = run(
+    worker.follow(
         commands.LoadModel(cell=target, started_ns=0, seed=0),
         commands.Prepare(cell=target),
         commands.Iterate(cell="c1", role="first", index=0),
         commands.Iterate(cell="c1", role="measured", index=1),
     )
-    first, measured = (event for event in sent if isinstance(event, events.Iteration))
+    first, measured = worker.of(events.Iteration)
     assert first.cache_bytes == pytest.approx(count_by_hand(cache, batch), rel=0.01)
     assert measured.cache_bytes is None, "nothing is counted in a measured call"
-    workload = next(event for event in sent if isinstance(event, events.Workload))
+    (workload,) = worker.of(events.Workload)
     assert any("KV cache" in note for note in workload.notes) is cache.startswith("quantized")
 
 
-def test_the_caches_of_an_encoder_decoder_are_both_counted(run: Run, tmp_path: Path) -> None:
+def test_the_caches_of_an_encoder_decoder_are_both_counted(
+    worker: InlineWorker, tmp_path: Path
+) -> None:
     target = cell(tiny_models.t5(tmp_path / "m"), "dynamic")
-    sent = run(
+    worker.follow(
         commands.LoadModel(cell=target, started_ns=0, seed=0),
         commands.Prepare(cell=target),
         commands.Iterate(cell="c1", role="first", index=0),
     )
-    (first,) = (event for event in sent if isinstance(event, events.Iteration))
+    (first,) = worker.of(events.Iteration)
     # The decoder starts with one token of its own, and looks at the whole prompt.
     assert first.cache_bytes == 2 * 2 * tiny_models.WIDTH * 4 * (NEW + PROMPT)
 
@@ -136,11 +114,11 @@ def test_a_storage_is_counted_once_and_whole() -> None:
 
 @pytest.mark.parametrize("cache", QUANTISED)
 def test_fidelity_is_read_through_the_cache_as_one_token_after_the_other(
-    cache: str, model: Path, worker: Worker
+    cache: str, model: Path, worker: InlineWorker
 ) -> None:
     target = cell(model, cache, sequence_length=32)
-    worker._follow(commands.LoadModel(cell=target, started_ns=0, seed=0))
-    loaded = worker._ready()
+    worker.follow(commands.LoadModel(cell=target, started_ns=0, seed=0))
+    loaded = worker.loaded
     ids = torch.randint(96, (200,), generator=torch.Generator().manual_seed(3))
     window = TokenWindow(ids, ids)
     answer = outputs.compute_output(loaded, target, window, hidden=False)
@@ -175,16 +153,18 @@ def test_a_window_keeps_tokens_behind_the_prompt(length: int, window: int, first
     )
 
 
-def test_what_cannot_be_had_is_refused_before_the_weights(run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_had_is_refused_before_the_weights(
+    worker: InlineWorker, tmp_path: Path
+) -> None:
     refused = {
         "offloaded": (tiny_models.gpt2(tmp_path / "m", weights=False), "NVIDIA GPU"),
         "quantized:fp8": (tiny_models.t5(tmp_path / "t5", weights=False), "for decoders"),
     }
     for cache, (path, reason) in refused.items():
-        sent = run(commands.LoadModel(cell=cell(path, cache), started_ns=0, seed=0))
-        (rejected,) = (event for event in sent if isinstance(event, events.CellRejected))
+        worker.follow(commands.LoadModel(cell=cell(path, cache), started_ns=0, seed=0))
+        (rejected,) = worker.of(events.CellRejected)
         assert reason in rejected.reason
-        assert not any(isinstance(e, events.Phase) and e.name == "weights" for e in sent)
+        assert "weights" not in [phase.name for phase in worker.of(events.Phase)]
 
 
 def test_a_layer_without_keys_and_values_is_refused_with_the_reason_of_the_library() -> None:

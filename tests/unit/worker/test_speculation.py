@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,11 @@ from safetensors.numpy import load_file
 from transformers.generation import candidate_generator
 
 from support import tiny_models
+from support.inline_worker import InlineWorker, run_inline
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.worker.command_queue import CommandQueue
-from txtop.worker.event_writer import EventWriter
 from txtop.worker.tasks.speculation import compare_with_plain
 from txtop.worker.tasks.task import IterationResult, ModelInputs, make_inputs
-from txtop.worker.worker import Worker
 
 PROMPT, NEW = 24, 30
 # (length of the sequence so far, the tokens that were drafted to follow it)
@@ -29,14 +26,9 @@ Drafts = list[tuple[int, list[int]]]
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker in this process, whose environment and frozen objects are taken back."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE", "TQDM_DISABLE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("gc.freeze", lambda: None)
-    output = os.open(os.devnull, os.O_WRONLY)
-    yield Worker("worker", EventWriter(output, "worker"), CommandQueue())
-    os.close(output)
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
+    with run_inline(monkeypatch) as inline:
+        yield inline
 
 
 @pytest.fixture
@@ -73,9 +65,9 @@ def count_by_hand(drafts: Drafts, made: list[int]) -> tuple[int, int]:
     return drafted, accepted
 
 
-def generate(worker: Worker, inputs: ModelInputs) -> tuple[IterationResult, list[int]]:
+def generate(worker: InlineWorker, inputs: ModelInputs) -> tuple[IterationResult, list[int]]:
     tokens: list[int] = []
-    result = worker._ready().task.iterate(
+    result = worker.loaded.task.iterate(
         inputs, True, None, lambda: None, lambda ids: tokens.extend(ids.flatten().tolist())
     )
     return result, tokens
@@ -83,7 +75,7 @@ def generate(worker: Worker, inputs: ModelInputs) -> tuple[IterationResult, list
 
 @pytest.mark.parametrize("kind", ["prompt-lookup:10", "assistant"])
 def test_the_tokens_are_those_of_plain_decoding_and_the_drafts_are_counted(
-    kind: str, worker: Worker, drafts: Drafts, tmp_path: Path
+    kind: str, worker: InlineWorker, drafts: Drafts, tmp_path: Path
 ) -> None:
     model = tiny_models.gpt2(tmp_path / "m")
     if kind == "assistant":
@@ -92,8 +84,8 @@ def test_the_tokens_are_those_of_plain_decoding_and_the_drafts_are_counted(
         id="c1", model=str(model), device="cpu", threads=1, speculative=kind,
         sequence_length=PROMPT, new_tokens=NEW,
     )  # fmt: skip
-    worker._follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
-    loaded = worker._ready()
+    worker.follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
+    loaded = worker.loaded
     plain_cell = msgspec.structs.replace(cell, speculative="none")
     totals = [0, 0]
     for seed in range(20):
@@ -111,13 +103,13 @@ def test_the_tokens_are_those_of_plain_decoding_and_the_drafts_are_counted(
     assert 0 < accepted < drafted, "both kinds of drafts were seen"
 
 
-def test_the_check_finds_the_first_token_that_differs(worker: Worker, tmp_path: Path) -> None:
+def test_the_check_finds_the_first_token_that_differs(worker: InlineWorker, tmp_path: Path) -> None:
     cell = Cell(
         id="c1", model=str(tiny_models.gpt2(tmp_path / "m")), device="cpu", threads=1,
         speculative="prompt-lookup:3", sequence_length=PROMPT, new_tokens=8,
     )  # fmt: skip
-    worker._follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
-    loaded = worker._ready()
+    worker.follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
+    loaded = worker.loaded
     inputs = make_inputs(cell, loaded.vocabulary, 0, loaded.device)
     equal = compare_with_plain(loaded.task, loaded.model, inputs)
     assert (equal.compared, equal.differs_at, equal.margin) == (8, None, None)
@@ -141,41 +133,34 @@ def test_the_check_finds_the_first_token_that_differs(worker: Worker, tmp_path: 
 
 
 def test_a_cell_reports_the_check_with_its_kernels_and_steps_in_place_of_tokens(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    worker: InlineWorker, tmp_path: Path
 ) -> None:
-    sent: list[events.AnyEvent] = []
-    monkeypatch.setattr(worker._emitter, "send", sent.append)
     assistant = tiny_models.gpt2(tmp_path / "small", layers=1)
     cell = Cell(
         id="c1", model=str(tiny_models.gpt2(tmp_path / "m")), device="cpu", threads=1,
         speculative=f"assistant={assistant}", sequence_length=PROMPT, new_tokens=NEW,
     )  # fmt: skip
-    for order in (
+    worker.follow(
         commands.LoadModel(cell=cell, started_ns=0, seed=0),
         commands.Prepare(cell=cell),
         commands.Iterate(cell="c1", role="first", index=0),
         commands.Inspect(cell="c1"),
         commands.Iterate(cell="c1", role="measured", index=1),
-    ):
-        worker._follow(order)
-
-    def of(kind: type[Any]) -> list[Any]:
-        return [event for event in sent if isinstance(event, kind)]
-
-    (load,), (kernels,), (checked,) = (
-        of(kind) for kind in (events.ModelLoaded, events.Kernels, events.Speculation)
     )
+    (load,) = worker.of(events.ModelLoaded)
+    (kernels,) = worker.of(events.Kernels)
+    (checked,) = worker.of(events.Speculation)
     stored = load_file(assistant / "model.safetensors").values()
     assert load.assistant_bytes == sum(tensor.nbytes for tensor in stored)
     assert load.assistant_parameters == sum(tensor.size for tensor in stored)
     assert kernels.prefill == kernels.decode == "flash"
     assert (checked.compared, checked.differs_at) == (NEW, None)
-    first, measured = of(events.Iteration)
+    first, measured = worker.of(events.Iteration)
     assert first.drafted is not None and measured.drafted is None
     for iteration in (first, measured):
         gaps = [
             gap
-            for event in of(events.TokenTimings)
+            for event in worker.of(events.TokenTimings)
             if event.index == iteration.index
             for gap in event.gaps_ns
         ]
@@ -185,18 +170,15 @@ def test_a_cell_reports_the_check_with_its_kernels_and_steps_in_place_of_tokens(
 
 
 def test_an_assistant_with_another_vocabulary_is_refused(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    sent: list[events.AnyEvent] = []
-    monkeypatch.setattr(worker._emitter, "send", sent.append)
-    monkeypatch.setattr(tiny_models, "VOCABULARY", 64)
-    assistant = tiny_models.gpt2(tmp_path / "small")
-    monkeypatch.undo()
-    monkeypatch.setattr(worker._emitter, "send", sent.append)
+    with monkeypatch.context() as smaller:
+        smaller.setattr(tiny_models, "VOCABULARY", 64)
+        assistant = tiny_models.gpt2(tmp_path / "small")
     cell = Cell(
         id="c1", model=str(tiny_models.gpt2(tmp_path / "m")), device="cpu", threads=1,
         speculative=f"assistant={assistant}",
     )  # fmt: skip
-    worker._follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
-    (rejected,) = (event for event in sent if isinstance(event, events.CellRejected))
+    worker.follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
+    (rejected,) = worker.of(events.CellRejected)
     assert rejected.reason == "the assistant has 64 tokens, the model 96"

@@ -6,6 +6,7 @@ The kinds and their conditions are a table in `txtop.models.decoding_rules`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -68,8 +69,9 @@ def describe_cache(cell: Cell, config: Any) -> str:
         return ""
     if kind.bits is None:
         return "fp8 (e4m3) with one scale for the keys of a layer, and one for its values"
+    library = f"{kind.package} {version(kind.package)}"
     return (
-        f"{kind.package} int{kind.bits} in groups of {_choose_group_size(config)};"
+        f"{library}, int{kind.bits} in groups of {_choose_group_size(config)};"
         f" of the new tokens up to {RESIDUAL - 1} wait unquantised"
     )
 
