@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_COMPILES = "default, decode, reduce-overhead, max-autotune"
+
+
 def probe() -> list[dict[str, str]]:
     """Return one entry per capability: capability, state (ok, missing, broken), detail, next."""
     entries = [_probe_torch(), _probe_library("transformers"), _probe_gpu(), _probe_cpu_types()]
@@ -133,11 +136,11 @@ def _probe_compile() -> dict[str, str]:
         if not Path(sysconfig.get_path("include"), "Python.h").is_file():
             step = "the headers of this Python: python3-dev, python3-devel"
             return _build_entry("compile", "missing", "triton needs Python.h", step)
-        return _build_entry("compile", "ok", "default, reduce-overhead, max-autotune by triton")
+        return _build_entry("compile", "ok", f"{_COMPILES} by triton")
     compiler = next(filter(shutil.which, [os.environ.get("CXX", ""), "g++", "clang++"]), None)
     if compiler is None:
         return _build_entry("compile", "missing", "no C++ compiler", "install g++ or set CXX")
-    return _build_entry("compile", "ok", f"default, reduce-overhead, max-autotune by {compiler}")
+    return _build_entry("compile", "ok", f"{_COMPILES} by {compiler}")
 
 
 def _probe_hub() -> dict[str, str]:

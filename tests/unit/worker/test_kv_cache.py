@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, QuantizedC
 
 from support import tiny_models
 from support.inline_worker import InlineWorker, run_inline
+from txtop.models.decoding_rules import CACHES
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.worker import probe
 from txtop.worker.failures import RejectedError
 from txtop.worker.fidelity import outputs
 from txtop.worker.fidelity.passage import TokenWindow
@@ -22,7 +25,7 @@ from txtop.worker.loading import kv_cache
 
 WITH_HQQ = pytest.mark.skipif(find_spec("hqq") is None, reason="hqq is not installed")
 PROMPT, NEW, LAYERS, HEADS, SIZE = 24, 9, 2, 2, 64
-CACHES = ["dynamic", "static", "quantized:fp8"]
+EVERYWHERE = ["dynamic", "static", "quantized:fp8"]
 QUANTISED = [
     "quantized:fp8",
     *(pytest.param(f"quantized:{kind}", marks=WITH_HQQ) for kind in ("int8", "int4")),
@@ -69,7 +72,7 @@ def count_by_hand(cache: str, batch: int) -> int:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("cache", [*CACHES, *QUANTISED[1:]])
+@pytest.mark.parametrize("cache", [*EVERYWHERE, *QUANTISED[1:]])
 def test_the_bytes_of_a_cache_are_those_of_its_keys_and_values(
     cache: str, batch: int, model: Path, worker: InlineWorker
 ) -> None:
@@ -177,3 +180,13 @@ def test_a_layer_without_keys_and_values_is_refused_with_the_reason_of_the_libra
     config.sliding_window = None
     plain = MistralConfig(num_hidden_layers=2, sliding_window=None)
     kv_cache.require_cache(target, MistralForCausalLM, "causal", plain, torch.device("cpu"))
+
+
+def test_doctor_lists_the_caches_and_what_the_others_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = replace(CACHES["quantized:int4"], package="no_such_library")
+    monkeypatch.setitem(CACHES, "quantized:int4", lacking)  # type: ignore[arg-type]
+    entry = probe._probe_caches()
+    able, _, without = entry["detail"].partition("; without ")
+    assert "quantized:fp8" in able and "dynamic" in able
+    assert "quantized:int4" in without and "offloaded" in without
+    assert "no_such_library" in entry["next"]
