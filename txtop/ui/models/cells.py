@@ -104,7 +104,10 @@ def build_cell_row(
         tokens=cell.new_tokens,
         threads=cell.threads,
         offered=cell.offered,
-        more=tuple((knob.column, knob.of(cell)) for knob in _MORE),
+        more=tuple(
+            (knob.column, None if (value := knob.of(cell)) is None else knob.brief(value))
+            for knob in _MORE
+        ),
     )
     if base.state == "waiting":
         predicted = predict_cell_bytes(cell)
