@@ -178,12 +178,13 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
     if state.saturated:
         return "saturated"
-    if contention.is_busy(state):
-        return contention.BUSY
+    busy = contention.BUSY if contention.is_busy(state) else ""
     if accepted := drafts.describe_acceptance(state):
         checked = state.speculation
         unequal = checked is not None and checked.differs_at is not None
-        return drafts.UNEQUAL if unequal else accepted
+        return " · ".join(filter(None, (busy, drafts.UNEQUAL if unequal else accepted)))
+    if busy:
+        return busy
     if 0 < n < FEW_BELOW:
         return formatting.format_few(n)
     return "reference" if is_reference else ""
