@@ -125,7 +125,7 @@ def _build_tool(state: SessionState) -> Tool:
 
 
 def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
-    cell, load = state.cell, state.load
+    cell, load, checked = state.cell, state.load, state.speculation
     encoder = state.family == "encoder"
     gpu = _find_gpu(session, state)
     figures = finals.of(state, session.plan.seed)
@@ -155,6 +155,11 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         power_limit_w=gpu.last("power_limit_w") if gpu else None,
         device_memory_bytes=gpu.last("memory_total_bytes") if gpu else None,
         device_settings=gpu.facts if gpu else {},
+        equal_to_plain=checked.differs_at is None if checked else None,
+        differs_at=checked.differs_at if checked else None,
+        experts=load.experts if load else None,
+        experts_per_token=load.experts_per_token if load else None,
+        active_parameters=load.active_parameters if load else None,
         environment=load.environment if load else {},
         scenario=cell.scenario,
         serving=cell.serving,

@@ -17,6 +17,7 @@ import msgspec
 from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
+from txtop.plan.speculation import parse_speculative, shorten_speculative
 from txtop.system.device_names import DEVICE_KINDS, parse_device
 
 Section = Literal["What to measure", "Where"]
@@ -60,6 +61,8 @@ class Knob:
     """The label of the default, if it is not `label` of its value."""
     note: Callable[[Any], str] = str
     """Formats a value for logs and notes: `length 512`."""
+    brief: Callable[[Any], str] = str
+    """Formats a value under the heading of its column."""
     quiet: bool = True
     """The default is left out of the label of what arms share."""
     offers: tuple[Any, ...] | None = None
@@ -237,7 +240,7 @@ KNOBS = (
         option="compile",
         title="compile",
         heading="compile",
-        help="torch.compile; a load phase of its own; default none",
+        help="torch.compile; decode: its steps alone; a load phase of its own; default none",
         label="compile {}".format,
         default_label="eager code",
         note="compile {}".format,
@@ -248,9 +251,24 @@ KNOBS = (
         option="cache",
         title="cache",
         heading="cache",
-        help="the KV cache; default dynamic",
+        live=("cache", 10),
+        help="the KV cache; quantized:int4 and :int8 need hqq, offloaded a GPU; default dynamic",
         label="{} cache".format,
         note="{} cache".format,
+        offers=(),
+    ),
+    Knob(
+        field="speculative",
+        option="speculative",
+        title="speculative",
+        heading="speculative",
+        live=("drafts", 10),
+        help="draft tokens, verify them in one pass: prompt-lookup:10, assistant=MODEL",
+        parse=parse_speculative,
+        label=shorten_speculative,
+        brief=shorten_speculative,
+        default_label="plain decoding",
+        note=shorten_speculative,
         offers=(),
     ),
     Knob(

@@ -10,12 +10,12 @@ from txtop.plan.model_names import shorten_alike
 
 # The sizes of the work come last, after the model and the way it runs.
 BESIDE_OTHERS = order_knobs(
-    first=("model", "precision", "attention", "compile", "cache", "threads"),
+    first=("model", "precision", "attention", "compile", "cache", "speculative", "threads"),
     last=("batch_size", "sequence_length", "new_tokens"),
 )
 # A note begins with model, precision and load. Weights, device and new tokens are shown beside it.
 _OF_A_NOTE = order_knobs(
-    first=("sequence_length", "attention", "compile", "cache", "threads"),
+    first=("sequence_length", "attention", "compile", "cache", "speculative", "threads"),
     without=("model", "precision", "batch_size", "new_tokens", "device", "weights"),
 )
 

@@ -49,6 +49,7 @@ WORKER_EVENTS = (
     events.DevicePeaks,
     events.Workload,
     events.Kernels,
+    events.Speculation,
     events.TokenTimings,
     events.Iteration,
     events.Request,

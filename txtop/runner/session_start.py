@@ -98,7 +98,7 @@ def find_pending_profiles(state: SessionState) -> list[Cell]:
     """Return the cells on CUDA whose time on the device is due and not yet known.
 
     It is due once for cells with the same step, after the first of them was measured. A server has
-    no step of one size.
+    no step of one size, nor has speculative decoding.
     """
     if state.plan.profile != "gpu":
         return []
@@ -108,6 +108,7 @@ def find_pending_profiles(state: SessionState) -> list[Cell]:
         if own.status == "ok"
         and not own.invalid
         and own.cell.serving is None
+        and own.cell.speculative == "none"
         and own.load is not None
         and own.load.device.startswith("cuda")
         and ((event := state.device_time_of(own.cell.id)) is None or event.may_pass)

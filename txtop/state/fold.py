@@ -56,6 +56,12 @@ def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels
     state.kernels = event
 
 
+def _fold_speculation(session: SessionState, state: CellState, event: events.Speculation) -> None:
+    state.speculation = event
+    if event.differs_at is None:
+        session.say(f"{event.compared} tokens as in plain greedy decoding", cell=event.cell)
+
+
 def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
     if session.plan.margin is not None:
         # What the whole device has in use holds all arms.
@@ -89,6 +95,11 @@ def _fold_iteration(session: SessionState, state: CellState, event: events.Itera
     del state.open_gaps_ns[:]
     state.lag = state.lag or event.lag
     state.invalid += event.invalid
+    if event.cache_bytes is not None:
+        state.cache_bytes = event.cache_bytes
+    if event.drafted is not None and event.steps is not None:
+        state.drafted += event.drafted
+        state.accepted += event.tokens - event.steps
     if event.invalid:
         session.withdraw(event.cell, INVALID_OUTPUT)
     if event.role == "measured":
@@ -413,6 +424,7 @@ CellEvent = (
     | events.ModelLoaded
     | events.Workload
     | events.Kernels
+    | events.Speculation
     | events.TokenTimings
     | events.Iteration
     | events.DisturbedBlock
@@ -428,6 +440,7 @@ _OF_CELL: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
     events.ModelLoaded: _fold_load,
     events.Workload: _fold_workload,
     events.Kernels: _fold_kernels,
+    events.Speculation: _fold_speculation,
     events.TokenTimings: _fold_token_timings,
     events.Iteration: _fold_iteration,
     events.DisturbedBlock: _fold_block,

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     import torch
 
 
+_COMPILES = "default, decode, reduce-overhead, max-autotune"
+
+
 def probe() -> list[dict[str, str]]:
     """Return one entry per capability: capability, state (ok, missing, broken), detail, next."""
     entries = [_probe_torch(), _probe_library("transformers"), _probe_gpu(), _probe_cpu_types()]
-    entries += [_probe_precisions(), _probe_attention(), _probe_compile()]
+    entries += [_probe_precisions(), _probe_attention(), _probe_caches(), _probe_compile()]
     return [*entries, _probe_hub(), _probe_gguf()]
 
 
@@ -100,6 +103,24 @@ def _probe_attention() -> dict[str, str]:
     return _build_entry("attention", "ok", ", ".join(names) + without)
 
 
+def _probe_caches() -> dict[str, str]:
+    from txtop.models.decoding_rules import CACHES, explain_missing_cache
+    from txtop.plan.cell import Cell
+    from txtop.worker.device import describe_accelerator
+
+    accelerator = describe_accelerator(_choose_device())
+    missing = {
+        name: explain_missing_cache(Cell(id="", model="", cache=name), "causal", accelerator)
+        for name in CACHES
+    }
+    able = [name for name, refusal in missing.items() if refusal is None]
+    lacking = [name for name in missing if name not in able]
+    without = f"; without {', '.join(lacking)}" if lacking else ""
+    packages = {kind.package for name, kind in CACHES.items() if name in lacking} - {""}
+    step = f"pip install {' '.join(sorted(packages))}" if packages else ""
+    return _build_entry("kv caches", "ok", ", ".join(able) + without, step)
+
+
 def _probe_compile() -> dict[str, str]:
     """Check for the compiler that Inductor needs: Triton on a GPU, C++ on a CPU.
 
@@ -115,11 +136,11 @@ def _probe_compile() -> dict[str, str]:
         if not Path(sysconfig.get_path("include"), "Python.h").is_file():
             step = "the headers of this Python: python3-dev, python3-devel"
             return _build_entry("compile", "missing", "triton needs Python.h", step)
-        return _build_entry("compile", "ok", "default, reduce-overhead, max-autotune by triton")
+        return _build_entry("compile", "ok", f"{_COMPILES} by triton")
     compiler = next(filter(shutil.which, [os.environ.get("CXX", ""), "g++", "clang++"]), None)
     if compiler is None:
         return _build_entry("compile", "missing", "no C++ compiler", "install g++ or set CXX")
-    return _build_entry("compile", "ok", f"default, reduce-overhead, max-autotune by {compiler}")
+    return _build_entry("compile", "ok", f"{_COMPILES} by {compiler}")
 
 
 def _probe_hub() -> dict[str, str]:

@@ -23,6 +23,7 @@ from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
 from txtop.protocol.events.cell import Phase as Phase
 from txtop.protocol.events.cell import Progress as Progress
+from txtop.protocol.events.cell import Speculation as Speculation
 from txtop.protocol.events.cell import TokenTimings as TokenTimings
 from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
@@ -58,6 +59,7 @@ AnyEvent = (
     | DevicePeaks
     | Workload
     | Kernels
+    | Speculation
     | TokenTimings
     | Iteration
     | DisturbedBlock

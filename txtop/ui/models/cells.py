@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from txtop import formatting
-from txtop.analysis import contention, metrics
+from txtop.analysis import contention, drafts, metrics
 from txtop.forecast.memory_fit import predict_cell_bytes
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
@@ -105,7 +105,10 @@ def build_cell_row(
         tokens=cell.new_tokens,
         threads=cell.threads,
         offered=cell.offered,
-        more=tuple((knob.column, knob.of(cell)) for knob in _MORE),
+        more=tuple(
+            (knob.column, None if (value := knob.of(cell)) is None else knob.brief(value))
+            for knob in _MORE
+        ),
     )
     if base.state == "waiting":
         predicted = predict_cell_bytes(cell)
@@ -174,8 +177,13 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
     if state.saturated:
         return "saturated"
-    if contention.is_busy(state):
-        return contention.BUSY
+    busy = contention.BUSY if contention.is_busy(state) else ""
+    if accepted := drafts.describe_acceptance(state):
+        checked = state.speculation
+        unequal = checked is not None and checked.differs_at is not None
+        return " · ".join(filter(None, (busy, drafts.UNEQUAL if unequal else accepted)))
+    if busy:
+        return busy
     if 0 < n < FEW_BELOW:
         return formatting.format_few(n)
     return "reference" if is_reference else ""

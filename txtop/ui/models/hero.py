@@ -39,6 +39,7 @@ _IN_A_TITLE = order_knobs(
         "batch_size",
         "compile",
         "cache",
+        "speculative",
         "sequence_length",
         "new_tokens",
         "threads",

@@ -31,10 +31,13 @@ HALF_WIDTH = 7
 MIN_BAR, MAX_BAR = 6, 40
 KNOBS = {
     knob.column: knob.live
-    for knob in order_knobs(first=("sequence_length", "new_tokens", "threads", "attention"))
+    for knob in order_knobs(
+        first=("sequence_length", "new_tokens", "threads", "attention", "cache", "speculative")
+    )
     if knob.live is not None
 }
 KERNELS = {"flash_attention_2": "fa2", "flash_attention_3": "fa3", "sdpa:efficient": "effic."}
+BEGINNINGS = ("sdpa:", "quantized:", "prompt-", "assistant=")
 MIN_WIDE_NOTE_WIDTH = 21
 
 
@@ -255,7 +258,7 @@ def _render_line(
         rate_role = "bad.bold"
     batch = format_load(row, short=shape.gib == 6) if shape.served else str(row.batch)
     ends = fit(batch, shape.batch, "right") + "".join(
-        fit(_format_knob(row.knob(name)), wide, "right") for name, wide in shape.extra
+        fit(_format_knob(row.knob(name)), wide, "right", g("…")) for name, wide in shape.extra
     )
     spans: Row = [
         (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
@@ -284,8 +287,11 @@ def _fit_name(name: str, width: int, g: Glyphs) -> str:
 
 
 def _format_knob(value: object) -> str:
-    """Format a kernel by the part of its name that differs from the others."""
-    return "" if value is None else KERNELS.get(str(value), str(value).removeprefix("sdpa:"))
+    """Format a kernel, a cache or a speculation by the part that differs from the others."""
+    text = "" if value is None else KERNELS.get(str(value), str(value))
+    for beginning in BEGINNINGS:
+        text = text.removeprefix(beginning)
+    return text
 
 
 def _choose_bar_role(row: CellRow) -> str:

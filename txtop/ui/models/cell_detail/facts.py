@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis import contention, device_time, metrics, serving
+from txtop.analysis import contention, device_time, drafts, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
+from txtop.plan.speculation import shorten_speculative
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
@@ -36,6 +37,7 @@ _OTHERS = order_knobs(
         "new_tokens",
         "compile",
         "cache",
+        "speculative",
     )
 )
 HASH_CHARACTERS = 12
@@ -253,6 +255,10 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
         facts.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
+        if load.experts is not None and load.active_parameters is not None:
+            active = " ".join(filter(None, formatting.format_scaled(load.active_parameters)))
+            experts = f"{load.experts} in a layer, {load.experts_per_token} for each token"
+            facts.append(CellFact("experts", f"{experts}: {active} parameters active"))
         if load.drawn:
             facts.append(CellFact("random", ", ".join(load.drawn)))
     else:
@@ -277,7 +283,9 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         CellFact("compile", cell.compile),
     ]
     if state.family != "encoder":
-        facts.append(CellFact("KV cache", cell.cache))
+        facts.append(CellFact("KV cache", _format_cache(state)))
+    if cell.speculative != "none":
+        facts += _list_drafts(state)
     facts += [CellFact(knob.title, knob.call(cell)) for knob in _OTHERS]
     if load is not None:
         facts.append(CellFact("page cache", load.page_cache))
@@ -286,6 +294,31 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     versions = _format_versions(session, state)
     facts += [CellFact("versions", versions)] if versions else []
     return tuple(facts)
+
+
+def _format_cache(state: CellState) -> str:
+    size = state.cache_bytes
+    return state.cell.cache + (f", {formatting.format_size(size)}" if size is not None else "")
+
+
+def _list_drafts(state: CellState) -> list[CellFact]:
+    """List the speculation, what was accepted of it, and whether its output is the plain one."""
+    load, parts = state.load, [shorten_speculative(state.cell.speculative)]
+    if load is not None and load.assistant_parameters:
+        count = " ".join(filter(None, formatting.format_scaled(load.assistant_parameters)))
+        size = formatting.format_size(load.assistant_bytes)
+        parts.append(f"{count} parameters, {size} more")
+    if state.drafted:
+        accepted = drafts.describe_acceptance(state)
+        parts.append(f"{accepted} of {state.drafted:,} drafted")
+    if made := drafts.compute_tokens_per_step(state, state.samples.kept()):
+        parts.append(f"{made:.2f} tokens a step")
+    facts = [CellFact("speculative", ", ".join(parts))]
+    if equality := drafts.describe_equality(state):
+        checked = state.speculation
+        unequal = checked is not None and checked.differs_at is not None
+        facts.append(CellFact("output", equality, "warn" if unequal else "text"))
+    return facts
 
 
 def _list_work(cell: Cell) -> list[CellFact]:
