@@ -76,7 +76,7 @@ def export(
     if session is None:
         raise UsageError("export needs a session", "txtop sessions lists what is here")
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.export import WRITERS
+    from txtop.export.formats import WRITERS
     from txtop.export.batches_only import describe_left_out
 
     state = load_named_session(session, session_dir, warmup)
