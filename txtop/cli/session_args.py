@@ -11,6 +11,11 @@ from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import ReadProblems, read_all
 from txtop.state.fold import fold_all
+from txtop.state.pending_work import (
+    find_missing_cells,
+    find_pending_comparisons,
+    find_pending_profiles,
+)
 from txtop.state.session import SessionState
 
 
@@ -66,12 +71,6 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
 
 def is_incomplete(path: Path) -> bool:
     """Return whether a session lacks results of cells, comparisons of outputs, or GPU times."""
-    from txtop.runner.session_start import (
-        find_missing_cells,
-        find_pending_comparisons,
-        find_pending_profiles,
-    )
-
     state = load_session(path)[0]
     pending = find_pending_comparisons(state) or find_pending_profiles(state)
     return bool(find_missing_cells(state) or pending)
