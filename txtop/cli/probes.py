@@ -82,9 +82,10 @@ def _read_probe(module: str, put: Callable[[Capability], None]) -> str:
         late.start()
         try:
             assert process.stdout is not None
-            count = 0
-            for count, line in enumerate(process.stdout, start=1):
+            answered = False
+            for line in process.stdout:
                 put(decode_capability(line))
+                answered = True
             code = process.wait()
         finally:
             is_late = not late.is_alive()
@@ -96,7 +97,7 @@ def _read_probe(module: str, put: Callable[[Capability], None]) -> str:
             complaints.seek(0)
             last = complaints.read().decode(errors="replace").strip().splitlines()
             return last[-1] if last else f"exit code {code}"
-        return "" if count else "the probe printed nothing"
+        return "" if answered else "the probe printed nothing"
 
 
 def _probe_terminal() -> Capability:

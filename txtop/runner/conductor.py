@@ -29,9 +29,9 @@ from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
 from txtop.runner.worker_client import WorkerClient
-from txtop.state import pending_work
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
+from txtop.state import pending_work
 from txtop.state.fold import fold_all
 from txtop.state.session import HOST, SessionState
 from txtop.system import process_activity

@@ -80,7 +80,7 @@ class LogReader:
 
     def __init__(self, path: Path, only: Sequence[type[Event]] = ()) -> None:
         self.path = find_log_path(path)
-        self._only = (events.SessionHeader, *only) if only else (Event,)
+        self._only: tuple[type[Event], ...] = (events.SessionHeader, *only) if only else (Event,)
         self._wanted = _list_beginnings(self._only) if only else None
         try:
             # To open a FIFO would wait for its writer.
@@ -204,7 +204,7 @@ class LogReader:
                 self.problems.reject(self._line, f"longer than {codec.MAX_LINE_BYTES} bytes")
                 continue
             event = self._decode(line)
-            if isinstance(event, self._only):
+            if event is not None and isinstance(event, self._only):
                 yield event
         if self._skipping:
             return

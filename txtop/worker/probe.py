@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from txtop.protocol.probe_reply import Capability
 from txtop.system import cpu
@@ -63,7 +63,7 @@ def _probe_gpu() -> Capability:
     if not why:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Capability("cuda", "ok", ", ".join(names))
-    state = "broken" if explain_unused_gpu() else "missing"
+    state: Literal["missing", "broken"] = "broken" if explain_unused_gpu() else "missing"
     if not (torch.version.cuda or torch.version.hip):
         detail, step = "this torch is built for the CPU", "a CUDA build of torch"
         return Capability("cuda", state, detail, step)

@@ -40,7 +40,7 @@ def progress(cell: str, at_ms: int, done: int) -> events.FidelityProgress:
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("more", "phase"),
     [
         ((), "comparing outputs 1/3"),
         # A quarter of one in 10 s: 110 s for the other two and three quarters.
@@ -55,12 +55,12 @@ def progress(cell: str, at_ms: int, done: int) -> events.FidelityProgress:
     ],
 )  # fmt: skip
 def test_the_phase_after_the_last_cell_has_a_name_and_an_end(
-    more: tuple[AnyEvent, ...], words: str
+    more: tuple[AnyEvent, ...], phase: str
 ) -> None:
     state = after(*more)
     assert is_last_phase(state)
     forms = describe_last_phase(state, count_pending_work(state))
-    assert forms[0] == words and len(forms[-1]) < len(forms[0])
+    assert forms[0] == phase and len(forms[-1]) < len(forms[0])
 
 
 def test_a_run_with_a_cell_to_come_or_an_end_has_no_such_phase() -> None:
