@@ -21,7 +21,8 @@ from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.keymap import find_commands, list_commands
 from txtop.ui.models.view import View
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
-from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
+from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, QuitDialog
+from txtop.ui.screens.help import HelpDialog
 from txtop.ui.screens.home import HomeScreen
 from txtop.ui.screens.live import LiveScreen
 from txtop.ui.screens.matrix import MatrixScreen
@@ -68,15 +69,18 @@ async def test_leaving_asks_while_a_run_goes(running: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, QuitDialog))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, QuitDialog))
-        await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, QuitDialog))
-        await pilot.press("l")
+        # The cursor begins at the answer that ends nothing.
+        for keys in (("down", "down", "enter"), ("enter",)):
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, QuitDialog))
+            await pilot.press(*keys)
+            await until(pilot, lambda: not isinstance(app.screen, QuitDialog))
         await until(pilot, lambda: app._exit)
     assert app.return_value == running and runner.asked == []
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize("keys", [["q", "s"], ["ctrl+c"]])
+@pytest.mark.parametrize("keys", [["q", "s"], ["q", "down", "enter"], ["ctrl+c"]])
 async def test_stopping_leaves_when_the_run_has_ended(running: Path, keys: list[str]) -> None:
     runner = FakeRunner()
     async with opened(LiveMode(Plan(cells=()), running, runner=lambda _: runner)) as (app, pilot):
@@ -149,7 +153,7 @@ async def test_the_transport(recording: Path) -> None:
         await until(pilot, lambda: player.position_ns == 2_000_000_000)
         await pilot.press("g", *player.cell_name(player.boundaries[2][1]), "enter")
         await until(pilot, lambda: player.position_ns == player.boundaries[2][0])
-        await pilot.press("i", "r")
+        await pilot.press("i", "minus")
         await until(pilot, lambda: player.backwards and player.playing and not player.shortened)
         await until(
             pilot, lambda: player.position_ns < player.boundaries[2][0] and "◂" in text(app)

@@ -35,7 +35,8 @@ from txtop.ui.modes import HomeMode, LiveMode, SideBySideMode
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
 from txtop.ui.panels.command_line import render_command
-from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
+from txtop.ui.screens.dialogs import ChoiceDialog
+from txtop.ui.screens.help import HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
 
 pytestmark = pytest.mark.usefixtures("quiet_machine")

@@ -332,7 +332,7 @@ async def test_a_hidden_panel_takes_all_the_room_and_gives_it_back(size: tuple[i
         assert panel.has_focus and panel.size == (size[0], size[1] - 3)
         app.live.panel(3)
         await pilot.pause()
-        assert app.live.focused is None and app.live.query_one("#hero").size.height > 0
+        assert app.live.focused is None and app.live.query_one("#results").size.height > 0
         assert "tradeoffs" not in app.live.arrange_panels(app.live.size).places
 
 

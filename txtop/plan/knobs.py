@@ -61,7 +61,7 @@ class Knob:
     """The label of the default, if it is not `label` of its value."""
     note: Callable[[Any], str] = str
     """Formats a value for logs and notes: `length 512`."""
-    brief: Callable[[Any], str] = str
+    in_column: Callable[[Any], str] = str
     """Formats a value under the heading of its column."""
     quiet: bool = True
     """The default is left out of the label of what arms share."""
@@ -266,7 +266,7 @@ KNOBS = (
         help="draft tokens, verify them in one pass: prompt-lookup:10, assistant=MODEL",
         parse=parse_speculative,
         label=shorten_speculative,
-        brief=shorten_speculative,
+        in_column=shorten_speculative,
         default_label="plain decoding",
         note=shorten_speculative,
         offers=(),

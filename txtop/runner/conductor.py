@@ -31,6 +31,7 @@ from txtop.runner.sampler_supervisor import SamplerSupervisor
 from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
+from txtop.state import pending_work
 from txtop.state.fold import fold_all
 from txtop.state.session import HOST, SessionState
 from txtop.system import process_activity
@@ -198,7 +199,7 @@ class Conductor:
         """Measure the missing cells, compare outputs (those of arms before they take turns), and
         read the times of the GPU.
         """
-        missing = session_start.find_missing_cells(self.recorder.state)
+        missing = pending_work.find_missing_cells(self.recorder.state)
         outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
         if self.plan.margin is None:
             MatrixRun(self._client, (outputs, profiles), missing).run()

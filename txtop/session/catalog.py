@@ -18,6 +18,7 @@ from txtop.session.writer import LOG_NAME
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
+_LISTED = (events.CellFinished, events.CellRejected, events.Segment, events.SessionEnded)
 UNREADABLE = "unreadable"
 """The value of `ended` in an entry with a `problem`."""
 
@@ -105,7 +106,7 @@ def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
 
 def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     """Read the entry of a session. Raises `SessionError` or `OSError` if it is unreadable."""
-    reader = LogReader(path)
+    reader = LogReader(path, only=_LISTED)
     try:
         header: events.SessionHeader | None = None
         outcomes: dict[str, str] = {}

@@ -375,6 +375,7 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
         return
     session.comparing = None
     session.fidelity[event.cell, event.reference] = event
+    session.compared_at_ns[event.cell, event.reference] = session.clock_ns
     precision = session.cells[event.reference].cell.precision
     session.say(
         f"output against {precision}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell

@@ -27,7 +27,7 @@ from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.keymap import build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, QuitDialog
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog, QuitDialog
 from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.screenshot import save_screenshot
 from txtop.ui.terminal.capabilities import FPS, TerminalGuard
@@ -372,7 +372,18 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         return await super().run_action(action, default_namespace, namespaces)
 
     def action_help(self) -> None:
-        self.push_screen(HelpDialog(self.mode_screen.kind))
+        """Open the keys of the screen; from there the glossary, and back."""
+        from txtop.ui.screens.help import HelpDialog
+
+        self.push_screen(
+            HelpDialog(self.mode_screen.kind), lambda to: self.action_glossary() if to else None
+        )
+
+    def action_glossary(self) -> None:
+        """Open the words of the screens."""
+        from txtop.ui.screens.help import GlossaryDialog
+
+        self.push_screen(GlossaryDialog(), lambda to: self.action_help() if to else None)
 
     def action_commands(self) -> None:
         """Open the palette and run the command that is chosen there."""

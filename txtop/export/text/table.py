@@ -88,7 +88,9 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
-        by_name |= {knob.heading: knob.brief(knob.of(cell.cell) or "default") for knob in _TURNED}
+        by_name |= {
+            knob.heading: knob.in_column(knob.of(cell.cell) or "default") for knob in _TURNED
+        }
         if (accepted := drafts.compute_acceptance(cell)) is not None:
             by_name["accept %"] = format_figure(100 * accepted)
         for money in metrics.compute_cost(cell, figures, state.plan.cost_per_hour).values():

@@ -106,7 +106,7 @@ def build_cell_row(
         threads=cell.threads,
         offered=cell.offered,
         more=tuple(
-            (knob.column, None if (value := knob.of(cell)) is None else knob.brief(value))
+            (knob.column, None if (value := knob.of(cell)) is None else knob.in_column(value))
             for knob in _MORE
         ),
     )

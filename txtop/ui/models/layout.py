@@ -54,13 +54,14 @@ def arrange_session(
     cells: int = 0,
     zoom: str = "",
     tradeoffs: bool = False,
+    results: bool = False,
 ) -> PanelLayout:
     """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
     `machine_rows` is the height of the machine on a small terminal, `cells` the number of cells in
     the plan, `zoom` a panel that takes the room of all the others. A `captioned` replay has a row
     more under its transport. With `tradeoffs` to draw, a wide
-    terminal has them in its lower right corner.
+    terminal has them in its lower right corner. `results` take the place of the hero.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
@@ -82,6 +83,8 @@ def arrange_session(
         places |= _arrange_large(width, height, top, rest, cells, tradeoffs=tradeoffs)
     else:
         places |= _arrange_small(width, top, rest, machine_rows)
+    if results and "hero" in places:
+        places["results"] = places.pop("hero")
     return PanelLayout(places, boxed)
 
 

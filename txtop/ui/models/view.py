@@ -29,6 +29,7 @@ from txtop.ui.models.machine_detail import (
     build_machine_detail,
 )
 from txtop.ui.models.machine_roofline import build_roofline
+from txtop.ui.models.results import ResultsView, build_last_phase, build_results
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
 from txtop.units import NS_PER_S
@@ -115,9 +116,10 @@ class View:
 
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
-    time left. `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the
-    cell that is opened. `late` is True while the next frame would have more, though no event
-    arrives.
+    time left. `phase` are forms of what the run does after its last cell, and `results` its
+    outcome, which takes the hero's place. `machine_detail` is the machine at full size, `ab` the
+    A/B if it is one, `detail` the cell that is opened. `late` is True while the next frame would
+    have more, though no event arrives.
     """
 
     model: str = ""
@@ -130,11 +132,13 @@ class View:
     left: str = ""
     paused: bool = False
     ended: str = ""
+    phase: tuple[str, ...] = ()
     failed: int = 0
     banner: Banner | None = None
     playback: Playback | None = None
     rail: tuple[RailCell, ...] = ()
     hero: HeroView = NO_HERO
+    results: ResultsView | None = None
     machine: MachineView = NO_MACHINE
     machine_detail: MachineDetailView = NO_MACHINE_DETAIL
     cells: tuple[CellRow, ...] = ()
@@ -187,6 +191,7 @@ def build_view(
     references = cache.references(state)
     header = state.header
     _compute_one_final(order, cache, state.plan.seed)
+    phase = build_last_phase(state, cache)
     ab_test = build_ab(state, cache)
     rows = tuple(build_cached_cell_row(state, c, references.get(c.cell.id), cache) for c in order)
     return View(
@@ -200,6 +205,8 @@ def build_view(
         left=ab_test.left if ab_test else estimate_time_left(state, order),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
+        phase=phase,
+        results=build_results(state, cache, phase),
         failed=state.failed,
         banner=banner,
         playback=playback,

@@ -127,6 +127,8 @@ def _list_run_endings(view: View, g: Glyphs, where: Row | None = None) -> list[R
     ]
     left: Row = [("   left ", "muted"), (g(view.left), "text")] if view.left else []
     end: Row = [(" ", "text")]
+    if view.phase:
+        return [*([*state, (f"   {form}", "text"), *end] for form in view.phase), [*state, *end]]
     return [[*state, *where, *left, *end], [*state, *where, *end], [*state, *end]]
 
 

@@ -23,6 +23,7 @@ from txtop.ui.drawing.spans import (
     measure_text,
     wrap,
 )
+from txtop.ui.models.glossary import BIG_NUMBERS
 from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
 from txtop.ui.panels import requests
@@ -37,8 +38,10 @@ MAX_FLAT_ROWS = 4
 SPARK_AT = 34
 MAX_SPARK_WIDTH = 48
 # The ends of a spark's scale, and the columns from which on there is room for them.
-SCALE_WIDTH, SCALE_FROM = 12, 22
+SCALE_WIDTH, SCALE_FROM = 15, 25
 TAIL_WIDTH = 16
+# Rows from which on there is room for a word under the big number.
+CAPTION_FROM = 14
 VALUES_AT = 21
 
 
@@ -89,11 +92,13 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
         )
         request_rows += [[]] * (free - len(request_rows))
         return [[], *top, [], *request_rows, *rows]
-    chart_height = max(1, area.height - len(top) - len(rows) - 3)
+    caption = [] if area.height < CAPTION_FROM else [_render_caption(view, area.width)]
+    chart_height = max(1, area.height - len(top) - len(caption) - len(rows) - 3)
     room = max(0, area.width - LABELS_WIDTH)
     return [
         [],
         *top,
+        *caption,
         _render_chart_title(view, area.width, chart_height, g),
         *_render_chart(view, room, chart_height, g),
         _render_axis(view, room, g),
@@ -229,6 +234,11 @@ def _render_chart_title(view: HeroView, width: int, height: int, g: Glyphs) -> R
     return join_ends(title, [*marks, (" " * LABELS_WIDTH, "text")], width)
 
 
+def _render_caption(view: HeroView, width: int) -> Row:
+    """Render what the big number counts, under it."""
+    return crop([(f" {BIG_NUMBERS.get(view.unit, '')}", "muted")], width)
+
+
 def _render_axis(view: HeroView, width: int, g: Glyphs) -> Row:
     return [
         *charts.draw_progress_axis(view.chart, width, g),
@@ -261,7 +271,7 @@ def render_hero_metric(metric: HeroMetric, width: int, g: Glyphs) -> Row:
         newest = charts.select_newest(metric.spark, across, g)
         if end and any(point is not None for point in newest):
             ends = map(format_tick, charts.compute_zoom_range(newest))
-            row.append((fit(g("–").join(ends), end, "right"), "muted"))
+            row.append((fit(f"{g('–').join(ends)} {metric.unit}", end, "right"), "muted"))
     return row
 
 
@@ -314,10 +324,10 @@ def _render_load(view: HeroView, width: int, g: Glyphs) -> Row:
     row.append(("  ", "text"))
     left = width - VALUES_AT
     for name, value in phases:
-        left -= measure_text(clean(name)) + 1 + len(value) + 2
+        left -= measure_text(clean(name)) + 1 + len(value) + 4
         if left < -2:
             break
-        row += [(f"{name} ", "muted"), (f"{value}  ", "text")]
+        row += [(f"{name} ", "muted"), (value, "text"), (" s  ", "muted")]
     return row
 
 
