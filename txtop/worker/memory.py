@@ -42,13 +42,21 @@ def reset_peaks(device: torch.device) -> bool:
 
 def read_host_peak_bytes() -> int:
     """Return the highest resident size since `reset_peaks`, or since the start if it failed."""
-    try:
+    peak = _read_status_bytes("VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if peak is None else peak
+
+
+def read_host_bytes() -> int | None:
+    """Return the resident size of this process; None where the system does not tell."""
+    return _read_status_bytes("VmRSS:")
+
+
+def _read_status_bytes(name: str) -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return None
 
 
 def build_memory_event(cell: str, device: torch.device, t_ns: int) -> Memory:

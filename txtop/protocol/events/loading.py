@@ -47,7 +47,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     settings and variables that bend numbers, empty in older recordings. `compile_cache` says
     whether the compiler found its graphs on the disk. `drawn` are the modules and weights that were
     not in the files of `partial` weights and are seeded random values, 50 at most. `model_class` is
-    the class that is measured, empty in older recordings.
+    the class that is measured, empty in older recordings. `resident_bytes` is the
+    worker's resident size then, weights included.
     """
 
     cell: Name
@@ -75,6 +76,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     compile_cache: Literal["cold", "warm", "part", ""] = ""
     drawn: list[Name] = []
     model_class: Name = ""
+    resident_bytes: Natural | None = None
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
