@@ -13,7 +13,7 @@ from txtop.forecast.memory import PROCESS_BYTES, MemoryForecast, forecast_memory
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
-from txtop.system import torch_build
+from txtop.system import gpus, torch_build
 from txtop.system.device_names import get_device_kind
 from txtop.system.gpus import Gpu, select_gpu
 
@@ -99,6 +99,12 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
         return None
     needed, free = needed + RESERVE_BYTES, round(total - used)
     return (needed, free) if needed > free else None
+
+
+def runs_on_gpu(device: str) -> bool:
+    """Return whether a cell with that `device` runs on a GPU, as far as torch's build tells."""
+    kind = get_device_kind(device)
+    return kind == "cuda" or (kind == "auto" and torch_build.has_cuda() and bool(gpus.list_gpus()))
 
 
 def forecast_cell(session: SessionState, cell: Cell) -> MemoryForecast | None:

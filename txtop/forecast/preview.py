@@ -15,7 +15,7 @@ from txtop.errors import TxtopError
 from txtop.forecast.duration import DurationEstimate, estimate_duration
 from txtop.forecast.history import RunHistory
 from txtop.forecast.memory import forecast_memory
-from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit
+from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit, runs_on_gpu
 from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
 from txtop.options.command_line import format_command
@@ -25,8 +25,6 @@ from txtop.options.run_plan import EmptyOptionError, build_plan, expand_cells
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
-from txtop.system import torch_build
-from txtop.system.device_names import get_device_kind
 
 Fate = Literal["refused", "left out", "planned"]
 UNKNOWN_DURATION = DurationEstimate(None, False, "")
@@ -133,8 +131,7 @@ def _estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
 
 
 def _preview_cell(cell: Cell, plain: Cell, why: str, history: RunHistory) -> CellPreview:
-    kind = get_device_kind(cell.device)
-    on_gpu = kind == "cuda" or (kind == "auto" and torch_build.has_cuda())
+    on_gpu = runs_on_gpu(cell.device)
     forecast = forecast_memory(
         cell, on_gpu=on_gpu, process_bytes=None if on_gpu else history.process_bytes
     )
