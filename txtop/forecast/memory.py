@@ -27,10 +27,13 @@ CONTEXT_BYTES = 560 * MIB
 COMPILER_BYTES = 130 * MIB
 # torchao, imported.
 QUANTISER_BYTES = 10 * MIB
+# What oneDNN keeps of products in half precision on a CPU; with experts each has shapes of its own.
+HALF_BYTES = 24 * MIB
+HALF_EXPERTS_BYTES = 100 * MIB
 # Blocks below 32 MiB come from the C library's heap, where freed ones leave holes; what is above
 # 64 MiB at its end goes back to the system.
-HEAP_SHARE = 0.9
-MAX_HEAP_BYTES = 110 * MIB
+HEAP_SHARE = 0.6
+MAX_HEAP_BYTES = 100 * MIB
 # The caching allocator of a GPU rounds blocks up and keeps them.
 DEVICE_SHARE = 0.06
 # A product with int8 weights makes the matrix in the precision of the sums first, and packs it.
@@ -104,6 +107,8 @@ def forecast_memory(
     if not on_gpu:
         process_bytes += COMPILER_BYTES if cell.compile != "none" else 0
         process_bytes += QUANTISER_BYTES if cell.precision.startswith("int8") else 0
+        if shape.value_bytes < 4:
+            process_bytes += HALF_EXPERTS_BYTES if size.experts else HALF_BYTES
     return MemoryForecast(
         process_bytes=process_bytes,
         weight_bytes=weights,

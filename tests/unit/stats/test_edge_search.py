@@ -39,17 +39,17 @@ def search(
 def test_both_sides_of_an_edge_are_found_in_eight_probes(seed: int) -> None:
     """The forecast is off by up to a tenth, as it may be, and peaks are noisy."""
     draw = random.Random(seed)
-    fixed, each = draw.uniform(300, 900) * MIB, draw.uniform(0.5, 30) * MIB
-    limit = fixed + each * draw.randint(1, 400) + draw.random() * each
+    fixed, growth = draw.uniform(300, 900) * MIB, draw.uniform(0.5, 30) * MIB
+    limit = fixed + growth * draw.randint(1, 400) + draw.random() * growth
     off, wrong = draw.uniform(0.9, 1.1), draw.uniform(0.9, 1.1)
-    edge = int((limit - fixed) / each)
+    edge = int((limit - fixed) / growth)
 
     outcomes, bracket = search(
         edge,
         100_000,
-        lambda n: off * fixed + wrong * each * n,
+        lambda n: off * fixed + wrong * growth * n,
         limit,
-        lambda n: fixed + each * n - draw.random() * 0.01 * limit,
+        lambda n: fixed + growth * n - draw.random() * 0.01 * limit,
     )
     assert bracket == Bracket(edge, edge + 1)
     assert len(outcomes) <= MAX_PROBES

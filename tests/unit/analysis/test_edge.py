@@ -1,0 +1,164 @@
+"""The edge of a search, derived from the probes of a session."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from support import ui_events
+from txtop.analysis.edge import BATCH, LENGTH, explain_failure, find_edges, find_most
+from txtop.analysis.metrics import FinalMetrics
+from txtop.cli import exit_code
+from txtop.export import json
+from txtop.export.text import edge as edge_text
+from txtop.export.text import table
+from txtop.forecast.edge import choose_next_probe
+from txtop.forecast.memory import forecast_memory
+from txtop.plan.cell import Cell
+from txtop.plan.plan import EdgeSearch, Largest, Plan
+from txtop.protocol import events
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
+from txtop.stats.edge_search import Bracket
+
+MIB = 1 << 20
+BASE = Cell(id="", model="gpt2", batch_size=2, sequence_length=128, new_tokens=32, device="cpu")
+
+
+def build_search(largest: Largest = "batch-size", limit_mib: int | None = 2000) -> EdgeSearch:
+    limit = None if limit_mib is None else limit_mib * MIB
+    return EdgeSearch(largest=largest, base=BASE, limit_bytes=limit, asked=True)
+
+
+def begin(search: EdgeSearch) -> tuple[SessionState, ui_events.Story]:
+    """Return a session of `search` before its first probe, and the writer of its events."""
+    first = choose_next_probe(SessionState(), search)
+    assert first is not None
+    plan = Plan(cells=(first.cell,), iterations=3, warmup=1, edge_search=search)
+    return fold_all([ui_events.header(plan)]), ui_events.Story(plan)
+
+
+def run_probe(
+    state: SessionState, story: ui_events.Story, cell: Cell, peak_mib: int | None
+) -> None:
+    """Fold a probe that ran with that peak, or that ran out of memory."""
+    fold(state, events.Probe(t_ns=story.t_ns, added=cell, forecast_bytes=1000 * MIB))
+    for event in story.cell(cell, "ok" if peak_mib is not None else "oom"):
+        if isinstance(event, events.Memory):
+            event.host_bytes = (peak_mib or 0) * MIB
+        fold(state, event)
+
+
+def measure_mib(cell: Cell) -> int:
+    """Return the peak of a cell here: a twentieth above its forecast."""
+    forecast = forecast_memory(msgspec.structs.replace(cell, id=""))
+    assert forecast is not None
+    return round(1.05 * forecast.peak_bytes / MIB)
+
+
+def search_to_end(state: SessionState, story: ui_events.Story, limit_mib: int = 2000) -> list[int]:
+    """Run probes, of which those above the limit run out of memory. Return their batches."""
+    batches: list[int] = []
+    search = state.plan.edge_search
+    assert search is not None
+    while (probe := choose_next_probe(state, search)) is not None:
+        peak_mib = measure_mib(probe.cell)
+        run_probe(state, story, probe.cell, peak_mib if peak_mib <= limit_mib else None)
+        batches.append(probe.cell.batch_size)
+    return batches
+
+
+def test_a_search_ends_with_both_sides_one_step_apart() -> None:
+    state, story = begin(build_search())
+    batches = search_to_end(state, story)
+    (edge,) = find_edges(state)
+    assert edge.is_found and len(batches) <= 8
+    assert edge.largest and edge.smallest
+    assert edge.smallest.cell.batch_size == edge.largest.cell.batch_size + 1
+    assert measure_mib(edge.largest.cell) <= 2000 < measure_mib(edge.smallest.cell)
+    assert edge.headroom_bytes == (2000 - measure_mib(edge.largest.cell)) * MIB
+    assert "3.1 GiB" in explain_failure(edge)
+    assert [own.cell.id for own in state.cells.values()] == [
+        f"p{n:02d}" for n in range(1, len(batches) + 1)
+    ]
+
+
+def test_a_probe_above_the_memory_that_was_asked_for_did_not_run() -> None:
+    state, story = begin(build_search())
+    first = next(iter(state.cells.values())).cell
+    run_probe(state, story, first, 2100)
+    less = msgspec.structs.replace(BASE, id="p02", batch_size=first.batch_size - 1)
+    run_probe(state, story, less, 1900)
+    (edge,) = find_edges(state)
+    assert edge.bracket == Bracket(first.batch_size - 1, first.batch_size) and edge.is_found
+    assert explain_failure(edge) == "its peak is above the limit"
+
+
+def test_a_search_goes_on_where_it_was_cut_off() -> None:
+    state, story = begin(build_search())
+    search = state.plan.edge_search
+    assert search is not None
+    first = choose_next_probe(state, search)
+    assert first is not None
+    fold(state, events.Probe(t_ns=0, added=first.cell))
+    for event in story.started(first.cell):
+        fold(state, event)
+    again = choose_next_probe(state, search)
+    assert again is not None and again.cell == first.cell
+    run_probe(state, story, first.cell, 1500)
+    assert choose_next_probe(state, search).cell.id == "p02"  # type: ignore[union-attr]
+
+
+def test_both_searches_the_batch_and_then_the_length() -> None:
+    state, story = begin(build_search("both"))
+    search = state.plan.edge_search
+    assert search is not None
+    grown: list[tuple[int, int]] = []
+    while (probe := choose_next_probe(state, search)) is not None:
+        cell = probe.cell
+        run_probe(state, story, cell, peak if (peak := measure_mib(cell)) <= 2000 else None)
+        grown.append((cell.batch_size, cell.sequence_length))
+    batch, length = find_edges(state)
+    assert batch.largest and measure_mib(batch.largest.cell) <= 2000
+    # Up to the context of gpt2 all ran: 1,024 positions, less 32 new tokens, in steps of 64.
+    assert length.largest and length.largest.cell.sequence_length == 960
+    assert length.is_found and length.smallest is None
+    assert all(tokens == 128 for _, tokens in grown[: len(batch.probes)])
+
+
+@pytest.mark.parametrize(
+    ("model", "new", "most"), [("gpt2", 32, 15), ("bert-base-uncased", 32, 8), ("gpt2", 1000, 0)]
+)
+def test_a_prompt_ends_with_the_context(model: str, new: int, most: int) -> None:
+    base = msgspec.structs.replace(BASE, model=model, new_tokens=new)
+    search = EdgeSearch(largest="sequence-length", base=base)
+    assert find_most(search, LENGTH) == most
+    assert find_most(search, BATCH) > 10_000
+
+
+def test_a_search_is_told_in_lines_and_exported() -> None:
+    state, story = begin(build_search())
+    search_to_end(state, story)
+    (edge,) = find_edges(state)
+    assert edge.largest and edge.smallest
+    end = events.SessionEnded(
+        t_ns=story.t_ns, reason="done", wall_s=0.0, statistics_version=1, sha256=""
+    )
+    fold(state, end)
+    finals = FinalMetrics()
+    title, ran, failed, course = edge_text.format_edges(state, finals)
+    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 1.95 GiB asked for:"
+    assert ran.split()[:3] == ["ran", "batch", str(edge.largest.cell.batch_size)]
+    assert "% to spare" in ran and "tok/s" in ran and "forecast -" in ran
+    assert failed.split()[:4] == ["did", "not", "batch", str(edge.smallest.cell.batch_size)]
+    assert "probe" in course
+    assert title in table.format_report(state, finals)
+    exported = json.build_export(state, finals).edges
+    assert isinstance(exported, list) and exported[0].found
+    assert exit_code.choose_exit_code(state, recorded=True, last_line="") == 0
+
+
+def test_a_session_without_a_search_has_no_edge() -> None:
+    state = fold_all(ui_events.Story(ui_events.sweep()).whole())  # type: ignore[arg-type]
+    assert find_edges(state) == [] and edge_text.format_edges(state, FinalMetrics()) == []
+    assert b'"edges"' not in json.to_json(state, FinalMetrics())
