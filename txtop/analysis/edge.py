@@ -94,6 +94,15 @@ class Edge:
         return None if peak is None or self.limit_bytes is None else self.limit_bytes - peak
 
 
+def describe_fixed(axis: Axis, base: Cell) -> str:
+    """Describe what stays as `axis` grows: `512 + 8 tokens`, `batch 4, 8 new tokens`."""
+    encodes = model_config.find_family(base.model) == "encoder"
+    if axis.field == "batch_size":
+        new = "" if encodes else f" + {base.new_tokens:,}"
+        return f"{base.sequence_length:,}{new} tokens"
+    return f"batch {base.batch_size:,}" + ("" if encodes else f", {base.new_tokens:,} new tokens")
+
+
 def list_axes(search: EdgeSearch) -> tuple[Axis, ...]:
     """Return the axes to search, in their order."""
     return _AXES[search.largest]

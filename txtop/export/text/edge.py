@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from txtop.analysis import metrics
-from txtop.analysis.edge import Axis, Edge, explain_failure, find_edges, read_peak_bytes
+from txtop.analysis.edge import (
+    Axis,
+    Edge,
+    describe_fixed,
+    explain_failure,
+    find_edges,
+    read_peak_bytes,
+)
 from txtop.analysis.metrics import FinalMetrics
 from txtop.formatting import GIB, MISSING, format_count, format_figure, format_share
 from txtop.plan.plan import EdgeSearch
@@ -50,11 +57,8 @@ def format_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
 
 def format_title(axis: Axis, search: EdgeSearch) -> str:
     """Format what is searched, as `largest batch of gpt2 fp32, 128 + 32 tokens`."""
-    base = search.base
-    model = f"{axis.title} of {sanitise(base.model_name)} {base.precision}"
-    if axis.field == "batch_size":
-        return f"{model}, {base.sequence_length:,} + {base.new_tokens:,} tokens"
-    return f"{model}, batch {base.batch_size:,} and {base.new_tokens:,} new tokens"
+    model = f"{axis.title} of {sanitise(search.base.model_name)} {search.base.precision}"
+    return f"{model}, {describe_fixed(axis, search.base)}"
 
 
 def _format_title(axis: Axis, search: EdgeSearch, limit_bytes: float | None) -> str:
