@@ -16,7 +16,7 @@ from txtop.state.session import SessionState
 from txtop.system import free_memory, process_limits
 
 # Of a worker's address space on a CPU: mapped, and not resident.
-MAPPED_BYTES = 560 << 20
+MAPPED_BYTES = 515 << 20
 
 
 def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) -> EdgeSearch:

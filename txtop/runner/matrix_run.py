@@ -29,7 +29,7 @@ class MatrixRun:
     def __init__(
         self,
         client: WorkerClient,
-        others: tuple[FidelityRun, ProfileRun],
+        others: tuple[FidelityRun | ProfileRun, ...],
         missing: frozenset[str],
     ) -> None:
         self._client = client

@@ -111,7 +111,7 @@ def _build_probe(
         kind = "ran" if outcome.ran else "failed"
     forecast = probe.forecast_bytes if probe is not None else None
     peak = outcome.peak_bytes if outcome is not None else None
-    why = own.stage if running else ""
+    why: str = own.stage if running else ""
     unit = "seq/s" if own.family == "encoder" else "tok/s"
     if kind == "failed":
         why = explain_failure(edge) if own is edge.smallest else own.reason or own.status or ""
