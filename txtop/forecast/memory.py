@@ -30,10 +30,12 @@ QUANTISER_BYTES = 10 * MIB
 # What oneDNN keeps of products in half precision on a CPU; with experts each has shapes of its own.
 HALF_BYTES = 24 * MIB
 HALF_EXPERTS_BYTES = 100 * MIB
-# Blocks below 32 MiB come from the C library's heap, where freed ones leave holes; what is above
-# 64 MiB at its end goes back to the system.
-HEAP_SHARE = 0.6
-MAX_HEAP_BYTES = 100 * MIB
+# Blocks below 32 MiB come from the C library's heap, where freed ones leave holes, the larger the
+# blocks are; larger blocks are mapped and go back to the system.
+MAPPED_FROM_BYTES = 33 * MIB
+HEAP_SHARE = 0.5
+HEAP_BYTES, HEAP_BLOCKS = 60 * MIB, 5
+MAPPED_LOSS_BYTES = 20 * MIB
 # The caching allocator of a GPU rounds blocks up and keeps them.
 DEVICE_SHARE = 0.06
 # A product with int8 weights makes the matrix in the precision of the sums first, and packs it.
@@ -100,8 +102,10 @@ def forecast_memory(
         eager=cell.attention == "eager",
         static=cell.cache == "static",
     )
-    working = count_pass_bytes(size, shape) + _count_dequantised(size, cell, shape.value_bytes)
-    allocator = DEVICE_SHARE * working if on_gpu else min(HEAP_SHARE * working, MAX_HEAP_BYTES)
+    called = count_pass_bytes(size, shape)
+    working = called + _count_dequantised(size, cell, shape.value_bytes)
+    state_bytes = shape.batch * shape.prompt * size.width * shape.value_bytes
+    allocator = DEVICE_SHARE * working if on_gpu else _count_heap_loss(called, state_bytes)
     if process_bytes is None:
         process_bytes = CONTEXT_BYTES if on_gpu else PROCESS_BYTES
     if not on_gpu:
@@ -116,6 +120,15 @@ def forecast_memory(
         allocator_bytes=round(allocator),
         load_bytes=_count_load_bytes(size, parameters, cell, shape.value_bytes),
     )
+
+
+def _count_heap_loss(called_bytes: int, state_bytes: int) -> float:
+    """Return what holes in the heap add to a call whose blocks are about as large as its states."""
+    if state_bytes >= MAPPED_FROM_BYTES:
+        most = MAPPED_LOSS_BYTES
+    else:
+        most = HEAP_BYTES + HEAP_BLOCKS * state_bytes
+    return min(HEAP_SHARE * called_bytes, most)
 
 
 def _get_value_bytes(precision: str, *, on_gpu: bool) -> int:
