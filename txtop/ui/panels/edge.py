@@ -18,7 +18,6 @@ SIGNS = {
 }
 MARGIN = 0.08
 LABEL_WIDTH, GIB_WIDTH = 16, 22
-BAR_FROM = 9
 MIN_AXIS_WIDTH = 20
 
 
@@ -57,7 +56,7 @@ def _render_edge(edge: EdgeView, area: Area, height: int) -> list[Row]:
     rows: list[Row] = [join_ends(left, [_describe_course(edge)], width)]
     if width >= MIN_AXIS_WIDTH:
         rows.append(_render_axis(edge, width, g))
-    if edge.peak_share is not None and height >= BAR_FROM:
+    if edge.peak_share is not None and height > len(rows) + len(edge.probes):
         rows.append(_render_memory(edge, width, g))
     probes = _choose_probes(edge, height - len(rows))
     return rows + [_render_probe(probe, width, g) for probe in probes]
