@@ -13,7 +13,7 @@ from functools import lru_cache
 from txtop.models import model_size
 from txtop.models.dimensions import Dimensions, read_dimensions
 from txtop.models.model_config import find_config, find_local_path
-from txtop.models.pass_memory import PassShape, count_pass_bytes
+from txtop.models.pass_memory import PassShape, count_pass_bytes, count_window_mask_bytes
 from txtop.models.purpose import detect_family
 from txtop.plan import requests
 from txtop.plan.cell import Cell
@@ -105,7 +105,8 @@ def forecast_memory(
     called = count_pass_bytes(size, shape)
     working = called + _count_dequantised(size, cell, shape.value_bytes)
     state_bytes = shape.batch * shape.prompt * size.width * shape.value_bytes
-    allocator = DEVICE_SHARE * working if on_gpu else _count_heap_loss(called, state_bytes)
+    in_heap = max(0, called - count_window_mask_bytes(size, shape))
+    allocator = DEVICE_SHARE * working if on_gpu else _count_heap_loss(in_heap, state_bytes)
     if process_bytes is None:
         process_bytes = CONTEXT_BYTES if on_gpu else PROCESS_BYTES
     if not on_gpu:

@@ -110,10 +110,19 @@ def _count_attention(size: Dimensions, shape: PassShape) -> int:
     tokens, value = shape.batch * shape.prompt, shape.value_bytes
     heads = tokens * (2 * size.query_width + 2 * size.kv_width) * value
     if not shape.eager:
-        # The kernel makes a mask of numbers from one of booleans.
-        return heads + shape.value_bytes * shape.prompt**2 * _is_windowed(size, shape)
+        return heads + count_window_mask_bytes(size, shape)
     repeated = 2 * tokens * size.query_width * value if size.kv_heads < size.heads else 0
     return repeated + heads // 2 + _count_scores(shape, size) * _count_score_bytes(size, shape)
+
+
+def count_window_mask_bytes(size: Dimensions, shape: PassShape) -> int:
+    """Return the bytes of the mask of numbers that the kernel of a window makes, in one block.
+
+    It is made for each sequence, from one of booleans for all.
+    """
+    if shape.eager or not _is_windowed(size, shape):
+        return 0
+    return _FP32_BYTES * shape.batch * shape.prompt**2
 
 
 def _count_scores(shape: PassShape, size: Dimensions) -> int:
