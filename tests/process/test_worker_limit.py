@@ -9,7 +9,7 @@ from pathlib import Path
 from support.warm_workers import build_warm_command
 
 SCRIPT = """
-import json, torch
+import json, resource, torch
 from txtop.worker import memory
 
 MIB = 1 << 20
@@ -19,8 +19,8 @@ try:
     below = "nothing"
 except MemoryError as error:
     below = str(error)
-import resource
-resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 memory.limit_memory(device, memory.read_host_bytes() + 200 * MIB)
 small = torch.ones(120 * MIB // 4)
 try:
