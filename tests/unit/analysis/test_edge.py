@@ -13,6 +13,7 @@ from txtop.cli import exit_code
 from txtop.export import json
 from txtop.export.text import edge as edge_text
 from txtop.export.text import table
+from txtop.forecast import fit_plan
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
 from txtop.plan.cell import Cell
@@ -141,3 +142,15 @@ def test_a_session_without_a_search_has_no_edge() -> None:
     state = fold_all(ui_events.Story(ui_events.sweep()).whole())  # type: ignore[arg-type]
     assert find_edges(state) == [] and edge_text.format_edges(state, FinalMetrics()) == []
     assert b'"edges"' not in json.to_json(state, FinalMetrics())
+
+
+def test_a_memory_that_is_not_here_is_answered_by_a_forecast() -> None:
+    search = build_search("both", 80_000)
+    batch, length = fit_plan.predict_edges(search)
+    assert batch is not None and length is not None
+    assert batch[2] <= 80_000 * MIB < batch[3]
+    text = edge_text.format_predictions(search, [batch, length, None])
+    assert f"expected to fit      batch {batch[1]:,}" in text
+    assert f"expected not to fit  batch {batch[1] + 1:,}" in text
+    assert "960 tokens" in text and "1,024 tokens" not in text, "the context of gpt2 ends there"
+    assert "gpt2: its configuration is not here" in text

@@ -11,6 +11,7 @@ from txtop.analysis.edge import (
     describe_fixed,
     explain_failure,
     find_edges,
+    find_most,
     read_peak_bytes,
 )
 from txtop.analysis.metrics import FinalMetrics
@@ -49,8 +50,11 @@ def format_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
         if steps:
             fits = axis.format_value(axis.build_cell(search, steps))
             lines.append(f"  expected to fit      {fits:<14} {_format_gib(needed)} GiB")
-        beyond_value = axis.format_value(axis.build_cell(search, steps + 1))
-        lines.append(f"  expected not to fit  {beyond_value:<14} {_format_gib(beyond)} GiB")
+        if steps >= find_most(search, axis):
+            lines.append("  expected not to fit  nothing: the model's own limit ends the search")
+        else:
+            value = axis.format_value(axis.build_cell(search, steps + 1))
+            lines.append(f"  expected not to fit  {value:<14} {_format_gib(beyond)} GiB")
         lines.append("  a forecast alone: this machine has less memory than was asked for")
     return "\n".join(lines) + "\n"
 
