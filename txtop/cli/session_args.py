@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
+from txtop.forecast.edge import choose_next_probe
 from txtop.runner.liveness import is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog
@@ -73,6 +74,9 @@ def is_incomplete(path: Path) -> bool:
     """Return whether a session lacks results of cells, comparisons of outputs, or GPU times."""
     state = load_session(path)[0]
     pending = find_pending_comparisons(state) or find_pending_profiles(state)
+    search = state.plan.edge_search
+    if search is not None:
+        return choose_next_probe(state, search) is not None
     return bool(find_missing_cells(state) or pending)
 
 

@@ -248,6 +248,23 @@ class TelemetryExport(msgspec.Struct, kw_only=True):
     gaps: list[str]
 
 
+class EdgeExport(msgspec.Struct, kw_only=True):
+    """An edge of `txtop fit`: the cell that ran with the most, and the one that did not with the
+    fewest. `knob` grew, by `step`. `found` if they are one step apart or the model's own limit ends
+    the search.
+    """
+
+    knob: str
+    step: int
+    ran: str | None
+    failed: str | None
+    found: bool
+    limit_bytes: float | None
+    headroom_bytes: float | None
+    reason: str
+    forecast_bytes: dict[str, int | None]
+
+
 class Export(msgspec.Struct, kw_only=True):
     """The top level of the export."""
 
@@ -256,6 +273,7 @@ class Export(msgspec.Struct, kw_only=True):
     cells: list[CellExport]
     comparisons: list[ComparisonExport]
     telemetry: TelemetryExport
+    edges: list[EdgeExport] | msgspec.UnsetType = msgspec.UNSET
 
 
 def build_json_schema() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is that of `MatrixRun`, `ABRun`, `FidelityRun` and `ProfileRun`; asking workers
-is `WorkerClient`'s.
+The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `FidelityRun` and `ProfileRun`; asking
+workers is `WorkerClient`'s.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from txtop.runner.ab_run import ABRun
 from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
 from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.fit_run import FitRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
 from txtop.runner.profile_run import ProfileRun
@@ -201,7 +202,9 @@ class Conductor:
         """
         missing = pending_work.find_missing_cells(self.recorder.state)
         outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
-        if self.plan.margin is None:
+        if self.plan.edge_search is not None:
+            FitRun(self._client, self.plan.edge_search).run()
+        elif self.plan.margin is None:
             MatrixRun(self._client, (outputs, profiles), missing).run()
         elif missing:
             outputs.run()

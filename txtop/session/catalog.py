@@ -110,11 +110,14 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     try:
         header: events.SessionHeader | None = None
         outcomes: dict[str, str] = {}
+        probes: set[str] = set()
         ended: str | None = None
         while not reader.at_end:
             for event in reader.poll():
                 if isinstance(event, events.SessionHeader):
                     header = event
+                elif isinstance(event, events.Probe):
+                    probes.add(event.added.id)
                 elif isinstance(event, events.CellFinished):
                     outcomes[event.cell] = event.status
                 elif isinstance(event, events.CellRejected):
@@ -134,7 +137,7 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         models=tuple(dict.fromkeys(c.model for c in header.plan.cells)),
         precisions=tuple(dict.fromkeys(c.precision for c in header.plan.cells)),
         cells_ok=ends.count("ok"),
-        cells_total=len(header.plan.cells),
+        cells_total=len({cell.id for cell in header.plan.cells} | probes),
         ended=ended,
         bundled=bundled,
         size_bytes=reader.path.stat().st_size,

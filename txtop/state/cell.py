@@ -158,6 +158,14 @@ class CellState:
         return ending.hint if ending else ""
 
     @property
+    def peak_bytes(self) -> int | None:
+        """The peak of the device; without one what was reserved there, else the host's peak."""
+        if self.memory is None:
+            return None
+        memory = self.memory
+        return memory.device_bytes or memory.reserved_bytes or memory.host_bytes or None
+
+    @property
     def over(self) -> bool:
         """True if nothing changes this cell any more."""
         return self.stage in ("finished", "rejected")

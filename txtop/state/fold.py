@@ -187,6 +187,12 @@ def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.ab_test = ABTest.of(event.plan)
 
 
+def _fold_probe(session: SessionState, event: events.Probe) -> None:
+    if event.added.id not in session.cells:
+        session.cells[event.added.id] = CellState(event.added, samples=_create_samples(session))
+    session.probes[event.added.id] = event
+
+
 def _create_cell(session: SessionState, cell: Cell) -> CellState:
     """Return a cell without any measurement; a comparison of its output stays valid."""
     comparison = session.output_of(cell.id)
@@ -462,6 +468,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.Marker: _fold_marker,
     events.Control: _fold_control,
     events.SessionEnded: _fold_end,
+    events.Probe: _fold_probe,
     events.CellStarted: _fold_cell_start,
     events.CellRejected: _fold_rejection,
     events.CellFinished: _fold_cell_end,

@@ -168,6 +168,10 @@ class Worker:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
         self._loaded = load_model(command, clock, self._name, self._emitter.send)
         self._tell_peaks(command.cell.id, self._loaded)
+        if command.limit_bytes is not None:
+            from txtop.worker import memory
+
+            memory.limit_memory(self._loaded.device, command.limit_bytes)
 
     def _tell_peaks(self, cell: str, loaded: LoadedModel) -> None:
         """Send the peaks of the device: once per process, after loading, before any timing."""

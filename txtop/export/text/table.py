@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.export.text import ab, published, serving_table
+from txtop.export.text import ab, edge, published, serving_table
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
@@ -251,6 +251,8 @@ def format_report(
     ]
     if decided := ab.format_ab(state, width=width):
         lines += [*decided, ""]
+    if edges := edge.format_edges(state, finals):
+        lines += [*edges, ""]
     shared, heading, rows = hoist_shared(list_columns(state), build_rows(state, finals))
     lines += [shared] if shared else []
     lines += format_table(heading, rows, width)

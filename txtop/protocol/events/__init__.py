@@ -22,6 +22,7 @@ from txtop.protocol.events.cell import DeviceTime as DeviceTime
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
 from txtop.protocol.events.cell import Phase as Phase
+from txtop.protocol.events.cell import Probe as Probe
 from txtop.protocol.events.cell import Progress as Progress
 from txtop.protocol.events.cell import Speculation as Speculation
 from txtop.protocol.events.cell import TokenTimings as TokenTimings
@@ -53,6 +54,7 @@ AnyEvent = (
     | Segment
     | CellRejected
     | CellStarted
+    | Probe
     | Progress
     | Phase
     | ModelLoaded

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from txtop.plan.cell import Cell
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
 
 CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
@@ -23,6 +24,16 @@ class CellRejected(Event, kw_only=True, tag="cell_rejected"):
     reason: Text
     hint: Text = ""
     may_pass: bool = False
+
+
+class Probe(Event, kw_only=True, tag="probe"):
+    """A cell that a search adds to those of the plan.
+
+    `forecast_bytes` is the peak that is expected of it, corrected by the probes before.
+    """
+
+    added: Cell
+    forecast_bytes: Natural | None = None
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):

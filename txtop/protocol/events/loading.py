@@ -51,6 +51,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `assistant_bytes` are the sizes of a model that drafts tokens, which no other figure counts.
     `experts` is the number of experts in a layer, of which a token passes through
     `experts_per_token` and thus through `active_parameters` of the model; None without experts.
+    `resident_bytes` is the worker's resident size then, weights included.
     """
 
     cell: Name
@@ -83,6 +84,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     experts: Natural | None = None
     experts_per_token: Natural | None = None
     active_parameters: Natural | None = None
+    resident_bytes: Natural | None = None
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):

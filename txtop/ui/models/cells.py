@@ -7,7 +7,7 @@ from typing import Any
 
 from txtop import formatting
 from txtop.analysis import contention, drafts, metrics
-from txtop.forecast.memory_fit import predict_cell_bytes
+from txtop.forecast.memory_fit import forecast_cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
@@ -80,6 +80,7 @@ def build_cached_cell_row(
         state.memory,
         session.output_of(name) if session.fidelity else None,
         cache.is_ready(state),
+        bool(session.loads),
         reference,
         reference is not None and reference.over and cache.is_ready(reference),
     )
@@ -111,8 +112,9 @@ def build_cell_row(
         ),
     )
     if base.state == "waiting":
-        predicted = predict_cell_bytes(cell)
-        return replace(base, gib="" if predicted is None else formatting.format_gib(predicted, "~"))
+        forecast = forecast_cell(session, cell)
+        peak = forecast.peak_bytes if forecast else None
+        return replace(base, gib="" if peak is None else formatting.format_gib(peak, "~"))
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING
         return replace(
@@ -120,7 +122,7 @@ def build_cell_row(
         )
     now = get_table_metric(state, metrics.choose_headline_metric(state), cache, plan.seed)
     is_measured = now.mean is not None
-    peak = get_peak_bytes(state)
+    peak = state.peak_bytes
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
     relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
     return replace(
@@ -211,14 +213,3 @@ def format_failure_reason(state: CellState) -> str:
     if ending.status == "timeout":
         return f"timeout{place}"
     return ending.reason or f"{ending.status}{place}"
-
-
-def get_peak_bytes(state: CellState) -> int | None:
-    """Return the peak of the device; without one what was reserved there, else the host's peak."""
-    memory = state.memory
-    if memory is None:
-        return None
-    for peak in (memory.device_bytes, memory.reserved_bytes, memory.host_bytes):
-        if peak:
-            return peak
-    return None

@@ -20,7 +20,7 @@ from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.cells import format_failure_reason, get_peak_bytes
+from txtop.ui.models.cells import format_failure_reason
 from txtop.ui.models.hero_metrics import FEW_BELOW, compute_speed_up, count_measured
 
 MIN_CELLS = 2
@@ -246,7 +246,7 @@ def _build_rate_line(
 
 
 def _list_smallest(measured: Sequence[_Measured], varying: Sequence[Knob]) -> list[ResultLine]:
-    sizes = [(size, m) for m in measured if (size := get_peak_bytes(m.state))]
+    sizes = [(size, m) for m in measured if (size := m.state.peak_bytes)]
     if not sizes:
         return []
     size, smallest = min(sizes, key=lambda pair: pair[0])

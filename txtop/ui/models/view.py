@@ -21,6 +21,7 @@ from txtop.ui.models.ab import ABView, build_ab
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
 from txtop.ui.models.cells import CellRow, build_cached_cell_row
+from txtop.ui.models.edge import EdgeView, build_edges
 from txtop.ui.models.hero import HeroView, build_hero
 from txtop.ui.models.machine import MachineView, build_machine
 from txtop.ui.models.machine_detail import (
@@ -117,9 +118,9 @@ class View:
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
     time left. `phase` are forms of what the run does after its last cell, and `results` its
-    outcome, which takes the hero's place. `machine_detail` is the machine at full size, `ab` the
-    A/B if it is one, `detail` the cell that is opened. `late` is True while the next frame would
-    have more, though no event arrives.
+    outcome, which takes the hero's place. `edges` are those of a search for what fits.
+    `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the cell that
+    is opened. `late` is True while the next frame would have more, though no event arrives.
     """
 
     model: str = ""
@@ -144,6 +145,7 @@ class View:
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
     tradeoffs: TradeoffsView = NO_TRADEOFFS
+    edges: tuple[EdgeView, ...] = ()
     ab: ABView | None = None
     detail: CellDetailView | None = None
     log: tuple[LogRow, ...] = ()
@@ -202,7 +204,7 @@ def build_view(
         clock_ns=state.clock_ns,
         position=_find_position(order, current),
         count=len(order),
-        left=ab_test.left if ab_test else estimate_time_left(state, order),
+        left=_estimate_left(state, order, ab_test),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
         phase=phase,
@@ -221,12 +223,20 @@ def build_view(
         cells=rows,
         running=_find_running(order, state.current),
         tradeoffs=build_tradeoffs(state, rows, current, cache),
+        edges=build_edges(state, {row.id: row for row in rows}),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,
         log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state, cache)),
         log_count=len(state.log),
         late=cache.late,
     )
+
+
+def _estimate_left(state: SessionState, order: list[CellState], ab_test: ABView | None) -> str:
+    """Return the time left; empty for a search, whose probes are not known before."""
+    if ab_test is not None:
+        return ab_test.left
+    return "" if state.plan.edge_search is not None else estimate_time_left(state, order)
 
 
 def select_hero_cell(state: SessionState) -> CellState | None:

@@ -23,6 +23,7 @@ from txtop.ui.panels.base import FramedPanel, Panel
 from txtop.ui.panels.cell_detail.panel import CellDetailColumn, CellDetailPanel
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.compact import CompactPanel
+from txtop.ui.panels.edge import EdgePanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
 from txtop.ui.panels.footer import FooterPanel
 from txtop.ui.panels.header import HeaderPanel
@@ -66,6 +67,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield MachinePanel(id="machine")
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
+        yield EdgePanel(id="edge")
         yield LogPanel(id="log")
         for name in ("detail-iterations", "detail-histogram", "detail-load"):
             yield CellDetailPanel(id=name)
@@ -97,6 +99,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             zoom=zoom,
             tradeoffs=plots,
             results=results,
+            edge=bool(self.view.edges),
         )
 
     def show(self, view: View) -> None:
@@ -108,6 +111,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         plots, over = bool(view.tradeoffs.plots), view.results is not None
         shape = (rows, len(view.cells), plots, captioned, over)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
+        changed |= bool(view.edges) != bool(self.view.edges)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view

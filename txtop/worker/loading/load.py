@@ -22,6 +22,7 @@ from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
+from txtop.worker import memory
 from txtop.worker.device import (
     explain_unused_gpu,
     find_device,
@@ -144,6 +145,7 @@ def load_model(
     # some token. With those frozen no collection takes over 0.1 ms.
     gc.freeze()
     event = _build_event(loaded, cell, worker)
+    event.resident_bytes = memory.read_host_bytes()
     event.compile_cache = compile_cache
     if (counts := geometry.count_experts(loaded.model)) is not None:
         event.experts, event.experts_per_token = counts

@@ -8,6 +8,7 @@ from txtop import formatting
 from txtop.analysis import contention, device_time, drafts, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
+from txtop.forecast.memory import MemoryForecast
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.plan.speculation import shorten_speculative
@@ -114,7 +115,7 @@ def _list_progress(
             "course", compute_refresh_key(state), lambda: _list_judgements(session, state, cache)
         )
     facts += [CellFact("blocks", text, "warn") for text in _describe_blocks(state)]
-    peaks = _format_peaks(state)
+    peaks = _format_peaks(session, state)
     facts += [CellFact("peak memory", peaks)] if peaks else []
     facts += _list_device_time(session, state)
     output = session.output_of(state.cell.id)
@@ -231,7 +232,8 @@ def _describe_blocks(state: CellState) -> list[str]:
     return lines
 
 
-def _format_peaks(state: CellState) -> str:
+def _format_peaks(session: SessionState, state: CellState) -> str:
+    """Format the peaks of a cell, and by how much its forecast was off."""
     memory = state.memory
     if memory is None:
         return ""
@@ -241,9 +243,25 @@ def _format_peaks(state: CellState) -> str:
         ("reserved", memory.reserved_bytes),
         ("device", memory.device_bytes),
     ]
-    return ", ".join(
+    peaks = [
         f"{name} {formatting.format_gib(size)} GiB" for name, size in named if size is not None
-    )
+    ]
+    forecast = memory_fit.forecast_cell(session, state.cell)
+    peak = state.peak_bytes
+    if forecast is not None and peak:
+        peaks.append(f"forecast {100 * (forecast.peak_bytes / peak - 1):+.0f} %")
+    return ", ".join(peaks)
+
+
+def _format_forecast(forecast: MemoryForecast) -> str:
+    """Format the parts of a forecast of memory."""
+    parts = [
+        ("process", forecast.process_bytes),
+        ("weights", forecast.weight_bytes),
+        ("cache and activations", forecast.working_bytes + forecast.allocator_bytes),
+    ]
+    listed = ", ".join(f"{name} {formatting.format_gib(size)}" for name, size in parts)
+    return f"about {formatting.format_gib(forecast.peak_bytes)} GiB: {listed}"
 
 
 def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFact, ...]:
@@ -262,9 +280,10 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         if load.drawn:
             facts.append(CellFact("random", ", ".join(load.drawn)))
     else:
-        predicted = memory_fit.predict_cell_bytes(cell)
-        needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
-        facts.append(CellFact("weights", f"{cell.weights}{needs}"))
+        facts.append(CellFact("weights", cell.weights))
+        forecast = memory_fit.forecast_cell(session, cell)
+        if forecast is not None:
+            facts.append(CellFact("memory", _format_forecast(forecast)))
     precision: str = cell.precision
     if load is not None and load.recipe:
         precision += f", {load.recipe}"
