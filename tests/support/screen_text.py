@@ -50,6 +50,4 @@ def strips(app: App[Any]) -> list[Strip]:
 
 
 def _lines(app: App[Any]) -> list[list[tuple[str, str]]]:
-    return [
-        [(segment.text, str(segment.style or "")) for segment in line] for line in strips(app)
-    ]
+    return [[(segment.text, str(segment.style or "")) for segment in line] for line in strips(app)]

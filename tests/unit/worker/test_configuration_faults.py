@@ -6,13 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
-from transformers import GPT2LMHeadModel
+import torch
+from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
 from support import tiny_models
 from txtop.plan.plan import Allowed
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading import architecture
+from txtop.worker.loading import architecture, weights
 from txtop.worker.loading.source import ModelSource, resolve_model
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
+    "num_attention_heads": 4, "vocab_size": 64,
+}  # fmt: skip
 
 
 def _resolve(directory: Path) -> ModelSource:
@@ -46,3 +52,36 @@ def test_a_generation_config_that_is_passed_over(tmp_path: Path, text: str | Non
     if text is not None:
         file.write_text(text)
     architecture.require_generation_config(_resolve(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"rope_parameters": {"rope_type": "foo", "factor": 2.0, "rope_theta": 1e4}},
+        {"hidden_act": "bar"},
+        {"num_key_value_heads": 0},
+    ],
+)
+def test_a_value_that_a_layer_does_not_know_is_the_configurations_fault(
+    tmp_path: Path, fault: dict[str, object]
+) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**LLAMA, **fault}))
+    source = _resolve(tmp_path)
+    config = architecture.build_config(LlamaForCausalLM, source)
+    with (
+        pytest.raises(RejectedError) as refused,
+        architecture.naming_config_faults(LlamaForCausalLM, config, source),
+    ):
+        weights.build_random_model(LlamaForCausalLM, config, "eager", torch.float32, 0)
+    assert f"{file}: configuration refused (no model" in refused.value.cause
+
+
+def test_another_fault_of_a_load_is_passed_on(tmp_path: Path) -> None:
+    source = _resolve(tiny_models.gpt2(tmp_path))
+    config = architecture.build_config(GPT2LMHeadModel, source)
+    with (
+        pytest.raises(KeyError, match="elsewhere"),
+        architecture.naming_config_faults(GPT2LMHeadModel, config, source),
+    ):
+        raise KeyError("elsewhere")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from txtop.models.purpose import Purpose, get_class_name
@@ -123,11 +125,36 @@ def build_config(model_class: Any, source: ModelSource) -> Any:
         _require_sizes(config.get_text_config())
         return config
     except Exception as error:
-        where = f"{source.directory}/config.json" if source.directory else source.label
-        raise RejectedError(
-            f"{where}: configuration refused ({_join_lines(error)})",
-            "correct it, or download it again",
-        ) from None
+        raise _refuse_config(source, _join_lines(error)) from None
+
+
+@contextmanager
+def naming_config_faults(model_class: Any, config: Any, source: ModelSource) -> Iterator[None]:
+    """Raise `RejectedError` for a model that cannot be built from `config`.
+
+    The library looks a value up as it builds a layer, and of one that it does not know says the
+    value alone: `KeyError: 'foo'`. Whether the configuration is to blame is tried only then, on the
+    meta device, in which no weight takes memory.
+    """
+    import torch
+
+    try:
+        yield
+    except Exception as error:
+        try:
+            with torch.device("meta"):
+                model_class._from_config(config)
+        except type(error) as same:
+            text = f"{type(same).__name__}: {_join_lines(same)}"
+            raise _refuse_config(source, f"no model can be built from it, {text}") from None
+        raise
+
+
+def _refuse_config(source: ModelSource, reason: str) -> RejectedError:
+    where = f"{source.directory}/config.json" if source.directory else source.label
+    return RejectedError(
+        f"{where}: configuration refused ({reason})", "correct it, or download it again"
+    )
 
 
 def _require_sizes(config: Any) -> None:

@@ -218,12 +218,13 @@ def read_model(
     dtype = int8.choose_base_dtype(device) if recipe else precision.DTYPES[cell.precision]
     implementation = attention.resolve_implementation(cell.attention)
     drawn: tuple[str, ...] = ()
-    if source.weights == "random":
-        model = weights.build_random_model(model_class, config, implementation, dtype, seed)
-    else:
-        model, drawn = weights.load_pretrained_model(
-            model_class, config, source, implementation, dtype, seed
-        )
+    with architecture.naming_config_faults(model_class, config, source):
+        if source.weights == "random":
+            model = weights.build_random_model(model_class, config, implementation, dtype, seed)
+        else:
+            model, drawn = weights.load_pretrained_model(
+                model_class, config, source, implementation, dtype, seed
+            )
     parts = drawn_parts.name_parts(drawn, (name for name, _ in model.named_parameters()))
     attention.confirm_implementation(model, cell.attention)
     end_token = architecture.prepare_one_pass(model) if kind == "encoder" else None
