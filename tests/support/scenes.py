@@ -138,8 +138,8 @@ def home(_folder: Path) -> AppMode:
 
 
 SCENES = {
-    "home": Scene(home, "smollm2"),
-    "home-marked": Scene(home, "smollm2", ("space", "down", "space"), "c compare"),
+    "home": Scene(home, "A/B 1.92x"),
+    "home-marked": Scene(home, "A/B 1.92x", ("space", "down", "space"), "c compare"),
     "matrix": Scene(home, "smollm2", ("b", "down", "down", "right", "space"), "txtop run"),
     "choose-ab": Scene(home, "smollm2", ("a",), "against"),
     "live": Scene(running("gpt2-precisions", 0.25), "fp32"),
