@@ -158,7 +158,7 @@ def _build_ab_outcome(
         if best is None or decided > best[0]:
             best = decided, arm
     if best is None:
-        return SessionOutcome("A/B", "no verdict", cells=cells)
+        return SessionOutcome("no verdict", "A/B", cells=cells)
     return _word_comparison(state, ab_test, best[1], names, cells)
 
 
@@ -180,14 +180,12 @@ def _word_comparison(
     if remark:
         sentence.append((f", {remark}", view.cost.role))
     sentence.append((f"  {view.interval}", "muted"))
-    if not wording.winner:
-        claim = wording.claims[-1]
-        value, name = ("A/B", claim)
-        if verdict == "equivalent":
-            value, name = "A/B same", claim.removeprefix("same ")
-    else:
+    value, name = "no verdict", "A/B"
+    if wording.winner:
         winner = ab_test.first.id if verdict == "slower" else arm
         value, name = f"A/B {formatting.format_ratio(wording.ratio)}", names[winner]
+    elif verdict == "equivalent":
+        value, name = "A/B same", wording.claims[-1].removeprefix("same ")
     output = state.output_of(arm, ab_test.first.id)
     badges, role = _format_badge(output) if view.cost.remarks else ((), "muted")
     return SessionOutcome(value, name, badges, role, tuple(sentence), cells)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from txtop import formatting
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scrolling import center_row
-from txtop.ui.drawing.spans import Row, cut, fit, measure_row, measure_text
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.panels.base import ARM_ROLES
 from txtop.ui.panels.session_outcome import VALUE_WIDTH, render_outcome, render_outcome_cells
@@ -24,7 +24,7 @@ MIN_DETAIL_ROWS, MAX_DETAIL_ROWS = 10, 14
 # The default name of a session, which is a time, and a space.
 MIN_NAME_WIDTH = 14
 TIME_NAME = re.compile(r"\d{6}-\d{6}(-\d+)?")
-MIN_OUTCOME_WIDTH, MAX_OUTCOME_WIDTH = 20, 44
+MIN_OUTCOME_WIDTH = 21
 # From here on the models stand beside the name.
 ROOMY_WIDTH = 46
 MARKS = {
@@ -38,16 +38,25 @@ MARKS = {
 INCOMPLETE_MARK, EMPTY_MARK = ("▲", "warn", ""), ("✗", "bad", "")
 
 
+class ListColumns(NamedTuple):
+    """The widths of the names, of the models (0 without such a column) and of the outcomes."""
+
+    name: int
+    models: int
+    outcome: int
+
+
 def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
     """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
     before = render_list_top(sessions, typing, g)
     room = count_visible_sessions(sessions, typing, area.height, g)
     first = center_row(sessions.at, len(sessions.matching), room)
+    columns = _choose_columns(sessions, area.width)
     rows = [*before]
     for i, item in enumerate(sessions.matching[first : first + room], start=first):
         place = sessions.marked.index(item.path) if item.path in sessions.marked else None
-        rows.append(_render_line(item, i == sessions.at, place, now_s, area.width, g))
+        rows.append(_render_line(item, i == sessions.at, place, now_s, columns, g))
     if not sessions.matching:
         rows.append([("no matching session", "muted")])
     below = area.height - len(rows)
@@ -78,7 +87,12 @@ def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: 
 
 
 def _render_line(
-    item: ListedSession, selected: bool, place: int | None, now_s: float, width: int, g: Glyphs
+    item: ListedSession,
+    selected: bool,
+    place: int | None,
+    now_s: float,
+    columns: ListColumns,
+    g: Glyphs,
 ) -> Row:
     whole = item.stage != "done" or item.cells_ok == item.cells_total
     sign, role, word = MARKS[item.stage]
@@ -86,38 +100,43 @@ def _render_line(
         sign, role, _ = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
         word = f"{item.cells_ok}/{item.cells_total}"
     when = "demo" if item.bundled else format_when(item.wall_s, now_s)
-    names, outcome_width = _choose_columns(item, width - WHEN_WIDTH - LEAD_WIDTH)
     row: Row = [
         (g("▸") if selected else " ", "accent-a"),
         (" ", "text") if place is None else ("AB"[place], f"{ARM_ROLES[place]}.bold"),
         (f" {g(sign)} ", role),
         (fit(when, WHEN_WIDTH), "muted"),
     ]
-    for i, (text, room) in enumerate(names):
-        tone = "muted" if i else "bold" if selected else "text"
-        row.append((fit(text, room - 1, mark=g("…")) + " ", tone))
+    # Without a column of the models, a name that is only a time gives way: the time is before it.
+    timed = not columns.models and item.models and TIME_NAME.fullmatch(item.label)
+    name = item.models if timed else item.label
+    row.append((fit(name, columns.name - 1, mark=g("…")) + " ", "bold" if selected else "text"))
+    if columns.models:
+        row.append((fit(item.models, columns.models - 1, mark=g("…")) + " ", "muted"))
     end: Row = [(word, role)] if word else []
     if item.outcome is not None and (item.outcome.value or item.outcome.name):
-        return [*row, *render_outcome(item.outcome, end, outcome_width, g)]
+        return [*row, *render_outcome(item.outcome, end, columns.outcome, g)]
     count = "A/B" if item.is_ab else f"{item.cells_ok}/{item.cells_total}"
     end = end or [(count, "muted")]
     return [*row, (" " * max(0, VALUE_WIDTH - measure_row(end)), "muted"), *end]
 
 
-def _choose_columns(item: ListedSession, width: int) -> tuple[list[tuple[str, int]], int]:
-    """Return the texts that name a session with their widths, and the width of its outcome.
+def _choose_columns(sessions: SessionList, width: int) -> ListColumns:
+    """Choose the widths for all sessions: names as wide as the longest, outcomes the rest.
 
-    Where there is room for one text alone, a name that is only a time gives way to the models: the
-    time stands before it.
+    Where there is room for one text alone, the name has it.
     """
-    width = max(0, width)
-    if width >= ROOMY_WIDTH:
-        outcome = min(MAX_OUTCOME_WIDTH, max(MIN_OUTCOME_WIDTH, width * 2 // 5))
-        named = max(MIN_NAME_WIDTH, (width - outcome) // 2)
-        return [(item.label, named), (item.models, width - outcome - named)], outcome
-    outcome = min(width, MIN_OUTCOME_WIDTH)
-    text = item.models if TIME_NAME.fullmatch(item.label) and item.models else item.label
-    return [(text, width - outcome)], outcome
+    width = max(0, width - WHEN_WIDTH - LEAD_WIDTH)
+    if width < ROOMY_WIDTH:
+        outcome = min(width, MIN_OUTCOME_WIDTH)
+        return ListColumns(width - outcome, 0, outcome)
+    items = sessions.listed
+    names = max((measure_text(clean(item.label)) for item in items), default=0) + 1
+    models = max((measure_text(clean(item.models)) for item in items), default=0) + 1
+    room = width - MIN_OUTCOME_WIDTH
+    outcome = max(MIN_OUTCOME_WIDTH, width * 9 // 20)
+    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room // 2))
+    models = min(models, max(0, width - outcome - names))
+    return ListColumns(names, models, width - names - models)
 
 
 def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyphs) -> list[Row]:

@@ -11,9 +11,11 @@ from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row, meas
 if TYPE_CHECKING:
     from txtop.ui.models.session_outcome import OutcomeCell, SessionOutcome
 
-# `71.9 tok/s` ends where `A/B 1.92x` ends, and the width of that beside the name of a cell.
-VALUE_WIDTH, CELL_VALUE_WIDTH = 10, 12
+# `1,920 tok/s` ends where `A/B 1.92x` ends, and the width of that beside the name of a cell.
+VALUE_WIDTH, CELL_VALUE_WIDTH = 11, 12
 HALF_WIDTH, MIN_BAR_WIDTH = 9, 6
+# A name that is cut shorter than this says nothing.
+MIN_CUT_NAME_WIDTH = 6
 # Without the interval of each cell.
 NARROW_BELOW = 60
 ARM_ROLES = {"A": "accent-a", "B": "accent-b"}
@@ -25,7 +27,11 @@ def render_outcome(outcome: SessionOutcome, word: Row, width: int, g: Glyphs) ->
     The badge is never left out: a speed without it would claim too much.
     """
     value: Row = [(fit(g(outcome.value), VALUE_WIDTH, "right"), "text")]
-    name: Row = [(g(clean(outcome.name)), "muted")] if outcome.name else []
+    text = g(clean(outcome.name))
+    room = width - VALUE_WIDTH - 1
+    if not outcome.badges and room >= MIN_CUT_NAME_WIDTH:
+        text = cut(text, room, g("…"))
+    name: Row = [(text, "muted")] if text else []
     badges: list[Row] = [[(g(badge), outcome.role)] for badge in outcome.badges] or [[]]
     forms = [
         [word, name, badges[0]],
