@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from txtop.ui.drawing.charts import draw_bar
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row, measure_text
+from txtop.ui.panels.base import ARM_ROLES
 
 if TYPE_CHECKING:
     from txtop.ui.models.session_outcome import OutcomeCell, SessionOutcome
@@ -18,7 +19,6 @@ HALF_WIDTH, MIN_BAR_WIDTH = 9, 6
 MIN_CUT_NAME_WIDTH = 6
 # Without the interval of each cell.
 NARROW_BELOW = 60
-ARM_ROLES = {"A": "accent-a", "B": "accent-b"}
 
 
 def render_outcome(outcome: SessionOutcome, word: Row, width: int, g: Glyphs) -> Row:
@@ -73,7 +73,7 @@ def _render_cell(cell: OutcomeCell, cells: tuple[OutcomeCell, ...], width: int, 
     left = width - lead - named - CELL_VALUE_WIDTH - half - 2
     noted = min(noted, max(0, left - MIN_BAR_WIDTH - 1), width // 3)
     bar = max(0, left - (noted + 1 if noted else 0))
-    role = ARM_ROLES.get(cell.letter, "plot")
+    role = dict(zip("AB", ARM_ROLES, strict=True)).get(cell.letter, "plot")
     row: Row = [(f"{cell.letter} ", f"{role}.bold")] if cell.letter else []
     row += [
         (fit(clean(g(cell.name)), named, mark=g("…")), "text"),
