@@ -146,10 +146,10 @@ def home(_folder: Path) -> AppMode:
 
 
 SCENES = {
-    "home": Scene(home, "smollm2"),
-    "home-marked": Scene(home, "smollm2", ("space", "down", "space"), "c compare"),
+    "home": Scene(home, "A/B 1.92x"),
+    "home-marked": Scene(home, "A/B 1.92x", ("space", "down", "space"), "c compare"),
     "matrix": Scene(home, "smollm2", ("b", "down", "down", "right", "space"), "txtop run"),
-    "choose-ab": Scene(home, "smollm2", ("a",), "against"),
+    "choose-ab": Scene(home, "A/B 1.92x", ("a",), "of which model"),
     "live": Scene(running("gpt2-precisions", 0.25), "fp32"),
     "live-ended": Scene(running("gpt2-precisions", 1.0), "done"),
     "ab-live": Scene(running("smollm2-int8", 0.8), "verdict"),

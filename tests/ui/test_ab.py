@@ -11,7 +11,7 @@ import pytest
 from support.ab_sessions import Script, script
 from support.live_screen import Bench
 from support.panels import MODES, G
-from support.pilot import footer_keys, home_screen, opened, session_screen, until
+from support.pilot import footer_keys, opened, session_screen, until
 from support.screen_text import lines as text
 from support.tiling import tiled
 from txtop.plan import labels
@@ -27,14 +27,12 @@ from txtop.ui.models import layout
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import FunnelInterval
 from txtop.ui.models.view import View, build_view
-from txtop.ui.modes import HomeMode, LiveMode, ReplayMode
+from txtop.ui.modes import ReplayMode
 from txtop.ui.panels import compact, header, progress_rail
 from txtop.ui.panels.ab_arm import render_ab_arm
 from txtop.ui.panels.ab_divergence import render_ab_divergence
 from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
 from txtop.ui.panels.ab_verdict import format_ab_ratio, render_ab_verdict
-from txtop.ui.screens.dialogs import ChoiceDialog
-from txtop.ui.screens.home import list_ab_pairs
 
 HOSTILE = "\x1b[31m \u202e [/] [@click=app.quit]x"
 TEXTS = {"texts": ("the common text", " one way", " another way"), "divergence": 7, "written": 128}
@@ -428,25 +426,6 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
                 pilot, lambda: session_screen(app).query_one("#verdict").region.height == 13
             )
         assert ("1 2 3 4 5", "panels") in footer_keys(app) and ("a", "next arm") in footer_keys(app)
-
-
-async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
-    started: list[tuple[str, str, str]] = []
-
-    class Noted(HomeMode):
-        def start_ab(self, model: str, first: str, second: str) -> LiveMode:
-            started.append((model, first, second))
-            return super().start_ab(model, first, second)
-
-    async with opened(Noted()) as (app, pilot):
-        await until(pilot, lambda: home_screen(app).query("#start").first().region.height > 0)
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-        app.switch_to = lambda mode: None  # type: ignore[method-assign]
-        await pilot.press("enter")
-        await until(pilot, lambda: bool(started))
-    assert started == [("gpt2", "fp32", "bf16")]
-    assert list(list_ab_pairs("t5-small"))[3] == "t5-small: fp32 against bf16"
 
 
 def test_arms_do_not_count_a_cell_that_never_began() -> None:

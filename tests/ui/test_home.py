@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -15,8 +16,10 @@ from support.ui_sessions import session
 from txtop.options.presets import PRESETS
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
+from txtop.session import catalog
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+from txtop.ui import outcome_reader
 from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
@@ -25,8 +28,11 @@ from txtop.ui.drawing.spans import Row
 from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
+from txtop.ui.models.session_outcome import NO_OUTCOME
 from txtop.ui.models.view import SideBySideView, View
+from txtop.ui.outcome_reader import OutcomeReader
 from txtop.ui.panels import header, session_list, start_menu
+from txtop.ui.panels.session_outcome import render_outcome_cells
 
 NOW_S = 1_795_000_000.0
 ONE = ListedSession(
@@ -273,3 +279,90 @@ def test_two_sessions_say_whether_they_can_be_compared() -> None:
         "not comparable: no cell in common",
         "warn",
     )
+
+
+BUNDLED = catalog.list_bundled()
+
+
+def read_outcomes(*paths: Path) -> dict[str, ListedSession]:
+    """Return sessions by their name with their outcomes, read to the end."""
+    reader = OutcomeReader()
+    items = [replace(ONE, path=path, label=catalog.get_session_id(path)) for path in paths]
+    reader.take(items)
+    while reader.step() or reader.waiting:
+        pass
+    return {item.label: reader.join(item) for item in items}
+
+
+@pytest.fixture(scope="module")
+def bundled() -> dict[str, ListedSession]:
+    return read_outcomes(*BUNDLED)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("smollm2-int8", "A/B 1.92x int8:torch-dynamic ✗ broken"),
+        ("gpt2-serving", "71.9 tok/s continuous 8 clients"),
+        ("gpt2-precisions", "24.4 tok/s bf16"),
+        ("bert-lengths", "3.93 seq/s b4 · 128 tokens"),
+    ],
+)
+def test_each_session_in_the_list_has_its_outcome(
+    bundled: dict[str, ListedSession], name: str, expected: str
+) -> None:
+    assert expected in drawn(listing(bundled[name]), width=120)
+
+
+@pytest.mark.parametrize("width", [40, 45, 66, 112])
+def test_a_speed_is_never_listed_without_its_badge(
+    bundled: dict[str, ListedSession], width: int
+) -> None:
+    line = drawn(listing(bundled["smollm2-int8"]), width=width).splitlines()[0]
+    assert "1.92x" in line and "✗" in line.partition("1.92x")[2]
+
+
+def test_the_cells_of_the_selected_session_have_bars_on_one_scale(
+    bundled: dict[str, ListedSession],
+) -> None:
+    lines = drawn(listing(bundled["gpt2-serving"]), width=66, height=22).splitlines()
+    bars = {
+        line.split()[0]: line.count("━") for line in lines if "clients" in line or "client" in line
+    }
+    assert bars["continuous"] > 2 * bars["dynamic"] > 2 * bars["single"] > 0
+    verdict = drawn(listing(bundled["smollm2-int8"]), width=80, height=22)
+    assert "1.92x  B is faster, but its output is BROKEN" in verdict
+
+
+def test_cells_without_room_are_counted(bundled: dict[str, ListedSession]) -> None:
+    item = bundled["bert-lengths"]
+    assert item.outcome is not None and len(item.outcome.cells) == 4
+    rows = text(render_outcome_cells(item.outcome, 60, 3, Glyphs("braille")))
+    assert len(rows.splitlines()) == 3 and rows.endswith("and 2 more")
+
+
+def test_an_outcome_is_read_again_only_when_its_log_changed(tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_bytes(BUNDLED[0].read_bytes())
+    reader = OutcomeReader()
+    item = replace(ONE, path=path)
+    reader.take([item])
+    while reader.waiting:
+        reader.step()
+    before = reader.join(item).outcome
+    assert before is not None and before.value
+    reader.take([item])
+    assert not reader.waiting and reader.join(item).outcome is before
+    path.write_bytes(b"{")
+    reader.take([item])
+    assert reader.waiting and reader.join(item).outcome is None
+    reader.step()
+    assert reader.join(item).outcome == NO_OUTCOME
+
+
+def test_a_step_reads_for_a_while_and_no_longer() -> None:
+    now_s = itertools.count(step=outcome_reader.STEP_S / 2)
+    reader = OutcomeReader(clock=lambda: next(now_s))
+    reader.take([replace(ONE, path=path) for path in BUNDLED])
+    assert reader.waiting == len(BUNDLED)
+    assert not reader.step() and reader.waiting == len(BUNDLED)

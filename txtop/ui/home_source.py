@@ -25,6 +25,7 @@ from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
 from txtop.ui.models.machine import build_machine
 from txtop.ui.models.machine_detail import build_machine_detail
+from txtop.ui.outcome_reader import OutcomeReader
 from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ READ_BYTES = 1 << 16
 class HomeSource:
     """The samples of a sampler that is started for it, unrecorded, and the sessions on disk.
 
+    The outcomes of sessions are read a little at an update, beginning after the first frame.
     It starts a sampler and folds its samples without recording them. The sampler ends with this
     process (it watches its standard input) or with `close`. Without one the series stay empty and
     `problem` says why.
@@ -48,6 +50,7 @@ class HomeSource:
         session_dir: Path | None = None,
         interval_s: float = 1.0,
         findings: tuple[Finding, ...] | None = None,
+        outcomes: OutcomeReader | None = None,
     ) -> None:
         self._session_dir = session_dir or catalog.get_sessions_dir()
         self.state = SessionState()
@@ -57,6 +60,7 @@ class HomeSource:
         self.past: RunHistory | None = None
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
+        self.outcomes = outcomes or OutcomeReader()
         self._doctor = DoctorProbe(findings)
         self._rest = b""
         self._looked_s = 0.0
@@ -99,6 +103,9 @@ class HomeSource:
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
+        if self.sessions is not None and self.outcomes.step():
+            self.sessions = tuple(map(self.outcomes.join, self.sessions))
+            changed = True
         if self.sessions is None or now_s - self._looked_s >= SCAN_EVERY_S:
             self._looked_s = now_s
             seen = _compute_signature(self._session_dir)
@@ -106,7 +113,9 @@ class HomeSource:
                 self._seen = seen
                 self.recorded = len(seen)
                 entries = catalog.list_recent(MAX_SESSIONS, self._session_dir)
-                self.sessions = tuple(map(build_listed_session, entries))
+                sessions = tuple(map(build_listed_session, entries))
+                self.outcomes.take(sessions)
+                self.sessions = tuple(map(self.outcomes.join, sessions))
                 changed = True
         return changed
 
@@ -164,7 +173,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         stage = "running"
     else:
         stage = "cut off"
-    models = [*name_models(entry.models).values(), *(["A/B"] if entry.is_ab else [])]
+    models = name_models(entry.models).values()
     return ListedSession(
         path=entry.path,
         label=sanitise(entry.id, 80),
@@ -177,6 +186,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         precisions=sanitise(" ".join(entry.precisions), 120),
         size_bytes=entry.size_bytes,
         first_model=next(iter(entry.models), ""),
+        is_ab=entry.is_ab,
     )
 
 

@@ -373,8 +373,12 @@ class HomeMode(Mode["HomeSource", "HomeFrame"]):
         """Start the sampler, which ends with the frame loop."""
         from txtop.ui.home_source import HomeSource
 
-        findings = self._machine.findings if self._machine else None
-        self._machine = HomeSource(self.session_dir, findings=findings)
+        before = self._machine
+        self._machine = HomeSource(
+            self.session_dir,
+            findings=before.findings if before else None,
+            outcomes=before.outcomes if before else None,
+        )
         return self._machine
 
     def build(self, source: HomeSource) -> HomeFrame:

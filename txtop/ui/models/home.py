@@ -13,6 +13,7 @@ from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
+    from txtop.ui.models.session_outcome import SessionOutcome
 
 
 SessionStage = Literal["running", "done", "stopped", "failed", "cut off", "unreadable"]
@@ -23,6 +24,7 @@ class ListedSession:
     """One session as the home screen lists it; its texts are sanitised.
 
     `models` holds their names; `first_model` is the first as a command takes it, not sanitised.
+    `outcome` is None until the log was read, and for a session that is running.
     """
 
     path: Path
@@ -36,6 +38,8 @@ class ListedSession:
     precisions: str = ""
     size_bytes: int = 0
     first_model: str = ""
+    is_ab: bool = False
+    outcome: SessionOutcome | None = None
 
     @property
     def resumable(self) -> bool:

@@ -96,5 +96,6 @@ class SessionList:
 
 def _build_filter_text(item: ListedSession) -> str:
     kind = "demo" if item.bundled else ""
-    texts = (item.label, item.models, item.precisions, item.stage, kind)
+    ab = "A/B" if item.is_ab else ""
+    texts = (item.label, item.models, item.precisions, ab, item.stage, kind)
     return " ".join(texts).casefold()

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from txtop import formatting
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scrolling import center_row
-from txtop.ui.drawing.spans import Row, cut, fit, measure_text
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.panels.base import ARM_ROLES
+from txtop.ui.panels.session_outcome import VALUE_WIDTH, render_outcome, render_outcome_cells
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import ListedSession
 
-WHEN_WIDTH, CELLS_WIDTH, LEAD_WIDTH = 7, 8, 5
-MIN_DETAIL_ROWS = 10
+WHEN_WIDTH, LEAD_WIDTH = 7, 5
+# The selected session has half of the rows, at most so many, and none in a very low list.
+MIN_DETAIL_ROWS, MAX_DETAIL_ROWS = 10, 14
 # The default name of a session, which is a time, and a space.
 MIN_NAME_WIDTH = 14
+TIME_NAME = re.compile(r"\d{6}-\d{6}(-\d+)?")
+MIN_OUTCOME_WIDTH = 21
+# From here on the models stand beside the name.
+ROOMY_WIDTH = 46
 MARKS = {
     "running": ("●", "accent-a", "running"),
     "done": ("✓", "ok", ""),
@@ -31,23 +38,31 @@ MARKS = {
 INCOMPLETE_MARK, EMPTY_MARK = ("▲", "warn", ""), ("✗", "bad", "")
 
 
+class ListColumns(NamedTuple):
+    """The widths of the names, of the models (0 without such a column) and of the outcomes."""
+
+    name: int
+    models: int
+    outcome: int
+
+
 def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
     """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
     before = render_list_top(sessions, typing, g)
-    after = (
-        _render_detail(sessions.selected, area.width, g) if area.height >= MIN_DETAIL_ROWS else []
-    )
     room = count_visible_sessions(sessions, typing, area.height, g)
     first = center_row(sessions.at, len(sessions.matching), room)
+    columns = _choose_columns(sessions, area.width)
     rows = [*before]
     for i, item in enumerate(sessions.matching[first : first + room], start=first):
         place = sessions.marked.index(item.path) if item.path in sessions.marked else None
-        rows.append(_render_line(item, i == sessions.at, place, now_s, area.width, g))
+        rows.append(_render_line(item, i == sessions.at, place, now_s, columns, g))
     if not sessions.matching:
         rows.append([("no matching session", "muted")])
-    rows += [[] for _ in range(area.height - len(rows) - len(after))]
-    return [*rows, *after]
+    below = area.height - len(rows)
+    if area.height >= MIN_DETAIL_ROWS:
+        rows += _render_detail(sessions.selected, area.width, below, g)
+    return [*rows, *([] for _ in range(area.height - len(rows)))]
 
 
 def render_list_top(sessions: SessionList, typing: bool, g: Glyphs) -> list[Row]:
@@ -66,48 +81,89 @@ def render_list_top(sessions: SessionList, typing: bool, g: Glyphs) -> list[Row]
 
 
 def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: Glyphs) -> int:
-    """Return the count of sessions that fit."""
-    detail = len(_render_detail(sessions.selected, 80, g)) if height >= MIN_DETAIL_ROWS else 0
+    """Return the count of sessions that fit above the details, whichever is selected."""
+    detail = min(height // 2, MAX_DETAIL_ROWS) if height >= MIN_DETAIL_ROWS else 0
     return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
 
 
 def _render_line(
-    item: ListedSession, selected: bool, place: int | None, now_s: float, width: int, g: Glyphs
+    item: ListedSession,
+    selected: bool,
+    place: int | None,
+    now_s: float,
+    columns: ListColumns,
+    g: Glyphs,
 ) -> Row:
     whole = item.stage != "done" or item.cells_ok == item.cells_total
-    incomplete = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
-    sign, role, word = MARKS[item.stage] if whole else incomplete
-    done = word or f"{item.cells_ok}/{item.cells_total}"
+    sign, role, word = MARKS[item.stage]
+    if not whole:
+        sign, role, _ = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
+        word = f"{item.cells_ok}/{item.cells_total}"
     when = "demo" if item.bundled else format_when(item.wall_s, now_s)
-    room = max(0, width - CELLS_WIDTH - WHEN_WIDTH - LEAD_WIDTH)
-    named = max(room * 3 // 5, min(room, MIN_NAME_WIDTH))
-    return [
+    row: Row = [
         (g("▸") if selected else " ", "accent-a"),
         (" ", "text") if place is None else ("AB"[place], f"{ARM_ROLES[place]}.bold"),
         (f" {g(sign)} ", role),
         (fit(when, WHEN_WIDTH), "muted"),
-        (fit(item.label, named - 1, mark=g("…")) + " ", "bold" if selected else "text"),
-        (fit(item.models, room - named - 1, mark=g("…")) + " ", "muted"),
-        (fit(done, CELLS_WIDTH, "right"), role if word or not whole else "muted"),
     ]
+    # Without a column of the models, a name that is only a time gives way: the time is before it.
+    timed = not columns.models and item.models and TIME_NAME.fullmatch(item.label)
+    name = item.models if timed else item.label
+    row.append((fit(name, columns.name - 1, mark=g("…")) + " ", "bold" if selected else "text"))
+    if columns.models:
+        row.append((fit(item.models, columns.models - 1, mark=g("…")) + " ", "muted"))
+    end: Row = [(word, role)] if word else []
+    if item.outcome is not None and (item.outcome.value or item.outcome.name):
+        return [*row, *render_outcome(item.outcome, end, columns.outcome, g)]
+    count = "A/B" if item.is_ab else f"{item.cells_ok}/{item.cells_total}"
+    end = end or [(count, "muted")]
+    return [*row, (" " * max(0, VALUE_WIDTH - measure_row(end)), "muted"), *end]
 
 
-def _render_detail(item: ListedSession | None, width: int, g: Glyphs) -> list[Row]:
-    """Render the facts of the selected session and its keys."""
-    if item is None:
+def _choose_columns(sessions: SessionList, width: int) -> ListColumns:
+    """Choose the widths for all sessions: names as wide as the longest, outcomes the rest.
+
+    Where there is room for one text alone, the name has it.
+    """
+    width = max(0, width - WHEN_WIDTH - LEAD_WIDTH)
+    if width < ROOMY_WIDTH:
+        outcome = min(width, MIN_OUTCOME_WIDTH)
+        return ListColumns(width - outcome, 0, outcome)
+    items = sessions.listed
+    names = max((measure_text(clean(item.label)) for item in items), default=0) + 1
+    models = max((measure_text(clean(item.models)) for item in items), default=0) + 1
+    room = width - MIN_OUTCOME_WIDTH
+    outcome = max(MIN_OUTCOME_WIDTH, width * 9 // 20)
+    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room // 2))
+    models = min(models, max(0, width - outcome - names))
+    return ListColumns(names, models, width - names - models)
+
+
+def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyphs) -> list[Row]:
+    """Render the selected session: its facts, its cells with bars as room permits, and its keys."""
+    if item is None or height < 2:
         return []
+    name = cut(item.label, max(0, width - 4), g("…"))
+    rule = g("─")
+    rows: list[Row] = [
+        [(f"{rule} ", "border"), (name, "muted"), (" ", "border")],
+    ]
+    rows[0].append((rule * (width - measure_row(rows[0])), "border"))
     if item.stage == "unreadable":
-        return [[], [(cut(g(f"cannot be read: {item.models}"), width, g("…")), "bad")]]
-    what = f"{item.models} · {item.precisions}" if item.precisions else item.models
+        return [*rows, [(cut(g(f"cannot be read: {item.models}"), width, g("…")), "bad")]]
+    parts = [item.models, item.precisions, *(["A/B"] if item.is_ab else [])]
+    what = " · ".join(filter(None, parts))
     facts = f"{item.cells_ok} of {item.cells_total} cells · {_format_date(item.wall_s)}"
     more = f" · {formatting.format_size(item.size_bytes)}"
     facts += more if measure_text(facts + more) <= width else ""
-    return [
-        [],
+    rows += [
         [(cut(g(what), width, g("…")), "text.bold")],
         [(cut(g(facts), width, g("…")), "muted")],
-        [("enter", "accent-a"), (f" {_describe_opening(item)}", "muted")],
     ]
+    opening: Row = [("enter", "accent-a"), (f" {_describe_opening(item)}", "muted")]
+    if item.outcome is not None:
+        rows += render_outcome_cells(item.outcome, width, height - len(rows) - 1, g)
+    return [*rows, opening][:height]
 
 
 def _describe_opening(item: ListedSession) -> str:

@@ -13,8 +13,6 @@ from textual.containers import Horizontal
 from txtop import __version__
 from txtop.errors import TxtopError
 from txtop.options.presets import Preset, find_preset
-from txtop.plan.model_names import name_models
-from txtop.sanitise import sanitise
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
@@ -31,7 +29,6 @@ from txtop.ui.panels import session_list, start_menu
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
 from txtop.ui.panels.machine import compute_home_height, render_machine
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog
 from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.text_input import TextInput
 
@@ -348,22 +345,24 @@ class HomeScreen(ModeScreen["HomeFrame"]):
         self.switch_mode(self.mode.quick())
 
     def action_choose_ab(self) -> None:
-        """Ask for two precisions; `enter` takes the first pair."""
-        pairs = list_ab_pairs(self.selected.first_model if self.selected is not None else "")
+        """Ask for a model and two precisions; that of the selected session comes first."""
+        # Imported late: the home screen is drawn before models are looked for.
+        from txtop.ui.models.ab_choices import list_ab_models
+        from txtop.ui.screens.ab_dialog import ABAnswer, ABDialog
 
-        def find(typed: str) -> list[Choice]:
-            terms = typed.lower().split()
-            return [Choice(key, key) for key in pairs if all(t in key.lower() for t in terms)]
+        selected = [self.selected] if self.selected is not None else []
+        recent = [*selected, *(item for item in self.sessions.list.listed if not item.bundled)]
+        models = list_ab_models(filter(None, (item.first_model for item in recent)))
 
-        def start(key: str | None) -> None:
-            if key is None:
+        def start(answer: ABAnswer | None) -> None:
+            if answer is None:
                 return
             try:
-                self.switch_mode(self.mode.start_ab(*pairs[key]))
+                self.switch_mode(self.mode.start_ab(*answer))
             except TxtopError as error:
                 self.say(str(error), "error")
 
-        self.app.push_screen(ChoiceDialog("A/B", find), start)
+        self.app.push_screen(ABDialog(models), start)
 
     def action_build_matrix(self) -> None:
         """Open the matrix builder with what was chosen there last."""
@@ -401,13 +400,3 @@ class HomeScreen(ModeScreen["HomeFrame"]):
 
     def on_mouse_scroll_down(self) -> None:
         self._move(1)
-
-
-def list_ab_pairs(model: str) -> dict[str, tuple[str, str, str]]:
-    """Return the A/Bs on offer by their text: those of gpt2, and of `model` if there is one."""
-    names = name_models(filter(None, ["gpt2", model]))
-    return {
-        f"{sanitise(name, 60)}: fp32 against {other}": (model, "fp32", other)
-        for model, name in names.items()
-        for other in ("bf16", "fp16", "int8")
-    }

@@ -1,0 +1,50 @@
+"""The models whose weights are on this machine's disk, in the Hub's cache; without the Hub."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from txtop.models.weight_files import find_entry
+
+_REPOSITORY = "models--"
+
+
+def get_hub_cache() -> Path:
+    """Return the folder of the Hub's cache, from the variables that huggingface_hub reads."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if folder := os.environ.get(name):
+            return Path(folder).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "huggingface" / "hub"
+
+
+def list_cached_models(cache: Path | None = None) -> list[str]:
+    """Return the names of the repositories with a configuration and weights in the Hub's cache."""
+    folder = cache or get_hub_cache()
+    try:
+        repositories = sorted(folder.glob(f"{_REPOSITORY}*"))
+    except OSError:
+        return []
+    return [
+        repository.name.removeprefix(_REPOSITORY).replace("--", "/", 1)
+        for repository in repositories
+        if _has_weights(repository)
+    ]
+
+
+def _has_weights(repository: Path) -> bool:
+    """Return True if a snapshot holds a configuration and the entry to its weights.
+
+    A link to a file that was deleted, or whose download broke off, does not count.
+    """
+    with suppress(OSError):
+        for snapshot in (repository / "snapshots").iterdir():
+            names = {path.name for path in snapshot.iterdir() if path.exists()}
+            entry = find_entry(names) or find_entry(names, pickled=True)
+            if "config.json" in names and entry is not None:
+                return True
+    return False

@@ -1,0 +1,191 @@
+"""The outcome of one session for the list of sessions: its headline, and its cells.
+
+Pure: made from a session's state. Apart from the list because it takes the whole log, which is read
+in the background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.analysis import metrics
+from txtop.plan import labels
+from txtop.protocol.events import Fidelity
+from txtop.state import fidelity
+from txtop.state.ab import ABTest
+from txtop.state.ab_wording import word_verdict
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.ui.models.ab_comparison import FIDELITY_ROLES, build_ab_comparison
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cells import CellRow, build_cell_row
+
+
+@dataclass(frozen=True)
+class OutcomeCell:
+    """One cell: the rate as text in `unit`, and as a share of the fastest in that unit.
+
+    `note` says what is wrong with it or what its output is worth, in the colour `role`. An arm of
+    an A/B has its `letter`.
+    """
+
+    name: str
+    rate: str
+    unit: str
+    share: float = 0.0
+    half: str = ""
+    note: str = ""
+    role: str = "muted"
+    letter: str = ""
+
+
+@dataclass(frozen=True)
+class SessionOutcome:
+    """The outcome of a session: one value, whose it is, and what its output is worth.
+
+    The value is the ratio of an A/B, or the rate of the fastest cell. `badges` are forms, longest
+    first, in the colour `role`. `verdict` is the sentence of an A/B, in spans of (text, role).
+    """
+
+    value: str = ""
+    name: str = ""
+    badges: tuple[str, ...] = ()
+    role: str = "muted"
+    verdict: tuple[tuple[str, str], ...] = ()
+    cells: tuple[OutcomeCell, ...] = ()
+
+
+NO_OUTCOME = SessionOutcome()
+_UNITS = {"sequences_per_s": "seq/s", "requests_per_s": "req/s"}
+
+
+def build_session_outcome(state: SessionState) -> SessionOutcome:
+    """Build the outcome of a session that is over."""
+    cache = FrameCache()
+    references = cache.references(state)
+    names = cache.names_apart(state)
+    rows = [
+        (build_cell_row(state, cell, references.get(cell.cell.id), cache), cell)
+        for cell in state.cells.values()
+    ]
+    measured = [(row, cell) for row, cell in rows if _is_measured(row)]
+    fastest: dict[str, float] = {}
+    for row, cell in measured:
+        fastest[_get_unit(cell)] = max(row.rate_value, fastest.get(_get_unit(cell), 0.0))
+    cells = tuple(_build_cell(state, row, cell, names, fastest) for row, cell in rows)
+    if state.ab_test is not None:
+        return _build_ab_outcome(state, state.ab_test, cells)
+    if not measured:
+        reason = next((cell.note for cell in cells if cell.role == "bad"), "")
+        return SessionOutcome(name=reason, cells=cells)
+    row, cell = max(measured, key=lambda pair: pair[0].rate_value)
+    badges, role = _format_badge(state.output_of(cell.cell.id))
+    return SessionOutcome(
+        value=f"{row.rate} {_get_unit(cell)}",
+        name=names[row.id],
+        badges=badges,
+        role=role,
+        cells=cells,
+    )
+
+
+def _is_measured(row: CellRow) -> bool:
+    return row.rate_value > 0 and row.state == "done"
+
+
+def _get_unit(cell: CellState) -> str:
+    return _UNITS.get(metrics.choose_headline_metric(cell), "tok/s")
+
+
+def _format_badge(output: Fidelity | None) -> tuple[tuple[str, ...], str]:
+    """Format what an output is worth, and its colour; no forms for one that was not judged."""
+    badge = fidelity.compute_badge(output)
+    if badge not in FIDELITY_ROLES:
+        return (), "muted"
+    sign = fidelity.BADGE_GLYPHS.get(badge, "")
+    return (f"{sign} {badge}".strip(), sign or badge), FIDELITY_ROLES[badge]
+
+
+def _build_cell(
+    state: SessionState,
+    row: CellRow,
+    cell: CellState,
+    names: dict[str, str],
+    fastest: dict[str, float],
+) -> OutcomeCell:
+    name = names[row.id]
+    ab_test = state.ab_test
+    letter = (
+        ab_test.letter(row.id)
+        if ab_test is not None and row.id in {arm.id for arm in ab_test.arms}
+        else ""
+    )
+    if not _is_measured(row):
+        failed = row.state == "failed"
+        note = row.note or ("" if row.state == "done" else row.state)
+        return OutcomeCell(
+            name,
+            formatting.MISSING,
+            "",
+            note=note,
+            role="bad" if failed else "muted",
+            letter=letter,
+        )
+    unit = _get_unit(cell)
+    badges, role = _format_badge(state.output_of(cell.cell.id))
+    note = badges[0] if badges else row.note if row.note != "reference" else ""
+    return OutcomeCell(
+        name, row.rate, unit, row.rate_value / fastest[unit], row.half, note, role, letter
+    )
+
+
+def _build_ab_outcome(
+    state: SessionState, ab_test: ABTest, cells: tuple[OutcomeCell, ...]
+) -> SessionOutcome:
+    """Build the outcome of an A/B: the comparison with the largest ratio that has a verdict."""
+    names = dict(
+        zip((arm.id for arm in ab_test.arms), labels.label_arms(ab_test.arms)[0], strict=True)
+    )
+    best: tuple[float, str] | None = None
+    for arm in ab_test.sequences:
+        look = ab_test.look(arm)
+        verdict = ab_test.verdict(arm, over=state.is_done)
+        if ab_test.explain_no_verdict(arm) or look.interval is None or verdict is None:
+            continue
+        ratio = word_verdict(ab_test, arm, look, verdict).ratio
+        decided = ratio if verdict in ("faster", "slower") else 0.0
+        if best is None or decided > best[0]:
+            best = decided, arm
+    if best is None:
+        return SessionOutcome("no verdict", "A/B", cells=cells)
+    return _word_comparison(state, ab_test, best[1], names, cells)
+
+
+def _word_comparison(
+    state: SessionState,
+    ab_test: ABTest,
+    arm: str,
+    names: dict[str, str],
+    cells: tuple[OutcomeCell, ...],
+) -> SessionOutcome:
+    view = build_ab_comparison(state, ab_test, arm)
+    verdict = ab_test.verdict(arm, over=state.is_done)
+    wording = word_verdict(ab_test, arm, ab_test.look(arm), verdict)
+    remark = view.cost.remarks[0] if view.cost.remarks else ""
+    sentence: list[tuple[str, str]] = []
+    if wording.winner:
+        sentence.append((f"{formatting.format_ratio(wording.ratio)}  ", "text.bold"))
+    sentence.append((wording.claims[0], "text.bold"))
+    if remark:
+        sentence.append((f", {remark}", view.cost.role))
+    sentence.append((f"  {view.interval}", "muted"))
+    value, name = "no verdict", "A/B"
+    if wording.winner:
+        winner = ab_test.first.id if verdict == "slower" else arm
+        value, name = f"A/B {formatting.format_ratio(wording.ratio)}", names[winner]
+    elif verdict == "equivalent":
+        value, name = "A/B same", wording.claims[-1].removeprefix("same ")
+    output = state.output_of(arm, ab_test.first.id)
+    badges, role = _format_badge(output) if view.cost.remarks else ((), "muted")
+    return SessionOutcome(value, name, badges, role, tuple(sentence), cells)

@@ -1,0 +1,116 @@
+"""The reader of the outcomes of recorded sessions: a little at a time, and each session once.
+
+It runs in the thread of the frame loop, after the first frame. Apart from the source of the home
+screen, which hands it on to the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from txtop.errors import SessionError
+from txtop.session.reader import find_log_path
+
+if TYPE_CHECKING:
+    from txtop.ui.models.home import ListedSession
+    from txtop.ui.models.session_outcome import SessionOutcome
+
+LogSignature = tuple[Path, int, int]
+# A step stops after this time; a larger log has no outcome in the list.
+STEP_S = 0.04
+MAX_LOG_BYTES = 64 << 20
+POLL_BYTES = 1 << 18
+_HAVE_OUTCOMES = ("done", "stopped", "failed", "cut off")
+
+
+class OutcomeReader:
+    """The outcomes of sessions by path, size and time of the last write."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._outcomes: dict[LogSignature, SessionOutcome] = {}
+        self._signatures: dict[Path, LogSignature] = {}
+        self._unread: deque[LogSignature] = deque()
+        self._open: Generator[None, None, SessionOutcome] | None = None
+
+    def take(self, sessions: Iterable[ListedSession]) -> None:
+        """Read the outcomes of these sessions next, in their order; forget those of others."""
+        self._signatures = {
+            item.path: signature
+            for item in sessions
+            if item.stage in _HAVE_OUTCOMES and (signature := _sign(item.path)) is not None
+        }
+        listed = self._signatures.values()
+        self._outcomes = {key: self._outcomes[key] for key in listed if key in self._outcomes}
+        self._unread = deque(key for key in listed if key not in self._outcomes)
+        self._open = None
+
+    @property
+    def waiting(self) -> int:
+        """The number of sessions that are still to be read."""
+        return len(self._unread)
+
+    def step(self) -> bool:
+        """Read on for about `STEP_S`; True if there is another outcome."""
+        until_s = self._clock() + STEP_S
+        changed = False
+        while self._unread:
+            self._open = self._open or _read_outcome(self._unread[0])
+            try:
+                next(self._open)
+            except StopIteration as end:
+                self._outcomes[self._unread.popleft()] = end.value
+                self._open = None
+                changed = True
+            if self._clock() >= until_s:
+                break
+        return changed
+
+    def join(self, session: ListedSession) -> ListedSession:
+        """Return the session with its outcome, if that was read."""
+        signature = self._signatures.get(session.path)
+        outcome = self._outcomes.get(signature) if signature is not None else None
+        return replace(session, outcome=outcome)
+
+
+def _sign(path: Path) -> LogSignature | None:
+    try:
+        status = find_log_path(path).stat()
+    except OSError:
+        return None
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _read_outcome(signature: LogSignature) -> Generator[None, None, SessionOutcome]:
+    """Read a log piece by piece; one that cannot be read has an empty outcome."""
+    # Imported late: the home screen is drawn before figures are computed.
+    from txtop.session.reader import LogReader
+    from txtop.state.fold import fold
+    from txtop.state.session import SessionState
+    from txtop.ui.models.session_outcome import NO_OUTCOME, build_session_outcome
+
+    path, size_bytes, _ = signature
+    if size_bytes > MAX_LOG_BYTES:
+        return NO_OUTCOME
+    yield
+    state = SessionState()
+    try:
+        reader = LogReader(path)
+        try:
+            while not reader.at_end:
+                for event in reader.poll(POLL_BYTES):
+                    fold(state, event)
+                yield
+            for event in reader.finish():
+                fold(state, event)
+        finally:
+            reader.close()
+    except (SessionError, OSError):
+        return NO_OUTCOME
+    yield
+    return build_session_outcome(state)
