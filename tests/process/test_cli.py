@@ -120,7 +120,7 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
 Six = tuple[Path, subprocess.CompletedProcess[str]]
 TEXT = {
     "ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "prefill_tokens_per_s", "decode_tokens_per_s",
-    "tokens_per_s", "sequences_per_s", "mbu", "mfu",
+    "tokens_per_s", "sequences_per_s", "mbu", "mfu", "kv_cache_bytes",
 }  # fmt: skip
 # A model that fits the caches has no peak to compare with.
 UNKNOWN_WHERE_TINY = {"mbu", "mfu"}

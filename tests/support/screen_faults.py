@@ -42,7 +42,9 @@ def list_cut_words(lines: Sequence[str], vocabulary: set[str]) -> list[str]:
 def list_words_cut_by_an_edge(lines: Sequence[str], vocabulary: set[str]) -> list[str]:
     """Return the words at an edge that are none of `vocabulary`, as one without room would be.
 
-    Numbers are left out: labels of axes end there.
+    Numbers and batches are left out: labels of axes and of cells end there.
     """
     ends = [match[1] for line in lines for match in _EDGE.finditer(line)]
-    return [word for word in ends if not word.isdigit() and word not in vocabulary]
+    return [
+        word for word in ends if not word.removeprefix("b").isdigit() and word not in vocabulary
+    ]

@@ -29,6 +29,7 @@ def row(name: str, **changed: object) -> CellRow:
     facts: dict[str, object] = {
         "id": name, "state": "done", "model": "gpt2", "precision": "fp32", "batch": 1,
         "attention": "sdpa", "length": 128, "tokens": 32, "threads": 2,
+        "more": (("cache", "dynamic"), ("speculative", "none")),
     }  # fmt: skip
     return CellRow(**{**facts, **changed})  # type: ignore[arg-type]
 

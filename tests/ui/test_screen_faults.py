@@ -36,7 +36,7 @@ from txtop.ui.panels.tradeoffs import render
 SNAPSHOTS = Path(__file__).parent / "__snapshots__" / "test_snapshots"
 SIZES = ((80, 24), (120, 40), (200, 60))
 # A dialog covers words of the screen behind it.
-DIALOGS = ("choose-ab", "go-to", "help", "palette", "quit", "themes")
+DIALOGS = ("choose-ab", "glossary", "go-to", "help", "palette", "quit", "themes")
 SHARES = (0.02, 0.15, 0.4, 0.7, 0.9, 1.0)
 RECORDINGS = (*sorted(RECORDED.glob("*.jsonl")), SERVING_RECORDING)
 

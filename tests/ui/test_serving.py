@@ -315,5 +315,8 @@ def test_a_frame_with_many_answers_is_cheap() -> None:
 
 
 def test_a_row_of_a_plain_cell_is_as_it_was() -> None:
-    row = CellRow("c", "done", "gpt2", "bf16", 8, "sdpa", 128, 32, 2, rate="190", rate_value=190.0)
+    more = (("cache", "dynamic"), ("speculative", "none"))
+    row = CellRow(
+        "c", "done", "gpt2", "bf16", 8, "sdpa", 128, 32, 2, rate="190", rate_value=190.0, more=more
+    )
     assert "batch" in text(cells.render_cells([row], None, Area(78, 4, G)))[1]

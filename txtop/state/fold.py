@@ -18,11 +18,11 @@ from txtop.formatting import format_count, format_number
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-from txtop.protocol.events import AnyEvent, DevicePeaks
+from txtop.protocol.events import AnyEvent
 from txtop.state import disturbed_blocks, fidelity
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
-from txtop.state.session import SessionState, WatchedDevice
+from txtop.state.session import SessionState, WatchedDevice, merge_peaks
 
 WORKER_PROCESS = "process:worker:"
 INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
@@ -167,18 +167,6 @@ def _fold_block(session: SessionState, state: CellState, event: events.Disturbed
         state.samples.discarded.update(places)
     if not disturbed_blocks.is_same_stretch(before, event):
         session.say(disturbed_blocks.describe_fate(event), "warning", event.cell)
-
-
-def merge_peaks(before: DevicePeaks, latest: DevicePeaks) -> DevicePeaks:
-    """Return the higher of two workers' peaks of one device.
-
-    A probe is only ever too low, because other work on the device slows it.
-    """
-    flops = before.flops_per_s | latest.flops_per_s
-    for dtype in before.flops_per_s.keys() & latest.flops_per_s.keys():
-        flops[dtype] = max(before.flops_per_s[dtype], latest.flops_per_s[dtype])
-    bandwidth = max(before.bandwidth_bytes_per_s, latest.bandwidth_bytes_per_s)
-    return msgspec.structs.replace(latest, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
 
 
 def _fold_header(session: SessionState, event: events.SessionHeader) -> None:

@@ -203,3 +203,15 @@ def list_gpus(session: SessionState) -> list[tuple[str, WatchedDevice]]:
         for name, device in session.devices.items()
         if name != HOST and not name.startswith(_PROCESS)
     ]
+
+
+def merge_peaks(before: events.DevicePeaks, latest: events.DevicePeaks) -> events.DevicePeaks:
+    """Return the higher of two workers' peaks of one device.
+
+    A probe is only ever too low, because other work on the device slows it.
+    """
+    flops = before.flops_per_s | latest.flops_per_s
+    for dtype in before.flops_per_s.keys() & latest.flops_per_s.keys():
+        flops[dtype] = max(before.flops_per_s[dtype], latest.flops_per_s[dtype])
+    bandwidth = max(before.bandwidth_bytes_per_s, latest.bandwidth_bytes_per_s)
+    return msgspec.structs.replace(latest, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)

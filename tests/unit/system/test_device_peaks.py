@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from txtop.protocol import events
-from txtop.state.fold import merge_peaks
+from txtop.state.session import merge_peaks
 from txtop.system.device_peaks import find_published, read_table
 
 

@@ -186,7 +186,7 @@ def test_doctor_lists_the_caches_and_what_the_others_lack(monkeypatch: pytest.Mo
     lacking = replace(CACHES["quantized:int4"], package="no_such_library")
     monkeypatch.setitem(CACHES, "quantized:int4", lacking)  # type: ignore[arg-type]
     entry = probe._probe_caches()
-    able, _, without = entry["detail"].partition("; without ")
+    able, _, without = entry.detail.partition("; without ")
     assert "quantized:fp8" in able and "dynamic" in able
     assert "quantized:int4" in without and "offloaded" in without
-    assert "no_such_library" in entry["next"]
+    assert "no_such_library" in entry.next

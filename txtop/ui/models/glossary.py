@@ -14,7 +14,10 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ),
             ("TTFT", "time to first token"),
             ("TPOT", "time per output token: (E2E - TTFT) / (new tokens - 1)"),
-            ("ITL", "inter-token latency: each gap between two tokens"),
+            (
+                "ITL",
+                "inter-token latency: each gap between two tokens, or two steps of several",
+            ),
             (
                 "E2E",
                 "end to end: from call or arrival to the last token; an encoder's forward time",
