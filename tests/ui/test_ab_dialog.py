@@ -9,7 +9,6 @@ import pytest
 from support.pilot import home_screen, opened, text, until
 from txtop.models.local_models import list_cached_models
 from txtop.ui.models.ab_choices import (
-    CHOICE_KEYS,
     choose_default_pair,
     list_ab_models,
     list_ab_precisions,
@@ -61,6 +60,12 @@ def test_a_precision_that_is_not_here_says_why() -> None:
     assert pair is not None and pair[0] == "fp32" and pair[1] in ("bf16", "int8")
 
 
+def find_key(screen: str, name: str) -> str:
+    """Return the key that stands before a name."""
+    line = next(line for line in screen.splitlines() if f"  {name}" in line)
+    return line.partition(f"  {name}")[0][-1]
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_any_model_on_the_disk_is_six_visible_keys_away(
     cache: Path, quiet_machine: None, size: tuple[int, int]
@@ -83,13 +88,11 @@ async def test_any_model_on_the_disk_is_six_visible_keys_away(
                 assert "pgdn" in text(app)
                 keys.append("pagedown")
                 await pilot.press("pagedown")
-            row = next(line for line in text(app).splitlines() if model[4:] in line)
-            keys.append(next(part for part in row.split("│")[1].split() if part in CHOICE_KEYS))
+            keys.append(find_key(text(app), model.partition("/")[2]))
             await pilot.press(keys[-1])
             await until(pilot, lambda: "two precisions" in text(app))
             for precision in ("bf16", "int8:dynamic"):
-                row = next(line for line in text(app).splitlines() if f" {precision} " in line)
-                keys.append(next(part for part in row.split("│")[1].split() if part in CHOICE_KEYS))
+                keys.append(find_key(text(app), f"{precision} "))
                 await pilot.press(keys[-1])
             await until(pilot, lambda: not isinstance(app.screen, ABDialog))
             assert started[-1] == (model, "bf16", "int8:dynamic") and len(keys) <= MOST_KEYS, keys
