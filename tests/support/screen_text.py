@@ -16,7 +16,7 @@ LETTERS = ascii_letters + digits
 
 def plain(app: App[Any]) -> list[str]:
     """Return the lines of the screen without their colours."""
-    return ["".join(text for text, _ in line) for line in _lines(app)]
+    return [strip.text for strip in strips(app)]
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
@@ -50,6 +50,4 @@ def strips(app: App[Any]) -> list[Strip]:
 
 
 def _lines(app: App[Any]) -> list[list[tuple[str, str]]]:
-    return [
-        [(segment.text, str(segment.style or "")) for segment in line] for line in strips(app)
-    ]
+    return [[(segment.text, str(segment.style or "")) for segment in line] for line in strips(app)]
