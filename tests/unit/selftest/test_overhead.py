@@ -265,8 +265,7 @@ def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
 def test_a_device_that_torch_does_not_see_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, device: str, entry: str, reason: str
 ) -> None:
-    reply = f'{{"capabilities":[{entry}]}}'
-    command = [sys.executable, "-c", "import sys; print(sys.argv[1])", reply]
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1])", entry]
     monkeypatch.setattr(overhead, "build_probe_command", lambda _module: command)
     if not reason:
         return overhead.require_device(device)
