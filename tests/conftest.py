@@ -42,7 +42,7 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen_imports() -> None:
-    """Keep the collector off what is imported: a pass over torch takes half a second."""
+    """Keep the collector off what is imported: a pass over it takes half a second."""
     gc.collect()
     gc.freeze()
 

@@ -13,6 +13,8 @@ from support.terminal_process import TerminalProcess
 from support.ui_sessions import session, write
 
 LEFT, BACKSPACE = "\x1b[D", "\x7f"
+# Between the keys of a person.
+PAUSE_S = 0.2
 HOSTILE = "a\x1bq\x1b]52;c;aGk=\x07\u202e\x9bb\r\nq"
 
 
@@ -65,10 +67,10 @@ def opened(process: TerminalProcess, place: Place) -> None:
     """Press the keys of an input one by one, as a person does, until it is open."""
     process.wait_for("quick preset" if place.screen == "home" else "q quit")
     for key in place.keys:
-        process.read_for(0.4)
+        process.read_for(PAUSE_S)
         process.type(key)
     process.wait_for(place.before)
-    process.read_for(0.4)
+    process.read_for(PAUSE_S)
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -143,7 +145,7 @@ def test_keys_take_effect_in_the_order_in_which_they_were_typed_ahead(
         process.wait_for("cells  /bxf17bf16 ")
         process.wait_for("go to")
         process.type("\x1b")
-        process.read_for(0.4)
+        process.read_for(PAUSE_S)
         process.type(f"gz{BACKSPACE}yq\r")
         process.wait_for("> yq")
         process.wait_for("no such time")

@@ -52,12 +52,17 @@ class FakeRunner:
 
 @asynccontextmanager
 async def opened(
-    mode: AppMode, size: tuple[int, int] = (80, 24)
+    mode: AppMode, size: tuple[int, int] = (80, 24), fps: float = 20
 ) -> AsyncIterator[tuple[TxtopApp, Pilot[Path | None]]]:
-    app = TxtopApp(mode, AppOptions(fps=20))
-    async with app.run_test(size=size) as pilot:
-        yield app, pilot
-    mode.close()
+    app = TxtopApp(mode, AppOptions(fps=fps))
+    try:
+        async with app.run_test(size=size) as pilot:
+            yield app, pilot
+    finally:
+        # A pilot does not leave as a person does: the frames would go on beside all later tests.
+        if app.frames is not None:
+            app.frames.close()
+        mode.close()
 
 
 async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -16,7 +16,7 @@ LETTERS = ascii_letters + digits
 
 def plain(app: App[Any]) -> list[str]:
     """Return the lines of the screen without their colours."""
-    return ["".join(text for text, _ in line) for line in _lines(app)]
+    return [strip.text for strip in strips(app)]
 
 
 def lines(rows: Sequence[Row]) -> list[str]:

@@ -17,9 +17,10 @@ from syrupy.types import (
 from textual.pilot import Pilot
 from textual.strip import Strip
 
+from support.pilot import opened
 from support.scenes import SCENES, freeze
 from support.screen_text import drawn, plain, strips
-from txtop.ui.app import AppOptions, TxtopApp
+from txtop.ui.app import TxtopApp
 
 SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("txtop-dark", "txtop-light")
@@ -80,9 +81,7 @@ async def test_screen(
 ) -> None:
     freeze(monkeypatch)
     scene = SCENES[name]
-    show = scene.opens(tmp_path)
-    app = TxtopApp(show, AppOptions(fps=FPS))
-    async with app.run_test(size=SIZES[0]) as pilot:
+    async with opened(scene.opens(tmp_path), SIZES[0], FPS) as (app, pilot):
         await come(pilot, scene.seen)
         await pilot.press(*scene.keys)
         await come(pilot, scene.after)
@@ -92,4 +91,3 @@ async def test_screen(
                 app.theme = theme
                 named = f"{width}x{height}-{theme}"
                 assert await still(pilot) == snapshot(name=named, extension_class=Drawn), named
-    show.close()

@@ -6,13 +6,13 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import grimp
 import pytest
 
 from support.paths import ROOT
+from support.source_trees import Source, parse_sources
 
 PACKAGE = ROOT / "txtop"
 TESTS = ROOT / "tests"
@@ -26,19 +26,13 @@ MOST_AT_THE_TOP = 8
 MOST_IN_UI = 15
 
 
-Source = tuple[Path, str, ast.Module]
-
-
-@cache
-def sources(folder: Path = PACKAGE) -> tuple[Source, ...]:
-    """Return path, text and tree of every module of a folder."""
-    texts = [(path, path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.py"))]
-    return tuple((path, text, ast.parse(text)) for path, text in texts)
+def sources() -> tuple[Source, ...]:
+    return parse_sources(PACKAGE)
 
 
 def package_and_tests() -> Iterator[Source]:
     yield from sources()
-    yield from sources(TESTS)
+    yield from parse_sources(TESTS)
 
 
 def place(path: Path, line: int) -> str:
@@ -81,16 +75,16 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_no_class_name_is_defined_twice() -> None:
     places = defaultdict(list)
-    for path, _, tree in sources():
-        for node in ast.walk(tree):
+    for path, _, nodes in sources():
+        for node in nodes:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(place(path, node.lineno))
     assert {name: at for name, at in places.items() if len(at) > 1} == {}
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
-    for path, _, tree in package_and_tests():
-        for node in ast.walk(tree):
+    for path, _, nodes in package_and_tests():
+        for node in nodes:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 text = ast.get_docstring(node)
                 if text:
@@ -120,15 +114,15 @@ def test_every_document_that_is_cited_is_in_the_repository() -> None:
 def test_locals_are_named_for_their_content() -> None:
     """Check all but the fields of classes, whose names are read beside that of their owner."""
     refused = []
-    for path, _, tree in package_and_tests():
-        classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for path, _, nodes in package_and_tests():
+        classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
         fields = {
             id(statement.target)
             for node in classes
             for statement in node.body
             if isinstance(statement, ast.AnnAssign)
         }
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 name = "" if id(node) in fields else node.id
             elif isinstance(node, ast.arg):

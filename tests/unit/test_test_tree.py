@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from support.paths import ROOT, TESTS
+from support.source_trees import parse_sources
 
 
-def _imported(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text())):
+def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -22,9 +22,11 @@ def _imported(file: Path) -> Iterator[str]:
 def test_no_test_module_imports_another() -> None:
     modules = {file.stem for file in TESTS.rglob("test_*.py")}
     importers = {
-        file.relative_to(TESTS).as_posix(): sorted(both)
-        for file in TESTS.rglob("*.py")
-        if (both := {part for name in _imported(file) for part in name.split(".")} & modules)
+        source.path.relative_to(TESTS).as_posix(): sorted(both)
+        for source in parse_sources(TESTS)
+        if (
+            both := {part for name in _imported(source.nodes) for part in name.split(".")} & modules
+        )
     }
     assert importers == {}
 
@@ -98,14 +100,14 @@ class Measured:
         )
 
 
-def find_absolute_times(source: str) -> list[int]:
+def find_absolute_times(nodes: Iterable[ast.AST]) -> list[int]:
     """Return the lines of asserts that compare a duration with a number.
 
     A loop that waits compares a clock with the moment of its end (`time.monotonic() < until`),
     which is no duration; nor is a ratio of two durations a number of seconds.
     """
     lines: list[int] = []
-    for function in ast.walk(ast.parse(source)):
+    for function in nodes:
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         measured = Measured(function)
@@ -142,7 +144,8 @@ def find_absolute_times(source: str) -> list[int]:
     ],
 )
 def test_an_absolute_time_is_seen(body: str, is_absolute: bool) -> None:
-    assert bool(find_absolute_times(f"def test():\n    {body}\n")) == is_absolute
+    tree = ast.parse(f"def test():\n    {body}\n")
+    assert bool(find_absolute_times(ast.walk(tree))) == is_absolute
 
 
 def test_no_test_asserts_an_absolute_time() -> None:
@@ -150,10 +153,10 @@ def test_no_test_asserts_an_absolute_time() -> None:
 
     Scripts of `bench` and `gpu` measure, and may.
     """
-    files = [f for f in TESTS.rglob("*.py") if not {"bench", "gpu"} & set(f.parts)]
     found_at = {
-        file.relative_to(TESTS).as_posix(): lines
-        for file in files
-        if (lines := find_absolute_times(file.read_text()))
+        source.path.relative_to(TESTS).as_posix(): lines
+        for source in parse_sources(TESTS)
+        if not {"bench", "gpu"} & set(source.path.parts)
+        and (lines := find_absolute_times(source.nodes))
     }
     assert found_at == {}

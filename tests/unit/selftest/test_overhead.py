@@ -224,10 +224,10 @@ def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
     look.write_text(
         "import os, runpy, sys\n"
         "end, os._exit = os._exit, lambda code: None\n"
-        "own = [m for m in sys.modules if m.split('.')[0] == 'txtop']\n"
-        "for name in own: del sys.modules[name]\n"
+        "mine = lambda: [m for m in sys.modules if m.split('.')[0] == 'txtop']\n"
+        "for name in mine(): del sys.modules[name]\n"
         "runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
-        "print([m for m in sys.modules if m.split('.')[0] == 'txtop'], file=sys.stderr)\n"
+        "print(mine(), file=sys.stderr)\n"
         "end(0)\n"
     )
     module, *arguments = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1)[3:]
