@@ -10,7 +10,7 @@ from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row, meas
 from txtop.ui.panels.base import ARM_ROLES
 
 if TYPE_CHECKING:
-    from txtop.ui.models.session_outcome import OutcomeCell, SessionOutcome
+    from txtop.ui.models.session_outcome import ListedOutcome, OutcomeCell
 
 # `1,920 tok/s` ends where `A/B 1.92x` ends, and the width of that beside the name of a cell.
 VALUE_WIDTH, CELL_VALUE_WIDTH = 11, 12
@@ -21,7 +21,7 @@ MIN_CUT_NAME_WIDTH = 6
 NARROW_BELOW = 60
 
 
-def render_outcome(outcome: SessionOutcome, word: Row, width: int, g: Glyphs) -> Row:
+def render_outcome(outcome: ListedOutcome, word: Row, width: int, g: Glyphs) -> Row:
     """Render the value, then the word of the session's end, whose value it is, and its badge.
 
     The badge is never left out: a speed without it would claim too much.
@@ -48,7 +48,7 @@ def _join(value: Row, parts: list[Row]) -> Row:
     return [*value, *(span for part in parts if part for span in ((" ", "muted"), *part))]
 
 
-def render_outcome_cells(outcome: SessionOutcome, width: int, height: int, g: Glyphs) -> list[Row]:
+def render_outcome_cells(outcome: ListedOutcome, width: int, height: int, g: Glyphs) -> list[Row]:
     """Render the verdict of an A/B and one row a cell, with a bar on the scale of its unit."""
     rows: list[Row] = []
     if outcome.verdict:
