@@ -35,7 +35,7 @@ from txtop.ui.modes import HomeMode, LiveMode, SideBySideMode
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
 from txtop.ui.panels.command_line import render_command
-from txtop.ui.screens.dialogs import ChoiceDialog
+from txtop.ui.screens.ab_dialog import ABDialog
 from txtop.ui.screens.help import HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
 
@@ -77,7 +77,7 @@ def lines(rows: list[Row]) -> str:
     return "\n".join("".join(part for part, _ in row) for row in rows)
 
 
-async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) -> None:
+async def test_the_quick_preset_is_one_key_and_an_ab_four(started: list[Plan]) -> None:
     async with opened(HomeMode()) as (app, pilot):
         await until(pilot, lambda: "press r" in text(app))
         await pilot.press("r")
@@ -85,8 +85,8 @@ async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) ->
         await pilot.press("escape")
         await until(pilot, lambda: app.mode_screen.kind == "home")
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ABDialog))
+        await pilot.press("enter", "1", "3")
         await until(pilot, lambda: len(started) == 2)
     assert [cell.precision for cell in started[1].cells] == ["fp32", "bf16"] and started[1].margin
 
@@ -194,7 +194,7 @@ async def test_the_mouse_chooses_and_scrolls(started: list[Plan]) -> None:
         builder = app.screen
         assert isinstance(builder, MatrixScreen)
         row = next(y for y, line in enumerate(text(app).splitlines()) if " batch  " in line)
-        column = text(app).splitlines()[row].index("·32")
+        column = text(app).splitlines()[row].index("[ ] 32")
         await pilot.click(offset=(column + 1, row))
         assert builder.choices.to_run_options().batch_sizes == [1, 32]
         await pilot.click(offset=(column + 1, row))
@@ -356,12 +356,13 @@ def test_the_knob_under_the_cursor_is_explained() -> None:
     for row, knob in enumerate(choices.knobs):
         for column in range(len(knob.values) if knob.name == "preset" else 1):
             choices.go(row, column)
-            help_line = lines(
-                knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs()))[:1]
-            )
-            assert help_line.count("─") > 2 and len(help_line.replace("─", "").split()) > 5, (
-                help_line
-            )
+            heading, *rows = lines(
+                knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs()))
+            ).splitlines()
+            hint = knobs.describe_value(knob)
+            assert len(hint.split()) > 2 and heading.count("─") > 2
+            here = next(line for line in rows if "▸" in line)
+            assert here.rstrip().endswith(f"   {hint}") != (hint[:20] in heading), (heading, here)
 
 
 @pytest.mark.parametrize("width", [30, 48, 80])

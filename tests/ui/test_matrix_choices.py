@@ -133,8 +133,10 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(
 
 
 def test_a_message_names_the_rows_and_not_the_options() -> None:
-    named = MatrixChoices().name_rows("--rate needs --scenario dynamic; --seed is not here")
-    assert named == "rate needs scenario dynamic; --seed is not here"
+    named = MatrixChoices().name_rows(
+        "--rate needs --scenario dynamic; --cost-per-hour is not here"
+    )
+    assert named == "rate needs scenario dynamic; cost per hour is not here"
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -192,3 +194,21 @@ def test_requests_are_one_more_knob_and_a_sweep_one_more_rate() -> None:
     )
     choices.named("rate").choose(None)
     assert choices.to_run_options().rate is None
+
+
+def test_boxes_circles_and_what_is_not_here_look_different() -> None:
+    rows = render_matrix_choices(MatrixChoices(), None, Area(200, 14, Glyphs()))
+    drawn = "\n".join("".join(text for text, _ in row) for row in rows)
+    assert "[x] fp32 [ ] fp16" in drawn and " ·  tf32 " in drawn
+    assert "( ) 10 s (●) 30 s" in drawn
+    role = next(role for row in rows[1:] for text, role in row if text == "tf32")
+    assert role == "muted"
+
+
+def test_the_cursor_on_what_is_not_here_says_why() -> None:
+    choices = at(MatrixChoices(), "precisions")
+    choices.move(right=3)
+    drawn = render_matrix_choices(choices, None, Area(200, 14, Glyphs()))
+    assert "Ampere" in "".join(text for row in drawn for text, _ in row)
+    cells = build_matrix_preview(RunOptions(precisions=["fp32", "tf32"]), RunHistory()).cells
+    assert any("Ampere" in cell.why for cell in cells)

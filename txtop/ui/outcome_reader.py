@@ -18,7 +18,7 @@ from txtop.session.reader import find_log_path
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import ListedSession
-    from txtop.ui.models.session_outcome import OutcomeView
+    from txtop.ui.models.session_outcome import ListedOutcome
 
 LogSignature = tuple[Path, int, int]
 # A step stops after this time; a larger log has no outcome in the list.
@@ -33,10 +33,10 @@ class OutcomeReader:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._outcomes: dict[LogSignature, OutcomeView] = {}
+        self._outcomes: dict[LogSignature, ListedOutcome] = {}
         self._signatures: dict[Path, LogSignature] = {}
         self._unread: deque[LogSignature] = deque()
-        self._open: Generator[None, None, OutcomeView] | None = None
+        self._open: Generator[None, None, ListedOutcome] | None = None
 
     def take(self, sessions: Iterable[ListedSession]) -> None:
         """Read the outcomes of these sessions next, in their order; forget those of others."""
@@ -86,7 +86,7 @@ def _sign(path: Path) -> LogSignature | None:
     return path, status.st_size, status.st_mtime_ns
 
 
-def _read_outcome(signature: LogSignature) -> Generator[None, None, OutcomeView]:
+def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcome]:
     """Read a log piece by piece; one that cannot be read has an empty outcome."""
     # Imported late: the home screen is drawn before figures are computed.
     from txtop.session.reader import LogReader

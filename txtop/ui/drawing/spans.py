@@ -74,7 +74,7 @@ def cut(text: str, width: int, mark: str | None = None) -> str:
 
     The mark is `…` in this terminal's glyphs if None is given. Before a mark the text ends with a
     word or a part of a name: a part of a number reads as another number, and a part of a word as
-    another word. Only a word that is longer than `width` is cut itself.
+    another word. Only a word that is longer than `width` is cut itself, with little before it.
     """
     if measure_text(text) <= width:
         return text
@@ -93,7 +93,8 @@ def _end_with_word(text: str, kept: str, width: int) -> str:
     if _WORD.match(text, len(kept)):
         start = _WORD_AT_END.sub("", kept)
         whole = _WORD.match(text, len(start))
-        if start.strip() and whole is not None and measure_text(whole[0]) <= width:
+        is_short = whole is not None and measure_text(whole[0]) <= width
+        if start.strip() and (is_short or measure_text(start) * 3 >= width):
             kept = start
     return kept.rstrip(_BETWEEN_WORDS) or kept.rstrip()
 

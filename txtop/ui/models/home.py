@@ -13,7 +13,7 @@ from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
-    from txtop.ui.models.session_outcome import OutcomeView
+    from txtop.ui.models.session_outcome import ListedOutcome
 
 
 SessionStage = Literal["running", "done", "stopped", "failed", "cut off", "unreadable"]
@@ -39,7 +39,7 @@ class ListedSession:
     size_bytes: int = 0
     first_model: str = ""
     is_ab: bool = False
-    outcome: OutcomeView | None = None
+    outcome: ListedOutcome | None = None
 
     @property
     def resumable(self) -> bool:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
+from txtop.options.feasibility import explain_infeasible
 from txtop.options.parsing import parse_numbers, parse_seconds
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
+from txtop.plan.cell import Cell
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
 from txtop.system import cpu, gpus
+from txtop.system.device_names import get_device_kind
 
 ChoiceValue = str | int | float | None
 InputKind = Literal["", "names", "numbers", "whole", "seconds"]
@@ -170,6 +175,32 @@ def _offers(knob: knobs.Knob) -> list[Any]:
     return offers
 
 
+def explain_lacking(knob: KnobChoice, value: ChoiceValue) -> str:
+    """Return the reason why this machine lacks a value, empty if nothing is known against it."""
+    return _explain_lacking(knob.name, value) if isinstance(value, str) else ""
+
+
+@cache
+def _explain_lacking(name: str, value: str) -> str:
+    if name == "device":
+        return _explain_missing_device(value)
+    if name == "precisions":
+        return explain_infeasible(Cell(id="", model="gpt2", precision=value))
+    if name == "attention":
+        # Flash attention computes in no fp32, on any machine.
+        return explain_infeasible(Cell(id="", model="gpt2", precision="bf16", attention=value))
+    return ""
+
+
+def _explain_missing_device(device: str) -> str:
+    kind = get_device_kind(device)
+    if kind == "cuda" and not gpus.list_gpus():
+        return "no NVIDIA GPU on this machine"
+    if kind == "mps" and sys.platform != "darwin":
+        return "mps is the GPU of a Mac"
+    return ""
+
+
 @dataclass
 class MatrixChoices:
     """All knobs, and the position of the cursor among them."""
@@ -187,9 +218,10 @@ class MatrixChoices:
         return next(knob for knob in self.knobs if knob.name == name)
 
     def name_rows(self, error: str) -> str:
-        """Replace the options in a message by the labels of their rows."""
+        """Replace the options in a message by the labels of their rows, or by plain words."""
         labels = {knob.option: knob.label for knob in self.knobs}
-        return _OPTION.sub(lambda option: labels.get(option[0], option[0]), error)
+        labels |= {knob.flag: knob.title for knob in knobs.KNOBS}
+        return _OPTION.sub(lambda o: labels.get(o[0], o[0].strip("-").replace("-", " ")), error)
 
     def move(self, down: int = 0, right: int = 0) -> None:
         """Move the cursor, not beyond the ends."""

@@ -41,7 +41,7 @@ class OutcomeCell:
 
 
 @dataclass(frozen=True)
-class OutcomeView:
+class ListedOutcome:
     """The outcome of a session: one value, whose it is, and what its output is worth.
 
     The value is the ratio of an A/B, or the rate of the fastest cell. `badges` are forms, longest
@@ -56,11 +56,11 @@ class OutcomeView:
     cells: tuple[OutcomeCell, ...] = ()
 
 
-NO_OUTCOME = OutcomeView()
+NO_OUTCOME = ListedOutcome()
 _UNITS = {"sequences_per_s": "seq/s", "requests_per_s": "req/s"}
 
 
-def build_session_outcome(state: SessionState) -> OutcomeView:
+def build_session_outcome(state: SessionState) -> ListedOutcome:
     """Build the outcome of a session that is over."""
     cache = FrameCache()
     references = cache.references(state)
@@ -78,10 +78,10 @@ def build_session_outcome(state: SessionState) -> OutcomeView:
         return _build_ab_outcome(state, state.ab_test, cells)
     if not measured:
         reason = next((cell.note for cell in cells if cell.role == "bad"), "")
-        return OutcomeView(name=reason, cells=cells)
+        return ListedOutcome(name=reason, cells=cells)
     row, cell = max(measured, key=lambda pair: pair[0].rate_value)
     badges, role = _format_badge(state.output_of(cell.cell.id))
-    return OutcomeView(
+    return ListedOutcome(
         value=f"{row.rate} {_get_unit(cell)}",
         name=names[row.id],
         badges=badges,
@@ -142,7 +142,7 @@ def _build_cell(
 
 def _build_ab_outcome(
     state: SessionState, ab_test: ABTest, cells: tuple[OutcomeCell, ...]
-) -> OutcomeView:
+) -> ListedOutcome:
     """Build the outcome of an A/B: the comparison with the largest ratio that has a verdict."""
     names = dict(
         zip((arm.id for arm in ab_test.arms), labels.label_arms(ab_test.arms)[0], strict=True)
@@ -158,7 +158,7 @@ def _build_ab_outcome(
         if best is None or decided > best[0]:
             best = decided, arm
     if best is None:
-        return OutcomeView("no verdict", "A/B", cells=cells)
+        return ListedOutcome("no verdict", "A/B", cells=cells)
     return _word_comparison(state, ab_test, best[1], names, cells)
 
 
@@ -168,7 +168,7 @@ def _word_comparison(
     arm: str,
     names: dict[str, str],
     cells: tuple[OutcomeCell, ...],
-) -> OutcomeView:
+) -> ListedOutcome:
     view = build_ab_comparison(state, ab_test, arm)
     verdict = ab_test.verdict(arm, over=state.is_done)
     wording = word_verdict(ab_test, arm, ab_test.look(arm), verdict)
@@ -188,4 +188,4 @@ def _word_comparison(
         value, name = "A/B same", wording.claims[-1].removeprefix("same ")
     output = state.output_of(arm, ab_test.first.id)
     badges, role = _format_badge(output) if view.cost.remarks else ((), "muted")
-    return OutcomeView(value, name, badges, role, tuple(sentence), cells)
+    return ListedOutcome(value, name, badges, role, tuple(sentence), cells)

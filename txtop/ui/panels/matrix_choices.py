@@ -10,11 +10,14 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scrolling import center_row
-from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_text
-from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices, explain_lacking
 
 LABEL_WIDTH = 12
 PROMPT_WIDTH = 2
+# The cursor, `[x]` or `(●)`, and a space before the text of a value.
+MARK_WIDTH = 5
+HINT_ROLE, HINT_GAP = "muted", 3
 TITLE_WIDTH = 24
 FORMS = {
     "names": "a built-in name, a path, a .gguf file or a Hub name",
@@ -62,9 +65,20 @@ def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area:
         for i, knob in enumerate(choices.knobs[first : first + inside.height], start=first)
     ]
     remedy = typed.hint if typed is not None else ""
-    hint = clean(g(remedy or _describe_knob(choices.knob)))
-    hint = cut(hint, max(0, area.width - TITLE_WIDTH), g("…"))
+    hint = clean(g(remedy or describe_value(choices.knob)))
+    beside = typed is None and any(_has_hint(row, inside.width) for row in body)
+    hint = "" if beside else cut(hint, max(0, area.width - TITLE_WIDTH), g("…"))
     return draw_frame("what to measure", [(hint, "warn" if remedy else "muted")], body, area)
+
+
+def _has_hint(row: Row, width: int) -> bool:
+    """Return True for a row whose hint stands in it: it then reaches to the right edge."""
+    return bool(row) and row[-1][1] == HINT_ROLE and measure_row(row) == width
+
+
+def describe_value(knob: KnobChoice) -> str:
+    """Return the reason why the value under the cursor is not to be had here, else the hint."""
+    return explain_lacking(knob, knob.values[knob.at]) or _describe_knob(knob)
 
 
 def _describe_knob(knob: KnobChoice) -> str:
@@ -80,7 +94,7 @@ def place_values(
 ) -> tuple[list[ValueSpan], int]:
     """Return the visible values with their positions, and the count of values after them."""
     room = width - LABEL_WIDTH
-    wide = [2 + measure_text(clean(g(knob.text(value)))) + 1 for value in knob.values]
+    wide = [MARK_WIDTH + measure_text(clean(g(knob.text(value)))) for value in knob.values]
     first = 0
     if here:
         lead = 2 if sum(wide[: knob.at + 1]) > room else 0
@@ -107,17 +121,35 @@ def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
     for place in places:
         value = knob.values[place.column]
         chosen, cursor = value in knob.chosen, here and place.column == knob.at
+        lacking = bool(explain_lacking(knob, value))
+        mark = g(_choose_mark(knob, chosen=chosen, lacking=lacking))
         row += [
             (g("▸") if cursor else " ", "accent-a.bold"),
-            (g("●") if chosen else g("·"), "accent-a" if chosen else "muted"),
-            (clean(g(knob.text(value))), "text.bold" if chosen else "text" if cursor else "muted"),
-            (" ", "text"),
+            (f"{mark} ", "accent-a" if chosen else "muted"),
+            (
+                clean(g(knob.text(value))),
+                "text.bold" if chosen else "muted" if lacking else "text",
+            ),
         ]
     if behind:
         visible = [knob.values[place.column] for place in places]
         hidden = sum(value not in visible for value in knob.chosen)
-        row.append((g("…") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
-    return row
+        row.append((g(" …") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
+    if not here:
+        return row
+    hint = clean(g(describe_value(knob)))
+    room = width - measure_row(row)
+    fits = measure_text(hint) + HINT_GAP <= room
+    return [*row, (f"{hint:>{room}}", HINT_ROLE)] if fits else row
+
+
+def _choose_mark(knob: KnobChoice, *, chosen: bool, lacking: bool) -> str:
+    """Return a box where several values may be chosen, else a circle; neither for one not here."""
+    if lacking and not chosen:
+        return " · "
+    if knob.several:
+        return "[x]" if chosen else "[ ]"
+    return "(●)" if chosen else "( )"
 
 
 def compute_input_width(typed: KnobInput, room: int) -> int:

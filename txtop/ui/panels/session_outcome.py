@@ -10,7 +10,7 @@ from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row, meas
 from txtop.ui.panels.base import ARM_ROLES
 
 if TYPE_CHECKING:
-    from txtop.ui.models.session_outcome import OutcomeCell, OutcomeView
+    from txtop.ui.models.session_outcome import ListedOutcome, OutcomeCell
 
 # `1,920 tok/s` ends where `A/B 1.92x` ends, and the width of that beside the name of a cell.
 VALUE_WIDTH, CELL_VALUE_WIDTH = 11, 12
@@ -21,7 +21,7 @@ MIN_CUT_NAME_WIDTH = 6
 NARROW_BELOW = 60
 
 
-def render_outcome(outcome: OutcomeView, word: Row, width: int, g: Glyphs) -> Row:
+def render_outcome(outcome: ListedOutcome, word: Row, width: int, g: Glyphs) -> Row:
     """Render the value, then the word of the session's end, whose value it is, and its badge.
 
     The badge is never left out: a speed without it would claim too much.
@@ -30,7 +30,9 @@ def render_outcome(outcome: OutcomeView, word: Row, width: int, g: Glyphs) -> Ro
     text = g(clean(outcome.name))
     room = width - VALUE_WIDTH - 1
     if not outcome.badges and room >= MIN_CUT_NAME_WIDTH:
-        text = cut(text, room, g("…"))
+        # A part of its first word tells nothing.
+        fits = measure_text(text.partition(" ")[0]) < room
+        text = cut(text, room, g("…")) if fits else ""
     name: Row = [(text, "muted")] if text else []
     badges: list[Row] = [[(g(badge), outcome.role)] for badge in outcome.badges] or [[]]
     forms = [
@@ -48,7 +50,7 @@ def _join(value: Row, parts: list[Row]) -> Row:
     return [*value, *(span for part in parts if part for span in ((" ", "muted"), *part))]
 
 
-def render_outcome_cells(outcome: OutcomeView, width: int, height: int, g: Glyphs) -> list[Row]:
+def render_outcome_cells(outcome: ListedOutcome, width: int, height: int, g: Glyphs) -> list[Row]:
     """Render the verdict of an A/B and one row a cell, with a bar on the scale of its unit."""
     rows: list[Row] = []
     if outcome.verdict:

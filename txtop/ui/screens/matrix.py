@@ -301,7 +301,12 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         forecast = build_matrix_preview(
             self.choices.to_run_options(), self._past, self.mode.session_dir
         )
-        self.forecast = replace(forecast, error=self.choices.name_rows(forecast.error))
+        name_rows = self.choices.name_rows
+        self.forecast = replace(
+            forecast,
+            error=name_rows(forecast.error),
+            cells=tuple(replace(cell, why=name_rows(cell.why)) for cell in forecast.cells),
+        )
 
     def _tick(self) -> None:
         for panel in self.query(MatrixWidget):
