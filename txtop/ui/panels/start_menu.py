@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from txtop.options.presets import PRESETS, Preset
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, join_ends, measure_row, measure_text
+from txtop.ui.drawing.spans import Row, clean, cut, fit, join_ends, measure_row, measure_text, wrap
 
 if TYPE_CHECKING:
     from txtop.ui.doctor_probe import Finding
 
 MARKS = {"broken": ("▲", "warn"), "missing": ("·", "muted"), "ok": ("✓", "ok")}
-NAME_WIDTH = 16
+NAME_WIDTH, MAX_TITLE_ROWS = 16, 4
 MORE_HINT = "more: txtop doctor "
 AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
 
@@ -31,17 +31,40 @@ def render_start_menu(quick: Preset, area: Area) -> list[Row]:
             area.width, "b", "a preset, or your own matrix", ("shows time and memory first",)
         ),
     ]
-    presets: list[Row] = [
+    rows = [row for key in keys for row in (*key, [])][:-1]
+    tight = [row for row in rows if row]
+    for presets in (_wrap_presets(area), _line_presets(area)):
+        for above in (rows, tight):
+            if len(above) + len(presets) <= area.height:
+                return [*above, *presets]
+    return [*tight, *_line_presets(area)]
+
+
+def _wrap_presets(area: Area) -> list[Row]:
+    """Render each preset with its whole title, on as many rows as it takes."""
+    room = max(1, area.width - NAME_WIDTH - 3)
+    rows: list[Row] = []
+    for name, preset in _list_presets():
+        lines = wrap(preset.title, room, MAX_TITLE_ROWS, area.glyphs("…"))
+        for i, line in enumerate(lines):
+            rows.append([(f"   {fit('' if i else name, NAME_WIDTH)}", "text"), (line, "muted")])
+    return rows
+
+
+def _line_presets(area: Area) -> list[Row]:
+    """Render each preset in one row, with its title where there is room for all of it."""
+    room = area.width - NAME_WIDTH - 3
+    return [
         [
             (f"   {fit(name, NAME_WIDTH)}", "text"),
-            (cut(preset.title, max(0, area.width - NAME_WIDTH - 3), area.glyphs("…")), "muted"),
+            (preset.title if measure_text(preset.title) <= room else "", "muted"),
         ]
-        for name, preset in PRESETS.items()
-        if name != "quick"
+        for name, preset in _list_presets()
     ]
-    rows = [row for key in keys for row in (*key, [])][:-1]
-    crowded = len(rows) + len(presets) > area.height
-    return [*(row for row in rows if row or not crowded), *presets]
+
+
+def _list_presets() -> list[tuple[str, Preset]]:
+    return [(name, preset) for name, preset in PRESETS.items() if name != "quick"]
 
 
 def find_start_key(line: int, area: Area) -> str:
