@@ -15,7 +15,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import Row, measure_row
 from txtop.ui.models.hero import HeroView
-from txtop.ui.models.hero_metrics import Chart, compute_chart_range
+from txtop.ui.models.hero_metrics import Chart, build_chart, compute_chart_range
 from txtop.ui.models.round_numbers import round_outwards
 from txtop.ui.models.view import build_view
 from txtop.ui.panels.hero import render_hero, render_hero_metric
@@ -100,3 +100,39 @@ def test_a_spark_has_its_scale_where_there_is_room() -> None:
     line = "".join(text for text, _ in render_hero_metric(metric, 64, G))
     assert line.endswith(f" {low:.4g}–{high:.4g} ms") and measure_row([(line, "")]) == 64
     assert "–" not in "".join(text for text, _ in render_hero_metric(metric, 50, G))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("planned", [8, 4, 64])
+def test_the_newest_sample_stands_out_while_the_cell_goes_on(mode: GlyphMode, planned: int) -> None:
+    points = (10.0,) * (planned // 2)
+    chart = Chart(points, 0, planned, 9.0, 11.0, moving=True)
+    newest = range(4, 8) if planned == 4 else range(6, 8) if planned == 8 else range(7, 8)
+    for moving in (True, False):
+        rows = charts.draw_chart(replace(chart, moving=moving), 16, 3, Glyphs(mode), "accent-a")
+        signs = [(x, role) for row in rows for x, role in enumerate_signs(row)]
+        assert {x for x, _ in signs} == set(range(8))
+        bright = {x for x, role in signs if role == "text.bold"}
+        assert bright == (set(newest) if moving else set())
+        assert {role for _, role in signs} <= {"text.bold", "accent-a"}
+
+
+def enumerate_signs(row: Row) -> list[tuple[int, str]]:
+    cells = [(sign, role) for text, role in row for sign in text]
+    return [(x, role) for x, (sign, role) in enumerate(cells) if sign != " "]
+
+
+def test_a_record_is_told_until_the_next_sample_comes() -> None:
+    def told(chart: Chart) -> bool:
+        view = replace(measuring(), chart=replace(chart, points=CHART.points))
+        return any("best so far" in line for line in lines(render_hero(view, Area(120, 15, G))))
+
+    assert told(replace(CHART, record=True)) and not told(CHART)
+    state = folded(Story(sweep()).whole(), until_s=30.0)
+    cell = next(c for c in state.cells.values() if len(c.samples.kept()) > 10)
+    for e2e_ns, record in ((1, True), (10**12, False)):
+        cell.samples.e2e_ns[-1] = e2e_ns
+        assert build_chart(cell, state.plan).record is record
+    cell.samples.e2e_ns[-1] = 1
+    cell.samples.role[-1] = "warmup"
+    assert not build_chart(cell, state.plan).record, "only an iteration that counts is one"

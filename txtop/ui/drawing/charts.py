@@ -14,6 +14,8 @@ Points = Sequence[float | None]
 # The bits of the dots in a braille character, by column and from the top.
 DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 BRAILLE_BLANK = 0x2800
+# The sample that came last stands out until the next one comes.
+NEWEST_ROLE = "text.bold"
 _DOT_BITS_UP = tuple(column[::-1] for column in DOT_BITS)
 _FILL_BITS = tuple(tuple(sum(column[:level]) for level in range(5)) for column in _DOT_BITS_UP)
 
@@ -122,9 +124,21 @@ def _resample_bins(chart: Chart, columns: int) -> list[tuple[float, bool] | None
     return means
 
 
+def _find_newest_columns(chart: Chart, columns: int) -> range:
+    """Return the columns of the newest point while its cell goes on."""
+    newest, planned = len(chart.points) - 1, max(1, chart.planned)
+    if not chart.moving or newest < 0:
+        return range(0)
+    if planned > columns:
+        first = newest * columns // planned
+        return range(first, min(columns, first + 1))
+    first, end = (-(-i * columns // planned) for i in (newest, newest + 1))
+    return range(first, min(columns, end))
+
+
 def draw_chart(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
     """Draw `height` rows of `width` columns, warm-up muted and iterations that are measured in the
-    role `measured`."""
+    role `measured`. The newest of a cell that goes on stands out."""
     if width <= 0 or height <= 0:
         return [[] for _ in range(max(0, height))]
     if chart.filled:
@@ -143,6 +157,8 @@ def draw_chart(chart: Chart, width: int, height: int, g: Glyphs, measured: str) 
         grid[height - 1 - up // 4][x // 2] |= _DOT_BITS_UP[x % 2][up % 4]
         if counts:
             roles[x // 2] = measured
+    for x in _find_newest_columns(chart, 2 * width):
+        roles[x // 2] = NEWEST_ROLE
     return [merge_cells(zip(_draw_codes(line), roles, strict=True)) for line in grid]
 
 
@@ -208,6 +224,8 @@ def _draw_marks(chart: Chart, width: int, height: int, g: Glyphs, measured: str)
         dots[height - 1 - up // per_row][x] = mark
         if counts:
             roles[x] = measured
+    for x in _find_newest_columns(chart, width):
+        roles[x] = NEWEST_ROLE
     return [merge_cells(zip(line, roles, strict=True)) for line in dots]
 
 

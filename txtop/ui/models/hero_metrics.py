@@ -25,13 +25,18 @@ WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 _SERVER_METRICS = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
 
 
+# Of fewer iterations nearly each would be the best so far.
+RECORD_FROM = 10
+
+
 @dataclass(frozen=True)
 class Chart:
     """The headline metric over the iterations of a cell, in bins of several iterations.
 
     `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A chart
     whose scale starts at zero is `filled`. `mean` and its interval `band` are those of the measured
-    points, None until there are any.
+    points, None until there are any. The newest point is marked while its cell is `moving`, and is
+    a `record` if it is the best of at least `RECORD_FROM` measured ones.
     """
 
     points: tuple[float | None, ...] = ()
@@ -43,6 +48,8 @@ class Chart:
     filled: bool = False
     mean: float | None = None
     band: tuple[float, float] | None = None
+    moving: bool = False
+    record: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,23 @@ def build_chart(state: CellState, plan: Plan) -> Chart:
     size = -(-planned // MAX_BINS)
     points = tuple(_mean(values[i : i + size]) for i in range(0, len(values), size))
     count = len(measured) if state.over else plan.fixed_iterations or len(measured)
-    return Chart(points, -(-warm // size), -(-planned // size), low, high, f"n {count}")
+    moving = not state.over and len(values) > 0
+    return Chart(
+        points,
+        -(-warm // size),
+        -(-planned // size),
+        low,
+        high,
+        f"n {count}",
+        moving=moving,
+        record=moving and _is_record([values[i] for i in state.samples.kept()]),
+    )
+
+
+def _is_record(kept: Sequence[float | None]) -> bool:
+    """Return whether the newest of the iterations that count is the best of enough."""
+    *before, newest = [v for v in kept if v is not None] or [0.0]
+    return len(before) + 1 >= RECORD_FROM and newest > max(before)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -223,6 +223,8 @@ def _render_chart_title(view: HeroView, width: int, height: int, g: Glyphs) -> R
         return []
     over = "over time" if chart.filled else "of each iteration"
     title: Row = [(f"{view.unit} ", "text"), (over, "muted")]
+    if chart.record:
+        title.append((f" {g('·')} best so far", "text.bold"))
     marks: Row = []
     if chart.measured_from and not chart.filled:
         marks.append((f"{g('·')} warm-up   ", "muted"))
