@@ -361,3 +361,14 @@ async def test_a_screen_that_is_view_only_changes_nothing(running: Path) -> None
         await until(pilot, lambda: not app.is_running)
     assert runner.asked == []
     assert not settings.get_settings_path().exists()
+
+
+async def test_stopping_at_the_question_stops_a_run_that_others_started(running: Path) -> None:
+    runner = FakeRunner()
+    async with opened(LiveMode(path=running, runner=lambda _path: runner)) as (app, pilot):
+        await until(pilot, lambda: "gpt2" in text(app))
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, QuitDialog))
+        await pilot.press("s")
+        await until(pilot, lambda: not app.is_running)
+    assert "stop" in runner.asked

@@ -344,6 +344,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             if answer == "leave":
                 self.leave()
             elif answer == "stop":
+                if self.mode.attached:
+                    self.mode.send("stop")
                 self.interrupt()
 
         if self.mode.going and not self.options.view_only:
