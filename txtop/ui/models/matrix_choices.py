@@ -185,11 +185,15 @@ def _explain_lacking(name: str, value: str) -> str:
     if name == "device":
         return _explain_missing_device(value)
     if name == "precisions":
-        return explain_infeasible(Cell(id="", model="gpt2", precision=value))
+        return _explain_knobs(precision=value)
     if name == "attention":
         # Flash attention computes in no fp32, on any machine.
-        return explain_infeasible(Cell(id="", model="gpt2", precision="bf16", attention=value))
+        return _explain_knobs(precision="bf16", attention=value)
     return ""
+
+
+def _explain_knobs(**values: Any) -> str:
+    return explain_infeasible(Cell(id="", model="gpt2", **values))
 
 
 def _explain_missing_device(device: str) -> str:
