@@ -209,8 +209,8 @@ def test_the_start_panel_names_its_keys_and_every_preset() -> None:
 def test_the_text_of_a_preset_is_whole_or_not_there(size: tuple[int, int]) -> None:
     rows = start_menu.render_start_menu(PRESETS["quick"], Area(*size, Glyphs()))
     assert len(rows) <= size[1] and "…" not in text(rows)
-    words = " ".join(text(rows).split())
-    assert (PRESETS["families"].title.split()[-1] in words) == (size[0] >= 50)
+    menu = " ".join(text(rows).split())
+    assert (PRESETS["families"].title.split()[-1] in menu) == (size[0] >= 50)
 
 
 def probed(*entries: tuple[str, str, str]) -> bytes:

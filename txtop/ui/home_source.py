@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SCAN_EVERY_S = 5.0
 MAX_SESSIONS = 30
+# Outcomes are read from then on: the first picture has the interpreter for itself.
+OUTCOMES_AFTER_S = 0.5
 READ_BYTES = 1 << 16
 
 
@@ -61,6 +63,7 @@ class HomeSource:
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
         self.outcomes = outcomes or OutcomeReader()
+        self._outcomes_from_s = time.monotonic() + OUTCOMES_AFTER_S
         self._doctor = DoctorProbe(findings)
         self._rest = b""
         self._looked_s = 0.0
@@ -103,7 +106,8 @@ class HomeSource:
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
-        if self.sessions is not None and self.outcomes.step():
+        due = self.sessions is not None and now_s >= self._outcomes_from_s
+        if self.sessions is not None and due and self.outcomes.step():
             self.sessions = tuple(map(self.outcomes.join, self.sessions))
             changed = True
         if self.sessions is None or now_s - self._looked_s >= SCAN_EVERY_S:

@@ -184,12 +184,16 @@ def explain_lacking(knob: KnobChoice, value: ChoiceValue) -> str:
 def _explain_lacking(name: str, value: str) -> str:
     if name == "device":
         return _explain_missing_device(value)
-    field = {"precisions": "precision", "attention": "attention"}.get(name)
-    if field is None:
-        return ""
-    # Flash attention computes in no fp32, on any machine.
-    asked = {"precision": "bf16", field: value}
-    return explain_infeasible(Cell(id="", model="gpt2", **asked))  # type: ignore[arg-type]
+    if name == "precisions":
+        return _explain_knobs(precision=value)
+    if name == "attention":
+        # Flash attention computes in no fp32, on any machine.
+        return _explain_knobs(precision="bf16", attention=value)
+    return ""
+
+
+def _explain_knobs(**values: Any) -> str:
+    return explain_infeasible(Cell(id="", model="gpt2", **values))
 
 
 def _explain_missing_device(device: str) -> str:
