@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,16 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def bf16_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have units for bf16, on which the preset that is started depends."""
     monkeypatch.setattr(feasibility, "find_fast_precision", lambda _device: "bf16")
+
+
+@pytest.fixture(autouse=True)
+def ended_frames() -> Iterator[None]:
+    """See that no screen of a test goes on to build frames beside the later ones."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "frames":
+            thread.join(10.0)
+            assert not thread.is_alive(), "close the frames of the application"
 
 
 @pytest.fixture
