@@ -8,13 +8,12 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import re
 import sys
 from contextlib import suppress
 
 ERRORS = "txtop"
 # The rest of a field in ASCII, and the spaces up to the next column.
-_COLUMN_GAP = re.compile(r"(?P<field>(?:[!-~]| (?! ))*)(?P<spaces> {2,})")
+_COLUMN_GAP = r"(?P<field>(?:[!-~]| (?! ))*)(?P<spaces> {2,})"
 _LOST = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 # As narrow as what they replace where that can be read.
 _ASCII = {
@@ -69,7 +68,10 @@ def _spell_in_ascii(error: UnicodeError) -> tuple[str, int]:
     text = error.object[error.start : error.end]
     spelling = "".join(_ASCII.get(character, "?") for character in text)
     wider = len(spelling) - len(text)
-    gap = _COLUMN_GAP.match(error.object, error.end)
+    # Imported for such a text alone: it takes as long as all else that `--version` does.
+    import re
+
+    gap = re.compile(_COLUMN_GAP).match(error.object, error.end)
     if wider <= 0 or gap is None or len(gap["spaces"]) <= wider:
         return spelling, error.end
     # The next column begins where it would have, as the gap before it gives way.

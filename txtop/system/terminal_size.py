@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 # Exported by a shell, or given to `docker exec`, they are those of another terminal or moment.
 STALE_VARIABLES = ("COLUMNS", "LINES")
@@ -11,6 +10,9 @@ STALE_VARIABLES = ("COLUMNS", "LINES")
 
 def read_terminal_size(fd: int = 1) -> tuple[int, int]:
     """Return columns and lines of the terminal at `fd`; the environment's where it tells none."""
+    # Imported here: it takes as long as all else that `--version` does.
+    import shutil
+
     told = shutil.get_terminal_size((80, 25))
     return _read_live_size(fd) or (told.columns, told.lines)
 
