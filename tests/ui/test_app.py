@@ -353,7 +353,7 @@ async def test_a_screen_that_is_view_only_changes_nothing(running: Path) -> None
     app = TxtopApp(mode, AppOptions(fps=20, view_only=True))
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "gpt2" in text(app))
-        for key in ("space", "n", "m", "s", "ctrl+z"):
+        for key in ("space", "n", "m", "e", "s", "ctrl+z"):
             await pilot.press(key)
             await until(pilot, lambda: "view only" in str(list(app._notifications)))
             app.clear_notifications()

@@ -24,7 +24,7 @@ from txtop.sanitise import sanitise
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.glyphs import GlyphMode, set_glyphs
 from txtop.ui.frame_loop import FrameLoop
-from txtop.ui.keymap import build_bindings, find_commands
+from txtop.ui.keymap import CHANGING_ACTIONS, build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog, QuitDialog
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 MAX_PENDING_WRITES = 2
 EXIT_TIMEOUT_S = 1.5
 SETTLE_S = 0.05
-CHANGING_ACTIONS = frozenset(
-    {"pause_run", "skip_cell", "marker", "save_screenshot", "save_report", "suspend_process"}
-)
 FRAME_RETRY_S = 0.1
 
 

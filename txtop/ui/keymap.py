@@ -16,7 +16,8 @@ SESSION_SCREENS: tuple[ScreenKind, ...] = ("live", "replay")
 class KeyCommand:
     """One command: `keys` as Textual names them, `sign` as a person reads them.
 
-    `action` is a method of the screens of `where`; with the prefix `app.`, of the application.
+    `action` is a method of the screens of `where`; with the prefix `app.`, of the application. One
+    that `changes` a run, files or the machine is refused on a screen that is for viewing alone.
     """
 
     keys: str
@@ -24,15 +25,22 @@ class KeyCommand:
     title: str
     action: str
     where: tuple[ScreenKind, ...] = ALL_SCREENS
+    changes: bool = False
 
 
 COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
     (
         "this run",
         (
-            KeyCommand("space", "space", "pause or resume the run", "pause_run", ("live",)),
-            KeyCommand("n", "n", "skip this cell; end an A/B now", "skip_cell", ("live",)),
-            KeyCommand("m", "m", "set a marker in the recording", "marker", ("live",)),
+            KeyCommand(
+                "space", "space", "pause or resume the run", "pause_run", ("live",), changes=True
+            ),
+            KeyCommand(
+                "n", "n", "skip this cell; end an A/B now", "skip_cell", ("live",), changes=True
+            ),
+            KeyCommand(
+                "m", "m", "set a marker in the recording", "marker", ("live",), changes=True
+            ),
         ),
     ),
     (
@@ -57,11 +65,15 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
     (
         "sessions",
         (
-            KeyCommand("r", "r", "start the quick preset", "run_quick", ("home",)),
-            KeyCommand("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
-            KeyCommand("b", "b", "presets and custom runs", "build_matrix", ("home",)),
+            KeyCommand("r", "r", "start the quick preset", "run_quick", ("home",), changes=True),
+            KeyCommand(
+                "a", "a", "a live A/B of two precisions", "choose_ab", ("home",), changes=True
+            ),
+            KeyCommand(
+                "b", "b", "presets and custom runs", "build_matrix", ("home",), changes=True
+            ),
             KeyCommand("enter", "enter", "open the selected session", "open", ("home",)),
-            KeyCommand("R", "R", "finish the selected session", "finish", ("home",)),
+            KeyCommand("R", "R", "finish the selected session", "finish", ("home",), changes=True),
             KeyCommand("space", "space", "mark the selected session", "mark", ("home",)),
             KeyCommand("c", "c", "compare the two marked sessions", "compare", ("home",)),
             KeyCommand("slash", "/", "search sessions", "filter_sessions", ("home",)),
@@ -72,7 +84,9 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
         (
             KeyCommand("space", "space", "select or deselect", "choose", ("matrix",)),
             KeyCommand("plus", "+", "type another value; digits do too", "type_value", ("matrix",)),
-            KeyCommand("enter", "enter", "start the run", "start_matrix", ("matrix",)),
+            KeyCommand(
+                "enter", "enter", "start the run", "start_matrix", ("matrix",), changes=True
+            ),
             KeyCommand("y", "y", "copy the command line", "copy_command", ("matrix",)),
         ),
     ),
@@ -104,7 +118,9 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
                 "w", "w", "log: all, warnings and errors, errors", "severity", SESSION_SCREENS
             ),
             KeyCommand("y", "y", "copy row, visible log, or summary", "copy", SESSION_SCREENS),
-            KeyCommand("e", "e", "write the report (HTML)", "write_report", SESSION_SCREENS),
+            KeyCommand(
+                "e", "e", "write the report (HTML)", "write_report", SESSION_SCREENS, changes=True
+            ),
         ),
     ),
     (
@@ -112,12 +128,12 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
         (
             KeyCommand("t", "t", "next theme", "app.next_theme"),
             KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
-            KeyCommand("s", "s", "save a screenshot (SVG)", "app.save_screenshot"),
+            KeyCommand("s", "s", "save a screenshot (SVG)", "app.save_screenshot", changes=True),
             KeyCommand("ctrl+p", "ctrl+p", "command palette", "app.commands"),
             KeyCommand("question_mark", "?", "help: every key", "app.help"),
             KeyCommand("f1", "F1", "glossary: what the words mean", "app.glossary"),
             KeyCommand("escape", "esc", "back", "back"),
-            KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process"),
+            KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process", changes=True),
             KeyCommand("q,ctrl+q", "q", "quit", "app.leave"),
             KeyCommand(
                 "ctrl+c", "ctrl+c", "stop this run; again: quit now", "app.interrupt", ("live",)
@@ -129,6 +145,7 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
     ),
 )
 COMMANDS = tuple(command for _, group in COMMAND_GROUPS for command in group)
+CHANGING_ACTIONS = frozenset(c.action.removeprefix("app.") for c in COMMANDS if c.changes)
 
 # The word of the footer behind the keys of the panels, and the word of each.
 PANELS = "panels"
