@@ -7,7 +7,7 @@ from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
 from txtop.forecast.edge import choose_next_probe
-from txtop.runner.liveness import is_running
+from txtop.runner.liveness import is_entry_running, is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import ReadProblems, read_all
@@ -47,7 +47,7 @@ def find_running_session(name: str | None, folder: Path | None) -> Path:
             raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
         return path
     for entry in catalog.list_recent(folder=folder):
-        if entry.ended is None and not entry.bundled and is_running(entry.path):
+        if is_entry_running(entry):
             return entry.path
     raise SessionError("no session is running here", "txtop run starts one")
 

@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from txtop.session.catalog import CatalogEntry
+
+
+def is_entry_running(entry: CatalogEntry) -> bool:
+    """Return whether a session of the list is being recorded; one that has an end is not asked."""
+    return entry.ended is None and not entry.bundled and is_running(entry.path)
+
 
 def is_running(path: Path) -> bool:
     """Return whether a runner of the session at `path` answers."""

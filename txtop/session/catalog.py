@@ -214,10 +214,9 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
 
     Raises `SessionError`.
     """
-    paths = [*list_session_paths(folder or get_sessions_dir()), *list_bundled()]
-    for path in paths:
-        if get_session_id(path) == name:
-            return path
+    paths = _list_paths(folder)
+    if (own := find_by_id(name, folder)) is not None:
+        return own
     for path in paths:
         # A folder is found by its own name only: it may have been renamed since its header.
         entry = read_entry(path) if NAME_PATTERN.fullmatch(name) and path.is_file() else None
@@ -232,6 +231,15 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
         )
     hint = did_you_mean(name, map(get_session_id, paths), "txtop sessions lists what is here")
     raise SessionError(f"no session {name[:80]!r}", hint)
+
+
+def find_by_id(name: str, folder: Path | None = None) -> Path | None:
+    """Return the session with the id `name`, and no other file of that name; None without one."""
+    return next((path for path in _list_paths(folder) if get_session_id(path) == name), None)
+
+
+def _list_paths(folder: Path | None) -> list[Path]:
+    return [*list_session_paths(folder or get_sessions_dir()), *list_bundled()]
 
 
 def _exists(path: Path) -> bool:

@@ -111,14 +111,14 @@ class Server:
 
     async def _show_terminal(self, request: web.Request) -> web.Response:
         name = request.match_info["session"]
-        self._find_command(name, "dark")
+        await self._find_command(name, "dark")
         page = render_terminal(name, f"/socket/{quote(name, safe='')}")
         return web.Response(text=page, content_type="text/html")
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Origin", "").partition("://")[2] != request.host:
             raise web.HTTPForbidden(text="this socket is for pages of this server")
-        command = self._find_command(**request.match_info)
+        command = await self._find_command(**request.match_info)
         if self._viewers >= MOST_VIEWERS:
             raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} viewers are open: close one")
         self._viewers += 1
@@ -139,8 +139,8 @@ class Server:
         finally:
             self._viewers -= 1
 
-    def _find_command(self, session: str, scheme: str) -> list[str]:
-        command = self._source.build_command(session, scheme)
+    async def _find_command(self, session: str, scheme: str) -> list[str]:
+        command = await asyncio.to_thread(self._source.build_command, session, scheme)
         if command is None:
             raise web.HTTPNotFound(text="no such session: / lists them")
         return command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from txtop.runner.control_client import ControlClient
+from txtop.runner.liveness import is_entry_running, is_running
 from txtop.session import catalog
 from txtop.system.search_path import build_module_command
 from txtop.web.pages import SessionLink
@@ -18,28 +18,22 @@ def build_source(folder: Path | None, *, allow_control: bool) -> Source:
     """
 
     def list_links() -> list[SessionLink]:
-        return [_build_link(entry) for entry in _list_readable(folder)]
+        entries = catalog.list_recent(folder=folder)
+        return [_build_link(entry) for entry in entries if not entry.problem]
 
     def build_command(session: str, scheme: str) -> list[str] | None:
-        entry = next((entry for entry in _list_readable(folder) if entry.id == session), None)
-        if entry is None:
+        path = catalog.find_by_id(session, folder)
+        if path is None or catalog.read_entry(path) is None:
             return None
-        way = "attach" if _is_running(entry) else "replay"
+        way = "attach" if is_running(path) else "replay"
         options = ["--theme", f"txtop-{scheme}", *([] if allow_control else ["--view-only"])]
-        return build_module_command("txtop", way, str(entry.path.absolute()), *options)
+        return build_module_command("txtop", way, str(path.absolute()), *options)
 
     return Source(list_links, build_command)
 
 
-def _list_readable(folder: Path | None) -> list[catalog.CatalogEntry]:
-    return [entry for entry in catalog.list_recent(folder=folder) if not entry.problem]
-
-
 def _build_link(entry: catalog.CatalogEntry) -> SessionLink:
     parts = (entry.id, ", ".join(entry.models), ", ".join(entry.precisions))
-    return SessionLink(entry.id, " · ".join(part for part in parts if part), _is_running(entry))
-
-
-def _is_running(entry: catalog.CatalogEntry) -> bool:
-    cut_short = entry.ended is None and not entry.bundled
-    return cut_short and ControlClient(entry.path).status() is not None
+    return SessionLink(
+        entry.id, " · ".join(part for part in parts if part), is_entry_running(entry)
+    )
