@@ -57,7 +57,6 @@ class ListedOutcome:
 
 
 NO_OUTCOME = ListedOutcome()
-_UNITS = {"sequences_per_s": "seq/s", "requests_per_s": "req/s"}
 
 
 def build_session_outcome(state: SessionState) -> ListedOutcome:
@@ -95,7 +94,7 @@ def _is_measured(row: CellRow) -> bool:
 
 
 def _get_unit(cell: CellState) -> str:
-    return _UNITS.get(metrics.choose_headline_metric(cell), "tok/s")
+    return metrics.ITERATION_METRICS[metrics.choose_headline_metric(cell)][0]
 
 
 def _format_badge(output: Fidelity | None) -> tuple[tuple[str, ...], str]:
@@ -103,8 +102,8 @@ def _format_badge(output: Fidelity | None) -> tuple[tuple[str, ...], str]:
     badge = fidelity.compute_badge(output)
     if badge not in FIDELITY_ROLES:
         return (), "muted"
-    sign = fidelity.BADGE_GLYPHS.get(badge, "")
-    return (f"{sign} {badge}".strip(), sign or badge), FIDELITY_ROLES[badge]
+    label = fidelity.format_badge_forms(output)[-1]
+    return (label, fidelity.shorten_badge(label)), FIDELITY_ROLES[badge]
 
 
 def _build_cell(
