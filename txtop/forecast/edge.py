@@ -25,12 +25,10 @@ def choose_next_probe(state: SessionState, search: EdgeSearch) -> NextProbe | No
 
     A probe that was begun and has no outcome keeps its name.
     """
+    cells = [own.cell for own in state.cells.values()]
     for axis in list_axes(search):
         outcomes = list_outcomes(state, search, axis)
         limit = find_limit(state) if state.header is not None else search.limit_bytes
-
-        def is_probe(cell: Cell, axis: Axis, steps: int) -> bool:
-            return axis.count_steps(search, cell) == steps
 
         def forecast(steps: int, axis: Axis = axis) -> float | None:
             expected = forecast_cell(state, axis.build_cell(search, steps))
@@ -39,8 +37,8 @@ def choose_next_probe(state: SessionState, search: EdgeSearch) -> NextProbe | No
         steps = edge_search.choose_probe(outcomes, find_most(search, axis), forecast, limit)
         if steps is not None:
             expected = edge_search.correct_forecast(outcomes, steps, forecast)
-            begun = (c.cell.id for c in state.cells.values() if is_probe(c.cell, axis, steps))
-            name = next(begun, f"p{len(state.probes) + 1:02d}")
+            begun = [c.id for c in cells if axis.count_steps(search, c) == steps]
+            name = begun[0] if begun else f"p{len(state.probes) + 1:02d}"
             cell = axis.build_cell(search, steps, name)
             return NextProbe(cell, None if expected is None else max(0, round(expected)))
     return None

@@ -28,8 +28,7 @@ class FreeMemory:
     def for_device(self, device: str) -> tuple[float | None, str]:
         """Return the free bytes for a cell with that `device`, and the name of that memory."""
         kind = get_device_kind(device)
-        on_gpu = kind == "cuda" or (kind == "auto" and torch_build.has_cuda())
-        if self.gpus and on_gpu:
+        if self.gpus and _goes_to_gpu(kind, here=True):
             gpu = select_gpu(device, list(self.gpus))
             return (self.gpus[gpu] if gpu else None), "VRAM"
         if kind in ("auto", "cpu"):
@@ -80,8 +79,8 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
     elif cell.device == "cpu":
         name = HOST
     else:
-        gpus = [Gpu(device.label, uuid) for uuid, device in list_gpus(state)]
-        gpu = select_gpu(cell.device, gpus)
+        listed = [Gpu(device.label, uuid) for uuid, device in list_gpus(state)]
+        gpu = select_gpu(cell.device, listed)
         name = gpu.uuid if gpu else ""
     device = state.devices.get(name)
     forecast = forecast_cell(state, cell)
@@ -102,21 +101,21 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
 
 def runs_on_gpu(device: str) -> bool:
     """Return whether a cell with that `device` runs on a GPU, as far as torch's build tells."""
-    kind = get_device_kind(device)
-    return kind == "cuda" or (kind == "auto" and torch_build.has_cuda() and bool(gpus.list_gpus()))
+    return _goes_to_gpu(get_device_kind(device), here=bool(gpus.list_gpus()))
+
+
+def _goes_to_gpu(kind: str, *, here: bool) -> bool:
+    """Return whether a cell with that kind of device runs on a GPU, if there is one `here`."""
+    return kind == "cuda" or (kind == "auto" and here and torch_build.has_cuda())
 
 
 def forecast_cell(session: SessionState, cell: Cell) -> MemoryForecast | None:
     """Forecast the memory of a cell of `session`, with what its processes were seen to take."""
     kind = get_device_kind(cell.device)
-    on_gpu = kind == "cuda" or (
-        kind == "auto"
-        and (
-            any(load.device.startswith("cuda") for load in session.loads.values())
-            if session.loads
-            else bool(list_gpus(session)) and torch_build.has_cuda()
-        )
-    )
+    if kind == "auto" and session.loads:
+        on_gpu = any(load.device.startswith("cuda") for load in session.loads.values())
+    else:
+        on_gpu = _goes_to_gpu(kind, here=bool(list_gpus(session)))
     process_bytes = None if on_gpu else find_process_bytes(session)
     return forecast_memory(cell, on_gpu=on_gpu, process_bytes=process_bytes)
 
