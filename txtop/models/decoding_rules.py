@@ -33,7 +33,7 @@ class CacheKind:
     package: str = ""
     accelerator: str = ""
     compiles: bool = False
-    """Whether compiled code takes it."""
+    """Compiled code takes it."""
 
 
 CACHES: Mapping[Cache, CacheKind] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, QuantizedCache
 
 from support import tiny_models
-from support.inline_worker import InlineWorker, run_inline
+from support.inline_worker import InlineWorker
 from txtop.models.decoding_rules import CACHES
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
@@ -44,12 +43,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("llama")
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
-
-
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
-    with run_inline(monkeypatch) as inline:
-        yield inline
 
 
 def cell(model: Path, cache: str, **knobs: object) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from transformers.generation import candidate_generator
 
 from support import tiny_models
-from support.inline_worker import InlineWorker, run_inline
+from support.inline_worker import InlineWorker
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.worker.tasks.speculation import compare_with_plain
@@ -23,12 +23,6 @@ from txtop.worker.tasks.task import IterationResult, ModelInputs, make_inputs
 PROMPT, NEW = 24, 30
 # (length of the sequence so far, the tokens that were drafted to follow it)
 Drafts = list[tuple[int, list[int]]]
-
-
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
-    with run_inline(monkeypatch) as inline:
-        yield inline
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,11 @@ import pytest
 from transformers import StaticCache
 
 from support import tiny_models
-from support.inline_worker import InlineWorker, run_inline
+from support.inline_worker import InlineWorker
 from txtop.plan.cell import Cell
 from txtop.protocol import commands
 
 Sizes = list[tuple[int, int]]
-
-
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
-    with run_inline(monkeypatch) as inline:
-        yield inline
 
 
 @pytest.fixture
