@@ -18,6 +18,7 @@ from txtop.models import (
 from txtop.models.attention_kernels import Accelerator
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
+from txtop.plan.knobs import BY_FIELD
 from txtop.system import cpu, gpus, torch_build
 from txtop.system.device_names import get_device_kind
 
@@ -90,6 +91,31 @@ def find_accelerator(device: str) -> Accelerator | None:
 def find_fast_precision(device: str) -> precision_rules.FastPrecision:
     """Return the reduced precision that is fast on what `--device` means here."""
     return precision_rules.choose_fast_precision(find_accelerator(device), cpu.read_cpu_features())
+
+
+def explain_lacking(field: str, value: object, device: str) -> str:
+    """Return why `device` lacks a value of the knob `field` in every cell; empty if it has it.
+
+    Empty as well where it is not known. The device itself is judged as a value of `device`.
+    """
+    if field == "device":
+        return gpus.explain_missing_device(str(value))
+    accelerator = find_accelerator(device)
+    if accelerator is None or field not in ("precision", "attention"):
+        return ""
+    plain = Cell(id="", model="")
+    if field == "precision":
+        missing = precision_rules.explain_missing_precision(
+            str(value), accelerator, compiled=plain.compile != "none"
+        )
+        return missing[0] if missing else ""
+    reasons = [
+        attention_kernels.explain_missing_kernel(
+            msgspec.structs.replace(plain, precision=precision, attention=value), accelerator, None
+        )
+        for precision in BY_FIELD["precision"].values
+    ]
+    return reasons[0][0] if all(reasons) and reasons[0] else ""
 
 
 def explain_infeasible(cell: Cell) -> str:
