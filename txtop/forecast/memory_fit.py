@@ -14,6 +14,7 @@ import msgspec
 
 from txtop.formatting import GIB
 from txtop.models import model_size
+from txtop.plan import modes
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.system import torch_build
@@ -105,8 +106,8 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
 
 
 def _describe_loading_cell(cell: Cell, *, on_host: bool) -> Cell:
-    """Return the cell as it is loaded: int8 is converted from weights in another precision."""
-    if not cell.precision.startswith("int8"):
+    """Return the cell as it is loaded: it is converted from weights in another precision."""
+    if modes.is_dense(cell.precision):
         return cell
     return msgspec.structs.replace(cell, precision="fp32" if on_host else "bf16")
 

@@ -12,12 +12,8 @@ from txtop.models.model_config import find_config, find_local_path
 from txtop.models.purpose import detect_family
 from txtop.models.quantised import describe_scheme, read_tensors
 from txtop.models.weight_files import list_weight_files
-from txtop.plan import requests
+from txtop.plan import modes, requests
 from txtop.plan.cell import Cell
-
-BYTES_PER_WEIGHT = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
-    ("int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"), 1
-)
 
 
 def _count_stored_parameters(directory: Path) -> int | None:
@@ -75,11 +71,11 @@ def predict_bytes(cell: Cell) -> int | None:
     config, parameters = find_config(cell.model), find_parameter_count(cell.model)
     if config is None or parameters is None:
         return None
-    size = BYTES_PER_WEIGHT[cell.precision]
+    size = modes.get_bits(cell.precision) / 8
     if detect_family(config, find_local_path(cell.model)) == "encoder":
-        return parameters * size
+        return round(parameters * size)
     per_token = count_kv_values_per_token(config)
     if per_token is None:
         return None
     tokens = cell.slots * sum(requests.compute_max_tokens(cell))
-    return size * (parameters + per_token * tokens)
+    return round(size * parameters + max(size, 1) * per_token * tokens)

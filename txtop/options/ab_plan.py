@@ -11,6 +11,7 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute
+from txtop.models.precision_needs import explain_unavailable, settle_precision
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
@@ -98,6 +99,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     )
     for cell in cells:
         refusal = model_config.explain_refusal(cell)
+        refusal = refusal or explain_unavailable(cell)
         if refusal:
             raise UsageError(f"arm {cell.id}: {refusal[0]}", refusal[1])
         if why := explain_infeasible(cell):
@@ -122,7 +124,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
 
 def build_arm_cell(name: str, knobs: Values) -> Cell:
     """Build the cell of the arm `name` from the knobs that were given for it."""
-    cell = Cell(id=name, **knobs)
+    cell = settle_precision(Cell(id=name, **knobs))
     return cell.ask_attention() if "attention" in knobs else cell
 
 

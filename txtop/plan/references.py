@@ -8,26 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
+from msgspec import UNSET
 
+from txtop.plan import modes
 from txtop.plan.cell import Cell
-
-# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7. TF32
-# keeps 10 as well, but only inside products.
-_FROM_THE_BEST = (
-    "fp32",
-    "tf32",
-    "fp16",
-    "bf16",
-    "int8",
-    "int8:weight-only",
-    "int8:dynamic",
-    "int8:torch-dynamic",
-)
 
 
 def find_most_precise(cells: Iterable[Cell]) -> Cell:
     """Return the cell with the highest precision; ties go to the first."""
-    return min(cells, key=lambda cell: _FROM_THE_BEST.index(cell.precision))
+    return min(cells, key=lambda cell: modes.rank(cell.precision))
 
 
 def find_speed_references(cells: Iterable[Cell]) -> dict[str, Cell]:
@@ -35,7 +24,20 @@ def find_speed_references(cells: Iterable[Cell]) -> dict[str, Cell]:
 
     That cell is its own reference. Cells without another cell of the same work are left out.
     """
-    return _find_best(cells, lambda cell: msgspec.structs.replace(cell, id="", precision="fp32"))
+    return _find_best(cells, _describe_work)
+
+
+def _describe_work(cell: Cell) -> Cell:
+    """Return the cell as it would be of the plain model, in one precision for all."""
+    return msgspec.structs.replace(
+        cell,
+        id="",
+        precision="fp32",
+        quantization="",
+        model=cell.base or cell.model,
+        alias=UNSET,
+        base=UNSET,
+    )
 
 
 def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
@@ -76,7 +78,8 @@ def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
 
 
 def _output_key(cell: Cell) -> tuple[Hashable, ...]:
-    return cell.precision, cell.model, cell.weights, cell.device, cell.attention
+    precision = (cell.precision, cell.quantization, cell.model)
+    return precision, cell.base or cell.model, cell.weights, cell.device, cell.attention
 
 
 def _step_key(cell: Cell) -> tuple[Hashable, ...]:

@@ -47,7 +47,9 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     settings and variables that bend numbers, empty in older recordings. `compile_cache` says
     whether the compiler found its graphs on the disk. `drawn` are the modules and weights that were
     not in the files of `partial` weights and are seeded random values, 50 at most. `model_class` is
-    the class that is measured, empty in older recordings.
+    the class that is measured, empty in older recordings. `scheme` is that of a checkpoint that is
+    stored quantised. `products` are the bytes of matrix-product weights as they are stored, by the
+    class of module and, in brackets, of its weight. `weight_bytes` is the sum over all storages.
     """
 
     cell: Name
@@ -75,6 +77,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     compile_cache: Literal["cold", "warm", "part", ""] = ""
     drawn: list[Name] = []
     model_class: Name = ""
+    scheme: Name = ""
+    products: dict[Name, Natural] = {}
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
@@ -107,8 +111,14 @@ class Workload(Event, kw_only=True, tag="workload"):
 
 
 class Kernels(Event, kw_only=True, tag="kernels"):
-    """The attention kernels that ran in one untimed, profiled pass; None if none was identified."""
+    """The kernels that ran in one untimed, profiled pass.
+
+    Attention has None if none was identified. `products` are the operators that multiplied
+    quantised weights; if it `dequantises` there were none, and dense products in every call.
+    """
 
     cell: Name
     prefill: Name | None = None
     decode: Name | None = None
+    products: list[Name] = []
+    dequantises: bool = False
