@@ -261,7 +261,8 @@ def _estimate_lift(session: SessionState, state: CellState) -> float | None:
     """Return by which factor int8 weights would raise the ceiling of the memory.
 
     None if that is under `MIN_LIFT`, if the checkpoint or the weights are quantised, for experts,
-    which are not converted, and without the compiler on a GPU, where int8 weights are dequantised in every call.
+    which are not converted, and without the compiler on a GPU, where int8 weights are dequantised
+    in every call.
     """
     if state.load is not None and state.load.device != "cpu" and state.cell.compile == "none":
         return None

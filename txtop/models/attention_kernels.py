@@ -13,7 +13,7 @@ from typing import Any
 
 from txtop.plan import requests
 from txtop.plan.cell import Cell
-from txtop.plan.modes import DEQUANTISED, is_dense
+from txtop.plan.modes import DEQUANTISED, find_base, is_dense
 from txtop.system.gpus import Capability
 
 CPU_ATTENTIONS = ("eager", "sdpa", "sdpa:flash", "sdpa:math", "flex")
@@ -73,6 +73,8 @@ def get_compute_dtype(precision: str, accelerator: Accelerator) -> str:
     if precision.startswith(f"{DEQUANTISED}:"):
         return precision.partition(":")[2]
     if not is_dense(precision):
+        if base := find_base(precision, accelerator.kind):
+            return base
         if accelerator.kind == "cpu":
             return "fp32"
         return "fp16" if accelerator.is_below(BF16_CAPABILITY) else "bf16"

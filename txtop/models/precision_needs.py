@@ -7,7 +7,7 @@ worker with the device that torch has.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from txtop.models.attention_kernels import Accelerator
 from txtop.models.local_accelerator import find_accelerator
 from txtop.models.model_config import find_config, find_local_path
 from txtop.plan.cell import Cell
-from txtop.plan.modes import BY_NAME, Needs
+from txtop.plan.modes import BY_NAME, MODES, Needs
 from txtop.system.libraries import find_version
 
 # What makes a model of plain weights as it is loaded, without calibration data.
@@ -64,6 +64,22 @@ def explain_needs(name: str, needs: Needs, device: Accelerator | None) -> tuple[
         verb = "is" if len(missing) == 1 else "are"
         return f"{name} needs {' and '.join(missing)}, which {verb} not installed", needs.install
     return None
+
+
+def list_available(device: Accelerator | None, *, without: Iterable[str]) -> list[str]:
+    """Return the precisions made by a recipe that can be had on `device`, one for each recipe.
+
+    Of two names of one recipe the shorter counts.
+    """
+    taken: list[object] = []
+    names = []
+    for mode in sorted(MODES, key=lambda mode: mode.name.count(":")):
+        if not mode.recipes or mode.name in without or mode.recipes in taken:
+            continue
+        if explain_needs(mode.name, mode.needs, device) is None:
+            taken.append(mode.recipes)
+            names.append(mode.name)
+    return names
 
 
 def explain_device(name: str, needs: Needs, device: Accelerator) -> str:

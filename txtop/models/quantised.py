@@ -39,7 +39,7 @@ def _name_bitsandbytes(config: Mapping[str, Any]) -> str:
 
 def _name_compressed(config: Mapping[str, Any]) -> str:
     groups = config.get("config_groups")
-    group = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
+    group: Any = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
     weights = group.get("weights") if isinstance(group, Mapping) else None
     if not isinstance(weights, Mapping):
         return "unknown"

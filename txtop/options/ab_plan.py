@@ -48,7 +48,7 @@ class ABOptions:
 def parse_arm(option: str, text: str) -> dict[str, Any]:
     """Return the knobs of one arm, by field. Raises `UsageError` for an unknown knob or value."""
     knobs: dict[str, Any] = {}
-    for part in text.split(","):
+    for part in _split_knobs(text):
         name, is_set, value = part.partition("=")
         knob = name.strip().replace("-", "_")
         if not is_set or not value.strip():
@@ -61,6 +61,18 @@ def parse_arm(option: str, text: str) -> dict[str, Any]:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
         knobs[knob] = _parse_value(option, knob, value.strip())
     return knobs
+
+
+def _split_knobs(text: str) -> list[str]:
+    """Split at commas, but for those between the braces and brackets of JSON."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "{[") - (character in "}]")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _parse_value(option: str, knob: str, value: str) -> Any:

@@ -43,6 +43,6 @@ def label_quantization(text: str) -> str:
     if not text:
         return ""
     values = json.loads(text)
-    words = [values.get("quant_method"), values.get("bnb_4bit_quant_type"), values.get("backend")]
-    words += ["dequantised"] if values.get("dequantize") else []
-    return " ".join(str(word)[:40] for word in words if word) or "quantization"
+    parts = [values.get("quant_method"), values.get("bnb_4bit_quant_type"), values.get("backend")]
+    parts += ["dequantised"] if values.get("dequantize") else []
+    return " ".join(str(part)[:40] for part in parts if part) or "quantization"

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.system import cpu
+from txtop.plan.modes import Needs
+from txtop.system import cpu, libraries
 from txtop.worker.device import check_accelerators, choose_device_type, explain_unused_gpu
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def probe() -> list[dict[str, str]]:
     """Return one entry per capability: capability, state (ok, missing, broken), detail, next."""
     entries = [_probe_torch(), _probe_library("transformers"), _probe_gpu(), _probe_cpu_types()]
     entries += [_probe_precisions(), _probe_attention(), _probe_compile()]
-    return [*entries, _probe_hub(), _probe_gguf()]
+    return [*entries, *_probe_modes(), _probe_hub(), _probe_gguf()]
 
 
 def _build_entry(capability: str, state: str, detail: str, step: str = "") -> dict[str, str]:
@@ -90,6 +91,40 @@ def _probe_precisions() -> dict[str, str]:
     if not recipes:
         return _build_entry("precisions", "missing", f"{plain}; no int8", "pip install torchao")
     return _build_entry("precisions", "ok", ", ".join([plain, *recipes]))
+
+
+def _probe_modes() -> list[dict[str, str]]:
+    """List each precision that needs a library or units of its own, and each scheme of files."""
+    from txtop.models import precision_needs, quantised
+    from txtop.plan.modes import MODES
+    from txtop.worker.device import describe_accelerator
+
+    device = describe_accelerator(_choose_device())
+    entries = []
+    for mode in MODES:
+        if mode.stored_only:
+            reason = f"impossible: not made from plain weights, stored so ({mode.stored_only})"
+            entries.append(_build_entry(mode.name, "missing", reason))
+        elif mode.recipes:
+            reason = precision_needs.explain_device(mode.name, mode.needs, device)
+            entries.append(_judge_needs(mode.name, reason, mode.needs))
+    for method, scheme in quantised.METHODS.items():
+        reason = precision_needs.explain_device(method, scheme.needs, device)
+        entry = _judge_needs(f"stored {method}", reason, scheme.needs)
+        if scheme.widens and entry["state"] == "ok":
+            entry["detail"] += "; dequantised at load: transformers has no kernels for it"
+        entries.append(entry)
+    return entries
+
+
+def _judge_needs(name: str, impossible: str, needs: Needs) -> dict[str, str]:
+    """Build the entry of a precision: ok with versions, missing with the command, or impossible."""
+    if impossible:
+        return _build_entry(name, "missing", f"impossible here: {impossible}")
+    versions = {library: libraries.find_version(library) for library in needs.libraries}
+    if lacking := [library for library, number in versions.items() if number is None]:
+        return _build_entry(name, "missing", f"needs {' and '.join(lacking)}", needs.install)
+    return _build_entry(name, "ok", ", ".join(f"{k} {v}" for k, v in versions.items()))
 
 
 def _probe_attention() -> dict[str, str]:

@@ -54,7 +54,7 @@ def list_products(model: nn.Module) -> list[Product]:
         storages = dict(_iterate_module_storages(module))
         bias = getattr(module, "bias", None)
         if isinstance(bias, torch.Tensor):
-            storages.pop(bias.untyped_storage().data_ptr(), None)
+            storages.pop(bias.untyped_storage()._cdata, None)
         key = frozenset(storages)
         if key and key in counted:
             continue
@@ -113,9 +113,20 @@ def _name_kind(module: nn.Module) -> str:
 
 
 def _iterate_module_storages(module: nn.Module) -> Iterator[tuple[int, int]]:
-    """Yield address and size of the storages that `module` holds itself."""
+    """Yield key and size of the storages that `module` holds itself.
+
+    What a dense layer recomputes, as the angles of rotary positions, is no weight.
+    """
     yield from _iterate_storages(list(module._parameters.values()), _DEPTH)
-    yield from _iterate_storages(list(module._buffers.values()), _DEPTH)
+    multiplies = isinstance(getattr(module, "in_features", None), int)
+    kept = [
+        buffer
+        for name, buffer in module._buffers.items()
+        if multiplies or name not in module._non_persistent_buffers_set
+    ]
+    yield from _iterate_storages(kept, _DEPTH)
+    if not multiplies:
+        return
     for name, value in vars(module).items():
         if name not in ("_parameters", "_buffers", "_modules"):
             yield from _iterate_storages(value, _DEPTH)
@@ -131,7 +142,8 @@ def _iterate_storages(value: Any, depth: int) -> Iterator[tuple[int, int]]:
             return
         storage = value.untyped_storage()
         if size := storage.nbytes():
-            yield storage.data_ptr(), size
+            # On the meta device every address is 0.
+            yield storage._cdata, size
         yield from _iterate_storages(getattr(value, "quant_state", None), depth - 1)
         for name in ("SCB", "CB"):
             yield from _iterate_storages(getattr(value, name, None), depth - 1)

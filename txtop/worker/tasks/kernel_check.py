@@ -97,7 +97,7 @@ class RanKernels:
 
     Attention is that of prefill (or of an encoder's pass) and of the first decode step, if any;
     None for what a CUDA graph replays: its kernel cannot be seen from the host. `products` are the
-    operators that multiplied quantised weights; `dequantises` is set if there were dense ones alone.
+    operators that multiplied quantised weights; it `dequantises` if there were dense ones alone.
     """
 
     prefill: str | None
