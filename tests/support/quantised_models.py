@@ -17,7 +17,7 @@ _BYTES = {"F8_E4M3": 1, "I8": 1, "U8": 1, "BF16": 2, "F16": 2, "I32": 4, "F32": 
 METHODS: dict[str, tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]] = {
     "gptq:int4-g128": (
         {"quant_method": "gptq", "bits": 4, "group_size": 128},
-        {"fc.qweight": ("I32", [2, 16]), "fc.qzeros": ("I32", [1, 2]), "fc.scales": ("F16", [1, 16])},
+        {"fc.qweight": ("I32", [2, 16]), "fc.scales": ("F16", [1, 16])},
     ),
     "awq:int4-g64": (
         {"quant_method": "awq", "bits": 4, "group_size": 64},
