@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -37,6 +38,13 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # The tests beside them are busy neighbours of all runs.
         patch.setenv("TXTOP_NEIGHBOURS", "ignore")
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_imports() -> None:
+    """Keep the collector off what is imported: a pass over torch and textual takes half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -60,10 +60,24 @@ def format_percent(value: float | None) -> str:
 
 
 def format_half_width(width: float | None) -> str:
-    """Format half the width of an interval, given as a share: `±1.2 %`; empty without a value."""
+    """Format half the width of an interval, given as a share: `±1.2 %`; empty without a value.
+
+    From 100 % on it has no decimals, so that it is never longer than 7 characters.
+    """
     if width is None or not math.isfinite(width):
         return ""
-    return f"±{format_share(width, 1)}" if width < 9.995 else "±>999 %"
+    return f"±{format_share(width, int(width < 0.9995))}" if width < 9.995 else "±>999 %"
+
+
+def format_change(share: float) -> str:
+    """Format a change as a share of 1 with its sign: `+3.1 %`, `−25.7 %`."""
+    text = format_share(abs(share), 1)
+    return text if text == "0.0 %" else f"{'−' if share < 0 else '+'}{text}"
+
+
+def format_drift(share: float) -> str:
+    """Format a change of speed that leaves no interval: `drifts −25.7 %`."""
+    return f"drifts {format_change(share)}"
 
 
 def format_interval(ends: tuple[float, float] | None) -> str:

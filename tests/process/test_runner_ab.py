@@ -331,7 +331,7 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
     from support.fake_run import FAKE
     from txtop.plan.matrix import expand_matrix
     from txtop.runner.conductor import Conductor
-    from txtop.runner.session_start import find_missing_cells, find_pending_comparisons
+    from txtop.state.pending_work import find_missing_cells, find_pending_comparisons
 
     cells = expand_matrix(
         models=["ok"],

@@ -11,7 +11,7 @@ from support.fake_run import Run, plan
 from txtop.plan.plan import Plan
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
-from txtop.runner.session_start import find_pending_profiles
+from txtop.state.pending_work import find_pending_profiles
 
 
 def read(folder: Path) -> list[AnyEvent]:

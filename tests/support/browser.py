@@ -30,7 +30,10 @@ class Browser:
         script = f'exec 3<&{to_browser[0]} 4>&{from_browser[1]}; exec "$@"'
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         flags += ["--disable-background-networking", "--no-first-run"]
-        flags += [f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
+        flags += [
+            f"--user-data-dir={folder / 'profile'}",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        ]
         self._process = subprocess.Popen(
             ["bash", "-c", script, "browser", BROWSER, *flags],
             pass_fds=(to_browser[0], from_browser[1]),
@@ -87,11 +90,15 @@ class Browser:
 
     def show(self, path: Path, width: int, scheme: str, height: int = 900) -> None:
         """Open a file in a window of `width` pixels, in the colour scheme `dark` or `light`."""
+        self.visit(path.as_uri(), width, scheme, height)
+
+    def visit(self, url: str, width: int, scheme: str, height: int = 900) -> None:
+        """Open an address; of other machines than this none is found."""
         self.call("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": scheme}])  # fmt: skip
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=False)  # fmt: skip
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=url)
         self.evaluate(
             "new Promise(done => document.readyState === 'complete' ? done()"
             " : addEventListener('load', done))"

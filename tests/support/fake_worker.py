@@ -8,9 +8,10 @@ breaks (an error of its second measured iteration after which the process can go
 SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run die in their tenth
 measured iteration), nan (its output is), crowded (the third worker finds no memory), exclusive (its
 GPU admits one worker at a time, by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output
-is to be compared), GPU-lost (dies when it is to be profiled), GPU-stuck (hangs there). As a server
-each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves
-(out of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
+is to be compared), holds-N (runs out of memory with a batch above N), GPU-lost (dies when it is to
+be profiled), GPU-stuck (hangs there). As a server each batch takes 10 ms: slow (40 ms),
+dies-serving (at the twentieth request), starves (out of memory there). In bf16 everything takes
+half as long, and in int8 a hundredth longer.
 """
 
 from __future__ import annotations
@@ -95,6 +96,12 @@ class Fake:
                 self.load(order)
             elif isinstance(order, commands.Prepare):
                 cell, self.prepared = order.cell.id, order.cell
+                if self.model.startswith("holds-") and self.exceeds(order.cell):
+                    now = perf_counter_ns()
+                    self.send(
+                        events.CellFinished(t_ns=now, cell=cell, status="oom", reason="too big")
+                    )
+                    continue
                 self.send(
                     events.Workload(
                         t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
@@ -166,6 +173,10 @@ class Fake:
         gpu = self.model if self.model.startswith("GPU-") else None
         device = "cuda:0" if gpu or self.model in ("sticky", "breaks") else "cpu"
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
+
+    def exceeds(self, cell: Cell) -> bool:
+        """Return True if the batch is above the number in the model's name."""
+        return cell.batch_size > int(self.model.removeprefix("holds-"))
 
     def take_gpu(self) -> bool:
         """Lock the GPU until this process ends."""

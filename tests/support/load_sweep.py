@@ -34,6 +34,7 @@ def plan(
     scenarios: Sequence[Scenario] = ("dynamic", "continuous"),
     requests: int = 150,
     model: str = "gpt2",
+    slo: str | None = None,
 ) -> Plan:
     return build_plan(
         RunOptions(
@@ -43,6 +44,7 @@ def plan(
             requests=requests,
             sequence_lengths=[32],
             new_tokens=[8],
+            slo=slo,
         )
     )
 

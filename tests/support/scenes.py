@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import load_sweep, ui_sessions
+from support import fit_session, load_sweep, ui_sessions
 from support.paths import SERVING_RECORDING
 from support.pilot import FakeRunner
 from txtop import resources
@@ -133,6 +133,14 @@ def served(folder: Path) -> AppMode:
     return Frozen(ui_sessions.write(folder / "swept", made), ReplayStart(at="100:00"))
 
 
+def fitted(folder: Path) -> AppMode:
+    """Return the end of an invented search for what fits: none is bundled."""
+    made = list(fit_session.search_whole())
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    return Frozen(ui_sessions.write(folder / "fitted", made), ReplayStart(at="100:00"))
+
+
 def home(_folder: Path) -> AppMode:
     return HomeMode()
 
@@ -154,16 +162,18 @@ SCENES = {
     "lengths": Scene(recording("bert-lengths", "1:23"), "bert", ("3", "v"), "against length"),
     "precisions": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("3",), "precisions"),
     "load": Scene(served, "gpt2", ("3", *["down"] * 4), "under load"),
+    "fit": Scene(fitted, "does not"),
     "detail": Scene(recording("gpt2-precisions", "0:30"), "gpt2", ("enter",), "figures"),
     "detail-encoder": Scene(recording("bert-lengths", "1:23"), "bert", ("enter",), "figures"),
     "serving": Scene(serving("1:15"), "continuous"),
     "serving-warming": Scene(serving("1:04"), "warm-up"),
-    "serving-ended": Scene(serving("1:26"), "SATURATED"),
-    "serving-detail": Scene(serving("1:26"), "continuous", ("enter",), "figures"),
+    "serving-ended": Scene(serving("1:26"), "results"),
+    "serving-detail": Scene(serving("1:26"), "results", ("enter",), "figures"),
     "machine": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("4", "4")),
     "log": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("5", "slash", *"bf16")),
     "cells": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("1", "o", "o", "down")),
     "help": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("question_mark",)),
+    "glossary": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("f1",), "TTFT"),
     "palette": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("ctrl+p", *"th")),
     "themes": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("T",)),
     "go-to": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("g", *"never", "enter")),

@@ -7,6 +7,7 @@ from string import ascii_letters, digits
 from typing import Any
 
 from textual.app import App
+from textual.strip import Strip
 
 from txtop.ui.drawing.spans import Row
 
@@ -27,7 +28,8 @@ def drawn(app: App[Any]) -> str:
     """Return size, theme, lines, and the runs of each line by a letter for every style."""
     names: dict[str, str] = {}
     runs = []
-    for line in _lines(app):
+    rows = _lines(app)
+    for line in rows:
         parts = []
         for text, style in line:
             letter = names.setdefault(style, LETTERS[len(names)])
@@ -38,12 +40,16 @@ def drawn(app: App[Any]) -> str:
         runs.append(" ".join(f"{letter}{length}" for letter, length in parts))
     legend = [f"{letter} {style}" for style, letter in names.items()]
     head = f"{app.size.width}x{app.size.height} {app.theme}"
-    body = [f"{line}|" for line in plain(app)]
+    body = ["".join(text for text, _ in line) + "|" for line in rows]
     return "\n".join([head, *body, "", *legend, "", *runs, ""])
+
+
+def strips(app: App[Any]) -> list[Strip]:
+    """Return the picture as it is drawn, which tells soonest whether it has changed."""
+    return app.screen._compositor.render_strips(app.size)
 
 
 def _lines(app: App[Any]) -> list[list[tuple[str, str]]]:
     return [
-        [(segment.text, str(segment.style or "")) for segment in line]
-        for line in app.screen._compositor.render_strips(app.size)
+        [(segment.text, str(segment.style or "")) for segment in line] for line in strips(app)
     ]

@@ -105,11 +105,12 @@ def test_the_verdict_carries_its_cost(badge: str, ratio: float) -> None:
         small = text(render_ab_verdict(ab_view, Area(80, 9, G)))
         assert remark.split()[-1] in small[1] and "…" not in small[1]
         assert all(" block" in line or "block" not in line for line in small[1:])
+    view = viewed(made)
     for mode in MODES:
         for width in (20, 30, 40, 60):
             for height in (2, 6, 12):
                 area = Area(width, height, Glyphs(mode))
-                drawn = compact.render_compact(viewed(made), (("q", "quit"),), area)
+                drawn = compact.render_compact(view, (("q", "quit"),), area)
                 assert len(drawn) == height
 
 

@@ -17,11 +17,12 @@ from txtop.plan.plan import Plan
 from txtop.quantities import parse_position
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
-from txtop.ui.app import TxtopApp
+from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.keymap import find_commands, list_commands
 from txtop.ui.models.view import View
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
-from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
+from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, QuitDialog
+from txtop.ui.screens.help import HelpDialog
 from txtop.ui.screens.home import HomeScreen
 from txtop.ui.screens.live import LiveScreen
 from txtop.ui.screens.matrix import MatrixScreen
@@ -68,15 +69,18 @@ async def test_leaving_asks_while_a_run_goes(running: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, QuitDialog))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, QuitDialog))
-        await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, QuitDialog))
-        await pilot.press("l")
+        # The cursor begins at the answer that ends nothing.
+        for keys in (("down", "down", "enter"), ("enter",)):
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, QuitDialog))
+            await pilot.press(*keys)
+            await until(pilot, lambda: not isinstance(app.screen, QuitDialog))
         await until(pilot, lambda: app._exit)
     assert app.return_value == running and runner.asked == []
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize("keys", [["q", "s"], ["ctrl+c"]])
+@pytest.mark.parametrize("keys", [["q", "s"], ["q", "down", "enter"], ["ctrl+c"]])
 async def test_stopping_leaves_when_the_run_has_ended(running: Path, keys: list[str]) -> None:
     runner = FakeRunner()
     async with opened(LiveMode(Plan(cells=()), running, runner=lambda _: runner)) as (app, pilot):
@@ -149,7 +153,7 @@ async def test_the_transport(recording: Path) -> None:
         await until(pilot, lambda: player.position_ns == 2_000_000_000)
         await pilot.press("g", *player.cell_name(player.boundaries[2][1]), "enter")
         await until(pilot, lambda: player.position_ns == player.boundaries[2][0])
-        await pilot.press("i", "r")
+        await pilot.press("i", "minus")
         await until(pilot, lambda: player.backwards and player.playing and not player.shortened)
         await until(
             pilot, lambda: player.position_ns < player.boundaries[2][0] and "◂" in text(app)
@@ -341,3 +345,19 @@ async def test_a_frame_waits_for_a_screen_that_has_no_panels_yet(running: Path) 
         assert not drawn
         await until(pilot, lambda: bool(drawn))
         assert screen.is_mounted
+
+
+async def test_a_screen_that_is_view_only_changes_nothing(running: Path) -> None:
+    runner = FakeRunner()
+    mode = LiveMode(path=running, runner=lambda _path: runner)
+    app = TxtopApp(mode, AppOptions(fps=20, view_only=True))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "gpt2" in text(app))
+        for key in ("space", "n", "m", "s", "ctrl+z"):
+            await pilot.press(key)
+            await until(pilot, lambda: "view only" in str(list(app._notifications)))
+            app.clear_notifications()
+        await pilot.press("t", "q")
+        await until(pilot, lambda: not app.is_running)
+    assert runner.asked == []
+    assert not settings.get_settings_path().exists()

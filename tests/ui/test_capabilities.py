@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import pytest
 
-from txtop.ui.terminal.capabilities import Capabilities, detect_capabilities
+from txtop.ui.terminal.capabilities import (
+    HANGUP_STATUS,
+    Capabilities,
+    TerminalGuard,
+    detect_capabilities,
+)
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
 
@@ -45,3 +54,27 @@ def test_glyphs_follow_the_locale(environ: dict[str, str], expected: str) -> Non
 def test_no_colour_and_remote() -> None:
     assert seen(UTF8).colour and not seen({**UTF8, "NO_COLOR": "1"}).colour
     assert seen(UTF8).fps == 4 and seen({**UTF8, "SSH_CONNECTION": "a 1 b 2"}).fps == 2
+
+
+def test_a_longer_end_does_not_put_off_the_one_of_a_lost_terminal() -> None:
+    """The screen asks for its own time as it leaves, while a thread of it may spin."""
+    ours, theirs = os.openpty()
+    spinning = threading.Event()
+
+    def leave() -> None:
+        guard.leave_within(3600)
+        spinning.set()
+
+    pid = os.fork()
+    if not pid:
+        with TerminalGuard(leave, lambda: None, theirs) as guard:
+            os.close(ours)
+            while True:
+                spinning.wait()
+    os.close(theirs)
+    os.close(ours)
+    give_up = threading.Timer(30, os.kill, (pid, signal.SIGKILL))
+    give_up.start()
+    _, status = os.waitpid(pid, 0)
+    give_up.cancel()
+    assert os.waitstatus_to_exitcode(status) == HANGUP_STATUS

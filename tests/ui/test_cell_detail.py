@@ -149,7 +149,7 @@ def test_the_configuration_in_full() -> None:
     assert texts["lengths"] == "32 tokens in, 16 out"
     assert texts["iterations"] == "24 counted of 37: 1 first, 3 warm-up, 9 before steady"
     assert texts["variation"] == "CV 4.7 %, excellent"
-    assert texts["stopped by"] == "budget" and texts["peak memory"] == "host 0.9 GiB"
+    assert texts["stopped by"] == "budget" and texts["peak memory"] == "host 0.9 GiB, forecast -0 %"
     assert "torch 2.13.0+cpu" in texts["versions"]
     assert texts["device"] == "cpu, AMD EPYC, 1 thread"
 
@@ -196,7 +196,8 @@ def test_a_cell_that_waits_is_shown_too() -> None:
     state = fold_all([ui_events.header(ui_events.sweep())])
     detail = of(state, "c002")
     assert (detail.place, detail.count, detail.metrics, detail.traces) == (2, 12, (), ())
-    assert words(detail)["weights"].startswith("auto, about")
+    assert words(detail)["weights"] == "auto"
+    assert words(detail)["memory"].startswith("about 1.1 GiB: process 0.4, weights 0.5")
     assert "no iteration yet" in "".join(text(panels.build_column_rows(detail, Area(80, 21, G))))
     assert build_cell_detail(state, "nobody", FrameCache()) is None
 

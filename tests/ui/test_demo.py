@@ -78,7 +78,7 @@ def test_a_caption_is_the_last_row_and_takes_no_name_away(width: int) -> None:
     lines = [["".join(part for part, _ in row) for row in rows] for rows in rails]
     assert [len(rows) for rows in lines] == [1, 2, 3]
     for rows in lines[1:]:
-        assert rows[-1].startswith(" ▸ A cap")
+        assert rows[-1].startswith(" ▸ A")
     if width >= 60:
         assert "gpt2" in lines[2][1] and lines[2][2].rstrip().endswith("words.")
 

@@ -95,8 +95,8 @@ def test_the_chart_has_a_title_with_its_unit_and_the_mean_a_label(mode: GlyphMod
 
 def test_a_spark_has_its_scale_where_there_is_room() -> None:
     metric = next(row for row in measuring().rows if row.label == "TPOT")
-    across = 64 - 34 - 12
+    across = 64 - 34 - 15
     low, high = charts.compute_zoom_range(charts.select_newest(metric.spark, across, G))
     line = "".join(text for text, _ in render_hero_metric(metric, 64, G))
-    assert line.endswith(f" {low:.4g}–{high:.4g}") and measure_row([(line, "")]) == 64
+    assert line.endswith(f" {low:.4g}–{high:.4g} ms") and measure_row([(line, "")]) == 64
     assert "–" not in "".join(text for text, _ in render_hero_metric(metric, 50, G))

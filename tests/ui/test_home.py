@@ -201,9 +201,7 @@ def test_the_start_panel_names_its_keys_and_every_preset() -> None:
 
 def probed(*entries: tuple[str, str, str]) -> bytes:
     names = ("capability", "state", "detail")
-    return json.dumps(
-        {"capabilities": [dict(zip(names, e, strict=True)) for e in entries]}
-    ).encode()
+    return "\n".join(json.dumps(dict(zip(names, e, strict=True))) for e in entries).encode()
 
 
 def test_what_is_broken_is_said_first() -> None:

@@ -178,7 +178,7 @@ async def test_a_replay_has_its_transport_where_the_rail_was() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         app.live.show(view)
         await pilot.pause()
-        assert " ▸ 4x   01:00" in text_of(app, "transport")
+        assert " ▸ 4x    01:00" in text_of(app, "transport")
         assert "replay  gpt2-cpu-demo" in text_of(app, "header")
 
 

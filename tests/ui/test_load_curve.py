@@ -53,6 +53,14 @@ def test_a_line_a_scenario_in_the_order_of_its_load() -> None:
                 assert point.y == point.row.rate_value
 
 
+def test_the_budget_of_an_slo_stands_in_the_plot() -> None:
+    view = tried(load_sweep.Sweep(load_sweep.plan(slo="e2e=500ms,tpot=50ms")).events())
+    assert the_plot(view).budgets == ((500.0, "SLO 500 ms"),)
+    assert the_plot(a_sweep()).budgets == ()
+    rows = lines(render_tradeoffs(TradeoffsSelection(view.tradeoffs), Area(120, 36, G, boxed=True)))
+    assert any("SLO 500 ms" in row for row in rows) and sum("╎" in row for row in rows) > 10
+
+
 def test_knees_and_saturated_loads_are_marked() -> None:
     plot = the_plot(a_sweep())
     marked = {(p.name, p.label) for p in plot.points if p.front}

@@ -35,7 +35,8 @@ from txtop.ui.modes import HomeMode, LiveMode, SideBySideMode
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
 from txtop.ui.panels.command_line import render_command
-from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
+from txtop.ui.screens.dialogs import ChoiceDialog
+from txtop.ui.screens.help import HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
 
 pytestmark = pytest.mark.usefixtures("quiet_machine")
@@ -222,7 +223,7 @@ async def test_what_is_free_and_what_was_measured_comes_with_the_frames(
     async with opened(HomeMode()) as (app, pilot):
         await until(pilot, lambda: "invented" in text(app))
         builder = await build(app, pilot)
-        await until(pilot, lambda: "of 15.6 GiB free   RAM: weights" in text(app))
+        await until(pilot, lambda: "of 15.6 GiB free   RAM: the peak" in text(app))
         builder.choices.named("new_tokens").add_value(4)
         builder.choices.named("new_tokens").chosen = [4]
         await pilot.press("right", "left", "space")
@@ -339,13 +340,13 @@ def test_what_will_not_run_is_marked_and_first() -> None:
         build_matrix_preview(MIXED, RunHistory()), ROOM, 0, Area(120, 60, Glyphs(), boxed=True)
     )
     drawn = lines(rows).splitlines()
-    assert "28 to measure   4 will not fit   12 refused   8 left out" in drawn[0]
+    assert "28 to measure   6 will not fit   12 refused   8 left out" in drawn[0]
     marks = [line[2] for line in drawn[2:50]]
-    assert marks[:16] == ["✗"] * 16 and "✗" not in marks[16:]
+    assert marks[:18] == ["✗"] * 18 and "✗" not in marks[18:]
     assert "refused: context 1024" in drawn[2]
     assert "will not fit in 8.0" in "\n".join(drawn)
     skipped = matrix_preview.render_matrix_cells(
-        build_matrix_preview(MIXED, RunHistory()), ROOM, 16, Area(120, 20, Glyphs(), boxed=True)
+        build_matrix_preview(MIXED, RunHistory()), ROOM, 18, Area(120, 20, Glyphs(), boxed=True)
     )
     assert "refused:" not in lines(skipped[1:])
 

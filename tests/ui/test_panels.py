@@ -17,12 +17,13 @@ from txtop.plan.cell import Cell
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
 from txtop.ui.drawing.scrolling import compute_first_row
-from txtop.ui.drawing.spans import Row, clean, crop, fit, merge_cells, to_ascii, wrap
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, merge_cells, to_ascii, wrap
 from txtop.ui.models.view import Banner, Playback, View, build_view
 from txtop.ui.panels import (
     cells,
@@ -303,13 +304,55 @@ def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
     rows = [replace(same, attention=k, length=n) for k in kernels for n in (16, 64)]
     shape = cells.choose_columns(rows, 78)
     assert shape.extra == (("length", 5), ("attention", 7))
-    assert (shape.precision, shape.batch) == (5, 0)
+    assert (shape.model, shape.precision, shape.batch) == (0, 5, 6)
     wide = cells.choose_columns(rows, 116)
     assert (wide.precision, wide.batch) == (5, 6)
     lines = cells.render_cells(rows, None, Area(80, 12, Glyphs()))
     columns = ["".join(text for text, _ in line).split() for line in lines]
-    assert columns[1][2:4] == ["len", "attn"]
+    assert columns[1][:4] == ["prec", "batch", "len", "attn"]
     assert [line[4] for line in columns[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]
+
+
+def test_columns_are_as_wide_as_their_content_while_there_is_room() -> None:
+    row = views()["measuring"].cells[0]
+    small, large = "bert_uncased_L-2_H-128", "bert_uncased_L-12_H-768"
+    rows = [replace(row, model=m, precision="int8:torch-dynamic") for m in (small, large)]
+    for width, boxed in ((80, False), (120, True), (200, True)):
+        area = Area(width, 6, Glyphs(), boxed)
+        lines = ["".join(text for text, _ in line) for line in cells.render_cells(rows, 0, area)]
+        assert "…L-2_H-128 " in lines[2] and "…L-12_H-768 " in lines[3], width
+        assert ("int8:torch-dynamic" in lines[2]) == ("batch" in lines[1]) == boxed
+
+
+def test_half_an_interval_has_one_form() -> None:
+    row = replace(views()["measuring"].cells[0], half="±123 %")
+    for mode, half in (("braille", "±123 %"), ("ascii", "+-123 %")):
+        area = Area(80, 4, Glyphs(mode))  # type: ignore[arg-type]
+        line = "".join(text for text, _ in cells.render_cells([row], 0, area)[2])
+        assert f" {half} " in line
+    assert all(
+        cell.half == "" or re.fullmatch(r"±\d+(\.\d)? %", cell.half)
+        for view in views().values()
+        for cell in view.cells
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "left"),
+    [
+        ("bert-base-uncased", 12, "bert-base…"),
+        ("SmolLM2-135M-Instruct", 18, "SmolLM2-135M…"),
+        ("int8:torch-dynamic", 8, "int8…"),
+        ("done, 11 iterations measured", 12, "done, 11…"),
+        ("batch 32", 7, "batch…"),
+        ("27.1 tok/s", 3, "…"),
+        ("a/b (rest of it)", 7, "a/b…"),
+        ("unbreakable", 8, "unbreak…"),
+        ("模型名模型名", 5, "模型…"),
+    ],
+)
+def test_a_cut_ends_with_a_word_or_a_part_of_a_name(text: str, width: int, left: str) -> None:
+    assert cut(text, width, "…") == left
 
 
 def test_only_changed_columns_are_named() -> None:
@@ -331,3 +374,12 @@ def test_a_trouble_with_the_recording_takes_the_rail() -> None:
     view = views()["no recording"]
     row = progress_rail.render_rail(view.rail, view.banner, 80, Glyphs())[0]
     assert row[1] == ("▲ disk full", "bad.bold")
+
+
+@pytest.mark.parametrize(
+    ("badge", "shortest"),
+    [("✓ lossless-like", "✓"), ("≈ minor", "≈"), ("not checked", "?"), ("random weights", "?"),
+     ("weights missing", "?"), ("INVALID", "INVALID")],
+)  # fmt: skip
+def test_the_shortest_form_of_a_badge_says_nothing_else(badge: str, shortest: str) -> None:
+    assert shorten_badge(badge) == shortest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -137,10 +138,10 @@ def test_a_labelled_row_and_column_are_those_of_their_values() -> None:
     plot = ScatterPlot(drawing, 80, 24, G)
     rows = text(plot.rows())
     assert rows[plot.place(20, 500)[1]].startswith("   500 ")
-    rule, labels = rows[-2], rows[-1]
+    rule, labels, name = rows[-3:]
     at = plot.place(30, 100)[0]
     assert rule[at] == "┴" and labels[at - 1 : at + 1] == "30"
-    assert rule.startswith(" tok/s ") and labels.endswith("ms per token")
+    assert rule.startswith(" tok/s ") and name.endswith("ms per token")
 
 
 def test_a_short_name_of_the_lower_axis_leaves_room_for_its_last_label() -> None:
@@ -201,10 +202,45 @@ def test_labels_stand_whole_or_not_at_all(
     named = [ScatterPoint(s.x, s.y, s.series, "12345" if s.label else "") for s in placed]
     plot = ScatterPlot(a_drawing(named), width, height, G)
     wanted = sum(bool(spot.label) for spot in named)
-    body = [row[plot.gutter :] for row in text(plot.rows())[:-2]]
+    body = [row[plot.gutter :] for row in text(plot.rows())[: plot.down]]
     whole = sum(row.count("12345") for row in body)
     digits = sum(character.isdigit() for row in body for character in row)
     assert digits == 5 * whole and whole <= wanted
+
+
+@given(spots, st.none() | st.integers(0, 11), st.integers(30, 130), st.integers(8, 40))
+def test_no_text_covers_a_line(
+    placed: list[ScatterPoint], cursor: int | None, width: int, height: int
+) -> None:
+    """A cell with a piece of a line or of the guide keeps it, but for signs and the cursor."""
+    path = tuple((spot.x, spot.y) for spot in placed)
+    silent = [replace(spot, label="") for spot in placed]
+    cursor = None if cursor is None or cursor >= len(placed) else cursor
+    marks = {"ceilings": ((placed[0].y, "roof"),), "budgets": ((placed[0].x, "SLO 5 ms"),)}
+    bare = ScatterPlot(a_drawing(silent, lines=((0, path),)), width, height, G)
+    whole = a_drawing(placed, lines=((0, path),), guide=None, **marks)
+    before, after = text(bare.rows(cursor)), text(ScatterPlot(whole, width, height, G).rows(cursor))
+    for line, labelled in zip(before[: bare.down], after, strict=False):
+        for old, new in zip(line, labelled, strict=True):
+            assert not "⠁" <= old <= "⣿" or old == new, (line, labelled)
+
+
+@given(spots, st.integers(24, 140), st.integers(5, 40))
+def test_no_tick_is_without_its_label(placed: list[ScatterPoint], width: int, height: int) -> None:
+    rows = text(ScatterPlot(a_drawing(placed), width, height, G).rows())
+    rule = next(i for i, row in enumerate(rows) if "┴" in row or "──" in row)
+    labels = [word for word in rows[rule + 1].split() if word[0].isdigit()]
+    assert rows[rule].count("┴") == len(labels)
+
+
+def test_a_budget_is_a_column_with_its_name() -> None:
+    drawing = a_drawing([ScatterPoint(10, 10, 0), ScatterPoint(90, 50, 0)], budgets=((30, "SLO"),))
+    for mode, sign in (("braille", "╎"), ("ascii", "|")):
+        plot = ScatterPlot(drawing, 60, 20, Glyphs(mode))  # type: ignore[arg-type]
+        rows = text(plot.rows())
+        at = plot.place(30, 10)[0]
+        assert {row[at] for row in rows[: plot.down]} == {sign}
+        assert f"{sign} SLO" in rows[0] or f"SLO {sign}" in rows[0]
 
 
 def test_a_label_does_not_lean_on_the_sign_of_another() -> None:

@@ -15,14 +15,18 @@ from syrupy.types import (
     SerializedData,
 )
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from support.scenes import SCENES, freeze
-from support.screen_text import drawn, plain
+from support.screen_text import drawn, plain, strips
 from txtop.ui.app import AppOptions, TxtopApp
 
 SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("txtop-dark", "txtop-light")
-STILL = 2
+STILL = 3
+FPS = 50
+# Longer than a frame.
+PAUSE_S = 0.022
 
 
 class Drawn(SingleFileSnapshotExtension):
@@ -58,14 +62,15 @@ async def come(pilot: Pilot[Path | None], word: str) -> None:
 
 async def still(pilot: Pilot[Path | None]) -> str:
     """The picture, once it no longer changes: final figures come a cell a frame."""
-    before, same = "", 0
+    before: list[Strip] = []
+    same = 0
     for _ in range(300):
-        await pilot.pause(0.055)
+        await pilot.pause(PAUSE_S)
         app = check(pilot)
-        now, frames = drawn(app), app.frames
+        now, frames = strips(app), app.frames
         before, same = now, same + 1 if now == before and frames and not frames.late else 0
         if same == STILL:
-            return now
+            return drawn(app)
     raise AssertionError("never still")
 
 
@@ -76,7 +81,7 @@ async def test_screen(
     freeze(monkeypatch)
     scene = SCENES[name]
     show = scene.opens(tmp_path)
-    app = TxtopApp(show, AppOptions(fps=20))
+    app = TxtopApp(show, AppOptions(fps=FPS))
     async with app.run_test(size=SIZES[0]) as pilot:
         await come(pilot, scene.seen)
         await pilot.press(*scene.keys)

@@ -107,7 +107,7 @@ def test_the_front_and_by_what_the_others_are_beaten() -> None:
     assert [p.x for p in plot.points] == sorted(p.x for p in plot.points)
     for point in plot.points:
         over = [p for p in plot.points if p.x <= point.x and p.y >= point.y and p is not point]
-        assert point.front == (not over) and (point.beside == "front") == point.front
+        assert point.front == (not over) and (point.beside == "optimal") == point.front
         explanation = (
             "Pareto-optimal: nothing else has more throughput and less latency"
             if point.front

@@ -19,6 +19,7 @@ from support.tiling import tiled
 from support.tradeoff_views import a_plan, at_work, sweep, tried, whole
 from support.ui_sessions import write
 from txtop.protocol import events
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import clean, to_ascii
@@ -28,6 +29,7 @@ from txtop.ui.models.view import View
 from txtop.ui.modes import ReplayMode
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
 from txtop.ui.panels.tradeoffs.plot import build_scatter, choose_scales
+from txtop.ui.panels.tradeoffs.point_bars import render_point_bars
 from txtop.ui.panels.tradeoffs.precision_bars import render_precision_bars
 from txtop.ui.panels.tradeoffs.render import (
     TradeoffsSelection,
@@ -81,7 +83,8 @@ def test_the_panel_is_as_large_as_asked(
     assert len(rows) == height
     for row in rows:
         assert cell_len(row) == width and row == clean(row)
-        assert mode != "ascii" or "?" not in to_ascii(row)
+        # A badge that was not compared has the sign '?' itself.
+        assert mode != "ascii" or to_ascii(row).count("?") == row.count("?")
     point = find_point(
         selection, Area(width, height, Glyphs(mode), boxed=boxed), x=width // 2, y=height // 2
     )
@@ -106,7 +109,7 @@ def test_parts_cover_the_panel_and_never_each_other(size: tuple[int, int], kind:
 def test_the_table_stands_beside_the_plot_where_there_is_room_else_under_it() -> None:
     selection = TradeoffsSelection(sweep().tradeoffs)
     large = arrange_tradeoffs(selection, Area(120, 36, G, boxed=True))
-    assert large["table"] == (76, 0, 44, 33) and large["point"] == (0, 33, 120, 3)
+    assert large["table"] == (74, 0, 46, 33) and large["point"] == (0, 33, 120, 3)
     small = arrange_tradeoffs(selection, Area(80, 21, G))
     assert small["plot"].height == 11 and small["table"] == (0, 11, 80, 8)
     assert list(
@@ -116,12 +119,12 @@ def test_the_table_stands_beside_the_plot_where_there_is_room_else_under_it() ->
 
 def test_the_table_says_what_the_points_are() -> None:
     plot = a_plot("rates")
-    rows = lines(render_point_table(plot, Area(40, 20, G), 2).rows)
-    assert rows[0].split() == ["prec", "batch", "ms/token", "tok/s"]
+    rows = lines(render_point_table(plot, Area(44, 20, G), 2).rows)
+    assert rows[0].split() == ["prec", "batch", "ms/token", "tok/s", "Pareto"]
     for row, point in zip(rows[1:], plot.points, strict=True):
         columns = row.removeprefix("▸ ").split()
         assert columns[1:5] == [point.name, point.label, point.row.tpot, point.row.rate]
-        assert columns[5:] == (["front"] if point.front else [])
+        assert columns[5:] == (["optimal"] if point.front else [])
     assert [row[0] for row in rows[1:]].index("▸") == 2
 
 
@@ -154,7 +157,7 @@ def test_bars_of_one_scale_and_a_badge_beside_every_ratio() -> None:
 def test_no_ratio_is_left_without_a_badge_where_there_is_little_room(width: int) -> None:
     plot = a_plot("precisions")
     for cursor, point in enumerate(plot.points):
-        beside = ("reference", *point.row.badges, *(b.split()[0] for b in point.row.badges))
+        beside = ("reference", *point.row.badges, *map(shorten_badge, point.row.badges))
         row = lines(render_precision_bars(plot, Area(width, 60, G), cursor).rows)[
             render_precision_bars(plot, Area(width, 60, G), cursor).points.index(cursor)
         ]
@@ -164,13 +167,29 @@ def test_no_ratio_is_left_without_a_badge_where_there_is_little_room(width: int)
                 assert any(word in drawn for word in beside), drawn
 
 
-def test_batches_stand_beside_points_of_the_front_alone() -> None:
+def test_every_batch_stands_beside_its_point_and_the_labels_are_explained() -> None:
     plot = a_plot("rates")
-    labels = [(point.front, spot.label) for point, spot in zip(
-        plot.points, build_scatter(plot, None).spots, strict=True)]  # fmt: skip
-    assert all(bool(label) == front for front, label in labels)
-    off = next(i for i, point in enumerate(plot.points) if not point.front)
-    assert build_scatter(plot, off).spots[off].label == plot.points[off].label
+    labels = [spot.label for spot in build_scatter(plot, None).spots]
+    assert labels == [f"b{point.label}" for point in plot.points]
+    for size, boxed in (((120, 36), True), ((80, 20), False)):
+        area = Area(*size, G, boxed=boxed)
+        rows = lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs), area))
+        assert any("b4: batch 4" in row for row in rows), size
+
+
+def test_few_points_have_bars_under_them_and_many_have_none() -> None:
+    for view, few in ((VIEWS["at work"], True), (sweep(), False)):
+        plot = a_plot("rates", view)
+        area = Area(120, 36, G, boxed=True)
+        rows = lines(render_tradeoffs(TradeoffsSelection(view.tradeoffs), area))
+        bars = [row for row in rows if row.count("━━") > 1]
+        assert len(bars) == (len(plot.points) if few else 0)
+    best = max(VIEWS["at work"].tradeoffs.plots[0].points, key=lambda point: point.row.rate_value)
+    plot = replace(a_plot("rates", VIEWS["at work"]), ceilings=((2 * best.row.rate_value, "roof"),))
+    head, *bars = lines(render_point_bars(plot, Area(72, 9, G), None))[1:]
+    assert "tok/s to the roof" in head
+    top = next(bar for bar in bars if best.row.rate in bar).partition(best.time)[0]
+    assert top.count("━") == pytest.approx(top.count("─"), abs=1)
 
 
 def test_a_line_goes_from_batch_to_batch() -> None:
@@ -219,7 +238,7 @@ def test_the_point_under_the_cursor_is_named_and_explained() -> None:
     point = plot.points[at]
     assert f"gpt2 · int8 · batch {point.label} · 128 tokens" in rows[0]
     assert f"{point.row.rate} tok/s   {point.time} ms per token" in rows[1]
-    assert f"{point.row.ratio} of fp32  ≈ minor 0.004" in rows[1] and "front" in rows[1]
+    assert f"{point.row.ratio} of fp32  ≈ minor 0.004" in rows[1] and "Pareto-optimal" in rows[1]
 
 
 def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:
@@ -313,7 +332,7 @@ async def test_a_hidden_panel_takes_all_the_room_and_gives_it_back(size: tuple[i
         assert panel.has_focus and panel.size == (size[0], size[1] - 3)
         app.live.panel(3)
         await pilot.pause()
-        assert app.live.focused is None and app.live.query_one("#hero").size.height > 0
+        assert app.live.focused is None and app.live.query_one("#results").size.height > 0
         assert "tradeoffs" not in app.live.arrange_panels(app.live.size).places
 
 

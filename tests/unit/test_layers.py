@@ -17,6 +17,12 @@ from support.paths import ROOT
         ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
         ("txtop.ui", {"torch", "transformers", "pynvml"}),
         ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
+        # A list of sessions is typed and waited for: it decides nothing and writes no format.
+        (
+            "txtop.cli.session_list",
+            {"txtop.analysis.metrics", "txtop.export.json", "txtop.state.fold", "socket"},
+        ),
+        ("txtop.cli.session_args", {"txtop.export.json", "txtop.runner.session_start", "psutil"}),
         ("txtop.runner.control_client", {"torch", "transformers", "pynvml", "textual"}),
         ("txtop.sampler.sampler", {"torch", "transformers", "pynvml", "textual", "numpy"}),
     ],

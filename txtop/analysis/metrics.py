@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from txtop.analysis import contention, serving
+from txtop.analysis import contention, drafts, serving
 from txtop.formatting import format_count, format_share
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
@@ -51,9 +51,9 @@ def _ttft_ms(state: CellState, i: int) -> float | None:
 
 
 def _tpot_ms(state: CellState, i: int) -> float | None:
-    """Compute (E2E - TTFT) / (OSL - 1); None for one new token."""
+    """Compute (E2E - TTFT) / (OSL - 1); None for one new token, or if all come in one step."""
     s = state.samples
-    if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or state.lag:
+    if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or state.lag or s.e2e_ns[i] <= s.ttft_ns[i]:
         return None
     return (s.e2e_ns[i] - s.ttft_ns[i]) / (s.tokens[i] - 1) / NS_PER_MS
 
@@ -172,7 +172,7 @@ def compute_itl_ms(
     """Return all gaps between tokens, and the mean gap of each iteration.
 
     They are of the measured iterations, or of those at `places`; the first token of an iteration
-    ends no gap.
+    ends no gap. Tokens that one step of speculative decoding yields come together, at its end.
     """
     if state.lag:
         return [], []
@@ -320,7 +320,8 @@ def summarise_final(
         cv = first.stdev / first.mean
         if classify_variation(cv) in ("fair", "unstable"):
             first.notes.append(f"CV {format_share(cv)}: {classify_variation(cv)}")
-    return {**figures, **steady_figures, **_summarise_memory(state)}
+    more = {**drafts.summarise_drafts(state, places), **_summarise_memory(state)}
+    return {**figures, **steady_figures, **more}
 
 
 def _summarise_served(state: CellState, seed: int) -> dict[str, Summary]:
@@ -360,7 +361,9 @@ def compute_cost(
 def _explain_missing(state: CellState, summary: Summary) -> None:
     """Add a note that gives the reason why a metric of a measured cell has no value."""
     if not summary.n and state.samples.kept():
-        summary.notes = [LATE_STREAMER_NOTE if state.lag else "no value: one new token"]
+        several = state.cell.speculative != "none" and state.cell.new_tokens > 1
+        few = "all tokens came in one step" if several else "one new token"
+        summary.notes = [LATE_STREAMER_NOTE if state.lag else f"no value: {few}"]
 
 
 def _summarise_load(state: CellState) -> dict[str, Summary]:
@@ -375,13 +378,15 @@ def _summarise_load(state: CellState) -> dict[str, Summary]:
 
 def _summarise_memory(state: CellState) -> dict[str, Summary]:
     peak = state.memory
+    cache = {} if state.cache_bytes is None else {"kv_cache_bytes": float(state.cache_bytes)}
     if peak is None:
-        return {}
+        return {name: summarise_single(v, "bytes", "") for name, v in cache.items()}
     figures = {
         "peak_memory_host_bytes": peak.host_bytes,
         "peak_memory_allocated_bytes": peak.allocated_bytes,
         "peak_memory_reserved_bytes": peak.reserved_bytes,
         "peak_memory_device_bytes": peak.device_bytes,
+        **cache,
     }
     return {
         name: summarise_single(float(v), "bytes", "")

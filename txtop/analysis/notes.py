@@ -5,7 +5,7 @@ The text tables, the exports and the cell detail print the same ones.
 
 from __future__ import annotations
 
-from txtop.analysis import contention, device_time, metrics, roofline, serving
+from txtop.analysis import contention, device_time, drafts, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.formatting import format_count, format_few
 from txtop.models import precision_kernels
@@ -59,6 +59,8 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     if session.plan.margin is not None and state.memory and state.memory.reserved_bytes is not None:
         notes.append("memory of the whole device withheld: in an A/B it holds all arms")
     notes += device_time.build_device_time_notes(session, state)
+    if state.speculation is not None and state.speculation.differs_at is not None:
+        notes.append(drafts.describe_equality(state))
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:

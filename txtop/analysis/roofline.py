@@ -184,6 +184,8 @@ def _compute_memory_ceiling(session: SessionState, state: CellState) -> float:
 
 def _compute_step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
     cell = state.cell
+    if cell.quantizes_cache or cell.cache == "offloaded":
+        raise _CeilingUnknown("the KV cache is not stored in the form in which it is read")
     if geometry.routed and cell.batch_size > 1:
         raise _CeilingUnknown("which experts a batch wakes is not known")
     if state.family == "encoder":
@@ -203,6 +205,8 @@ def _compute_mean_context(cell: Cell, geometry: Geometry) -> float:
     """Return the mean number of cached positions over the decode steps."""
     if cell.new_tokens < 2:
         raise _CeilingUnknown("one new token")
+    if cell.speculative != "none":
+        raise _CeilingUnknown("a step of speculative decoding has no one size")
     _require_reach(geometry, cell.sequence_length + cell.new_tokens)
     return roofline.compute_mean_context(cell.sequence_length, cell.new_tokens)
 
@@ -230,6 +234,8 @@ def _compute_prompt_ceiling(session: SessionState, state: CellState) -> float:
     """Compute the prefill tokens/s that the arithmetic units allow; for an encoder sequences/s."""
     geometry, peaks = _require_facts(session, state)
     cell, encoder = state.cell, state.family == "encoder"
+    if cell.speculative != "none":
+        raise _CeilingUnknown("the first pass of speculative decoding reads drafts, too")
     _require_reach(geometry, cell.sequence_length)
     demand = roofline.compute_prompt_flops(
         position_parameters=geometry.position_parameters,

@@ -43,9 +43,13 @@ def ab(
     from txtop.options.ab_plan import build_ab_plan, parse_arm
 
     given = [("--a", a), ("--b", b), *(("--arm", text) for text in arm or ())]
+    arms = [parse_arm(option, text) for option, text in given if text is not None]
+    if b is not None and len(arms) == 1:
+        # A second arm alone is compared with the defaults and what both share.
+        arms = [{}, *arms]
     plan = build_ab_plan(
         model,
-        [parse_arm(option, text) for option, text in given if text is not None],
+        arms,
         {knob: value for knob, value in vars(shared).items() if value is not None},
         rules.to_ab_options(),
     )

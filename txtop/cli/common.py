@@ -65,6 +65,9 @@ class ScreenOptions:
     ] = None
 
 
+ViewOnlyOption = Annotated[
+    bool, Parameter(help="change nothing: neither the run, nor files, nor settings")
+]
 DEFAULT_START = StartOptions()
 DEFAULT_SCREEN = ScreenOptions()
 

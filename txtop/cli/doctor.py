@@ -16,18 +16,19 @@ def doctor(
     json_lines: Annotated[bool, Parameter(name="--json", help="for programs")] = False,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """List what this machine can measure, and why not the rest, one line each."""
-    from txtop.cli.probes import format_capabilities, probe_capabilities
+    """List what this machine can measure, and why not the rest, a line each as it is found."""
+    from txtop.cli.probes import format_capability, probe_capabilities
 
-    capabilities = probe_capabilities(session_dir)
     if json_lines:
         import json
 
         import msgspec
 
-        print(json.dumps({"capabilities": msgspec.to_builtins(capabilities)}, indent=2))
-    else:
-        print("\n".join(format_capabilities(capabilities)))
+        capabilities = msgspec.to_builtins(list(probe_capabilities(session_dir)))
+        print(json.dumps({"capabilities": capabilities}, indent=2))
+        return 0
+    for entry in probe_capabilities(session_dir):
+        print(format_capability(entry), flush=True)
     return 0
 
 

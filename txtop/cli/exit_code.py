@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from txtop.analysis.edge import Edge, find_edges
 from txtop.errors import RunError
 from txtop.state.session import SessionState
 
@@ -35,9 +36,19 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
         raise RunError("the session was not wholly recorded", f"{last_line}; {why}")
     if state.ended.reason == "stopped":
         return EXIT_INTERRUPTED
+    edges = find_edges(state)
+    if edges:
+        return _judge_edges(edges)
     if state.failed:
         return EXIT_FAILED
     return EXIT_INCONCLUSIVE if _is_open(state) else 0
+
+
+def _judge_edges(edges: list[Edge]) -> int:
+    """Return the code of a search: a probe that does not run is an answer, not a failure."""
+    if any(edge.largest is None for edge in edges):
+        return EXIT_FAILED
+    return 0 if all(edge.is_found for edge in edges) else EXIT_INCONCLUSIVE
 
 
 def _is_open(state: SessionState) -> bool:

@@ -76,8 +76,8 @@ def export(
     if session is None:
         raise UsageError("export needs a session", "txtop sessions lists what is here")
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.export import WRITERS
     from txtop.export.batches_only import describe_left_out
+    from txtop.export.formats import WRITERS
 
     state = load_named_session(session, session_dir, warmup)
     if note := describe_left_out(state, format):

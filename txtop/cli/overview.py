@@ -24,6 +24,7 @@ COMMANDS = (
     CommandEntry(
         "ab", "txtop.cli.ab:ab", "decide which of two configurations is faster, and what it costs"
     ),
+    CommandEntry("fit", "txtop.cli.fit:fit", "find the largest batch or prompt that fits"),
     CommandEntry("resume", "txtop.cli.run:resume", "finish an interrupted session"),
     CommandEntry("attach", "txtop.cli.replay:attach", "show a running session from any terminal"),
     CommandEntry("stop", "txtop.cli.replay:stop", "end a running session"),
@@ -31,6 +32,7 @@ COMMANDS = (
     CommandEntry("sessions", "txtop.cli.sessions:app", "list, rename or delete sessions"),
     CommandEntry("show", "txtop.cli.export:show", "print the results of a session"),
     CommandEntry("export", "txtop.cli.export:export", "write a session for other programs"),
+    CommandEntry("web", "txtop.cli.web:web", "show sessions in a browser, live or replayed"),
     CommandEntry("report", "txtop.cli.report:report", "write a session as one HTML file"),
     CommandEntry("compare", "txtop.cli.compare:compare", "find regressions between sessions"),
     CommandEntry("verify", "txtop.cli.verify:verify", "check that a recording is unchanged"),

@@ -11,6 +11,7 @@ from txtop.cli.common import (
     DEFAULT_SCREEN,
     ScreenOptions,
     SessionDirOption,
+    ViewOnlyOption,
     WarmupCutOption,
     check_screen_options,
     report_after_screen,
@@ -31,6 +32,7 @@ def replay(
         Parameter(help="default 1"),
     ] = None,
     warmup: WarmupCutOption = None,
+    view_only: ViewOnlyOption = False,
     session_dir: SessionDirOption = None,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
@@ -59,6 +61,7 @@ def replay(
         theme=screen.theme,
         fps=screen.fps,
         glyphs=screen.glyphs,
+        view_only=view_only,
     )
     return 0
 
@@ -83,6 +86,7 @@ def play_demo(screen: ScreenOptions) -> int:
 def attach(
     session: Annotated[str | None, Parameter(help="default the newest one that is running")] = None,
     *,
+    view_only: ViewOnlyOption = False,
     session_dir: SessionDirOption = None,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
@@ -97,7 +101,7 @@ def attach(
         return print_running_session(path)
     from txtop.ui.launch import run_follow
 
-    run_follow(path, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs)
+    run_follow(path, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs, view_only=view_only)
     return report_after_screen(path, None)
 
 

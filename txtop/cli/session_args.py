@@ -6,16 +6,17 @@ import sys
 from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
-from txtop.runner.control_client import ControlClient
-from txtop.runner.session_start import (
-    find_missing_cells,
-    find_pending_comparisons,
-    find_pending_profiles,
-)
+from txtop.forecast.edge import choose_next_probe
+from txtop.runner.liveness import is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import ReadProblems, read_all
 from txtop.state.fold import fold_all
+from txtop.state.pending_work import (
+    find_missing_cells,
+    find_pending_comparisons,
+    find_pending_profiles,
+)
 from txtop.state.session import SessionState
 
 
@@ -42,15 +43,11 @@ def find_running_session(name: str | None, folder: Path | None) -> Path:
     """Return the session `name`, or the newest running one. Raises `SessionError` if none runs."""
     if name is not None:
         path = catalog.resolve_session(name, folder)
-        if ControlClient(path).status() is None:
+        if not is_running(path):
             raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
         return path
     for entry in catalog.list_recent(folder=folder):
-        if (
-            entry.ended is None
-            and not entry.bundled
-            and ControlClient(entry.path).status() is not None
-        ):
+        if entry.ended is None and not entry.bundled and is_running(entry.path):
             return entry.path
     raise SessionError("no session is running here", "txtop run starts one")
 
@@ -68,7 +65,7 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
             raise UsageError(
                 f"{name[:80]} is a file", "only a session in its own folder can be resumed"
             )
-    if ControlClient(path).status() is not None:
+    if is_running(path):
         raise UsageError(f"{path.name} is running", f"txtop attach {path.name} shows it")
     return path
 
@@ -77,13 +74,16 @@ def is_incomplete(path: Path) -> bool:
     """Return whether a session lacks results of cells, comparisons of outputs, or GPU times."""
     state = load_session(path)[0]
     pending = find_pending_comparisons(state) or find_pending_profiles(state)
+    search = state.plan.edge_search
+    if search is not None:
+        return choose_next_probe(state, search) is not None
     return bool(find_missing_cells(state) or pending)
 
 
 def _find_interrupted_session(folder: Path | None) -> Path:
     for entry in catalog.list_recent(folder=folder):
         is_cut = entry.ended in (None, "stopped", "failed") and entry.path.is_dir()
-        if not is_cut or entry.bundled or ControlClient(entry.path).status() is not None:
+        if not is_cut or entry.bundled or is_running(entry.path):
             continue
         if is_incomplete(entry.path):
             return entry.path
@@ -93,7 +93,7 @@ def _find_interrupted_session(folder: Path | None) -> Path:
 def find_idle_session(name: str, folder: Path | None) -> Path:
     """Return the session `name`. Raises `SessionError`; `UsageError` if it is still running."""
     path = catalog.resolve_session(name, folder)
-    if ControlClient(path).status() is not None:
+    if is_running(path):
         session_id = catalog.get_session_id(path)
         raise UsageError(f"{session_id} is running", f"txtop stop {session_id} ends it")
     return path

@@ -12,7 +12,7 @@ from pathlib import Path
 from txtop.export.text.columns import cut_cells, pad_cells
 from txtop.formatting import format_count
 from txtop.plan.model_names import name_models
-from txtop.runner.control_client import ControlClient
+from txtop.runner.liveness import is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog, manage
 from txtop.session.catalog import CatalogEntry
@@ -61,7 +61,7 @@ def format_size_warning(folder: Path | None) -> str | None:
 
 def _format_entry(entry: CatalogEntry) -> str:
     when = datetime.fromtimestamp(entry.wall_s).strftime("%Y-%m-%d %H:%M")
-    state = entry.ended or ("running" if ControlClient(entry.path).status() else "cut off")
+    state = entry.ended or ("running" if is_running(entry.path) else "cut off")
     if state == "done" and entry.cells_total and not entry.cells_ok:
         state = "refused" if entry.cells_refused == entry.cells_total else "failed"
     mark = "bundled" if entry.bundled else state

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from itertools import accumulate
-from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -82,7 +81,11 @@ def _build_measurements(state: CellState) -> dict[str, Any]:
     return {
         "e2e_latency": [s.e2e_ns[i] / NS_PER_S for i in kept],
         "time_to_first_token": [s.ttft_ns[i] / NS_PER_S for i in timed],
-        "inter_token_latency": [fmean(g[1:]) / NS_PER_S for g in gaps if len(g) > 1],
+        "inter_token_latency": [
+            sum(gap[1:]) / (s.tokens[i] - 1) / NS_PER_S
+            for i, gap in zip(timed, gaps, strict=True)
+            if len(gap) > 1
+        ],
         "timestamps": [[ns / NS_PER_S for ns in accumulate(g)] for g in gaps],
         "shape_and_decoded_outputs": None,
         "gpu_metrics": None,

@@ -12,6 +12,7 @@ import msgspec
 
 from txtop import stats
 from txtop.analysis import contention, device_time, energy, metrics, roofline, serving
+from txtop.analysis.edge import explain_failure, find_edges
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
@@ -22,6 +23,7 @@ from txtop.export.schema import (
     DeviceExport,
     DevicePhaseExport,
     DeviceTimeExport,
+    EdgeExport,
     Export,
     RequestsExport,
     Series,
@@ -89,7 +91,29 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
         cells=[_export_cell(state, c, finals) for c in state.cells.values()],
         comparisons=export_comparisons(state),
         telemetry=_export_telemetry(state),
+        edges=_export_edges(state) if header.plan.edge_search is not None else msgspec.UNSET,
     )
+
+
+def _export_edges(state: SessionState) -> list[EdgeExport]:
+    return [
+        EdgeExport(
+            knob=edge.axis.field,
+            step=edge.axis.step,
+            ran=edge.largest.cell.id if edge.largest is not None else None,
+            failed=edge.smallest.cell.id if edge.smallest is not None else None,
+            found=edge.is_found,
+            limit_bytes=edge.limit_bytes,
+            headroom_bytes=edge.headroom_bytes,
+            reason=explain_failure(edge),
+            forecast_bytes={
+                own.cell.id: state.probes[own.cell.id].forecast_bytes
+                for own in edge.probes.values()
+                if own.cell.id in state.probes
+            },
+        )
+        for edge in find_edges(state)
+    ]
 
 
 def _collect_versions(state: SessionState) -> dict[str, str]:
@@ -125,7 +149,7 @@ def _build_tool(state: SessionState) -> Tool:
 
 
 def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
-    cell, load = state.cell, state.load
+    cell, load, checked = state.cell, state.load, state.speculation
     encoder = state.family == "encoder"
     gpu = _find_gpu(session, state)
     figures = finals.of(state, session.plan.seed)
@@ -155,6 +179,11 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         power_limit_w=gpu.last("power_limit_w") if gpu else None,
         device_memory_bytes=gpu.last("memory_total_bytes") if gpu else None,
         device_settings=gpu.facts if gpu else {},
+        equal_to_plain=checked.differs_at is None if checked else None,
+        differs_at=checked.differs_at if checked else None,
+        experts=load.experts if load else None,
+        experts_per_token=load.experts_per_token if load else None,
+        active_parameters=load.active_parameters if load else None,
         environment=load.environment if load else {},
         scenario=cell.scenario,
         serving=cell.serving,

@@ -43,7 +43,9 @@ def _build_report(state: CellState) -> dict[str, Any]:
     steps = max((s.tokens[i] for i in kept), default=0)
     prefill = [s.ttft_ns[i] / NS_PER_S for i in timed]
     decode = [(s.e2e_ns[i] - s.ttft_ns[i]) / NS_PER_S for i in timed if s.tokens[i] > 1]
-    gaps = [g / NS_PER_S for i in timed for g in s.gaps(i)[1:]]
+    # A step of speculative decoding is no token.
+    by_token = timed if cell.speculative == "none" else []
+    gaps = [g / NS_PER_S for i in by_token for g in s.gaps(i)[1:]]
     batch = cell.batch_size
     return report | {
         "prefill": _build_target(prefill, batch * cell.sequence_length, "tokens/s"),

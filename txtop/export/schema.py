@@ -155,6 +155,9 @@ class CellFacts(msgspec.Struct, kw_only=True):
     requests has its load in `serving`; its `batch_size` is then 1 and means nothing. From
     `capability` to `power_limit_w` only a GPU has a value; the limit is the last one read.
     `device_settings` are a GPU's as NVML reads them once (docs/sessions.md), its memory in bytes.
+    `equal_to_plain` says whether speculative decoding gave the tokens of plain greedy decoding in a
+    check of its own, and `differs_at` the first that differs. With `experts` in a layer a token
+    passes through `experts_per_token` of them, `active_parameters` in all.
     """
 
     id: str
@@ -198,6 +201,11 @@ class CellFacts(msgspec.Struct, kw_only=True):
     device_time: DeviceTimeExport | None = None
     device_memory_bytes: float | None = None
     device_settings: dict[str, str] = {}
+    equal_to_plain: bool | None = None
+    differs_at: int | None = None
+    experts: int | None = None
+    experts_per_token: int | None = None
+    active_parameters: int | None = None
 
 
 # Knobs that were added after the first version of the schema follow its fields.
@@ -240,6 +248,23 @@ class TelemetryExport(msgspec.Struct, kw_only=True):
     gaps: list[str]
 
 
+class EdgeExport(msgspec.Struct, kw_only=True):
+    """An edge of `txtop fit`: the cell that ran with the most, and the one that did not with the
+    fewest. `knob` grew, by `step`. `found` if they are one step apart or the model's own limit ends
+    the search.
+    """
+
+    knob: str
+    step: int
+    ran: str | None
+    failed: str | None
+    found: bool
+    limit_bytes: float | None
+    headroom_bytes: float | None
+    reason: str
+    forecast_bytes: dict[str, int | None]
+
+
 class Export(msgspec.Struct, kw_only=True):
     """The top level of the export."""
 
@@ -248,6 +273,7 @@ class Export(msgspec.Struct, kw_only=True):
     cells: list[CellExport]
     comparisons: list[ComparisonExport]
     telemetry: TelemetryExport
+    edges: list[EdgeExport] | msgspec.UnsetType = msgspec.UNSET
 
 
 def build_json_schema() -> dict[str, Any]:

@@ -84,14 +84,16 @@ def _list_compared(plan: Plan) -> list[Cell]:
         return []
     due = references.find_output_references(plan.cells)
     cells = (cell for cell in plan.cells if cell.id in due)
-    return list({(c.precision, due[c.id].id): c for c in cells}.values())
+    return list({(references.get_output_key(c), due[c.id].id): c for c in cells}.values())
 
 
 def _list_profiled(plan: Plan) -> list[Cell]:
     """Return the first cell of each step, whose time on the GPU is read if it is on one."""
     if plan.profile != "gpu":
         return []
-    return references.find_distinct_steps(cell for cell in plan.cells if cell.serving is None)
+    return references.find_distinct_steps(
+        cell for cell in plan.cells if cell.serving is None and cell.speculative == "none"
+    )
 
 
 def _format_basis(plan: Plan, counted: int) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from txtop.errors import SessionError
+from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.sanitise import sanitise
@@ -59,6 +60,10 @@ class RunHistory:
     """By model, the duration of one position of a comparison of outputs."""
     profiles_s: dict[Cell, float] = field(default_factory=dict)
     """By the work of a cell, the duration of reading its time on the GPU."""
+    process_bytes: int | None = None
+    """The memory of the newest worker on the CPU beside its weights; None if none told."""
+    memory_errors: list[float] = field(default_factory=list)
+    """For each cell that was measured here, the forecast of its memory over the peak, less 1."""
 
     def of(self, cell: Cell) -> CellDuration | None:
         """Return the duration of the same work if it was measured here before."""
@@ -146,6 +151,8 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
             history.loads_s[group] = cell.load.load_s
             history.phases_s.pop(group, None)
             history.phases_s[group] = cell.load.phases
+    history.process_bytes = memory_fit.find_process_bytes(state) or history.process_bytes
+    history.memory_errors += list_memory_errors(state)
     for name, time in state.device_times.items():
         if time.took_s:
             history.profiles_s[normalise_cell(state.cells[name].cell)] = time.took_s
@@ -155,6 +162,17 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
         positions = len(state.fidelity) * state.plan.fidelity_positions
         for model in _find_compared(state):
             history.position_s[model] = max(0, between_ns) / NS_PER_S / positions
+
+
+def list_memory_errors(state: SessionState) -> list[float]:
+    """Return the forecast of memory over the peak, less 1, of each cell that has both."""
+    errors = []
+    for own in state.cells.values():
+        peak = own.peak_bytes
+        forecast = memory_fit.forecast_cell(state, own.cell) if peak else None
+        if peak and forecast is not None:
+            errors.append(forecast.peak_bytes / peak - 1)
+    return errors
 
 
 def _find_compared(state: SessionState) -> set[str]:

@@ -7,17 +7,12 @@ arm fits beside the first.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 
-import msgspec
-
-from txtop.formatting import GIB
-from txtop.models import model_size
-from txtop.plan import modes
+from txtop.forecast.memory import PROCESS_BYTES, MemoryForecast, forecast_memory
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
-from txtop.system import torch_build
+from txtop.system import gpus, torch_build
 from txtop.system.device_names import get_device_kind
 from txtop.system.gpus import Gpu, select_gpu
 
@@ -65,14 +60,11 @@ def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
 UNKNOWN_MEMORY = FreeMemory()
 
 Fit = Literal["fits", "tight", "will not fit", "unknown"]
-# A share of the free memory: weights and cache are not all that a cell needs.
+# A share of the free memory: others may take some before the cell does.
 TIGHT_SHARE = 0.85
-# Beside weights and cache a process takes its libraries, 0.38 to 0.48 GiB in the bundled sessions.
-PROCESS_BYTES = round(0.4 * GIB)
-# More than that for a second arm, which would end the first if it did not fit: it may also need a
-# context on a GPU, which nothing reports.
-OVERHEAD_BYTES = 3 << 28
-# Activations come on top of weights and KV cache.
+# A second arm that did not fit would end the first.
+RESERVE_BYTES = 1 << 28
+# Of a model whose configuration is not here: what comes on top of its weights.
 ACTIVATION_FACTOR = 1.2
 
 
@@ -92,33 +84,50 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
         gpu = select_gpu(cell.device, gpus)
         name = gpu.uuid if gpu else ""
     device = state.devices.get(name)
-    on_host = name == HOST
-    weight_bytes = model_size.predict_bytes(_describe_loading_cell(cell, on_host=on_host))
-    weight_bytes = weight_bytes or (load.weight_bytes if load else None)
-    if device is None or weight_bytes is None:
+    forecast = forecast_cell(state, cell)
+    if device is None or (forecast is None and load is None):
         return None
-    kind = "ram" if on_host else "memory"
+    if forecast is not None:
+        needed = forecast.needed_bytes
+    else:
+        assert load is not None
+        needed = round(ACTIVATION_FACTOR * load.weight_bytes) + PROCESS_BYTES
+    kind = "ram" if name == HOST else "memory"
     total, used = device.last(f"{kind}_total_bytes"), device.last(f"{kind}_used_bytes")
     if total is None or used is None:
         return None
-    needed, free = round(ACTIVATION_FACTOR * weight_bytes) + OVERHEAD_BYTES, round(total - used)
+    needed, free = needed + RESERVE_BYTES, round(total - used)
     return (needed, free) if needed > free else None
 
 
-def _describe_loading_cell(cell: Cell, *, on_host: bool) -> Cell:
-    """Return the cell as it is loaded: it is converted from weights in another precision."""
-    if modes.is_dense(cell.precision):
-        return cell
-    return msgspec.structs.replace(cell, precision="fp32" if on_host else "bf16")
+def runs_on_gpu(device: str) -> bool:
+    """Return whether a cell with that `device` runs on a GPU, as far as torch's build tells."""
+    kind = get_device_kind(device)
+    return kind == "cuda" or (kind == "auto" and torch_build.has_cuda() and bool(gpus.list_gpus()))
 
 
-@lru_cache(maxsize=4096)
-def predict_cell_bytes(cell: Cell) -> int | None:
-    """Return the memory that a cell is expected to need; None if its model is not known here."""
-    try:
-        return model_size.predict_bytes(cell)
-    except (OSError, ValueError):
-        return None
+def forecast_cell(session: SessionState, cell: Cell) -> MemoryForecast | None:
+    """Forecast the memory of a cell of `session`, with what its processes were seen to take."""
+    kind = get_device_kind(cell.device)
+    on_gpu = kind == "cuda" or (
+        kind == "auto"
+        and (
+            any(load.device.startswith("cuda") for load in session.loads.values())
+            if session.loads
+            else bool(list_gpus(session)) and torch_build.has_cuda()
+        )
+    )
+    process_bytes = None if on_gpu else find_process_bytes(session)
+    return forecast_memory(cell, on_gpu=on_gpu, process_bytes=process_bytes)
+
+
+def find_process_bytes(session: SessionState) -> int | None:
+    """Return the memory that a worker on the CPU took beside its weights; None before a load."""
+    for load in session.loads.values():
+        is_plain = load.device == "cpu" and not load.recipe and not load.compile_cache
+        if is_plain and load.resident_bytes is not None:
+            return max(0, load.resident_bytes - load.weight_bytes)
+    return None
 
 
 def classify_fit(needed_bytes: int | None, free_bytes: float | None) -> Fit:

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from txtop.errors import TxtopError
 from txtop.forecast.duration import DurationEstimate, estimate_duration
 from txtop.forecast.history import RunHistory
-from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit, predict_cell_bytes
+from txtop.forecast.memory import forecast_memory
+from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit, runs_on_gpu
 from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
 from txtop.models.precision_needs import explain_unavailable
@@ -40,7 +41,7 @@ class CellPreview:
     why: str
     """The reason if the cell is refused or left out."""
     needs: int | None
-    """Bytes of weights and KV cache; None if unknown."""
+    """Bytes at the peak, process and weights included; None if unknown."""
     brief: str = ""
     """The reason in two words, or empty."""
 
@@ -58,6 +59,8 @@ class MatrixPreview:
     error: str = ""
     command: str = ""
     time: DurationEstimate = UNKNOWN_DURATION
+    memory_errors: tuple[float, ...] = ()
+    """The errors of earlier forecasts of memory here, as shares of the peak."""
 
     def counts(self, free_memory: FreeMemory) -> dict[str, int]:
         """Count the cells of each fate, and the planned ones of each fit."""
@@ -82,13 +85,19 @@ def build_matrix_preview(
     except TxtopError as error:
         return MatrixPreview(error=str(error))
     judged = zip(cells, classify(cells), strict=True)
-    previews = tuple(_preview_cell(cell, plain, why) for cell, (plain, why) in judged)
+    previews = tuple(_preview_cell(cell, plain, why, history) for cell, (plain, why) in judged)
     command = format_command(options, session_dir)
     try:
         plan = build_plan(options)
     except TxtopError as error:
         return MatrixPreview(previews, error=str(error), command=command)
-    return MatrixPreview(previews, plan, command=command, time=_estimate_duration(plan, history))
+    return MatrixPreview(
+        previews,
+        plan,
+        command=command,
+        time=_estimate_duration(plan, history),
+        memory_errors=tuple(history.memory_errors),
+    )
 
 
 def _format_empty(option: str) -> str:
@@ -122,8 +131,12 @@ def _estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
     return DurationEstimate(seconds + sum(s for s in loads if s is not None), True, basis)
 
 
-def _preview_cell(cell: Cell, plain: Cell, why: str) -> CellPreview:
-    needs = predict_cell_bytes(cell)
+def _preview_cell(cell: Cell, plain: Cell, why: str, history: RunHistory) -> CellPreview:
+    on_gpu = runs_on_gpu(cell.device)
+    forecast = forecast_memory(
+        cell, on_gpu=on_gpu, process_bytes=None if on_gpu else history.process_bytes
+    )
+    needs = forecast.peak_bytes if forecast else None
     if why:
         return CellPreview(cell, "left out", why, needs)
     if refused := model_config.explain_refusal(plain):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from txtop.models.model_config import find_local_path
+from txtop.plan.speculation import build_assisted, get_assistant
 
 PATH_STARTS = ("/", "./", "../", "~")
 
@@ -32,3 +33,9 @@ def make_absolute(model: str) -> str:
         return str(parent / path.name if path.name not in ("", "..") else path.resolve())
     except (OSError, ValueError, RuntimeError):
         return model
+
+
+def make_assistant_absolute(speculative: str) -> str:
+    """Return the speculation with the absolute path of its assistant, if that is a local model."""
+    assistant = get_assistant(speculative)
+    return build_assisted(make_absolute(assistant)) if assistant else speculative

@@ -10,7 +10,7 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
-from txtop.models.model_path import make_absolute
+from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.models.precision_needs import explain_unavailable, settle_precision
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
@@ -101,7 +101,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     _check(model, shared, rules)
     given = list(arms) or list(DEFAULT_ARMS)
     if len(given) == 1:
-        raise UsageError("one arm has nothing to be compared with", "--a and --b")
+        raise UsageError("one arm has nothing to be compared with", "--b, or --arm again")
     if len(given) > MAX_ARMS:
         raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
     merged = [{"model": model, **shared, **knobs} for knobs in given]
@@ -136,6 +136,8 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
 
 def build_arm_cell(name: str, knobs: Values) -> Cell:
     """Build the cell of the arm `name` from the knobs that were given for it."""
+    if "speculative" in knobs:
+        knobs = {**knobs, "speculative": make_assistant_absolute(knobs["speculative"])}
     cell = settle_precision(Cell(id=name, **knobs))
     return cell.ask_attention() if "attention" in knobs else cell
 

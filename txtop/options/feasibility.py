@@ -8,7 +8,13 @@ from __future__ import annotations
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.models import attention_kernels, builtin, model_config, precision_rules
+from txtop.models import (
+    attention_kernels,
+    builtin,
+    decoding_rules,
+    model_config,
+    precision_rules,
+)
 from txtop.models.local_accelerator import find_accelerator
 from txtop.models.precision_needs import settle_precision
 from txtop.plan import labels
@@ -33,7 +39,9 @@ def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
             reason = f"{cell.model_name} is stored quantised: one cell, in {cell.precision}"
         if families[cell.model] == "encoder":
             first = cells[0].new_tokens
-            plain = msgspec.structs.replace(plain, new_tokens=first, cache="dynamic")
+            plain = msgspec.structs.replace(
+                plain, new_tokens=first, cache="dynamic", speculative="none"
+            )
             if not reason and plain in seen:
                 reason = "an encoder has no KV cache and makes no new tokens: one cell is enough"
         if not reason:
@@ -83,8 +91,16 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
         if cell.scenario == "continuous" and family in ("encoder", "seq2seq"):
             return "continuous batching is for decoders: --scenario dynamic serves the others"
         if cell.compile != "none" or cell.cache != "dynamic":
-            return "requests have many shapes: --compile and --cache static are for full batches"
+            return "requests have many shapes: --compile and --cache are for full batches"
+        if cell.speculative != "none":
+            return "--speculative is for full batches: a server has many requests at a time"
     device = find_accelerator(cell.device)
+    missing = decoding_rules.explain_missing_cache(cell, family, device)
+    missing = missing or decoding_rules.explain_missing_speculation(cell, family)
+    if missing:
+        return ": ".join(missing)
+    if cell.compile == "decode" and family == "encoder":
+        return "an encoder has no decode step: --compile default"
     if device is not None:
         config = model_config.find_config(cell.model)
         missing = attention_kernels.explain_missing_kernel(cell, device, config)

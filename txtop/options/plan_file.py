@@ -48,8 +48,14 @@ def read_plan_file(path: Path) -> RunOptions:
         if name in given:
             given[name] = _parse_numbers(f"--plan {path}: {name}", given[name])
     for knob in KNOBS:
-        if knob.parse and isinstance(given.get(knob.option), str):
-            given[knob.option] = knob.parse(f"--plan {path}: {knob.option}", given[knob.option])
+        value = given.get(knob.option)
+        where = f"--plan {path}: {knob.option}"
+        if knob.parse and isinstance(value, str):
+            given[knob.option] = knob.parse(where, value)
+        elif knob.parse and isinstance(value, list):
+            given[knob.option] = [
+                knob.parse(where, one) if isinstance(one, str) else one for one in value
+            ]
     for key, parse in _DURATIONS.items():
         if isinstance(value := given.get(_NAMES[key]), str):
             given[_NAMES[key]] = parse(f"--plan {path}: {key}", value)

@@ -35,11 +35,13 @@ def build_type(knob: Knob) -> Any:
 
 
 def build_value_converter(
-    flag: str, parse: Callable[[str, str], Any] | None
+    flag: str, parse: Callable[[str, str], Any] | None, *, several: bool = False
 ) -> Callable[[Any, Sequence[Token]], Any] | None:
-    """Return a converter that reads one value with `parse`; `None` leaves it to cyclopts."""
+    """Return a converter that reads a value, or `several`, with `parse`; `None`: cyclopts reads."""
     if parse is None:
         return None
+    if several:
+        return lambda _type, tokens: [parse(flag, token.value) for token in tokens]
     return lambda _type, tokens: parse(flag, tokens[-1].value)
 
 
@@ -60,7 +62,7 @@ def build_run_field(knob: Knob) -> tuple[str, Any, None]:
         group=SECTIONS[knob.section],
         converter=build_range_converter(knob.flag)
         if knob.is_number
-        else build_value_converter(knob.flag, knob.parse),
+        else build_value_converter(knob.flag, knob.parse, several=knob.several),
         metavar="INT..." if knob.is_number else knob.single.upper() if knob.parse else None,
         # Without it cyclopts reads a leading `none` as no value and rejects the values after it.
         n_tokens=-1 if knob.several else None,

@@ -9,7 +9,7 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config, precision_needs
-from txtop.models.model_path import make_absolute
+from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
 from txtop.options.presets import PRESETS, Preset, find_preset
@@ -97,6 +97,7 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
         for knob in KNOBS
     }
     chosen["models"] = list(dict.fromkeys(map(make_absolute, chosen["models"])))
+    chosen["speculative"] = list(map(make_assistant_absolute, chosen["speculative"]))
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     # A preset that names several means each of them.
     if options.attention or chosen["attention"] != ["sdpa"]:

@@ -15,6 +15,7 @@ from txtop.formatting import format_count, format_share
 from txtop.plan import modes
 from txtop.plan.model_names import shorten_model_name
 from txtop.plan.serving import Positive, Scenario, Serving
+from txtop.plan.speculation import Speculative, get_assistant
 from txtop.system.device_names import Device
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ Attention = Literal[
     "flash_attention_3",
     "flex",
 ]
-Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
-Cache = Literal["dynamic", "static"]
+Compile = Literal["none", "default", "decode", "reduce-overhead", "max-autotune"]
+Cache = Literal[
+    "dynamic", "static", "quantized:fp8", "quantized:int8", "quantized:int4", "offloaded"
+]
 Weights = Literal["auto", "pretrained", "random"]
 Quantization = Annotated[str, Meta(max_length=4000)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -45,7 +48,7 @@ GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
-_OF_A_CALL = ("id", "alias", "base", "scenario", "serving", *_OF_A_GRAPH)
+_OF_A_CALL = ("id", "alias", "base", "scenario", "serving", "speculative", *_OF_A_GRAPH)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +77,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     quantization: Quantization = ""
     compile: Compile = "none"
     cache: Cache = "dynamic"
+    speculative: Speculative = "none"
     scenario: Scenario = "static"
     serving: Serving | None = None
     alias: str | UnsetType = UNSET
@@ -90,14 +94,27 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
         The kernels behind sdpa are chosen for each call, so cells that differ in them share. A
         compiled cell has a worker of its own: after a second shape the compiler makes sizes
-        dynamic, and the measured code would depend on the cells measured before.
+        dynamic, and the measured code would depend on the cells measured before. So has one with
+        an assistant, which is loaded beside the model.
         """
         kept = [field for field in self.__struct_fields__ if field not in _OF_A_CALL]
         if self.compile != "none":
             kept += _OF_A_GRAPH
+        if self.assistant:
+            kept.append("speculative")
         parts = {field: getattr(self, field) for field in kept}
         parts["attention"] = self.attention.partition(":")[0]
         return "|".join(map(str, parts.values()))
+
+    @property
+    def quantizes_cache(self) -> bool:
+        """Return whether keys and values are stored in fewer bits, which changes the output."""
+        return self.cache.startswith("quantized:")
+
+    @property
+    def assistant(self) -> str:
+        """Return the model that drafts tokens for this one; empty without one."""
+        return get_assistant(self.speculative)
 
     @property
     def model_name(self) -> str:

@@ -19,6 +19,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
 from txtop.plan.modes import TYPED
 from txtop.plan.quantization import label_quantization, parse_quantization
+from txtop.plan.speculation import parse_speculative, shorten_speculative
 from txtop.system.device_names import DEVICE_KINDS, parse_device
 
 Section = Literal["What to measure", "Where"]
@@ -56,10 +57,14 @@ class Knob:
     """`run` accepts several values and measures each."""
     label: Callable[[Any], str] = str
     """Formats a value for a label that tells cells apart: `batch 8`, `512 tokens`."""
+    brief: Callable[[Any], str] | None = None
+    """Formats a value for a label in a narrow column, `b8`; `None` for `label`."""
     default_label: str = ""
     """The label of the default, if it is not `label` of its value."""
     note: Callable[[Any], str] = str
     """Formats a value for logs and notes: `length 512`."""
+    in_column: Callable[[Any], str] = str
+    """Formats a value under the heading of its column."""
     choices: tuple[str, ...] = ()
     """The values that may be typed where the field of `Cell` holds others as well."""
     quiet: bool = True
@@ -177,6 +182,7 @@ KNOBS = (
         list_help="also 1,8,32 or 1-64*2 or 16-64+16",
         hint="sequences per batch; type digits to add",
         label="batch {}".format,
+        brief="b{}".format,
         note="batch {}".format,
         quiet=False,
         offers=(1, 2, 4, 8, 16, 32, 64),
@@ -241,7 +247,7 @@ KNOBS = (
         option="compile",
         title="compile",
         heading="compile",
-        help="torch.compile; a load phase of its own; default none",
+        help="torch.compile; decode: its steps alone; a load phase of its own; default none",
         label="compile {}".format,
         default_label="eager code",
         note="compile {}".format,
@@ -252,9 +258,24 @@ KNOBS = (
         option="cache",
         title="cache",
         heading="cache",
-        help="the KV cache; default dynamic",
+        live=("cache", 10),
+        help="the KV cache; quantized:int4 and :int8 need hqq, offloaded a GPU; default dynamic",
         label="{} cache".format,
         note="{} cache".format,
+        offers=(),
+    ),
+    Knob(
+        field="speculative",
+        option="speculative",
+        title="speculative",
+        heading="speculative",
+        live=("drafts", 10),
+        help="draft tokens, verify them in one pass: prompt-lookup:10, assistant=MODEL",
+        parse=parse_speculative,
+        label=shorten_speculative,
+        in_column=shorten_speculative,
+        default_label="plain decoding",
+        note=shorten_speculative,
         offers=(),
     ),
     Knob(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import BY_FIELD, find_varying, order_knobs
+from txtop.plan.knobs import BY_FIELD, Knob, find_varying, order_knobs
+from txtop.plan.model_names import shorten_alike
 
 # The sizes of the work come last, after the model and the way it runs.
 BESIDE_OTHERS = order_knobs(
-    first=("model", "precision", "attention", "compile", "cache", "threads"),
+    first=("model", "precision", "attention", "compile", "cache", "speculative", "threads"),
     last=("batch_size", "sequence_length", "new_tokens"),
 )
 # A note begins with model, precision and load. Weights, device and new tokens are shown beside it.
 _OF_A_NOTE = order_knobs(
-    first=("sequence_length", "attention", "compile", "cache", "threads"),
+    first=("sequence_length", "attention", "compile", "cache", "speculative", "threads"),
     without=("model", "precision", "batch_size", "new_tokens", "device", "weights"),
 )
 
@@ -35,6 +36,29 @@ def label_arms(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ]
     labels = tuple(" ".join(knob.call(arm) for knob in named) for arm in arms)
     return labels, tuple(knob.call(first) for knob in shared)
+
+
+def name_apart(cells: Sequence[Cell]) -> dict[str, str]:
+    """Return by its id what tells each cell from the others: `…L-4_H-512 · int8 · b4`.
+
+    A cell without others, or like them, is named by its precision and its work.
+    """
+    if not cells:
+        return {}
+    models = shorten_alike(tuple(dict.fromkeys(cell.model_name for cell in cells)))
+    varying = {knob.field for knob in find_varying(cells, BESIDE_OTHERS)} - {"batch_size"}
+    varying |= {"batch_size"} if len({cell.work for cell in cells}) > 1 else set()
+    varying = varying or {"precision", "batch_size"}
+    named = [knob for knob in BESIDE_OTHERS if knob.field in varying]
+
+    def name(cell: Cell, knob: Knob) -> str:
+        if knob.field == "model":
+            return models[cell.model_name]
+        if knob.field == "batch_size" and cell.offered:
+            return cell.offered
+        return knob.brief(knob.of(cell)) if knob.brief else knob.call(cell)
+
+    return {cell.id: " · ".join(name(cell, knob) for knob in named) for cell in cells}
 
 
 def format_knob(cell: Cell, field: str) -> str:

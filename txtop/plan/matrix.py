@@ -18,7 +18,7 @@ TrafficPattern = tuple[Scenario, Serving | None]
 
 # The outermost first: what takes longest to load is changed least often.
 NESTING = order_knobs(
-    first=("model", "attention", "threads", "precision", "compile", "cache"),
+    first=("model", "attention", "threads", "precision", "compile", "cache", "speculative"),
     last=("sequence_length", "new_tokens"),
     without=("batch_size",),
 )

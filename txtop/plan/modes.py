@@ -224,6 +224,12 @@ def find_base(precision: str, kind: str) -> str:
     return recipe.base if recipe else ""
 
 
+def skips_head(precision: str) -> bool:
+    """Return whether the recipes of `precision` leave the output head as it is."""
+    mode = BY_NAME.get(precision)
+    return mode is not None and any(recipe.skips_head for recipe in mode.recipes.values())
+
+
 def rank(precision: str) -> tuple[float, bool, int]:
     """Return a key that sorts precisions from the highest to the lowest."""
     place = TABLE_ORDER.get(precision, len(MODES))

@@ -42,6 +42,22 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Profile = Literal["none", "gpu"]
+Largest = Literal["batch-size", "sequence-length", "both"]
+
+
+class EdgeSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """The search of `txtop fit`: the largest batch, the longest prompt, or each of them.
+
+    `base` has the other knobs, and for `both` the batch and the length that stay as one of them
+    grows. `limit_bytes` is the memory for a probe, None where that of a device is the limit. It was
+    `asked` for, or is what is free here; a process is held to it unless the system does so.
+    """
+
+    largest: Largest
+    base: Cell
+    limit_bytes: Annotated[int, Meta(gt=0)] | None = None
+    asked: bool = False
+    held: bool = True
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +75,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `note` is a remark for the session's log on why these cells are measured. `fidelity_positions`
     is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
-    its own reads in what share of a step a CUDA device computes.
+    its own reads in what share of a step a CUDA device computes. With an `edge_search` the cells
+    are its first probe; those that follow are in the log.
     """
 
     cells: tuple[Cell, ...]
@@ -77,6 +94,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
     profile: Profile = "gpu"
     note: Annotated[str, Meta(max_length=200)] = ""
+    edge_search: EdgeSearch | None = None
 
     def __post_init__(self) -> None:
         """Name the models of the cells apart."""

@@ -1,4 +1,6 @@
-"""Reference cells: those that differ in precision alone and have the highest.
+"""Reference cells: those that differ in what bends the output alone, and have the most precise.
+
+That is the precision of the weights, and a KV cache that is stored in fewer bits.
 
 Speed is compared with one kind of reference, output with another.
 """
@@ -13,27 +15,36 @@ from msgspec import UNSET
 from txtop.plan import modes
 from txtop.plan.cell import Cell
 
+# A cache in one of these gives the output of a dynamic one, or is as far from it as named.
+_CACHES_FROM_THE_BEST = ("quantized:int8", "quantized:fp8", "quantized:int4")
+
 
 def find_most_precise(cells: Iterable[Cell]) -> Cell:
-    """Return the cell with the highest precision; ties go to the first."""
-    return min(cells, key=lambda cell: modes.rank(cell.precision))
+    """Return the cell with the highest precision, then the most precise cache, then the first."""
+    return min(cells, key=lambda cell: (modes.rank(cell.precision), _rank_cache(cell)))
+
+
+def _rank_cache(cell: Cell) -> int:
+    return 1 + _CACHES_FROM_THE_BEST.index(cell.cache) if cell.quantizes_cache else 0
 
 
 def find_speed_references(cells: Iterable[Cell]) -> dict[str, Cell]:
     """Return, by cell id, the cell that does the same work in the highest precision.
 
-    That cell is its own reference. Cells without another cell of the same work are left out.
+    A quantised cache does the work of a dynamic one. That cell is its own reference. Cells without
+    another cell of the same work are left out.
     """
     return _find_best(cells, _describe_work)
 
 
 def _describe_work(cell: Cell) -> Cell:
-    """Return the cell as it would be of the plain model, in one precision for all."""
+    """Return the cell as it would be of the plain model, in one precision and cache for all."""
     return msgspec.structs.replace(
         cell,
         id="",
         precision="fp32",
         quantization="",
+        cache="dynamic" if cell.quantizes_cache else cell.cache,
         model=cell.base or cell.model,
         alias=UNSET,
         base=UNSET,
@@ -43,10 +54,11 @@ def _describe_work(cell: Cell) -> Cell:
 def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
     """Return, by cell id, the cell in the highest precision of its model to compare outputs with.
 
-    Cells in that precision themselves are left out. Batch, lengths, threads, cache and compiling do
-    not matter: a reference may have another batch size.
+    Cells in that precision themselves are left out. Batch, lengths, threads, the kind of an exact
+    cache and compiling do not matter: a reference may have another batch size. A quantised cache
+    is compared at the length of its prompt.
     """
-    references = _find_best(cells, lambda cell: _output_key(cell)[1:])
+    references = _find_best(cells, _model_key)
     return {
         cell.id: references[cell.id]
         for cell in cells
@@ -56,7 +68,7 @@ def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
 
 def has_same_output(cell: Cell, other: Cell) -> bool:
     """Return whether both cells give the same output, as far as fidelity is concerned."""
-    return _output_key(cell) == _output_key(other)
+    return get_output_key(cell) == get_output_key(other)
 
 
 def has_same_step(cell: Cell, other: Cell) -> bool:
@@ -74,17 +86,22 @@ def find_distinct_steps(cells: Iterable[Cell]) -> list[Cell]:
 
 def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
     """Return whether the outputs of both cells may be compared in a matrix."""
-    return _output_key(cell)[1:] == _output_key(other)[1:]
+    return _model_key(cell) == _model_key(other)
 
 
-def _output_key(cell: Cell) -> tuple[Hashable, ...]:
-    precision = (cell.precision, cell.quantization, cell.model)
-    return precision, cell.base or cell.model, cell.weights, cell.device, cell.attention
+def get_output_key(cell: Cell) -> tuple[Hashable, ...]:
+    """Return a key that cells with the same output share."""
+    cache = (cell.cache, cell.sequence_length) if cell.quantizes_cache else None
+    return cell.precision, cell.quantization, cell.model, cache, *_model_key(cell)
+
+
+def _model_key(cell: Cell) -> tuple[Hashable, ...]:
+    return cell.base or cell.model, cell.weights, cell.device, cell.attention
 
 
 def _step_key(cell: Cell) -> tuple[Hashable, ...]:
     batch = cell.serving, cell.batch_size
-    return *_output_key(cell), *batch, cell.compile, cell.cache, cell.threads
+    return *get_output_key(cell), *batch, cell.compile, cell.cache, cell.threads, cell.speculative
 
 
 def _find_best(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> dict[str, Cell]:

@@ -1,6 +1,7 @@
 """The reply to `--probe`: what the worker or the sampler can do on this machine.
 
-Both commands print it as one JSON object; `txtop doctor` and the home screen read it.
+Both commands print a JSON object a line, each as soon as it is known; `txtop doctor` and the home
+screen read them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,7 @@ class Capability(msgspec.Struct, frozen=True):
     next: str = ""
 
 
-class ProbeReply(msgspec.Struct, frozen=True):
-    """Everything that one command probed."""
-
-    capabilities: list[Capability]
+_decoder = msgspec.json.Decoder(Capability)
 
 
 def build_probe_command(module: str) -> list[str]:
@@ -32,10 +30,27 @@ def build_probe_command(module: str) -> list[str]:
     return build_module_command(module, "--probe")
 
 
-def decode_probe_reply(output: bytes) -> list[Capability]:
-    """Decode what a probe printed.
+def encode_capability(entry: Capability) -> bytes:
+    """Return one capability as a line with its newline."""
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def decode_capability(line: bytes) -> Capability:
+    """Decode one line of a probe.
 
     Raises:
-        ValueError: `output` is not such a reply.
+        ValueError: `line` is no capability.
     """
-    return msgspec.json.decode(output, type=ProbeReply).capabilities
+    return _decoder.decode(line)
+
+
+def decode_probe_reply(output: bytes) -> list[Capability]:
+    """Decode everything that a probe printed.
+
+    Raises:
+        ValueError: `output` is not such a reply, or empty.
+    """
+    entries = _decoder.decode_lines(output)
+    if not entries:
+        raise ValueError("the probe printed nothing")
+    return entries

@@ -1,7 +1,7 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is that of `MatrixRun`, `ABRun`, `FidelityRun` and `ProfileRun`; asking workers
-is `WorkerClient`'s.
+The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `FidelityRun` and `ProfileRun`; asking
+workers is `WorkerClient`'s.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from txtop.runner.ab_run import ABRun
 from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
 from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.fit_run import FitRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
 from txtop.runner.profile_run import ProfileRun
@@ -31,6 +32,7 @@ from txtop.runner.sampler_supervisor import SamplerSupervisor
 from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
+from txtop.state import pending_work
 from txtop.state.fold import fold_all
 from txtop.state.session import HOST, SessionState
 from txtop.system import process_activity
@@ -49,6 +51,7 @@ WORKER_EVENTS = (
     events.DevicePeaks,
     events.Workload,
     events.Kernels,
+    events.Speculation,
     events.TokenTimings,
     events.Iteration,
     events.Request,
@@ -197,9 +200,11 @@ class Conductor:
         """Measure the missing cells, compare outputs (those of arms before they take turns), and
         read the times of the GPU.
         """
-        missing = session_start.find_missing_cells(self.recorder.state)
+        missing = pending_work.find_missing_cells(self.recorder.state)
         outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
-        if self.plan.margin is None:
+        if self.plan.edge_search is not None:
+            FitRun(self._client, self.plan.edge_search).run()
+        elif self.plan.margin is None:
             MatrixRun(self._client, (outputs, profiles), missing).run()
         elif missing:
             outputs.run()

@@ -29,7 +29,7 @@ class MatrixRun:
     def __init__(
         self,
         client: WorkerClient,
-        others: tuple[FidelityRun, ProfileRun],
+        others: tuple[FidelityRun | ProfileRun, ...],
         missing: frozenset[str],
     ) -> None:
         self._client = client
@@ -62,7 +62,7 @@ class MatrixRun:
                 cell = waiting.pop(0)
                 if worker is None:
                     worker = self._client.start_worker()
-                worker, loaded = self._run_cell(worker, cell)
+                worker, loaded = self.run_cell(worker, cell)
                 if not loaded:
                     self._spread_refusal(cell, waiting)
                     break
@@ -81,7 +81,7 @@ class MatrixRun:
                 finished = first.finished
                 self._client.finish(other, finished.status, reason=reason, phase=finished.phase)
 
-    def _run_cell(self, worker: ChildProcess, cell: Cell) -> tuple[ChildProcess | None, bool]:
+    def run_cell(self, worker: ChildProcess, cell: Cell) -> tuple[ChildProcess | None, bool]:
         """Measure one cell. Return the worker if it is still usable, and if its weights loaded."""
         client, plan, control = self._client, self._client.plan, self._control
         control.skip = False

@@ -7,8 +7,8 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
 from txtop.runner.recorder import now_ns
-from txtop.runner.session_start import find_pending_profiles
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
+from txtop.state.pending_work import find_pending_profiles
 
 
 class ProfileRun:

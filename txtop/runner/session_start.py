@@ -1,21 +1,16 @@
-"""Start a session, or resume an interrupted one: its header, and the work that is missing."""
+"""Start a session, or resume an interrupted one: its header, and what has changed since."""
 
 from __future__ import annotations
 
 import os
 import time
 
-from txtop.plan import references
-from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan, hash_workload
 from txtop.protocol import events
 from txtop.protocol.events import Machine
 from txtop.runner import machine_info
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.state.session import SessionState
-
-# Measured, skipped on purpose, or bound to end the same way again. Everything else is missing.
-SETTLED_STATUSES = ("ok", "skipped", "oom", "rejected")
 
 
 def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None) -> None:
@@ -48,77 +43,6 @@ def reopen_session(recorder: Recorder) -> None:
         recorder.state, machine_info.read_machine(), machine_info.read_versions()
     ):
         recorder.warn(f"not as when the session began: {change}")
-
-
-def find_missing_cells(state: SessionState) -> frozenset[str]:
-    """Return the ids of cells without a result: not started or ended, cancelled, failed, timed out,
-    or refused for a reason that may pass.
-
-    Arms are compared with each other: if one of them is missing, all are.
-    """
-    missing = frozenset(
-        name
-        for name, cell in state.cells.items()
-        if cell.status not in SETTLED_STATUSES
-        or (cell.rejected is not None and cell.rejected.may_pass)
-    )
-    return frozenset(state.cells) if missing and state.plan.margin is not None else missing
-
-
-def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
-    """Return (reference, cell) of each comparison of outputs that is due and not yet made.
-
-    Comparisons with the same reference are adjacent. Arms are due at once; the cells of a matrix
-    once all cells of their model are over, and only those that were measured.
-    """
-    plan = state.plan
-    if not plan.fidelity_positions:
-        return []
-    if plan.margin is not None:
-        first = plan.cells[0]
-        pairs = []
-        for arm in plan.cells[1:]:
-            best = references.find_most_precise((first, arm))
-            pairs.append((best, arm if best is first else first))
-    else:
-        by_cell = references.find_output_references(plan.cells)
-        pairs = [
-            (by_cell[c.id], c) for c in plan.cells if c.id in by_cell and _is_settled(state, c)
-        ]
-    pending: list[tuple[Cell, Cell]] = []
-    for best, cell in sorted(pairs, key=lambda pair: plan.cells.index(pair[0])):
-        output = state.output_of(cell.id, best.id) if plan.margin else state.output_of(cell.id)
-        twin = plan.margin is None and any(references.has_same_output(cell, c) for _, c in pending)
-        if (output is None or output.may_pass) and not twin:
-            pending.append((best, cell))
-    return pending
-
-
-def find_pending_profiles(state: SessionState) -> list[Cell]:
-    """Return the cells on CUDA whose time on the device is due and not yet known.
-
-    It is due once for cells with the same step, after the first of them was measured. A server has
-    no step of one size.
-    """
-    if state.plan.profile != "gpu":
-        return []
-    return [
-        own.cell
-        for own in state.cells.values()
-        if own.status == "ok"
-        and not own.invalid
-        and own.cell.serving is None
-        and own.load is not None
-        and own.load.device.startswith("cuda")
-        and ((event := state.device_time_of(own.cell.id)) is None or event.may_pass)
-    ]
-
-
-def _is_settled(state: SessionState, cell: Cell) -> bool:
-    """Check that `cell` has valid results, and that its variants in other precisions are over."""
-    own = state.cells[cell.id]
-    others = [c for c in state.cells.values() if references.differs_in_precision_only(c.cell, cell)]
-    return own.status == "ok" and not own.invalid and all(c.over for c in others)
 
 
 def describe_changes(state: SessionState, here: Machine, versions: dict[str, str]) -> list[str]:

@@ -104,11 +104,13 @@ class WorkerClient:
             CellEnded: the load failed, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
+        search = self.plan.edge_search
         command = commands.LoadModel(
             cell=cell,
             started_ns=worker.started_ns,
             seed=self.plan.seed,
             allowed=self.plan.allowed,
+            limit_bytes=search.limit_bytes if search is not None and search.held else None,
         )
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
         worker.loaded_group = cell.group
@@ -125,7 +127,9 @@ class WorkerClient:
             WorkerDied: the worker died.
         """
         state = self.recorder.state.cells[cell.id]
-        if role != "first" and state.kernels is None:
+        # The profiled pass takes memory of its own, which would end a probe at the edge.
+        is_inspected = self.plan.edge_search is None
+        if is_inspected and role != "first" and state.kernels is None:
             self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         index = len(state.samples)
         command = commands.Iterate(cell=cell.id, role=role, index=index, count=count)

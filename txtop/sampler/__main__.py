@@ -5,13 +5,11 @@ from txtop.system.search_path import leave_out_current_directory
 leave_out_current_directory()
 
 import argparse
+import os
 import signal
-import sys
 from types import FrameType
 
-import msgspec
-
-from txtop.protocol.probe_reply import ProbeReply
+from txtop.protocol.probe_reply import encode_capability
 from txtop.sampler.probe import probe
 from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
 from txtop.sampler.sampler import Sampler
@@ -53,7 +51,8 @@ def main() -> None:
     parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
     options = parser.parse_args()
     if options.probe:
-        sys.stdout.write(msgspec.json.encode(ProbeReply(probe())).decode() + "\n")
+        for entry in probe():
+            os.write(STDOUT, encode_capability(entry))
         return
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)

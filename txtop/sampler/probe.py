@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
@@ -30,14 +30,16 @@ RATE_HZ = 5
 COST_SECONDS = 2
 
 
-def probe() -> list[Capability]:
+def probe() -> Iterator[Capability]:
     """Try everything once. NVML is reported as broken if it does not answer within 30 s."""
     nvml = _NvmlProbe()
     nvml.start()
+    yield _probe_processor()
+    yield _probe_memory()
+    yield _probe_package_power()
     host = _measure_host_cost()
-    gpus = nvml.wait()
-    cost = _describe_cost(host, nvml.cost)
-    return [_probe_processor(), _probe_memory(), _probe_package_power(), *gpus, cost]
+    yield from nvml.wait()
+    yield _describe_cost(host, nvml.cost)
 
 
 def _probe_processor() -> Capability:

@@ -18,6 +18,7 @@ from txtop.session.writer import LOG_NAME
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
+_LISTED = (events.CellFinished, events.CellRejected, events.Segment, events.SessionEnded)
 UNREADABLE = "unreadable"
 """The value of `ended` in an entry with a `problem`."""
 
@@ -105,15 +106,18 @@ def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
 
 def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     """Read the entry of a session. Raises `SessionError` or `OSError` if it is unreadable."""
-    reader = LogReader(path)
+    reader = LogReader(path, only=_LISTED)
     try:
         header: events.SessionHeader | None = None
         outcomes: dict[str, str] = {}
+        probes: set[str] = set()
         ended: str | None = None
         while not reader.at_end:
             for event in reader.poll():
                 if isinstance(event, events.SessionHeader):
                     header = event
+                elif isinstance(event, events.Probe):
+                    probes.add(event.added.id)
                 elif isinstance(event, events.CellFinished):
                     outcomes[event.cell] = event.status
                 elif isinstance(event, events.CellRejected):
@@ -133,7 +137,7 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         models=tuple(dict.fromkeys(c.model for c in header.plan.cells)),
         precisions=tuple(dict.fromkeys(c.precision for c in header.plan.cells)),
         cells_ok=ends.count("ok"),
-        cells_total=len(header.plan.cells),
+        cells_total=len({cell.id for cell in header.plan.cells} | probes),
         ended=ended,
         bundled=bundled,
         size_bytes=reader.path.stat().st_size,

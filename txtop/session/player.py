@@ -74,6 +74,8 @@ class Player(Transport):
             name: labels.format_short_label(cell.cell)
             for name, cell in self.final_state.cells.items()
         }
+        cells = [cell.cell for cell in self.final_state.cells.values()]
+        self._names_apart = labels.name_apart(cells)
         self.state = SessionState()
         self._ahead: deque[AnyEvent] = deque()
         self._restore(0)
@@ -86,6 +88,10 @@ class Player(Transport):
     def cell_name(self, name: str) -> str:
         """Return the short label of the cell with that id."""
         return self._names.get(name, name)
+
+    def name_apart(self, name: str) -> str:
+        """Return what tells the cell with that id from the others."""
+        return self._names_apart.get(name, name)
 
     @property
     def first_measured_ns(self) -> int:
@@ -179,6 +185,10 @@ class PairPlayer(Transport):
     def cell_name(self, name: str) -> str:
         """Return the short label of a cell of the left session."""
         return self.left.cell_name(name)
+
+    def name_apart(self, name: str) -> str:
+        """Return what tells a cell of the left session from its others."""
+        return self.left.name_apart(name)
 
     def show(self, position_ns: int) -> bool:
         """Move both sessions to that time of the common clock."""

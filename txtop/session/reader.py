@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,12 +13,21 @@ from txtop.errors import SessionError
 from txtop.protocol import codec, events
 from txtop.protocol.codec import BadLine
 from txtop.protocol.events import AnyEvent
+from txtop.protocol.events.base import Event
 from txtop.session.writer import LOG_NAME
 
 CHUNK_BYTES = 1 << 18
 MAX_UNPACKED_BYTES = 1 << 30
 MAX_REJECTED = 100_000
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open}
+# How the codec begins every line.
+_EVENT_START = b'{"kind":"'
+
+
+def _list_beginnings(kinds: Sequence[type[Event]]) -> tuple[bytes, ...]:
+    """Return how the lines of events of these kinds begin."""
+    tags = [str(kind.__struct_config__.tag) for kind in kinds]
+    return tuple(_EVENT_START + f'{tag}"'.encode() for tag in tags)
 
 
 def find_log_path(path: Path) -> Path:
@@ -65,11 +74,14 @@ class LogReader:
     """A reader of the lines that were appended since the last call.
 
     The first line must be a header of this schema. Raises `SessionError` if the file cannot be
-    opened, has no header, or is of a newer major version.
+    opened, has no header, or is of a newer major version. Beside the header, events `only` of some
+    kinds are decoded if they are given: a list of sessions needs few of many.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, only: Sequence[type[Event]] = ()) -> None:
         self.path = find_log_path(path)
+        self._only: tuple[type[Event], ...] = (events.SessionHeader, *only) if only else (Event,)
+        self._wanted = _list_beginnings(self._only) if only else None
         try:
             # To open a FIFO would wait for its writer.
             if self.path.exists() and not self.path.is_file():
@@ -168,12 +180,20 @@ class LogReader:
         return chunk
 
     def _events(self, chunk: bytes) -> Iterator[AnyEvent]:
+        if self._header is None and self._line == 0 and not self._skipping and b"\n" in chunk:
+            # The header alone: what follows it can be decoded together.
+            first, _, chunk = chunk.partition(b"\n")
+            yield from self._take_lines(first + b"\n")
         whole, newline, rest = chunk.rpartition(b"\n")
         decoded = self._at_once(bytes(self._partial) + whole) if newline else None
         if decoded is not None:
             self._partial[:] = rest
             yield from decoded
             return
+        yield from self._take_lines(chunk)
+
+    def _take_lines(self, chunk: bytes) -> Iterator[AnyEvent]:
+        """Decode line by line, counting those that cannot be read; keep what has no newline."""
         *pieces, rest = chunk.split(b"\n")
         for piece in pieces:
             self._line += 1
@@ -184,7 +204,7 @@ class LogReader:
                 self.problems.reject(self._line, f"longer than {codec.MAX_LINE_BYTES} bytes")
                 continue
             event = self._decode(line)
-            if event is not None:
+            if event is not None and isinstance(event, self._only):
                 yield event
         if self._skipping:
             return
@@ -197,9 +217,19 @@ class LogReader:
         """Decode lines together, in a quarter of the time; None if they must be read one by one."""
         if self._header is None or self._skipping or len(lines) > codec.MAX_LINE_BYTES:
             return None
+        count = expected = lines.count(b"\n") + 1
+        if self._wanted is not None:
+            pieces = lines.split(b"\n")
+            if not all(piece.startswith(_EVENT_START) for piece in pieces):
+                return None
+            wanted = [piece for piece in pieces if piece.startswith(self._wanted)]
+            lines, expected = b"\n".join(wanted), len(wanted)
         decoded = codec.decode_events(lines)
-        count = lines.count(b"\n") + 1
-        if decoded is None or len(decoded) != count or events.SessionHeader in map(type, decoded):
+        if (
+            decoded is None
+            or len(decoded) != expected
+            or events.SessionHeader in map(type, decoded)
+        ):
             return None
         self._line += count
         return decoded

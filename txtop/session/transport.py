@@ -106,6 +106,10 @@ class Transport(ABC):
         """Return the label of the cell with that id."""
         return name
 
+    def name_apart(self, name: str) -> str:
+        """Return what tells the cell with that id from the others."""
+        return name
+
     def _jump(self, places_ns: Sequence[int], direction: int) -> None:
         if direction > 0:
             i = bisect_right(places_ns, self.position_ns)

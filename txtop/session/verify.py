@@ -108,6 +108,8 @@ class _LogCheck:
             self._cells = frozenset(cell.id for cell in event.plan.cells)
             if event.schema[0] != events.LOG_SCHEMA[0]:
                 reject(number, f"schema {event.schema[0]}.{event.schema[1]}")
+        elif isinstance(event, events.Probe) and self._cells is not None:
+            self._cells |= {event.added.id}
         elif number == 2 and not isinstance(event, events.Segment):
             reject(number, "the second line is not a segment")
         if isinstance(event, events.Segment):

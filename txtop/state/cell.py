@@ -62,7 +62,8 @@ class Samples:
     """Every iteration (or answered request) of one cell, in columns that are only ever appended to.
 
     Times are in ns: `start_ns` on the worker's clock, `at_ns`, the end, on the session's. `gaps_ns`
-    holds the tokens of all complete iterations, one after the other: those of iteration i are
+    holds the steps of all complete iterations, one after the other (a step is a token, or several
+    in speculative decoding): those of iteration i are
     `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
     of blocks that do not count. `cut` is another number of warm-up iterations than was measured.
     """
@@ -93,7 +94,7 @@ class Samples:
         return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
 
     def gaps(self, i: int) -> array[int]:
-        """Return the durations of the tokens of iteration i, TTFT first; empty for an encoder."""
+        """Return the durations of the steps of iteration i, TTFT first; empty for an encoder."""
         return self.gaps_ns[self.gaps_from[i] : self.gaps_from[i + 1]]
 
 
@@ -101,10 +102,11 @@ class Samples:
 class CellState:
     """The state of one cell.
 
-    `phase_starts` are the phases of its worker with their times. `open_gaps_ns` are the tokens so
+    `phase_starts` are the phases of its worker with their times. `open_gaps_ns` are the steps so
     far of iteration `open_index`, which is not complete; -1 if there is none. `lag` and `invalid`
-    sum up those of the iterations. The `*_at_ns` and `measured_*_ns` times are on the session's
-    clock, 0 until known.
+    sum up those of the iterations, and so do `drafted` and `accepted` of those in which drafts were
+    counted. `cache_bytes` is what the KV cache took in the newest of these. The `*_at_ns` and
+    `measured_*_ns` times are on the session's clock, 0 until known.
     """
 
     cell: Cell
@@ -116,6 +118,7 @@ class CellState:
     load: events.ModelLoaded | None = None
     workload: events.Workload | None = None
     kernels: events.Kernels | None = None
+    speculation: events.Speculation | None = None
     memory: events.Memory | None = None
     progress: events.Progress | None = None
     finished: events.CellFinished | None = None
@@ -127,6 +130,9 @@ class CellState:
     open_index: int = -1
     lag: bool = False
     invalid: int = 0
+    cache_bytes: int | None = None
+    drafted: int = 0
+    accepted: int = 0
     started_at_ns: int = 0
     ended_at_ns: int = 0
     measured_from_ns: int = 0
@@ -150,6 +156,14 @@ class CellState:
         """The next step after a failure or a refusal; empty if there is none."""
         ending = self.finished or self.rejected
         return ending.hint if ending else ""
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The peak of the device; without one what was reserved there, else the host's peak."""
+        if self.memory is None:
+            return None
+        memory = self.memory
+        return memory.device_bytes or memory.reserved_bytes or memory.host_bytes or None
 
     @property
     def over(self) -> bool:

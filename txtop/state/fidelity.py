@@ -72,6 +72,15 @@ def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
     return (f"{label}{measure}", label) if measure else (label,)
 
 
+def shorten_badge(form: str) -> str:
+    """Return the shortest form of a badge: its mark, its only word, or `?` for one without a mark.
+
+    The first word alone would say something else: `not` for `not checked`.
+    """
+    mark, _, rest = form.partition(" ")
+    return form if not rest else mark if not mark.isalpha() else "?"
+
+
 def format_short(value: float) -> str:
     """Format a small figure in as few characters as it needs: `0.004`, `0.05`, `1.1`."""
     if value < 0.0005:

@@ -56,6 +56,12 @@ def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels
     state.kernels = event
 
 
+def _fold_speculation(session: SessionState, state: CellState, event: events.Speculation) -> None:
+    state.speculation = event
+    if event.differs_at is None:
+        session.say(f"{event.compared} tokens as in plain greedy decoding", cell=event.cell)
+
+
 def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
     if session.plan.margin is not None:
         # What the whole device has in use holds all arms.
@@ -89,6 +95,11 @@ def _fold_iteration(session: SessionState, state: CellState, event: events.Itera
     del state.open_gaps_ns[:]
     state.lag = state.lag or event.lag
     state.invalid += event.invalid
+    if event.cache_bytes is not None:
+        state.cache_bytes = event.cache_bytes
+    if event.drafted is not None and event.steps is not None:
+        state.drafted += event.drafted
+        state.accepted += event.tokens - event.steps
     if event.invalid:
         session.withdraw(event.cell, INVALID_OUTPUT)
     if event.role == "measured":
@@ -174,6 +185,12 @@ def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.ab_test = ABTest.of(event.plan)
+
+
+def _fold_probe(session: SessionState, event: events.Probe) -> None:
+    if event.added.id not in session.cells:
+        session.cells[event.added.id] = CellState(event.added, samples=_create_samples(session))
+    session.probes[event.added.id] = event
 
 
 def _create_cell(session: SessionState, cell: Cell) -> CellState:
@@ -364,6 +381,7 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
         return
     session.comparing = None
     session.fidelity[event.cell, event.reference] = event
+    session.compared_at_ns[event.cell, event.reference] = session.clock_ns
     precision = session.cells[event.reference].cell.precision
     session.say(
         f"output against {precision}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell
@@ -413,6 +431,7 @@ CellEvent = (
     | events.ModelLoaded
     | events.Workload
     | events.Kernels
+    | events.Speculation
     | events.TokenTimings
     | events.Iteration
     | events.DisturbedBlock
@@ -428,6 +447,7 @@ _OF_CELL: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
     events.ModelLoaded: _fold_load,
     events.Workload: _fold_workload,
     events.Kernels: _fold_kernels,
+    events.Speculation: _fold_speculation,
     events.TokenTimings: _fold_token_timings,
     events.Iteration: _fold_iteration,
     events.DisturbedBlock: _fold_block,
@@ -448,6 +468,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.Marker: _fold_marker,
     events.Control: _fold_control,
     events.SessionEnded: _fold_end,
+    events.Probe: _fold_probe,
     events.CellStarted: _fold_cell_start,
     events.CellRejected: _fold_rejection,
     events.CellFinished: _fold_cell_end,

@@ -58,7 +58,8 @@ class SessionState:
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
-    by device and number of threads, `fidelity` by cell and reference, `device_times` by cell. Idle
+    by device and number of threads, `fidelity` and the session times `compared_at_ns` at which it
+    came by cell and reference, `device_times` and the `probes` of a search by cell. Idle
     time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until
     known: the start of the first cell or worker, the first weights sent, or the first comparison of
     outputs.
@@ -75,8 +76,10 @@ class SessionState:
     current: str | None = None
     working: set[str] = field(default_factory=set)
     ab_test: ABTest | None = None
+    probes: dict[str, events.Probe] = field(default_factory=dict)
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
+    compared_at_ns: dict[tuple[str, str], int] = field(default_factory=dict)
     device_times: dict[str, events.DeviceTime] = field(default_factory=dict)
     paused: bool = False
     ended: events.SessionEnded | None = None

@@ -34,12 +34,15 @@ class SteadyState:
     """The verdict on a series of `n` values.
 
     `start` is the index of the first kept value, `steady` is None for fewer than ten kept values.
+    `drift` is the change of the speed across the kept values where they are not steady, as a share
+    of its median.
     """
 
     n: int
     start: int = 0
     steady: bool | None = None
     notes: tuple[str, ...] = ()
+    drift: float | None = None
 
 
 def estimate_noise(series: Sequence[float]) -> float:
@@ -152,7 +155,14 @@ def judge_series(values: Sequence[float], start: int | None = None) -> SteadySta
     mser = compute_mser5_start(values)
     if steady and mser > start and _means_differ(values[start:mser], values[mser:]):
         notes.append(f"a stricter test (MSER-5) would drop {mser} iterations")
-    return SteadyState(len(values), start, steady, tuple(notes))
+    drift = estimate_speed_drift(kept) if steady is False else None
+    return SteadyState(len(values), start, steady, tuple(notes), drift)
+
+
+def estimate_speed_drift(durations: Sequence[float]) -> float:
+    """Return the change of the speed across positive durations, as a share of its median."""
+    trend = estimate_trend([1 / duration for duration in durations])
+    return trend.across if trend is not None else 0.0
 
 
 def _means_differ(before: Sequence[float], after: Sequence[float]) -> bool:

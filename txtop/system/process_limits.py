@@ -8,6 +8,12 @@ _GIB = 1 << 30
 _UNLIMITED = resource.RLIM_INFINITY
 
 
+def read_address_limit() -> int | None:
+    """Return the bytes of address space that a process may have; None if that is not limited."""
+    space = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if space == _UNLIMITED else space
+
+
 def describe_limits() -> str:
     """Return the limits that can end a process that loads a model, as `ulimit` names them.
 

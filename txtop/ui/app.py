@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import actions
 from textual.app import App
 from textual.binding import BindingType
 from textual.events import Key
@@ -25,7 +27,7 @@ from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.keymap import build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, QuitDialog
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog, QuitDialog
 from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.screenshot import save_screenshot
 from txtop.ui.terminal.capabilities import FPS, TerminalGuard
@@ -34,21 +36,29 @@ from txtop.ui.terminal.partial_update import narrow_update
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.dom import DOMNode
 
 MAX_PENDING_WRITES = 2
 EXIT_TIMEOUT_S = 1.5
 SETTLE_S = 0.05
+CHANGING_ACTIONS = frozenset(
+    {"pause_run", "skip_cell", "marker", "save_screenshot", "save_report", "suspend_process"}
+)
 FRAME_RETRY_S = 0.1
 
 
 @dataclass(frozen=True)
 class AppOptions:
-    """The look of the screen; without a theme the first one. `problems` are toasts at the start."""
+    """The look of the screen; without a theme the first one. `problems` are toasts at the start.
+
+    One that is `view_only` changes neither a run, nor files, nor settings.
+    """
 
     theme: str | None = None
     glyphs: GlyphMode = "braille"
     fps: float = FPS
     problems: tuple[str, ...] = ()
+    view_only: bool = False
 
 
 class TxtopApp(App[Path | None], inherit_bindings=False):
@@ -336,7 +346,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             elif answer == "stop":
                 self.interrupt()
 
-        if self.mode.going:
+        if self.mode.going and not self.options.view_only:
             self.push_screen(QuitDialog(), leave)
         else:
             self.leave()
@@ -348,8 +358,32 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     # Help, themes, screenshots
 
+    async def run_action(
+        self,
+        action: str | actions.ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Run an action, unless it changes something on a screen that is `view_only`."""
+        name = (actions.parse(action) if isinstance(action, str) else action)[1]
+        if self.options.view_only and name in CHANGING_ACTIONS:
+            self.say("view only: this screen changes nothing", "warning")
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
     def action_help(self) -> None:
-        self.push_screen(HelpDialog(self.mode_screen.kind))
+        """Open the keys of the screen; from there the glossary, and back."""
+        from txtop.ui.screens.help import HelpDialog
+
+        self.push_screen(
+            HelpDialog(self.mode_screen.kind), lambda to: self.action_glossary() if to else None
+        )
+
+    def action_glossary(self) -> None:
+        """Open the words of the screens."""
+        from txtop.ui.screens.help import GlossaryDialog
+
+        self.push_screen(GlossaryDialog(), lambda to: self.action_help() if to else None)
 
     def action_commands(self) -> None:
         """Open the palette and run the command that is chosen there."""
@@ -388,6 +422,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def _use_theme(self, name: str) -> None:
         themes.use_theme(self, name)
+        if self.options.view_only:
+            return
         kept = settings.save_theme(name)
         self.say(f"theme {name}" + ("" if kept else "; it could not be remembered"))
 

@@ -26,62 +26,113 @@ class KeyCommand:
     where: tuple[ScreenKind, ...] = ALL_SCREENS
 
 
-COMMANDS: tuple[KeyCommand, ...] = (
-    KeyCommand("space", "space", "pause or resume the run", "pause_run", ("live",)),
-    KeyCommand("n", "n", "skip this cell; end an A/B now", "skip_cell", ("live",)),
-    KeyCommand("m", "m", "set a marker in the recording", "marker", ("live",)),
-    KeyCommand("space", "space", "play or pause", "play", ("replay",)),
-    KeyCommand("left", "←", "previous iteration", "step(-1)", ("replay",)),
-    KeyCommand("right", "→", "next iteration", "step(1)", ("replay",)),
-    KeyCommand("shift+left", "⇧←", "previous cell", "step_cell(-1)", ("replay",)),
-    KeyCommand("shift+right", "⇧→", "next cell", "step_cell(1)", ("replay",)),
-    KeyCommand("left_square_bracket", "[", "half speed", "speed(-1)", ("replay",)),
-    KeyCommand("right_square_bracket", "]", "double speed", "speed(1)", ("replay",)),
-    KeyCommand("ctrl+left", "ctrl+←", "previous marker", "step_marker(-1)", ("replay",)),
-    KeyCommand("ctrl+right", "ctrl+→", "next marker", "step_marker(1)", ("replay",)),
-    KeyCommand("r", "r", "play backwards", "reverse", ("replay",)),
-    KeyCommand("i", "i", "skip or show idle time", "idle", ("replay",)),
-    KeyCommand("g", "g", "go to a time, a cell or a marker", "go_to", ("replay",)),
-    KeyCommand("home", "home", "to the start", "go_start", ("replay",)),
-    KeyCommand("end", "end", "to the end", "go_end", ("replay",)),
-    KeyCommand("r", "r", "start the quick preset", "run_quick", ("home",)),
-    KeyCommand("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
-    KeyCommand("b", "b", "presets and custom runs", "build_matrix", ("home",)),
-    KeyCommand("enter", "enter", "open the selected session", "open", ("home",)),
-    KeyCommand("R", "R", "finish the selected session", "finish", ("home",)),
-    KeyCommand("enter", "enter", "open the cell under the cursor", "open_cell", SESSION_SCREENS),
-    KeyCommand("tab", "tab", "in a cell: the next one", "next_cell(1)", SESSION_SCREENS),
-    KeyCommand("shift+tab", "⇧tab", "in a cell: the one before", "next_cell(-1)", SESSION_SCREENS),
-    KeyCommand("space", "space", "mark the selected session", "mark", ("home",)),
-    KeyCommand("c", "c", "compare the two marked sessions", "compare", ("home",)),
-    KeyCommand("slash", "/", "search sessions", "filter_sessions", ("home",)),
-    KeyCommand("space", "space", "select or deselect", "choose", ("matrix",)),
-    KeyCommand("plus", "+", "type another value; digits do too", "type_value", ("matrix",)),
-    KeyCommand("enter", "enter", "start the run", "start_matrix", ("matrix",)),
-    KeyCommand("y", "y", "copy the command line", "copy_command", ("matrix",)),
-    KeyCommand("1", "1", "cells", "panel(1)", SESSION_SCREENS),
-    KeyCommand("2", "2", "back to the A/B", "panel(2)", SESSION_SCREENS),
-    KeyCommand("3", "3", "trade-offs", "panel(3)", SESSION_SCREENS),
-    KeyCommand("v", "v", "the next plot of the trade-offs", "next_plot", SESSION_SCREENS),
-    KeyCommand("4", "4", "this machine", "panel(4)", SESSION_SCREENS),
-    KeyCommand("5", "5", "log", "panel(5)", SESSION_SCREENS),
-    KeyCommand("a", "a", "the next arm of an A/B", "next_arm", SESSION_SCREENS),
-    KeyCommand("slash", "/", "search cells or log", "filter", SESSION_SCREENS),
-    KeyCommand("o", "o", "sort by the next column", "order", SESSION_SCREENS),
-    KeyCommand("w", "w", "log: all, warnings and errors, errors", "severity", SESSION_SCREENS),
-    KeyCommand("y", "y", "copy row, visible log, or summary", "copy", SESSION_SCREENS),
-    KeyCommand("t", "t", "next theme", "app.next_theme"),
-    KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
-    KeyCommand("s", "s", "save a screenshot (SVG)", "app.save_screenshot"),
-    KeyCommand("ctrl+p", "ctrl+p", "command palette", "app.commands"),
-    KeyCommand("question_mark,f1", "?", "help", "app.help"),
-    KeyCommand("escape", "esc", "back", "back"),
-    KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process"),
-    KeyCommand("q,ctrl+q", "q", "quit", "app.leave"),
-    KeyCommand("ctrl+c", "ctrl+c", "stop this run; again: quit now", "app.interrupt", ("live",)),
-    KeyCommand("ctrl+c", "ctrl+c", "quit now", "app.interrupt", ("home", "matrix", "replay")),
+COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
+    (
+        "this run",
+        (
+            KeyCommand("space", "space", "pause or resume the run", "pause_run", ("live",)),
+            KeyCommand("n", "n", "skip this cell; end an A/B now", "skip_cell", ("live",)),
+            KeyCommand("m", "m", "set a marker in the recording", "marker", ("live",)),
+        ),
+    ),
+    (
+        "playback",
+        (
+            KeyCommand("space", "space", "play or pause", "play", ("replay",)),
+            KeyCommand("left", "←", "previous iteration", "step(-1)", ("replay",)),
+            KeyCommand("right", "→", "next iteration", "step(1)", ("replay",)),
+            KeyCommand("shift+left", "⇧←", "previous cell", "step_cell(-1)", ("replay",)),
+            KeyCommand("shift+right", "⇧→", "next cell", "step_cell(1)", ("replay",)),
+            KeyCommand("left_square_bracket", "[", "half speed", "speed(-1)", ("replay",)),
+            KeyCommand("right_square_bracket", "]", "double speed", "speed(1)", ("replay",)),
+            KeyCommand("ctrl+left", "ctrl+←", "previous marker", "step_marker(-1)", ("replay",)),
+            KeyCommand("ctrl+right", "ctrl+→", "next marker", "step_marker(1)", ("replay",)),
+            KeyCommand("minus", "-", "play backwards", "reverse", ("replay",)),
+            KeyCommand("i", "i", "skip or show idle time", "idle", ("replay",)),
+            KeyCommand("g", "g", "go to a time, a cell or a marker", "go_to", ("replay",)),
+            KeyCommand("home", "home", "to the start", "go_start", ("replay",)),
+            KeyCommand("end", "end", "to the end", "go_end", ("replay",)),
+        ),
+    ),
+    (
+        "sessions",
+        (
+            KeyCommand("r", "r", "start the quick preset", "run_quick", ("home",)),
+            KeyCommand("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
+            KeyCommand("b", "b", "presets and custom runs", "build_matrix", ("home",)),
+            KeyCommand("enter", "enter", "open the selected session", "open", ("home",)),
+            KeyCommand("R", "R", "finish the selected session", "finish", ("home",)),
+            KeyCommand("space", "space", "mark the selected session", "mark", ("home",)),
+            KeyCommand("c", "c", "compare the two marked sessions", "compare", ("home",)),
+            KeyCommand("slash", "/", "search sessions", "filter_sessions", ("home",)),
+        ),
+    ),
+    (
+        "choices",
+        (
+            KeyCommand("space", "space", "select or deselect", "choose", ("matrix",)),
+            KeyCommand("plus", "+", "type another value; digits do too", "type_value", ("matrix",)),
+            KeyCommand("enter", "enter", "start the run", "start_matrix", ("matrix",)),
+            KeyCommand("y", "y", "copy the command line", "copy_command", ("matrix",)),
+        ),
+    ),
+    (
+        "panels",
+        (
+            KeyCommand("1", "1", "cells", "panel(1)", SESSION_SCREENS),
+            KeyCommand("2", "2", "back to the A/B", "panel(2)", SESSION_SCREENS),
+            KeyCommand("3", "3", "trade-offs", "panel(3)", SESSION_SCREENS),
+            KeyCommand("v", "v", "the next plot of the trade-offs", "next_plot", SESSION_SCREENS),
+            KeyCommand("4", "4", "this machine", "panel(4)", SESSION_SCREENS),
+            KeyCommand("5", "5", "log", "panel(5)", SESSION_SCREENS),
+            KeyCommand("a", "a", "the next arm of an A/B", "next_arm", SESSION_SCREENS),
+        ),
+    ),
+    (
+        "lists",
+        (
+            KeyCommand(
+                "enter", "enter", "open the cell under the cursor", "open_cell", SESSION_SCREENS
+            ),
+            KeyCommand("tab", "tab", "in a cell: the next one", "next_cell(1)", SESSION_SCREENS),
+            KeyCommand(
+                "shift+tab", "⇧tab", "in a cell: the one before", "next_cell(-1)", SESSION_SCREENS
+            ),
+            KeyCommand("slash", "/", "search cells or log", "filter", SESSION_SCREENS),
+            KeyCommand("o", "o", "sort by the next column", "order", SESSION_SCREENS),
+            KeyCommand(
+                "w", "w", "log: all, warnings and errors, errors", "severity", SESSION_SCREENS
+            ),
+            KeyCommand("y", "y", "copy row, visible log, or summary", "copy", SESSION_SCREENS),
+            KeyCommand("e", "e", "write the report (HTML)", "write_report", SESSION_SCREENS),
+        ),
+    ),
+    (
+        "txtop",
+        (
+            KeyCommand("t", "t", "next theme", "app.next_theme"),
+            KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
+            KeyCommand("s", "s", "save a screenshot (SVG)", "app.save_screenshot"),
+            KeyCommand("ctrl+p", "ctrl+p", "command palette", "app.commands"),
+            KeyCommand("question_mark", "?", "help: every key", "app.help"),
+            KeyCommand("f1", "F1", "glossary: what the words mean", "app.glossary"),
+            KeyCommand("escape", "esc", "back", "back"),
+            KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process"),
+            KeyCommand("q,ctrl+q", "q", "quit", "app.leave"),
+            KeyCommand(
+                "ctrl+c", "ctrl+c", "stop this run; again: quit now", "app.interrupt", ("live",)
+            ),
+            KeyCommand(
+                "ctrl+c", "ctrl+c", "quit now", "app.interrupt", ("home", "matrix", "replay")
+            ),
+        ),
+    ),
 )
+COMMANDS = tuple(command for _, group in COMMAND_GROUPS for command in group)
 
+# The word of the footer behind the keys of the panels, and the word of each.
+PANELS = "panels"
+PANEL_WORDS = {"1": "cells", "2": "A/B", "3": "trade-offs", "4": "machine", "5": "log"}
 PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "cells": (("↑ ↓", "move"), ("enter", "open"), ("/", "find"), ("o", "order"), ("y", "copy")),
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
@@ -95,6 +146,7 @@ def build_footer_keys(
     *,
     paused: bool = False,
     over: bool = False,
+    ended: bool = False,
     back: bool = False,
     resumable: bool = False,
     marked: int = 0,
@@ -104,9 +156,10 @@ def build_footer_keys(
     cell: Literal["", "shut", "open"] = "",
     panel: str = "",
 ) -> tuple[tuple[str, str], ...]:
-    """Build the last row: keys that work now, most needed first, help and quit last.
+    """Build the last row: keys that work now, most needed first, panels, help and quit last.
 
-    `arms` is the number of arms of an A/B, `cell` tells if the detail of one could be opened or is
+    `ended` tells that the end of the recording is on the screen, `arms` the number of arms of an
+    A/B, `cell` tells if the detail of one could be opened or is
     open, `marked` is the number of marked sessions, `panel` the one that has the focus or all the
     room; `typing` means that keys are text now. Two sessions `side_by_side` have tables of cells
     and no other panels.
@@ -118,6 +171,7 @@ def build_footer_keys(
     hints: list[tuple[str, str]] = [] if side_by_side else list(PANEL_KEYS.get(panel, ()))
     if panel in PANEL_KEYS:
         hints.append(("esc", "back"))
+    results = [("y", "copy"), ("e", "report")] if (ended or over) and not panel else []
     if where == "matrix":
         hints = [("space", "choose"), ("+", "type"), ("enter", "start"), ("y", "copy")]
         hints += [("esc", "home"), ("← → ↑ ↓", "move"), ("pgdn", "cells")]
@@ -127,11 +181,14 @@ def build_footer_keys(
         hints += [("R", "finish")] if resumable else []
         hints += [("space", "mark"), ("/", "find"), ("↑ ↓", "select")]
     elif where == "replay":
-        hints += [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
+        hints += [("space", "play" if paused else "pause"), *results]
+        hints += [("← →", "step"), ("⇧← ⇧→", "cell")]
         hints += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
     elif not over:
         hints += [("space", "resume" if paused else "pause")]
         hints += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
+    else:
+        hints += results
     if cell == "open":
         hints = [("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"), *hints]
     elif cell == "shut" and not panel:
@@ -141,10 +198,12 @@ def build_footer_keys(
     if arms > 2:
         hints.append(("a", "next arm"))
     if side_by_side:
-        hints.append(("1", "cells"))
+        hints += [("t", "theme"), ("1", "cells")]
     elif where in SESSION_SCREENS:
-        hints.append(("1 2 3 4 5" if arms else "1 3 4 5", "panels"))
-    return (*hints, ("t", "theme"), ("?", "help"), ("q", "quit"))
+        hints += [("t", "theme"), ("1 2 3 4 5" if arms else "1 3 4 5", PANELS)]
+    else:
+        hints.append(("t", "theme"))
+    return (*hints, ("?", "help"), ("q", "quit"))
 
 
 def resolve_key(sign: str) -> str:
@@ -156,6 +215,12 @@ def resolve_key(sign: str) -> str:
 def list_commands(where: ScreenKind) -> list[KeyCommand]:
     """Return the commands of a screen of this kind, in the order of the help."""
     return [c for c in COMMANDS if where in c.where]
+
+
+def list_groups(where: ScreenKind) -> list[tuple[str, list[KeyCommand]]]:
+    """Return the commands of a screen of this kind by groups, without groups that it has not."""
+    groups = [(name, [c for c in group if where in c.where]) for name, group in COMMAND_GROUPS]
+    return [(name, commands) for name, commands in groups if commands]
 
 
 def build_bindings(where: ScreenKind | None) -> list[BindingType]:

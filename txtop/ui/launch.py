@@ -59,9 +59,11 @@ def run_follow(
     fps: float | None = None,
     theme: str | None = None,
     glyphs: GlyphMode | None = None,
+    view_only: bool = False,
 ) -> Path | None:
     """Show a run that was started elsewhere."""
-    return run_app(LiveMode(path=path), fps=fps, theme=theme, glyphs=glyphs)
+    mode = LiveMode(path=path)
+    return run_app(mode, fps=fps, theme=theme, glyphs=glyphs, view_only=view_only)
 
 
 def run_replay(
@@ -72,6 +74,7 @@ def run_replay(
     fps: float | None = None,
     theme: str | None = None,
     glyphs: GlyphMode | None = None,
+    view_only: bool = False,
 ) -> None:
     """Replay a session, or two side by side. Raises `SessionError` for a path that has none.
 
@@ -84,7 +87,7 @@ def run_replay(
         if len(paths) == 1
         else SideBySideMode(paths[0], paths[1], start)
     )
-    run_app(mode, fps=fps, theme=theme, glyphs=glyphs)
+    run_app(mode, fps=fps, theme=theme, glyphs=glyphs, view_only=view_only)
 
 
 def run_demo(
@@ -111,7 +114,12 @@ def run_home(
 
 
 def run_app(
-    first: AppMode, *, fps: float | None, theme: str | None, glyphs: GlyphMode | None
+    first: AppMode,
+    *,
+    fps: float | None,
+    theme: str | None,
+    glyphs: GlyphMode | None,
+    view_only: bool = False,
 ) -> Path | None:
     """Show `first` until it is left. A terminal that went away ends the process with 129."""
     can, own = detect_capabilities(), settings.load_settings()
@@ -121,6 +129,7 @@ def run_app(
         glyphs or own.glyphs or can.glyphs,
         fps or own.fps or can.fps,
         (*own.problems, *themes.find_theme_problems(theme)),
+        view_only,
     )
     app = TxtopApp(first, options)
     TerminalDriver.on_lost = app.lost

@@ -8,8 +8,7 @@ import argparse
 import os
 import signal
 
-import msgspec
-
+from txtop.protocol.probe_reply import encode_capability
 from txtop.system.parent import end_with_parent
 from txtop.worker.command_queue import CommandQueue
 from txtop.worker.event_writer import EventWriter, claim_stdout
@@ -27,7 +26,8 @@ def main() -> None:
     if options.probe:
         from txtop.worker.probe import probe
 
-        os.write(descriptor, msgspec.json.encode({"capabilities": probe()}) + b"\n")
+        for entry in probe():
+            os.write(descriptor, encode_capability(entry))
         return
     end_with_parent()
     # Ctrl-C reaches the whole process group; the runner decides what it means.

@@ -42,13 +42,52 @@ def reset_peaks(device: torch.device) -> bool:
 
 def read_host_peak_bytes() -> int:
     """Return the highest resident size since `reset_peaks`, or since the start if it failed."""
-    try:
+    peak = _read_status_bytes("VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if peak is None else peak
+
+
+def read_host_bytes() -> int | None:
+    """Return the resident size of this process; None where the system does not tell."""
+    return _read_status_bytes("VmRSS:")
+
+
+def _read_status_bytes(name: str) -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return None
+
+
+def limit_memory(device: torch.device, limit_bytes: int) -> None:
+    """Hold this process to `limit_bytes` on its device, by refusing what goes beyond.
+
+    On a CPU that is the resident size, through a limit of the data that the process may map
+    (RLIMIT_DATA): of what is mapped and not resident now, such as stacks, it may keep as much. On
+    CUDA it includes the context.
+
+    Raises `MemoryError` if it takes more already.
+    """
+    if device.type == "cpu":
+        mapped, resident = _read_status_bytes("VmData:"), read_host_bytes()
+        if mapped is None or resident is None:
+            return
+        used, total = resident, max(0, mapped - resident + limit_bytes)
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        for bound in (soft, hard):
+            total = total if bound == resource.RLIM_INFINITY else min(total, bound)
+        resource.setrlimit(resource.RLIMIT_DATA, (total, hard))
+    elif device.type == "cuda":
+        module = _memory_module(device)
+        free, whole = module.mem_get_info(device)
+        used = whole - free
+        context = max(0, used - module.memory_reserved(device))
+        share = (limit_bytes - context) / whole
+        module.set_per_process_memory_fraction(min(1.0, max(1e-6, share)), device)
+    else:
+        return
+    if used > limit_bytes:
+        raise MemoryError(f"out of memory: the loaded model takes {used} of {limit_bytes} bytes")
 
 
 def build_memory_event(cell: str, device: torch.device, t_ns: int) -> Memory:

@@ -168,6 +168,10 @@ class Worker:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
         self._loaded = load_model(command, clock, self._name, self._emitter.send)
         self._tell_peaks(command.cell.id, self._loaded)
+        if command.limit_bytes is not None:
+            from txtop.worker import memory
+
+            memory.limit_memory(self._loaded.device, command.limit_bytes)
 
     def _tell_peaks(self, cell: str, loaded: LoadedModel) -> None:
         """Send the peaks of the device: once per process, after loading, before any timing."""
@@ -180,7 +184,8 @@ class Worker:
 
     def _prepare(self, command: commands.Prepare) -> None:
         from txtop.worker import memory
-        from txtop.worker.loading import attention
+        from txtop.worker.loading import attention, kv_cache
+        from txtop.worker.loading.load import require_decoding
         from txtop.worker.serving import continuous_server
         from txtop.worker.serving.prompts import Prompts
         from txtop.worker.tasks.task import make_inputs
@@ -188,6 +193,10 @@ class Worker:
         loaded = self._ready()
         cell = loaded.settle(command.cell)
         attention.require_kernel(cell, loaded.source.config, loaded.device)
+        kv_cache.require_cache(
+            cell, loaded.model, loaded.family, loaded.model.config, loaded.device
+        )
+        require_decoding(cell, loaded.family)
         kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
@@ -220,7 +229,7 @@ class Worker:
 
     def _inspect(self, cell: str) -> None:
         from txtop.worker import memory
-        from txtop.worker.tasks import kernel_check
+        from txtop.worker.tasks import kernel_check, speculation
 
         inputs, loaded = self._inputs, self._ready()
         if inputs is None or inputs.cell.id != cell:
@@ -230,6 +239,10 @@ class Worker:
         ran = kernel_check.inspect_kernels(
             loaded.task, inputs, loaded.device, signs if loaded.converted else ()
         )
+        if inputs.cell.speculative != "none":
+            compared = speculation.compare_with_plain(loaded.task, loaded.model, inputs)
+            compared.t_ns = perf_counter_ns()
+            self._emitter.send(compared)
         self._free()
         memory.reset_peaks(loaded.device)
         now = perf_counter_ns()
@@ -383,8 +396,14 @@ class Worker:
 
 
 def _build_notes(loaded: LoadedModel, cell: Cell) -> list[str]:
+    from txtop.worker.loading import kv_cache
+
     if loaded.family == "encoder":
         return ["an encoder makes no new tokens"]
+    cache = kv_cache.describe_cache(cell, loaded.model.config)
+    notes = [f"KV cache: {cache}"] if cache else []
     if cell.new_tokens == 1:
-        return ["one new token: no time per output token"]
-    return []
+        notes.append("one new token: no time per output token")
+    if cell.speculative != "none":
+        notes.append("drafted from a prompt of random tokens: real text accepts other shares")
+    return notes

@@ -128,9 +128,7 @@ def test_what_may_not_be_changed_stays_whole(
 def test_a_running_session_is_left_alone(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        session_args, "ControlClient", lambda _path: type("C", (), {"status": lambda s: 1})()
-    )
+    monkeypatch.setattr(session_args, "is_running", lambda _path: True)
     for arguments in (("delete", "one", "--yes"), ("rename", "one", "x")):
         code, _, err = txtop(capsys, "sessions", *arguments)
         assert code == 2 and "is running" in err

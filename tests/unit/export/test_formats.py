@@ -17,7 +17,7 @@ import pytest
 from support import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import export
-from txtop.export import WRITERS
+from txtop.export.formats import WRITERS
 from txtop.formatting import format_figure
 from txtop.plan.plan import Plan
 from txtop.protocol import events

@@ -17,8 +17,8 @@ from txtop.analysis.compare import SessionComparison, compare_sessions
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import compute_ratios
 from txtop.cli.app import run_command_line
-from txtop.export import WRITERS
 from txtop.export.batches_only import BATCH_FORMATS, describe_left_out
+from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
 from txtop.export.json import build_export
 from txtop.export.schema import Export

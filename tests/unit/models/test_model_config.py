@@ -10,9 +10,9 @@ import pytest
 
 from support import tiny_models
 from support.warm_workers import build_warm_command
+from txtop.forecast.memory import forecast_memory
 from txtop.models import builtin, model_config, model_size
 from txtop.plan.cell import Cell
-from txtop.plan.serving import Serving
 
 NAMES = [model.name for model in builtin.BUILTIN_MODELS]
 
@@ -82,7 +82,7 @@ def test_a_broken_config_is_unknown_and_no_error(tmp_path: Path, junk: str) -> N
     broken = cell(str(tmp_path))
     assert model_config.find_context_length(str(tmp_path)) is None
     assert model_config.explain_refusal(broken) is None
-    assert model_size.predict_bytes(broken) is None
+    assert forecast_memory(broken) is None
 
 
 def test_paths_that_cannot_be_are_unknown() -> None:
@@ -118,25 +118,11 @@ def test_the_nearest_name() -> None:
     assert builtin.suggest_builtin("zzzz") is None
 
 
-def test_predicted_bytes_are_weights_and_cache() -> None:
-    # gpt2: 2 x 12 layers x 768 values a token and sequence
-    gpt2 = cell("gpt2", batch_size=4, sequence_length=100, new_tokens=28)
-    assert model_size.predict_bytes(gpt2) == 4 * (124_439_808 + 2 * 12 * 768 * 4 * 128)
-    # grouped queries: 30 layers, 3 heads of 64
-    smol = cell("SmolLM2-135M", precision="bf16", sequence_length=96, new_tokens=32)
-    assert model_size.predict_bytes(smol) == 2 * (134_515_008 + 2 * 30 * 3 * 64 * 128)
-    assert model_size.predict_bytes(cell("bert-base-uncased")) == 4 * 109_482_240
-    # As a server: its longest requests in every slot
-    serving = Serving(max_batch=3, lengths="pairs", pairs=((8, 4), (50, 10)))
-    served = cell("gpt2", scenario="dynamic", serving=serving)
-    assert model_size.predict_bytes(served) == 4 * (124_439_808 + 2 * 12 * 768 * 3 * 60)
-    assert model_size.predict_bytes(cell("unknown/model")) is None
-
-
 PARAMETERS = """
 import torch, transformers
 from transformers.models.auto import modeling_auto as auto
-from txtop.models import builtin, model_size
+from txtop.models import builtin
+from txtop.models.dimensions import read_dimensions
 from txtop.worker.loading import weights
 
 TABLE = {"causal": auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "encoder": auto.MODEL_MAPPING_NAMES,
@@ -154,12 +140,13 @@ for known in builtin.BUILTIN_MODELS:
     with torch.device("meta"):
         model = model_class(config)
     assert count(model) == known.parameters, (known.name, count(model))
-    values = model_size.count_kv_values_per_token(known.config)
+    size = read_dimensions({"model_type": known.model_type, **known.config}, known.family)
+    assert 0.97 < size.count_parameters() / known.parameters < 1.03, known.name
     text = config.get_text_config(decoder=True)
     heads = getattr(text, "num_key_value_heads", text.num_attention_heads)
     head_dim = getattr(text, "head_dim", None) or getattr(text, "d_kv", None)
     head_dim = head_dim or text.hidden_size // text.num_attention_heads
-    assert values == 2 * text.num_hidden_layers * heads * head_dim, known.name
+    assert (size.layers, size.kv_width) == (text.num_hidden_layers, heads * head_dim), known.name
 
 torch.set_num_threads(1)
 ids = torch.arange(16)[None]

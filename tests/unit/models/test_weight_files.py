@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from support import tiny_models
+from txtop.forecast.memory import forecast_memory
 from txtop.models import model_size, weight_files
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
@@ -44,7 +45,7 @@ def test_what_lies_beside_the_weights_is_not_counted(
     beside: str, sharded: bool, tmp_path: Path
 ) -> None:
     path = tiny_models.gpt2(tmp_path / "m")
-    plain = model_size.predict_bytes(Cell(id="c", model=str(path)))
+    plain = forecast_memory(Cell(id="c", model=str(path)))
     shutil.copy(path / "model.safetensors", tmp_path / "copy")
     if sharded:
         shard(path)
@@ -58,7 +59,7 @@ def test_what_lies_beside_the_weights_is_not_counted(
         else ["model.safetensors"]
     )
     assert model_size.find_parameter_count(str(path)) == PARAMETERS
-    assert model_size.predict_bytes(Cell(id="c", model=str(path))) == plain
+    assert forecast_memory(Cell(id="c", model=str(path))) == plain
 
 
 @pytest.mark.parametrize(

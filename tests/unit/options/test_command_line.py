@@ -225,6 +225,7 @@ def test_every_option_can_be_written() -> None:
         threads=[5],
         compile=["default"],
         cache=["static"],
+        speculative=["prompt-lookup:10"],
         scenario=["dynamic"],
         rate=["sweep"],
         concurrency=[12],

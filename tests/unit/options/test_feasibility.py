@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from txtop.errors import UsageError
+from txtop.models import decoding_rules
 from txtop.options.feasibility import drop_infeasible
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
@@ -51,6 +53,25 @@ BASE: dict[str, Any] = {
         ({"compile": ["none", "reduce-overhead"]}, 1, "--cache static"),
         ({"compile": ["reduce-overhead"], "cache": ["static"]}, 1, ""),
         ({"compile": ["default"]}, 1, ""),
+        ({"compile": ["decode"]}, 1, ""),
+        ({"models": ["bert-base-uncased"], "compile": ["none", "decode"]}, 1, "no decode step"),
+        ({"cache": ["dynamic", "offloaded"], "device": "cpu"}, 1, "an NVIDIA GPU, not for cpu"),
+        ({"cache": ["offloaded"], "device": "cuda"}, 1, ""),
+        ({"cache": ["dynamic", "quantized:int4"]}, 1, "needs the library no_such_library"),
+        ({"cache": ["quantized:fp8"]}, 1, ""),
+        ({"models": ["t5-small"], "cache": ["dynamic", "quantized:fp8"]}, 1, "for decoders"),
+        ({"cache": ["quantized:fp8"], "compile": ["none", "default"]}, 1, "--compile knows no"),
+        ({"models": ["bert-base-uncased"], "cache": ["quantized:int4"]}, 1, ""),
+        ({"speculative": ["none", "prompt-lookup:10"]}, 2, ""),
+        ({"speculative": ["prompt-lookup:10"], "batch_sizes": [1, 2]}, 1, "one sequence"),
+        ({"speculative": ["prompt-lookup:10"], "compile": ["none", "default"]}, 1, "many lengths"),
+        ({"speculative": ["prompt-lookup:10"], "cache": ["dynamic", "static"]}, 1, "takes tokens"),
+        ({"models": ["t5-small"], "speculative": ["none", "assistant=x"]}, 1, "for decoders"),
+        (
+            {"models": ["bert-base-uncased"], "speculative": ["none", "prompt-lookup:10"]},
+            1,
+            "makes no new tokens",
+        ),
     ],
 )
 @pytest.mark.fault(37)
@@ -58,6 +79,8 @@ def test_what_is_left_out(
     knobs: dict[str, Any], kept: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch_build, "has_cuda", lambda: True)
+    lacking = replace(decoding_rules.CACHES["quantized:int4"], package="no_such_library")
+    monkeypatch.setitem(decoding_rules.CACHES, "quantized:int4", lacking)  # type: ignore[arg-type]
     cells, reasons = drop_infeasible(expand_matrix(**{**BASE, **knobs}))
     assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
     assert len(reasons) == bool(reason)

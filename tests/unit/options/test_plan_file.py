@@ -212,11 +212,21 @@ def test_a_binary_file_is_no_plan(tmp_path: Path) -> None:
 def test_a_plan_that_one_line_cannot_hold_is_refused() -> None:
     with pytest.raises(UsageError, match="do not fit into one recording"):
         build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 9_000))))
-    fits = build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 3_700))))
-    assert len(fits.cells) == 3_699
+    fits = build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 3_500))))
+    assert len(fits.cells) == 3_499
 
 
 def test_a_plan_of_an_editor_that_writes_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_bytes(b'\xef\xbb\xbfmodels = ["gpt2"]\r\nbatch_sizes = "1-4*2"\r\n')
     assert plan_file.read_plan_file(path) == RunOptions(models=["gpt2"], batch_sizes=[1, 2, 4])
+
+
+def test_a_list_of_speculations_is_read_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('speculative = ["none", "prompt-lookup:10"]\n', encoding="utf-8")
+    options = plan_file.read_plan_file(path)
+    assert [cell.speculative for cell in build_plan(options).cells] == ["none", "prompt-lookup:10"]
+    path.write_text('speculative = ["none", "lookup"]\n', encoding="utf-8")
+    with pytest.raises(UsageError, match="speculative cannot be 'lookup'"):
+        plan_file.read_plan_file(path)

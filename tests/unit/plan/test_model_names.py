@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from txtop.forecast.history import normalise_cell
 from txtop.plan import labels
 from txtop.plan.cell import Cell
-from txtop.plan.model_names import name_models, shorten_model_name
+from txtop.plan.model_names import (
+    name_models,
+    name_together,
+    shorten_alike,
+    shorten_model_name,
+)
 from txtop.plan.plan import Plan, hash_workload
 
 COMMITS = "c1899de289a04d12100db370d81485cdf75e47ca", "d1899de289a04d12100db370d81485cdf75e47ca"
@@ -45,6 +50,38 @@ def test_a_name_is_the_shortest_ending_that_is_no_other_models(
     assert list(name_models(models).values()) == names
 
 
+@pytest.mark.parametrize(
+    ("names", "apart", "together"),
+    [
+        (
+            ("bert_uncased_L-4_H-512_A-8", "bert_uncased_L-2_H-128_A-2"),
+            ["…L-4_H-512_A-8", "…L-2_H-128_A-2"],
+            "bert_uncased_…, 2 models",
+        ),
+        (
+            ("bert_uncased_L-4_H-512_A-8", "bert_uncased_L-2_H-512_A-8"),
+            ["…L-4…", "…L-2…"],
+            "bert_uncased_…_H-512_A-8, 2 models",
+        ),
+        (
+            ("SmolLM2-135M-Instruct", "SmolLM2-360M-Instruct"),
+            ["…135M…", "…360M…"],
+            "SmolLM2-…-Instruct, 2 models",
+        ),
+        (("Qwen2.5-0.5B", "Qwen2.5-1.5B"), ["…0.5B", "…1.5B"], "Qwen2.5-…, 2 models"),
+        (("gpt2", "gpt2-medium"), ["gpt2", "gpt2-medium"], "gpt2 +1"),
+        (("t5-small", "t5-base"), ["t5-small", "t5-base"], "t5-small +1"),
+        (("gpt2",), ["gpt2"], "gpt2"),
+        ((), [], ""),
+    ],
+)
+def test_parts_that_all_names_share_are_cut(
+    names: tuple[str, ...], apart: list[str], together: str
+) -> None:
+    assert list(shorten_alike(names).values()) == apart
+    assert name_together(names) == together
+
+
 PARTS = st.lists(st.sampled_from(["a", "b", "final", ".", ""]), min_size=1, max_size=4)
 
 
@@ -53,6 +90,11 @@ PARTS = st.lists(st.sampled_from(["a", "b", "final", ".", ""]), min_size=1, max_
 def test_no_two_models_share_a_name(models: list[str]) -> None:
     names = name_models(models)
     assert list(names) == models and len(set(names.values())) == len(models)
+
+
+@given(st.lists(st.text("ab-_", min_size=1), min_size=1, max_size=5, unique=True))
+def test_names_without_what_they_share_still_differ(names: list[str]) -> None:
+    assert len(set(shorten_alike(tuple(names)).values())) == len(names)
 
 
 def _plan(*models: str) -> Plan:

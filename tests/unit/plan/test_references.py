@@ -41,3 +41,33 @@ def test_outputs_are_compared_once_for_all_batches() -> None:
             assert best[cell.id].precision == "fp32" and best[cell.id].attention == cell.attention
     same = [c for c in plan if c.precision == "bf16" and c.attention == "eager"]
     assert references.has_same_output(*same) and same[0].batch_size != same[1].batch_size
+
+
+def test_a_quantised_cache_is_compared_with_an_exact_one_at_its_length() -> None:
+    plan = cells(
+        precisions=["fp32", "bf16"],
+        cache=["quantized:int4", "static", "dynamic"],
+        sequence_lengths=[8, 16],
+    )
+    best = references.find_output_references(plan)
+    exact = {c.id for c in plan if c.precision == "fp32" and not c.quantizes_cache}
+    assert best.keys() == {c.id for c in plan} - exact
+    assert all(not b.quantizes_cache and b.precision == "fp32" for b in best.values())
+    bf16 = [c for c in plan if c.precision == "bf16"]
+    short, long = (c for c in bf16 if c.quantizes_cache)
+    assert not references.has_same_output(short, long), "the length of the prompt matters"
+    assert references.has_same_output(*[c for c in bf16 if c.cache == "static"])
+    speeds = references.find_speed_references(plan)
+    assert {speeds[c.id].cache for c in plan if c.quantizes_cache} == {"dynamic"}
+    assert {speeds[c.id].cache for c in plan if c.cache == "static"} == {"static"}
+
+
+def test_the_most_precise_of_two_quantised_caches_is_the_reference() -> None:
+    plan = cells(precisions=["fp32"], cache=["quantized:int4", "quantized:fp8", "quantized:int8"])
+    assert references.find_most_precise(plan).cache == "quantized:int8"
+
+
+def test_another_speculation_is_another_step_with_the_same_output() -> None:
+    plain, lookup = cells(precisions=["fp32"], speculative=["none", "prompt-lookup:10"])
+    assert references.has_same_output(plain, lookup)
+    assert not references.has_same_step(plain, lookup)

@@ -18,7 +18,7 @@ from txtop.errors import RunError, SessionError, UsageError
 from txtop.protocol import codec, events
 from txtop.session import catalog
 from txtop.session.follower import Follower
-from txtop.session.reader import read_all
+from txtop.session.reader import LogReader, read_all
 from txtop.session.writer import LOG_NAME, LogWriter, create_session_folder
 
 
@@ -83,6 +83,30 @@ def test_junk_is_rejected_with_its_line_and_the_rest_is_read(tmp_path: Path, nam
     while follower.update():
         pass
     assert follower.finished
+
+
+@pytest.mark.fault(13)
+@pytest.mark.parametrize("junk", [b"", b"{]\n"])
+def test_a_list_of_sessions_decodes_the_events_that_it_needs(
+    tmp_path: Path, junk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.jsonl"
+    made = streams.stream()
+    lines = [codec.encode_event(event) for event in made]
+    lines.insert(7, junk)
+    path.write_bytes(b"".join(lines))
+    decoded: list[bytes] = []
+    at_once = codec.decode_events
+    monkeypatch.setattr(codec, "decode_events", lambda b: decoded.append(b) or at_once(b))  # type: ignore[func-returns-value]
+    kinds = (events.CellFinished, events.SessionEnded)
+    reader = LogReader(path, only=kinds)
+    read = reader.poll()
+    reader.close()
+    wanted = [e.seq for e in made if isinstance(e, (events.SessionHeader, *kinds))]
+    assert [e.seq for e in read] == wanted and 1 < len(wanted) < len(made)
+    # Junk is found line by line, and counted.
+    assert [number for number, _ in reader.problems.rejected] == ([8] if junk else [])
+    assert [block.count(b"\n") + 1 for block in decoded] == ([] if junk else [len(wanted) - 1])
 
 
 @pytest.mark.fault(13)

@@ -11,7 +11,7 @@ import pytest
 from support import streams
 from support.streams import MS
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export import WRITERS
+from txtop.export.formats import WRITERS
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog, reader

@@ -175,6 +175,13 @@ def test_a_drift_is_no_steady_state_and_a_small_one_is() -> None:
     )
 
 
+def test_a_drift_is_given_as_a_change_of_the_speed() -> None:
+    slower = [1 / speed for speed in np.linspace(1.25, 0.75, 41)]
+    assert judge_series(slower, 0).drift == pytest.approx(-0.5)
+    assert judge_series(slower[::-1], 0).drift == pytest.approx(0.5)
+    assert judge_series([1.0, 1.001] * 20).drift is None
+
+
 # Edges
 
 

@@ -199,7 +199,7 @@ def test_the_reason_is_in_the_words_of_torch(monkeypatch: pytest.MonkeyPatch) ->
     assert device.check_accelerators()["cuda"] == DRIVER
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert device.check_accelerators()["cuda"] == f"{DRIVER} (CUDA_VISIBLE_DEVICES='')"
-    assert probe._probe_gpu()["detail"].startswith(DRIVER)
+    assert probe._probe_gpu().detail.startswith(DRIVER)
 
 
 @pytest.mark.usefixtures("old_driver")
@@ -248,7 +248,7 @@ def test_triton_needs_a_c_compiler_and_the_header_of_python(
     if header:
         (tmp_path / "Python.h").touch()
     entry = probe._probe_compile()
-    assert entry["state"] == state and detail in entry["detail"]
+    assert entry.state == state and detail in entry.detail
 
 
 def load_tiny(folder: Path, asked: str, monkeypatch: pytest.MonkeyPatch) -> list[events.AnyEvent]:

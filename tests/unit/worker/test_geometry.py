@@ -160,6 +160,8 @@ def test_a_token_wakes_two_of_eight_experts() -> None:
     assert counted.asleep == every * 6 // 8 and built.routed
     assert built.step_bytes == 4 * (counted.all - 96 * 32 - every * 6 // 8)
     assert built.position_parameters == counted.all - 2 * 96 * 32 - every * 6 // 8
+    assert geometry.count_experts(model) == (8, 2)
+    assert geometry.count_experts(small(MistralConfig(**SMALL))) is None
 
 
 def test_a_window_is_known() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from support.warm_workers import build_warm_command
 from txtop.worker import kernel_warnings
 
 ORIGIN = " (Triggered internally at aten/src/ATen/native/transformers/cuda/sdp_utils.cpp:1)"
@@ -49,7 +50,7 @@ def test_other_errors_are_not_a_missing_kernel() -> None:
     assert not kernel_warnings.is_missing_kernel(ValueError("No available kernel."))
 
 
-def test_what_torch_really_raises() -> None:
+def test_what_torch_really_raises(tmp_path: Path) -> None:
     """In a process of its own: the filter of warnings is that of the whole process."""
     code = """
 import torch
@@ -67,7 +68,8 @@ for _ in range(2):
         assert kernel_warnings.is_missing_kernel(error)
         print(kernel_warnings.find_reason("sdpa:flash", kept.texts))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
-    )
+    script = tmp_path / "raise.py"
+    script.write_text(code)
+    command = build_warm_command(script)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.splitlines() == ["Both fused kernels do not support non-zero dropout"] * 2

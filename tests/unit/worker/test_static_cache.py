@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,17 @@ import pytest
 from transformers import StaticCache
 
 from support import tiny_models
+from support.inline_worker import InlineWorker, run_inline
 from txtop.plan.cell import Cell
 from txtop.protocol import commands
-from txtop.worker.command_queue import CommandQueue
-from txtop.worker.event_writer import EventWriter
-from txtop.worker.worker import Worker
 
 Sizes = list[tuple[int, int]]
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker in this process, whose environment and frozen objects are taken back."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE", "TQDM_DISABLE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("gc.freeze", lambda: None)
-    output = os.open(os.devnull, os.O_WRONLY)
-    yield Worker("worker", EventWriter(output, "worker"), CommandQueue())
-    os.close(output)
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
+    with run_inline(monkeypatch) as inline:
+        yield inline
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> Sizes:
 
 @pytest.mark.parametrize("family", ["gpt2", "t5"])
 def test_a_short_cell_after_a_long_one_has_the_cache_that_it_has_alone(
-    family: str, worker: Worker, sizes: Sizes, tmp_path: Path
+    family: str, worker: InlineWorker, sizes: Sizes, tmp_path: Path
 ) -> None:
     model = str(getattr(tiny_models, family)(tmp_path / "m"))
     long, short = (
@@ -65,11 +57,11 @@ def test_a_short_cell_after_a_long_one_has_the_cache_that_it_has_alone(
     )  # fmt: skip
     runs: list[Sizes] = []
     for order in ((short,), (long, short)):
-        worker._follow(commands.LoadModel(cell=order[0], started_ns=0, seed=0))
+        worker.follow(commands.LoadModel(cell=order[0], started_ns=0, seed=0))
         for cell in order:
             sizes.clear()
-            worker._follow(commands.Prepare(cell=cell))
-            worker._follow(commands.Iterate(cell=cell.id, role="measured", index=0))
+            worker.follow(commands.Prepare(cell=cell))
+            worker.follow(commands.Iterate(cell=cell.id, role="measured", index=0))
             runs.append(sizes.copy())
     alone, before, after = runs
     assert after == alone and alone, "(tokens, bytes) of every use of a layer"

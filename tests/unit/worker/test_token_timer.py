@@ -52,3 +52,19 @@ def test_a_streamer_that_is_a_step_late_is_found_out() -> None:
             clock.forwards = count
             clock.put("token")
         assert clock.late is late
+
+
+def test_a_step_of_several_tokens_is_one_gap() -> None:
+    class Ids:
+        def __init__(self, count: int) -> None:
+            self.shape = (1, count)
+
+    clock = TokenTimer(None, lambda: None, drafts=True)
+    clock.start()
+    clock.put(Ids(9))
+    for count in (3, 1, 4):
+        clock.forwards += 1
+        clock.put(Ids(count))
+    assert clock.tokens == 8
+    assert len(clock.gaps_ns) == 3 and not clock.late
+    assert clock.start_ns + sum(clock.gaps_ns) == clock.last_ns

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.state.ab import ABTest
+from txtop.state.ab_wording import format_with_confidence, word_verdict
 from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict
@@ -57,32 +58,17 @@ def word_look(
     a, b = ab_test.letter(ab_test.first.id), ab_test.letter(name)
     if look.interval is None:
         return Headline("", "muted", f"{b} against {a}: block {look.n} of {ab_test.first_look}")
-    low, high = look.interval
-    value, ends = formatting.format_ratio(look.ratio), f"[{low:.2f}, {high:.2f}] 95 %"
-    if verdict == "slower":
-        ends = f"[{1 / high:.2f}, {1 / low:.2f}] 95 %"
-        value = formatting.format_ratio(1 / look.ratio)
-        return Headline(value, "a", f"{a} is faster", facts=(ends,))
+    wording = word_verdict(ab_test, name, look, verdict)
+    value, ends = formatting.format_ratio(wording.ratio), format_with_confidence(wording)
+    sentence = wording.claims[0]
     if verdict in ("faster", "equivalent"):
-        won = verdict == "faster"
-        sentence = f"{b} is faster" if won else _word_no_difference(ab_test, b, a)
-        if not won:
-            ends = f"[{low:.3f}, {high:.3f}] 95 %"
         remark = cost.remarks[0] if cost.remarks else ""
         return Headline(
             value,
-            "muted" if cost.spoils else "b" if won else "text",
+            "muted" if cost.spoils else "b" if wording.winner else "text",
             f"{sentence}," if remark else sentence,
             remark,
             cost.role.partition(".")[0],
             (ends, *cost.figures[:1]),
         )
-    if verdict == "inconclusive":
-        contradict = "inconclusive: the results contradict each other"
-        return Headline(value, "muted", contradict if low > high else "inconclusive", facts=(ends,))
-    at_least = f" of at least {ab_test.first_look}" if look.n < ab_test.first_look else ""
-    return Headline(value, "muted", f"no verdict yet: block {look.n}{at_least}", facts=(ends,))
-
-
-def _word_no_difference(ab_test: ABTest, b: str, a: str) -> str:
-    return f"{b} is as fast as {a} within {ab_test.margin * 100:.3g} %"
+    return Headline(value, "a" if wording.winner else "muted", sentence, facts=(ends,))

@@ -20,7 +20,7 @@ from txtop.plan import labels
 from txtop.sanitise import escape_json, sanitise
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
-from txtop.state.quality_cost import build_quality_cost
+from txtop.state.quality_cost import NO_COST, build_quality_cost
 from txtop.state.session import HOST, SessionState
 from txtop.stats.sequential import FIRST_LOOK, ConfidenceSequence, SequentialVerdict
 from txtop.units import NS_PER_S
@@ -134,7 +134,9 @@ def _build_comparisons(state: SessionState) -> list[dict[str, Any]]:
 
 def _list_looks(state: SessionState, ab_test: ABTest, name: str) -> list[dict[str, Any]]:
     sequence = ab_test.sequences[name]
-    cost = build_quality_cost(state.output_of(name, ab_test.first.id))
+    output = state.output_of(name, ab_test.first.id)
+    cost = build_quality_cost(output)
+    cost_from_s = _to_s(output.t_ns) if output is not None else 0.0
     looks = list(
         zip(
             _list_block_times_s(state, ab_test, name),
@@ -150,7 +152,10 @@ def _list_looks(state: SessionState, ab_test: ABTest, name: str) -> list[dict[st
             "ratio": round(look.ratio, 4),
             "ends": [round(end, 4) for end in look.interval] if look.interval else None,
             "counts": look.n >= ab_test.first_look,
-            "words": _to_plain(word_look(ab_test, name, look, verdict, cost)),
+            # As on the screen of the run, which knew the cost once the outputs were compared.
+            "words": _to_plain(
+                word_look(ab_test, name, look, verdict, cost if at_s >= cost_from_s else NO_COST)
+            ),
         }
         for at_s, look, verdict in (looks[place] for place in _Thinning(MAX_LOOKS).of(len(looks)))
     ]

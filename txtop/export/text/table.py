@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop.analysis import contention, energy, metrics, roofline, serving
+from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.export.text import ab, published, serving_table
+from txtop.export.text import ab, edge, published, serving_table
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
@@ -45,7 +45,7 @@ MODEL_WIDTH = 40
 # Knobs without a column of their own get one if they were changed.
 _TURNED = [
     knob
-    for knob in order_knobs(first=("threads", "compile", "cache"))
+    for knob in order_knobs(first=("threads", "compile", "cache", "speculative"))
     if knob.heading and knob.heading not in dict(COLUMNS)
 ]
 
@@ -60,6 +60,8 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     cells = [c.cell for c in state.cells.values()]
     turned = [knob for knob in _TURNED if {knob.of(c) for c in cells} - {knob.default}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
+    if any(c.speculative != "none" for c in cells):
+        beside += [("accept %", ">")]
     if any(_compute_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
@@ -86,7 +88,11 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
-        by_name |= {knob.heading: str(knob.of(cell.cell) or "default") for knob in _TURNED}
+        by_name |= {
+            knob.heading: knob.in_column(knob.of(cell.cell) or "default") for knob in _TURNED
+        }
+        if (accepted := drafts.compute_acceptance(cell)) is not None:
+            by_name["accept %"] = format_figure(100 * accepted)
         for money in metrics.compute_cost(cell, figures, state.plan.cost_per_hour).values():
             by_name |= {"cost": format_figure(money.mean), "$ per": money.unit.removeprefix("$/")}
         if used := _compute_energy(state, cell):
@@ -166,6 +172,8 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     if status == "ok" and state.saturated:
         status = "ok, saturated"
+    if status == "ok" and state.speculation and state.speculation.differs_at is not None:
+        status = f"ok, {drafts.UNEQUAL}"
     if status == "ok" and contention.is_busy(state):
         status = f"ok, {contention.BUSY}"
     return [
@@ -201,6 +209,8 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
         is_listed = is_listed and state.cell.serving is None
         if is_listed and name in figures and figures[name].mean is not None:
             parts.append(f"{label} {format_figure(figures[name].mean)} ms")
+    if accepted := drafts.describe_acceptance(state):
+        parts.append(accepted)
     remark = "  INVALID: NaN or Inf in logits" if state.invalid else ""
     if busy := contention.describe_busy_cell(state):
         remark += f"  {contention.BUSY}: {busy}"
@@ -241,6 +251,8 @@ def format_report(
     ]
     if decided := ab.format_ab(state, width=width):
         lines += [*decided, ""]
+    if edges := edge.format_edges(state, finals):
+        lines += [*edges, ""]
     shared, heading, rows = hoist_shared(list_columns(state), build_rows(state, finals))
     lines += [shared] if shared else []
     lines += format_table(heading, rows, width)

@@ -22,7 +22,9 @@ from txtop.protocol.events.cell import DeviceTime as DeviceTime
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
 from txtop.protocol.events.cell import Phase as Phase
+from txtop.protocol.events.cell import Probe as Probe
 from txtop.protocol.events.cell import Progress as Progress
+from txtop.protocol.events.cell import Speculation as Speculation
 from txtop.protocol.events.cell import TokenTimings as TokenTimings
 from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
@@ -52,12 +54,14 @@ AnyEvent = (
     | Segment
     | CellRejected
     | CellStarted
+    | Probe
     | Progress
     | Phase
     | ModelLoaded
     | DevicePeaks
     | Workload
     | Kernels
+    | Speculation
     | TokenTimings
     | Iteration
     | DisturbedBlock

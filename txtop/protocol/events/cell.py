@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from txtop.plan.cell import Cell
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
 
 CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
@@ -23,6 +24,16 @@ class CellRejected(Event, kw_only=True, tag="cell_rejected"):
     reason: Text
     hint: Text = ""
     may_pass: bool = False
+
+
+class Probe(Event, kw_only=True, tag="probe"):
+    """A cell that a search adds to those of the plan.
+
+    `forecast_bytes` is the peak that is expected of it, corrected by the probes before.
+    """
+
+    added: Cell
+    forecast_bytes: Natural | None = None
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):
@@ -63,7 +74,10 @@ class Phase(Event, kw_only=True, tag="phase"):
 
 
 class TokenTimings(Event, kw_only=True, tag="steps"):
-    """Durations of consecutive tokens of one open iteration; step 0 is the time to first token."""
+    """Durations of consecutive steps of one open iteration; step 0 is the time to first token.
+
+    A step is one token, but in speculative decoding.
+    """
 
     cell: Name
     index: Natural
@@ -76,7 +90,10 @@ class Iteration(Event, kw_only=True, tag="iteration"):
 
     `tokens` is per sequence; TPOT is derived, never stored. `lag` is set if the streamer was a step
     late: TTFT and ITL are then withheld. `invalid` counts the logits that were NaN or Inf (looked
-    at outside measured iterations). Only older recordings have `device_prefill_ns` and
+    at outside measured iterations). `steps`, the passes of the model, is set where one may
+    yield several tokens. In all but measured iterations `drafted` counts the tokens that were
+    drafted and could have been kept, and `cache_bytes` what the KV cache took at the end, each
+    storage once. Only older recordings have `device_prefill_ns` and
     `device_decode_ns`, spans between events of a CUDA device.
     """
 
@@ -92,6 +109,22 @@ class Iteration(Event, kw_only=True, tag="iteration"):
     device_decode_ns: Ns | None = None
     lag: bool = False
     invalid: Natural = 0
+    steps: Natural | None = None
+    drafted: Natural | None = None
+    cache_bytes: Natural | None = None
+
+
+class Speculation(Event, kw_only=True, tag="speculation"):
+    """The tokens of speculative decoding beside those of plain greedy decoding, in untimed calls.
+
+    Of `compared` tokens the first that differs is at `differs_at`, None if all are equal. There the
+    logit of the plain token exceeds that of the other one by `margin` in a pass of its own.
+    """
+
+    cell: Name
+    compared: Natural
+    differs_at: Natural | None = None
+    margin: float | None = None
 
 
 class Memory(Event, kw_only=True, tag="memory"):

@@ -47,9 +47,14 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     settings and variables that bend numbers, empty in older recordings. `compile_cache` says
     whether the compiler found its graphs on the disk. `drawn` are the modules and weights that were
     not in the files of `partial` weights and are seeded random values, 50 at most. `model_class` is
-    the class that is measured, empty in older recordings. `scheme` is that of a checkpoint that is
-    stored quantised. `products` are the bytes of matrix-product weights as they are stored, by the
-    class of module and, in brackets, of its weight. `weight_bytes` is the sum over all storages.
+    the class that is measured, empty in older recordings. `assistant_parameters` and
+    `assistant_bytes` are the sizes of a model that drafts tokens, which no other figure counts.
+    `experts` is the number of experts in a layer, of which a token passes through
+    `experts_per_token` and thus through `active_parameters` of the model; None without experts.
+    `resident_bytes` is the worker's resident size then, weights included. `scheme` is that of a
+    checkpoint that is stored quantised. `products` are the bytes of matrix-product weights as they
+    are stored, by the class of module and, in brackets, of its weight. `weight_bytes` is the sum
+    over all storages.
     """
 
     cell: Name
@@ -77,6 +82,12 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     compile_cache: Literal["cold", "warm", "part", ""] = ""
     drawn: list[Name] = []
     model_class: Name = ""
+    assistant_parameters: Natural = 0
+    assistant_bytes: Natural = 0
+    experts: Natural | None = None
+    experts_per_token: Natural | None = None
+    active_parameters: Natural | None = None
+    resident_bytes: Natural | None = None
     scheme: Name = ""
     products: dict[Name, Natural] = {}
 

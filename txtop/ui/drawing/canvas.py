@@ -36,6 +36,15 @@ class Canvas:
         """Return whether the cell holds a sign."""
         return (x, y) in self._signs
 
+    def has_dot(self, x: int, y: int) -> bool:
+        """Return whether the cell holds a dot, or part of a line."""
+        return (x, y) in self._dots
+
+    def blank(self, x: int, y: int, width: int) -> bool:
+        """Return whether `width` columns from there lie on the canvas and hold neither sign nor
+        dot."""
+        return self.free(x, y, width) and not any(self.has_dot(at, y) for at in range(x, x + width))
+
     def put(self, x: int, y: int, text: str, role: str) -> None:
         """Write signs from there to the right into the free cells; skip wide characters."""
         for at, character in enumerate(text, start=x):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit_block, measure_row
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit_block, measure_row
 
 
 def draw_frame(title: str, subtitle: Row, body: list[Row], area: Area) -> list[Row]:
@@ -24,9 +24,29 @@ def draw_frame(title: str, subtitle: Row, body: list[Row], area: Area) -> list[R
     return fit_block(rows, width, height)
 
 
+def fits_heading(title: str, subtitle: Row, area: Area) -> bool:
+    """Return True if the heading has room for both without a cut."""
+    ends = 4 if area.boxed else 2
+    return measure_row([(title, "")]) + measure_row(subtitle) + ends + 5 <= area.width
+
+
+def _trim(row: Row) -> Row:
+    """Return the row without the spaces at its end."""
+    *others, (text, role) = row
+    return [*others, (text.rstrip(), role)] if text.strip() else others
+
+
 def _draw_heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: str) -> Row:
-    """Draw ` title ───── subtitle `; drop the subtitle if there is no room, then cut the title."""
+    """Draw ` title ───── subtitle `.
+
+    Where both do not fit the subtitle is cut if at least half of it stays, else the title; without
+    room for six columns of a title the subtitle is dropped.
+    """
     taken = measure_row(subtitle)
+    beside_title = room - measure_row([(title, "")]) - 5
+    if taken // 2 <= beside_title < taken and any(" " in text for text, _ in subtitle):
+        subtitle = _trim(crop(subtitle, beside_title))
+        taken = measure_row(subtitle)
     if taken and taken + 2 + 6 > room:
         subtitle, taken = [], 0
     ends: Row = [(" ", line), *subtitle, (" ", line)] if taken else []

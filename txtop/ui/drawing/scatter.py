@@ -1,7 +1,7 @@
 """A scatter plot: lines in braille dots, one sign a series, ceilings, and a cursor.
 
-Drawn from front to back: the sign of a point, the brackets of the cursor, the label of a point, the
-name of a ceiling, a line, a ceiling, the grid.
+Drawn from front to back: the sign of a point, the brackets of the cursor, a line, texts where no
+line is, budgets and ceilings, the grid.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ GRID_EVERY = 4
 CEILING_NAME_AT = 5
 GUTTER = 7
 MIN_SIZE = (16, 4)
+# Rows from which on the name of the horizontal axis has a row of its own.
+NAMED_BELOW_FROM = 14
 GridPosition = tuple[int, int]
 Polyline = tuple[tuple[float, float], ...]
 
@@ -42,7 +44,8 @@ class ScatterData:
     """The content of a scatter plot.
 
     `lines` are (series, path), `guide` is a line that was not measured with its name, `ceilings`
-    are heights with their names.
+    are heights and `budgets` places on the horizontal axis, with their names. `legend` explains the
+    labels of the points, where the name of the axis has a row of its own.
     """
 
     x: Scale
@@ -53,6 +56,8 @@ class ScatterData:
     lines: tuple[tuple[int, Polyline], ...] = ()
     guide: tuple[Polyline, str] | None = None
     ceilings: tuple[tuple[float, str], ...] = ()
+    budgets: tuple[tuple[float, str], ...] = ()
+    legend: str = ""
 
 
 def get_series_sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
@@ -69,15 +74,17 @@ def get_series_role(series: int) -> str:
 
 
 class ScatterPlot:
-    """A plot of `width` columns and `height` rows, with labels at the left and in the two rows at
-    the bottom."""
+    """A plot of `width` columns and `height` rows, with labels at the left and in the rows at the
+    bottom: two, or three where the name of the axis takes one of its own."""
 
     def __init__(self, drawing: ScatterData, width: int, height: int, g: Glyphs) -> None:
         self._shown = drawing
         self._width, self._height = width, height
         self._g = g
         self.gutter = min(GUTTER, max(0, width - MIN_SIZE[0]))
-        self.across, self.down = width - self.gutter, height - 2
+        name = measure_text(clean(drawing.x_name))
+        self._named_below = name >= self.gutter and height >= NAMED_BELOW_FROM
+        self.across, self.down = width - self.gutter, height - 2 - self._named_below
         self._drawn = width >= MIN_SIZE[0] and height >= MIN_SIZE[1]
 
     def place(self, x: float, y: float) -> GridPosition:
@@ -102,9 +109,10 @@ class ScatterPlot:
         if not self._drawn:
             return [[(" " * max(0, self._width), "text")] for _ in range(max(0, self._height))]
         canvas = Canvas(self.across, self.down, self._g)
-        self._points(canvas, cursor)
-        self._ceilings(canvas)
         self._paths(canvas)
+        self._points(canvas, cursor)
+        self._budgets(canvas)
+        self._ceilings(canvas)
         self._grid(canvas)
         labels = self._labels_at_rows()
         gap = " " * min(1, self.gutter)
@@ -132,53 +140,78 @@ class ScatterPlot:
             x, y = self._cell(spots[cursor])
             canvas.put(x - 1, y, "[", "accent-a.bold")
             canvas.put(x + 1, y, "]", "accent-a.bold")
+        labelled = set()
         for i in order:
-            spot = spots[i]
-            if spot.label:
+            spot, at = spots[i], self._cell(spots[i])
+            # A point that lies under another would leave its label without a sign.
+            if spot.label and at not in labelled:
+                labelled.add(at)
                 at_cursor = i == cursor
-                self._label(canvas, spot, "text.bold" if at_cursor else "text", 1 + at_cursor)
+                quiet = "text" if spot.bold else "muted"
+                self._label(canvas, spot, "text.bold" if at_cursor else quiet, 1 + at_cursor)
         self._guide_name(canvas)
 
     def _label(self, canvas: Canvas, spot: ScatterPoint, colour: str, away: int) -> None:
-        """Put the label at the right of the point, else at its left, else a row above or below;
-        drop it if all are taken."""
+        """Put the label beside the point, else above or below it; drop it if all are taken.
+
+        It covers no line, and touches no sign but its own: it would be read as that one's.
+        """
         text = clean(self._g(spot.label))
         wide = measure_text(text)
         x, y = self._cell(spot)
-        for row in (y, y - 1, y + 1):
-            # A label that touches the next sign would be read as belonging to it.
-            if canvas.free(x + away, row, wide) and not canvas.has_sign(x + away + wide, row):
-                canvas.put(x + away, row, text, colour)
-                return
-            left = x - away - wide + 1
-            if canvas.free(left, row, wide) and not canvas.has_sign(left - 1, row):
+        beside = (x + away, x - away - wide + 1)
+        places = [(beside[0], y), (beside[1], y)]
+        for row in (y - 1, y + 1):
+            places += [(x - wide // 2, row), (beside[0], row), (beside[1], row)]
+        for left, row in places:
+            ends = [at for at in (left - 1, left + wide) if row != y or abs(at - x) >= away]
+            clear = not any(canvas.has_sign(at, row) or canvas.has_dot(at, row) for at in ends)
+            if clear and canvas.blank(left, row, wide):
                 canvas.put(left, row, text, colour)
                 return
 
     def _guide_name(self, canvas: Canvas) -> None:
-        """Put the name under the end of the guide, clear of every sign."""
+        """Put the name under the end of the guide, clear of every sign and line."""
         if self._shown.guide is None:
             return
         path, name = self._shown.guide
         text = clean(self._g(name))
         x, y = self._cell(ScatterPoint(*path[-1], 0))
         for row in (y + 1, y + 2, y - 1, y - 2):
-            if canvas.free(x - measure_text(text) - 1, row, measure_text(text) + 2):
+            if canvas.blank(x - measure_text(text) - 1, row, measure_text(text) + 2):
                 canvas.put(x - measure_text(text), row, text, "muted")
                 return
 
     def _ceilings(self, canvas: Canvas) -> None:
         """Draw each ceiling as a dashed row with its name; one above the scale takes the top row
-        and shows its value."""
+        and shows its value. Where points and lines leave no room for the name it stands under the
+        row."""
         g = self._g
         for value, name in self._shown.ceilings:
             beyond = value > self._shown.y.high
             y = 0 if beyond else self.place(self._shown.x.low, value)[1]
             label = f"{name} ↑ {format_tick(value)}" if beyond else name
             text = f" {cut(clean(g(label)), max(0, self.across - 2 * CEILING_NAME_AT), g('…'))} "
-            canvas.put(CEILING_NAME_AT, y, text, "muted")
+            wide = measure_text(text)
+            last = self.across - wide - 1
+            places = ((x, row) for row in (y, y + 1, y + 2) for x in range(CEILING_NAME_AT, last))
+            if (at := next((p for p in places if canvas.blank(*p, wide)), None)) is not None:
+                canvas.put(*at, text, "muted")
             for x in range(self.across):
                 canvas.ground(x, y, g("╌"), "muted")
+
+    def _budgets(self, canvas: Canvas) -> None:
+        """Draw each budget as a column of dashes with its name beside its upper end."""
+        g = self._g
+        for value, name in self._shown.budgets:
+            x = self.place(value, self._shown.y.low)[0] - self.gutter
+            text = clean(g(name))
+            wide = measure_text(text)
+            places = ((left, y) for y in range(self.down) for left in (x + 2, x - 1 - wide))
+            if (at := next((p for p in places if canvas.blank(*p, wide)), None)) is not None:
+                canvas.put(*at, text, "warn")
+            for y in range(self.down):
+                canvas.ground(x, y, g("╎"), "warn")
 
     def _paths(self, canvas: Canvas) -> None:
         for series, path in self._shown.lines:
@@ -215,25 +248,27 @@ class ScatterPlot:
         return labels
 
     def _axis(self) -> list[Row]:
-        """Draw the rule with its ticks, and the labels under it.
+        """Draw the rule with its ticks, and the labels under it; no tick is without its label.
 
-        The name of the vertical axis stands left of the rule, that of the horizontal axis under it,
-        or at the right end if it is too long for the gutter.
+        The name of the vertical axis stands left of the rule, that of the horizontal axis under it;
+        if it is too long for the gutter, in a row of its own, or behind the labels.
         """
         g, line, text = self._g, [self._g("─")] * self.across, [" "] * self.across
         name, wide = clean(self._shown.x_name), max(0, self.gutter - 1)
         at_end = "" if measure_text(name) <= wide else cut(name, max(0, self.across - 2), "")
-        free = self.across - measure_text(at_end)
+        free = self.across - (0 if self._named_below else measure_text(at_end))
         taken = -1
         for value in self._shown.x.ticks:
             x = self.place(value, self._shown.y.low)[0] - self.gutter
             label = format_tick(value)
             start = min(max(0, x - len(label) // 2), max(0, self.across - len(label)))
-            line[x] = g("┴")
-            if start > taken and start + len(label) + bool(at_end) <= free:
+            if start > taken and start + len(label) + bool(at_end and free < self.across) <= free:
+                line[x] = g("┴")
                 text[start : start + len(label)] = label
                 taken = start + len(label)
         gap = " " * min(1, self.gutter)
+        legend = fit(self._shown.legend, max(0, self._width - measure_text(at_end)), mark="")
+        below: Row = [(legend + at_end, "muted")]
         return [
             [
                 (self._align_in_gutter(clean(self._shown.y_name)) + gap, "muted"),
@@ -241,8 +276,9 @@ class ScatterPlot:
             ],
             [
                 (self._align_in_gutter("" if at_end else name) + gap, "muted"),
-                ("".join(text)[:free] + at_end, "muted"),
+                ("".join(text)[:free] + ("" if self._named_below else at_end), "muted"),
             ],
+            *([below] if self._named_below else []),
         ]
 
     def _align_in_gutter(self, text: str) -> str:

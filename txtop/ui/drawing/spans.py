@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Literal
 
 from rich.cells import get_character_cell_size
@@ -23,6 +24,10 @@ _JOINERS = ((0x1F1E6, 0x1F1FF), (0x1F3FB, 0x1F3FF))
 _NUMBER_AT_END = re.compile(r"[±~+-]?[0-9.,:]*$")
 # What may come after a part of a number: more of it, or its unit.
 _GOES_ON = re.compile(r"\w|%|[.,:][0-9]")
+# A character that is two cells wide is a word of its own, as in Chinese and Japanese.
+_WORD = re.compile(r"[^\W_\u1100-\uffff]+")
+_WORD_AT_END = re.compile(r"[^\W_\u1100-\uffff]+$")
+_BETWEEN_WORDS = " -_/.:,;·("
 # Braille, frames, blocks and signs, with their forms in ASCII: half of a drawing misleads nobody.
 _DRAWN = frozenset(
     " •" + "".join(map(chr, [*range(0x2500, 0x2600), *range(0x2800, 0x2900)])) + ":-=+*#|~^"
@@ -67,8 +72,9 @@ def measure_text(text: str) -> int:
 def cut(text: str, width: int, mark: str | None = None) -> str:
     """Cut a clean text to `width` columns; `mark` ends a text that was cut.
 
-    The mark is `…` in this terminal's glyphs if None is given. Before a mark no number is cut:
-    a part of a number reads as another number.
+    The mark is `…` in this terminal's glyphs if None is given. Before a mark the text ends with a
+    word or a part of a name: a part of a number reads as another number, and a part of a word as
+    another word. Only a word that is longer than `width` is cut itself.
     """
     if measure_text(text) <= width:
         return text
@@ -77,11 +83,19 @@ def cut(text: str, width: int, mark: str | None = None) -> str:
     if room < 0:
         return mark[: max(0, width)]
     kept = _take_columns(text, room)
-    if mark:
-        if _GOES_ON.match(text, len(kept)):
-            kept = _NUMBER_AT_END.sub("", kept)
-        kept = kept.rstrip()
-    return kept + mark
+    return (_end_with_word(text, kept, width) if mark else kept) + mark
+
+
+def _end_with_word(text: str, kept: str, width: int) -> str:
+    """Return the beginning `kept` of a text without the part of a word or number at its end."""
+    if _GOES_ON.match(text, len(kept)):
+        kept = _NUMBER_AT_END.sub("", kept)
+    if _WORD.match(text, len(kept)):
+        start = _WORD_AT_END.sub("", kept)
+        whole = _WORD.match(text, len(start))
+        if start.strip() and whole is not None and measure_text(whole[0]) <= width:
+            kept = start
+    return kept.rstrip(_BETWEEN_WORDS) or kept.rstrip()
 
 
 def _take_columns(text: str, width: int) -> str:
@@ -156,6 +170,15 @@ def join_ends(left: Row, right: Row, width: int) -> Row:
     if used + MIN_ENDS_GAP + end > width:
         return crop(left, width)
     return [*left, (" " * (width - used - end), "text"), *right]
+
+
+def join_blocks(left: list[Row], right: list[Row], width: int, gap: int = 0) -> list[Row]:
+    """Put two blocks of rows side by side, the left one in `width` columns; as many rows as the
+    longer of them has."""
+    space: Row = [(" " * gap, "text")] if gap else []
+    return [
+        [*crop(a, width), *space, *b] for a, b in zip_longest(left, right, fillvalue=list[Span]())
+    ]
 
 
 def merge_cells(cells: Iterable[Span]) -> Row:

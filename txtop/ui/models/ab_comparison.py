@@ -14,6 +14,7 @@ from txtop.analysis import energy
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
+from txtop.state.ab_wording import format_with_confidence, word_verdict
 from txtop.state.cell import CellState
 from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.state.session import SessionState
@@ -98,13 +99,7 @@ def build_ab_comparison(state: SessionState, ab_test: ABTest, name: str) -> ABCo
         doing = _describe_stage(state)
         value = look.ratio if look.n else None
         return replace(base, value=value, word=doing or "measuring", surely="no winner yet")
-    low, high = look.interval
-    view = replace(
-        base,
-        value=look.ratio,
-        interval=f"[{low:.2f}, {high:.2f}]  95 %",
-        surely=_describe_certainty(ab_test),
-    )
+    view = replace(base, surely=_describe_certainty(ab_test))
     view = _apply_verdict(view, state, ab_test, name, verdict, look)
     if verdict not in ("faster", "equivalent"):
         return view
@@ -121,20 +116,16 @@ def _apply_verdict(
     look: Look,
 ) -> ABComparisonView:
     """Return `view` with the wording and the colours of `verdict`, or of none."""
-    assert look.interval is not None
-    low, high = look.interval
-    if verdict == "faster":
-        word = f"{view.letter} is faster"
-        return replace(view, word=word, word_role="accent-b.bold", role="accent-b")
-    if verdict == "slower":
-        return replace(
-            view,
-            value=1 / look.ratio,
-            word="A is faster",
-            word_role="accent-a.bold",
-            role="accent-a",
-            interval=f"[{1 / high:.2f}, {1 / low:.2f}]  95 %",
-        )
+    wording = word_verdict(ab_test, name, look, verdict)
+    view = replace(
+        view,
+        value=wording.ratio,
+        word=wording.claims[-1],
+        interval=format_with_confidence(wording, "  "),
+    )
+    if wording.winner:
+        role = "accent-b" if verdict == "faster" else "accent-a"
+        return replace(view, word_role=f"{role}.bold", role=role)
     if verdict == "equivalent":
         measurable = ab_test.sequences[name].excludes_one
         least = (
@@ -142,17 +133,11 @@ def _apply_verdict(
             if measurable
             else view.surely
         )
-        word = (
-            f"same within ±{ab_test.margin:.3g}"
-            if ab_test.margin < 0.001
-            else (f"same within ±{ab_test.margin * 100:.3g} %")
-        )
-        exact = f"[{low:.3f}, {high:.3f}]  95 %"
-        return replace(view, word=word, role="text", interval=exact, surely=least)
+        return replace(view, role="text", surely=least)
     if verdict == "inconclusive":
-        why = "results contradict each other" if low > high else _explain_end(state, ab_test)
-        return replace(view, word="inconclusive", surely=why)
-    return replace(view, word="measuring", surely="no winner yet")
+        why = "results contradict each other"
+        return replace(view, surely=why if wording.contradicts else _explain_end(state, ab_test))
+    return replace(view, surely="no winner yet")
 
 
 def _explain_end(state: SessionState, ab_test: ABTest) -> str:

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics, LiveSummary
-from txtop.plan import references
+from txtop.plan import labels, references
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import compute_percentile_above_floor
@@ -38,6 +38,11 @@ class FrameCache:
         if entry is None or not (entry[0] is made_of or entry[0] == made_of):
             entry = self._kept[name] = made_of, make()
         return cast(T, entry[1])
+
+    def names_apart(self, session: SessionState) -> dict[str, str]:
+        """Return by its id what tells each cell from the others of its plan."""
+        plan = session.plan
+        return self.get_or_make("names", plan, lambda: labels.name_apart(plan.cells))
 
     def references(self, session: SessionState) -> dict[str, CellState]:
         """Return, for each cell that has company, the most precise cell of the same work.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from txtop import formatting
-from txtop.analysis import contention, metrics
-from txtop.forecast.memory_fit import predict_cell_bytes
+from txtop.analysis import contention, drafts, metrics
+from txtop.forecast.memory_fit import forecast_cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
@@ -18,6 +18,7 @@ from txtop.ui.models.hero_metrics import (
     FEW_BELOW,
     compute_speed_up,
     count_measured,
+    explain_no_interval,
     get_table_metric,
 )
 
@@ -27,9 +28,9 @@ class CellRow:
     """One cell as the table shows it.
 
     `state` is done, failed, running, waiting or skipped. Figures are text, empty where the cell has
-    none; `rate_value` is the rate as a number, 0 if unknown, and `half` the half-width of its
-    interval. `offered` is the load of a server. `more` are (column, value) of the knobs without a
-    field here.
+    none; `rate_value` is the rate as a number, 0 if unknown, and `half` half the width of its
+    interval as a share. `offered` is the load of a server. `more` are (column, value) of the knobs
+    without a field here.
     """
 
     id: str
@@ -79,6 +80,7 @@ def build_cached_cell_row(
         state.memory,
         session.output_of(name) if session.fidelity else None,
         cache.is_ready(state),
+        bool(session.loads),
         reference,
         reference is not None and reference.over and cache.is_ready(reference),
     )
@@ -104,11 +106,15 @@ def build_cell_row(
         tokens=cell.new_tokens,
         threads=cell.threads,
         offered=cell.offered,
-        more=tuple((knob.column, knob.of(cell)) for knob in _MORE),
+        more=tuple(
+            (knob.column, None if (value := knob.of(cell)) is None else knob.in_column(value))
+            for knob in _MORE
+        ),
     )
     if base.state == "waiting":
-        predicted = predict_cell_bytes(cell)
-        return replace(base, gib="" if predicted is None else formatting.format_gib(predicted, "~"))
+        forecast = forecast_cell(session, cell)
+        peak = forecast.peak_bytes if forecast else None
+        return replace(base, gib="" if peak is None else formatting.format_gib(peak, "~"))
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING
         return replace(
@@ -116,9 +122,8 @@ def build_cell_row(
         )
     now = get_table_metric(state, metrics.choose_headline_metric(state), cache, plan.seed)
     is_measured = now.mean is not None
-    peak = get_peak_bytes(state)
+    peak = state.peak_bytes
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
-    half = (now.half_width or 0.0) * (now.mean or 0.0)
     relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
     return replace(
         base,
@@ -127,13 +132,20 @@ def build_cell_row(
         forward=_cell_ms(state, "e2e_ms", cache, plan.seed, wait),
         rate=formatting.format_number(now.mean) if is_measured else wait,
         rate_value=now.mean or 0.0,
-        half=f"±{_format_few_digits(half)}" if now.half_width is not None else "",
+        half=formatting.format_half_width(now.half_width),
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
-        or _note(state, plan, base.state, is_reference=reference is state),
+        or _note(state, plan, base.state, is_reference=reference is state)
+        or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
         badges=fidelity.format_badge_forms(session.output_of(cell.id)) if relative else (),
     )
+
+
+def _explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> str:
+    """Explain in the note why a figure has no interval, if it has one."""
+    explained = explain_no_interval(state, cache, seed)[1]
+    return explained.partition(":")[0] if explained.startswith("drifts") else explained
 
 
 def _row_state(state: CellState, running: bool) -> str:
@@ -153,14 +165,6 @@ def _cell_ms(state: CellState, name: str, cache: FrameCache, seed: int, wait: st
     return wait if mean is None else formatting.format_ms(mean)
 
 
-def _format_few_digits(value: float) -> str:
-    if value >= 999.5:
-        return (
-            formatting.format_scaled(value)[0][:3].rstrip(".") + formatting.format_scaled(value)[1]
-        )
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.095 else f"{value:.2f}"
-
-
 def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:
     if state.invalid:
         return "INVALID"
@@ -175,8 +179,13 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
     if state.saturated:
         return "saturated"
-    if contention.is_busy(state):
-        return contention.BUSY
+    busy = contention.BUSY if contention.is_busy(state) else ""
+    if accepted := drafts.describe_acceptance(state):
+        checked = state.speculation
+        unequal = checked is not None and checked.differs_at is not None
+        return " · ".join(filter(None, (busy, drafts.UNEQUAL if unequal else accepted)))
+    if busy:
+        return busy
     if 0 < n < FEW_BELOW:
         return formatting.format_few(n)
     return "reference" if is_reference else ""
@@ -204,14 +213,3 @@ def format_failure_reason(state: CellState) -> str:
     if ending.status == "timeout":
         return f"timeout{place}"
     return ending.reason or f"{ending.status}{place}"
-
-
-def get_peak_bytes(state: CellState) -> int | None:
-    """Return the peak of the device; without one what was reserved there, else the host's peak."""
-    memory = state.memory
-    if memory is None:
-        return None
-    for peak in (memory.device_bytes, memory.reserved_bytes, memory.host_bytes):
-        if peak:
-            return peak
-    return None

@@ -39,6 +39,7 @@ _IN_A_TITLE = order_knobs(
         "batch_size",
         "compile",
         "cache",
+        "speculative",
         "sequence_length",
         "new_tokens",
         "threads",
@@ -52,7 +53,8 @@ PHASE_NAMES = {"to_device": "device", "first_forward": "first"}
 class HeroView:
     """The cell that is being measured, or the last one: one number and how far to believe it.
 
-    `value` in `unit` is that number, in the colour `number_role`; `half` and `interval` are its
+    `short_title` is what tells the cell from the others, for a title that does not fit. `value` in
+    `unit` is that number, in the colour `number_role`; `half` and `interval` are its
     uncertainty. `word` is the state, in the colour `role`, behind its glyph `mark`; `why` is the
     line under it. `waits` is True until the cell is over. `notes` are alternatives, longest first.
     `share` is the loaded part of the weights, `loading` the phases of a load. `requests` are those
@@ -60,6 +62,7 @@ class HeroView:
     """
 
     title: str = "txtop"
+    short_title: str = ""
     subtitle: tuple[tuple[str, str], ...] = ()
     value: float | None = None
     waits: bool = True
@@ -130,6 +133,7 @@ def build_hero(
         relative = hero_metrics.compute_speed_up(cell, now.mean, reference, cache, seed)
     return HeroView(
         title=_format_title(cell, list(session.cells.values())),
+        short_title=cache.names_apart(session).get(cell.cell.id, ""),
         subtitle=_build_subtitle(session, cell),
         value=None if broken else value,
         waits=not cell.over,
@@ -140,7 +144,8 @@ def build_hero(
         number_role=_number_role(cell, stable or _is_complete_server(cell, now)),
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
-        why=_explain_state(session, cell, throttle or busy, now.n),
+        why=_explain_state(session, cell, throttle or busy, now.n)
+        or ("" if now.ci95 else hero_metrics.explain_no_interval(cell, cache, seed)[1]),
         notes=_list_notes(cell, cache, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from txtop import formatting
-from txtop.analysis import metrics
+from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
@@ -158,6 +158,7 @@ def _build_metric(
         "withheld"
         if state.lag and name in ("ttft_ms", "tpot_ms", "encoder_ms")
         else formatting.format_half_width(now.half_width)
+        or explain_no_interval(state, cache, seed)[0]
     )
     tail = ""
     if state.over and state.cell.serving is not None and now.n:
@@ -168,6 +169,21 @@ def _build_metric(
             else f"p95 {formatting.format_ms(high)}"
         )
     return HeroMetric(label, text, "ms", half, tail, _collect_spark(state, name))
+
+
+def explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> tuple[str, str]:
+    """Return why a cell that is over has no interval, in a word and in full; empty for others.
+
+    The word stands in the place of `±1.2 %`.
+    """
+    n = count_measured(state)
+    if not state.over or not n or not cache.is_ready(state):
+        return "", ""
+    if contention.is_busy(state):
+        return contention.BUSY, contention.NO_INTERVAL_NOTE
+    if (drift := cache.finals.steady(state, seed).drift) is not None:
+        return "drifts", f"{formatting.format_drift(drift)}: no interval"
+    return "few", formatting.format_few(n) if n < FEW_BELOW else "no interval"
 
 
 def count_measured(state: CellState) -> int:

@@ -54,13 +54,16 @@ def arrange_session(
     cells: int = 0,
     zoom: str = "",
     tradeoffs: bool = False,
+    results: bool = False,
+    edge: bool = False,
 ) -> PanelLayout:
     """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
     `machine_rows` is the height of the machine on a small terminal, `cells` the number of cells in
     the plan, `zoom` a panel that takes the room of all the others. A `captioned` replay has a row
-    more under its transport. With `tradeoffs` to draw, a wide
-    terminal has them in its lower right corner.
+    more under its transport. With `tradeoffs` to draw, a wide terminal has them in its lower right
+    corner. The `edge` of a search stands there, and on other terminals in place of the cells.
+    `results` take the place of the hero.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
@@ -79,9 +82,15 @@ def arrange_session(
     elif zoom in ZOOMABLE_PANELS:
         places[zoom] = PanelRegion(0, top, width, rest)
     elif boxed:
-        places |= _arrange_large(width, height, top, rest, cells, tradeoffs=tradeoffs)
+        places |= _arrange_large(width, height, top, rest, cells, tradeoffs=tradeoffs or edge)
     else:
         places |= _arrange_small(width, top, rest, machine_rows)
+    if results and "hero" in places:
+        places["results"] = places.pop("hero")
+    if edge and not zoom:
+        instead = "tradeoffs" if "tradeoffs" in places else "cells"
+        if instead in places:
+            places["edge"] = places.pop(instead)
     return PanelLayout(places, boxed)
 
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Literal
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.forecast.time_left import compute_progress, estimate_time_left
-from txtop.plan import labels
 from txtop.plan.cell import Cell
+from txtop.plan.model_names import name_together
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.ab import ABView, build_ab
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
 from txtop.ui.models.cells import CellRow, build_cached_cell_row
+from txtop.ui.models.edge import EdgeView, build_edges
 from txtop.ui.models.hero import HeroView, build_hero
 from txtop.ui.models.machine import MachineView, build_machine
 from txtop.ui.models.machine_detail import (
@@ -29,6 +30,7 @@ from txtop.ui.models.machine_detail import (
     build_machine_detail,
 )
 from txtop.ui.models.machine_roofline import build_roofline
+from txtop.ui.models.results import ResultsView, build_last_phase, build_results
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
 from txtop.units import NS_PER_S
@@ -63,7 +65,7 @@ class Playback:
 
     @classmethod
     def of(cls, player: Transport, caption: str = "") -> Playback:
-        """Build it from a player's transport, cells by their short names."""
+        """Build it from a player's transport, cells by what tells them apart."""
         return cls(
             position_ns=player.position_ns,
             duration_ns=player.duration_ns,
@@ -72,7 +74,8 @@ class Playback:
             backwards=player.backwards,
             shortened=player.shortened,
             cells=tuple(
-                (start, player.cell_name(name), status) for start, name, status in player.boundaries
+                (start, player.name_apart(name), status)
+                for start, name, status in player.boundaries
             ),
             markers=tuple(at for at, _ in player.markers),
             caption=caption,
@@ -114,9 +117,10 @@ class View:
 
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
-    time left. `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the
-    cell that is opened. `late` is True while the next frame would have more, though no event
-    arrives.
+    time left. `phase` are forms of what the run does after its last cell, and `results` its
+    outcome, which takes the hero's place. `edges` are those of a search for what fits.
+    `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the cell that
+    is opened. `late` is True while the next frame would have more, though no event arrives.
     """
 
     model: str = ""
@@ -129,16 +133,19 @@ class View:
     left: str = ""
     paused: bool = False
     ended: str = ""
+    phase: tuple[str, ...] = ()
     failed: int = 0
     banner: Banner | None = None
     playback: Playback | None = None
     rail: tuple[RailCell, ...] = ()
     hero: HeroView = NO_HERO
+    results: ResultsView | None = None
     machine: MachineView = NO_MACHINE
     machine_detail: MachineDetailView = NO_MACHINE_DETAIL
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
     tradeoffs: TradeoffsView = NO_TRADEOFFS
+    edges: tuple[EdgeView, ...] = ()
     ab: ABView | None = None
     detail: CellDetailView | None = None
     log: tuple[LogRow, ...] = ()
@@ -186,6 +193,7 @@ def build_view(
     references = cache.references(state)
     header = state.header
     _compute_one_final(order, cache, state.plan.seed)
+    phase = build_last_phase(state, cache)
     ab_test = build_ab(state, cache)
     rows = tuple(build_cached_cell_row(state, c, references.get(c.cell.id), cache) for c in order)
     return View(
@@ -196,9 +204,11 @@ def build_view(
         clock_ns=state.clock_ns,
         position=_find_position(order, current),
         count=len(order),
-        left=ab_test.left if ab_test else estimate_time_left(state, order),
+        left=_estimate_left(state, order, ab_test),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
+        phase=phase,
+        results=build_results(state, cache, phase),
         failed=state.failed,
         banner=banner,
         playback=playback,
@@ -213,12 +223,20 @@ def build_view(
         cells=rows,
         running=_find_running(order, state.current),
         tradeoffs=build_tradeoffs(state, rows, current, cache),
+        edges=build_edges(state, {row.id: row for row in rows}),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,
-        log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state)),
+        log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state, cache)),
         log_count=len(state.log),
         late=cache.late,
     )
+
+
+def _estimate_left(state: SessionState, order: list[CellState], ab_test: ABView | None) -> str:
+    """Return the time left; empty for a search, whose probes are not known before."""
+    if ab_test is not None:
+        return ab_test.left
+    return "" if state.plan.edge_search is not None else estimate_time_left(state, order)
 
 
 def select_hero_cell(state: SessionState) -> CellState | None:
@@ -247,8 +265,7 @@ def _compute_one_final(order: list[CellState], cache: FrameCache, seed: int) -> 
 
 
 def _format_models(order: list[CellState]) -> str:
-    names = list(dict.fromkeys(c.cell.model_name for c in order))
-    return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
+    return name_together(list(dict.fromkeys(c.cell.model_name for c in order)))
 
 
 def _list_facts(order: list[CellState]) -> tuple[str, ...]:
@@ -342,14 +359,13 @@ def _compute_log_key(state: SessionState) -> tuple[object, ...]:
     return len(state.log), *state.log[-1:]
 
 
-def _build_log(state: SessionState) -> tuple[LogRow, ...]:
+def _build_log(state: SessionState, cache: FrameCache) -> tuple[LogRow, ...]:
     """Build the newest lines of the log, newest first."""
+    names = cache.names_apart(state)
     return tuple(
         LogRow(
             formatting.format_clock(line.at_ns),
-            labels.format_short_label(state.cells[line.cell].cell)
-            if line.cell in state.cells
-            else "",
+            names.get(line.cell or "", ""),
             line.text,
             line.level,
         )

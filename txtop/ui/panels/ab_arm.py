@@ -59,7 +59,8 @@ def _render_rate(arm: ABArmView, role: str, width: int, g: Glyphs) -> Row:
     text, unit = hero.format_hero_number(top)
     number = "bad" if top.number_role == "bad" else role if top.value else "muted"
     start: Row = [(" ", "text"), (g(text), f"{number}.bold"), (f" {unit}", "text")]
-    half: Row = [(g(top.half), "text")] if top.half else []
+    sure, role = (top.half, "text") if top.half else (top.why, "muted")
+    half: Row = [(g(sure), role)] if sure else []
     word: Row = [(f"{g(top.mark)} {g(top.word)}", top.role)]
     return _join_fields([start, half, word], width)
 

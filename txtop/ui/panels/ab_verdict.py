@@ -7,7 +7,7 @@ from txtop.ui.drawing import big_digits
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
+from txtop.ui.drawing.spans import Row, clean, cut, fit, join_blocks, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import ABComparisonView
 from txtop.ui.panels.ab_funnel import render_funnel
@@ -35,10 +35,7 @@ def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
         small=not area.boxed,
     )
     drawn = [[], *drawn] if area.boxed else drawn
-    body = [
-        [*crop(ratio[y] if y < len(ratio) else [], left), *(drawn[y] if y < len(drawn) else [])]
-        for y in range(inside.height)
-    ]
+    body = join_blocks(ratio, drawn, left)
     return draw_frame("verdict", _render_subtitle(view, g, trusted=area.boxed), body, area)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from textual import events
 
 from txtop.plan.knobs import order_knobs
-from txtop.ui.drawing import charts
+from txtop.plan.model_names import shorten_alike
+from txtop.state.fidelity import shorten_badge
+from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
-from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.glyphs import BRAILLE, Glyphs
 from txtop.ui.drawing.scrolling import compute_first_row, scroll_to_row
 from txtop.ui.drawing.spans import Align, Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models import cell_sorting
@@ -22,14 +24,20 @@ from txtop.ui.panels.filtered_list import FilteredListPanel
 
 MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
 WIDE_FROM = 100
-ROOMY_FROM = 85
 MIN_NOTE_WIDTH = 10
+MIN_MODEL, MIN_PRECISION = 9, 5
+# The column of half the interval without its sign, which is two characters in ASCII: ` ±12.3 %`.
+HALF_WIDTH = 7
+MIN_BAR, MAX_BAR = 6, 40
 KNOBS = {
     knob.column: knob.live
-    for knob in order_knobs(first=("sequence_length", "new_tokens", "threads", "attention"))
+    for knob in order_knobs(
+        first=("sequence_length", "new_tokens", "threads", "attention", "cache", "speculative")
+    )
     if knob.live is not None
 }
 KERNELS = {"flash_attention_2": "fa2", "flash_attention_3": "fa3", "sdpa:efficient": "effic."}
+BEGINNINGS = ("sdpa:", "quantized:", "prompt-", "assistant=")
 MIN_WIDE_NOTE_WIDTH = 21
 
 
@@ -43,6 +51,7 @@ class CellColumns:
     extra: tuple[tuple[str, int], ...]
     encoders: bool
     unit: str
+    half: int
     bar: int
     note: int
     gib: int
@@ -66,57 +75,74 @@ class CellColumns:
     @property
     def sortable(self) -> tuple[str, ...]:
         """The fields that rows can be sorted by, from left to right."""
-        named = ["model", *(["precision"] if self.precision else [])]
+        named = ["model"] if self.model else []
+        named += ["precision"] if self.precision else []
         named += [self.work] if self.batch else []
         named += [name for name, _ in (*self.extra, *self.latency)]
         return (*named, "rate", "gib")
 
 
-def choose_columns(rows: Sequence[CellRow], width: int) -> CellColumns:
-    """Choose the columns for `width`.
+def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> CellColumns:
+    """Choose the columns for `width`, each as wide as its content while there is room.
 
-    Knobs that vary get a column if there is room; they take the column of batch or precision if
-    that does not vary. Bar and note share the rest.
+    Where there is none, model, batch and precision give way unless they vary: the header has what
+    all cells share. Knobs that vary get a column while there is room. Bar and note share the rest.
     """
     rated = [row for row in rows if row.rate]
     encoders = bool(rated) and all(row.forward for row in rated if row.state != "failed")
     encoders = encoders and any(row.forward for row in rated)
     mixed = not encoders and any(row.forward for row in rated)
-    longest = max((measure_text(clean(row.model)) for row in rows), default=0)
-    most = 13 if width >= WIDE_FROM else 11 if width >= ROOMY_FROM else 9
-    if width >= WIDE_FROM:
-        model = max(13, min(longest + 2, width - WIDE_FROM + most))
-    else:
-        model = max(6, min(longest + 1, most))
-    gib = 8 if width >= WIDE_FROM else 6
-    gap = 3 if width >= WIDE_FROM else 2
+    roomy = width >= WIDE_FROM
+    names = _shorten_models(rows)
+    model = _measure_longest(names.values(), "model") + (2 if roomy else 1)
+    precision = max(MIN_PRECISION, 1 + _measure_longest((row.precision for row in rows), "prec"))
+    gib, gap = (8, 3) if roomy else (6, 2)
     served = any(row.offered for row in rows)
-    precision, batch = 5, 6
+    batch, half = 6, HALF_WIDTH + measure_text(g("±"))
     if served:
-        batch = 2 + max(len(format_load(row, short=width < WIDE_FROM)) for row in rows)
-    fixed = 2 + model + precision + batch + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
-    least = MIN_WIDE_NOTE_WIDTH if width >= WIDE_FROM else MIN_NOTE_WIDTH
-    left = width - fixed - least
+        batch = 2 + max(len(format_load(row, short=not roomy)) for row in rows)
+    fixed = 2 + 9 * (1 if encoders else 2) + 8 + half + gib + gap
+    least = MIN_WIDE_NOTE_WIDTH if roomy else MIN_NOTE_WIDTH
     varying = [(name, wide) for name, (_, wide) in KNOBS.items() if _varies(rows, name)]
-    if served and left < 0 and not _varies(rows, "precision"):
-        precision, left = 0, left + precision
-    alike = not _varies(rows, "batch") and not served
-    if left < sum(wide for _, wide in varying) and alike:
-        batch, left = 0, left + batch
-    if left < sum(wide for _, wide in varying) and precision and not _varies(rows, "precision"):
-        precision, left = 0, left + precision
+    left = width - fixed - least - sum(wide for _, wide in varying)
+    if model + precision + batch > left and len(names) < 2:
+        model = 0
+    if model + precision + batch > left and not (served or _varies(rows, "batch")):
+        batch = 0
+    if model + precision + batch > left and not _varies(rows, "precision"):
+        precision = 0
+    if model + precision + batch > left:
+        precision = min(precision, MIN_PRECISION)
+        model = min(model, max(MIN_MODEL, left - precision - batch))
+    left = width - fixed - least - model - precision - batch
     extra: list[tuple[str, int]] = []
     for name, wide in varying:
         if left >= wide:
             extra.append((name, wide))
             left -= wide
-    bar = min(40, left - 8) if width >= WIDE_FROM and left - 8 >= 6 else 0
+    spare = left - max(8, min(_measure_notes(rows), width // 3) - least)
+    bar = min(MAX_BAR, spare) if roomy and spare >= MIN_BAR else 0
     sequences = "req/s" if served else "seq/s"
     unit = sequences if encoders else f"tok|{sequences}" if mixed else "tok/s"
     note = max(0, least + left - (bar + 4 if bar else 0))
     return CellColumns(
-        model, precision, batch, tuple(extra), encoders, unit, bar, note, gib, gap, served
+        model, precision, batch, tuple(extra), encoders, unit, half, bar, note, gib, gap, served
     )
+
+
+def _shorten_models(rows: Sequence[CellRow]) -> dict[str, str]:
+    """Return the names of the models without what all of them share."""
+    return shorten_alike(tuple(dict.fromkeys(row.model for row in rows)))
+
+
+def _measure_longest(texts: Iterable[str], heading: str) -> int:
+    return max(measure_text(clean(text)) for text in (heading, *texts))
+
+
+def _measure_notes(rows: Sequence[CellRow]) -> int:
+    """Return the columns of the longest note with the comparison behind it."""
+    notes = ((row.note, row.ratio and " ".join([row.ratio, *row.badges[-1:]])) for row in rows)
+    return max((measure_text(clean(" · ".join(filter(None, note)))) for note in notes), default=0)
 
 
 def format_load(row: CellRow, *, short: bool) -> str:
@@ -151,14 +177,16 @@ def render_cells(
     g = area.glyphs
     inside = area.inside
     every = rows if every is None else every
-    shape = choose_columns(every, inside.width)
+    shape = choose_columns(every, inside.width, g)
+    names = _shorten_models(every)
     room = max(0, inside.height - 1)
     if first is None:
         first = compute_first_row(running if cursor is None else cursor, len(rows), room)
     best = max((row.rate_value for row in every), default=0.0)
     body = [_render_head(shape, order, g)]
     for i, row in enumerate(rows[first : first + room], start=first):
-        body.append(_render_line(row, shape, best, g, at_cursor=area.focused and i == cursor))
+        line = _render_line(row, names, shape, best, g, at_cursor=area.focused and i == cursor)
+        body.append(line)
     if every and not rows:
         body.append([("  no matching cell", "muted")])
     some: Row = (
@@ -189,7 +217,13 @@ def _render_head(shape: CellColumns, order: str, g: Glyphs) -> Row:
         (shape.work, "load" if shape.served else "batch", shape.batch, 0, "right"),
         *((name, KNOBS[name][0], wide, 0, "right") for name, wide in shape.extra),
         *((name, word, 9, 0, "right") for name, word in shape.latency),
-        ("rate", shape.unit, rate, 14 - rate + (shape.bar + 4 if shape.bar else 0), "right"),
+        (
+            "rate",
+            shape.unit,
+            rate,
+            8 + shape.half - rate + (shape.bar + 4 if shape.bar else 0),
+            "right",
+        ),
         ("gib", "peak GiB" if shape.gib == 8 else "GiB", shape.gib, shape.gap, "right"),
     ]
     row: Row = []
@@ -206,7 +240,13 @@ def _render_head(shape: CellColumns, order: str, g: Glyphs) -> Row:
 
 
 def _render_line(
-    row: CellRow, shape: CellColumns, best: float, g: Glyphs, *, at_cursor: bool
+    row: CellRow,
+    names: Mapping[str, str],
+    shape: CellColumns,
+    best: float,
+    g: Glyphs,
+    *,
+    at_cursor: bool,
 ) -> Row:
     mark, colour = MARKS.get(row.state, ("·", "muted"))
     quiet = row.state in ("waiting", "skipped")
@@ -218,17 +258,17 @@ def _render_line(
         rate_role = "bad.bold"
     batch = format_load(row, short=shape.gib == 6) if shape.served else str(row.batch)
     ends = fit(batch, shape.batch, "right") + "".join(
-        fit(_format_knob(row.knob(name)), wide, "right") for name, wide in shape.extra
+        fit(_format_knob(row.knob(name)), wide, "right", g("…")) for name, wide in shape.extra
     )
     spans: Row = [
         (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
-        (fit(row.model, shape.model - 1, mark=g("…")) + " ", text_role),
-        (fit(row.precision, shape.precision) + ends, text_role),
+        (_fit_name(names[row.model], shape.model, g), text_role),
+        (fit(row.precision, shape.precision, mark=g("…")) + ends, text_role),
     ]
     times = (row.forward,) if shape.encoders else (row.ttft, row.tpot)
     spans += [(fit(g(text), 9, "right"), number_role) for text in times]
     spans.append((fit(g(row.rate), 8, "right"), rate_role))
-    spans.append((fit(" " + row.half.replace("±", g("±")), 6), "muted"))
+    spans.append((fit(" " + g(row.half), shape.half), "muted"))
     if shape.bar:
         drawn = (
             charts.draw_bar(row.rate_value / best, shape.bar, g, _choose_bar_role(row))
@@ -241,9 +281,17 @@ def _render_line(
     return [*spans, *_render_note(row, shape, g)]
 
 
+def _fit_name(name: str, width: int, g: Glyphs) -> str:
+    """Fit the name of a model into its column, which ends with a space."""
+    return fit(g(name), width - 1, mark=g("…")) + " " if width else ""
+
+
 def _format_knob(value: object) -> str:
-    """Format a kernel by the part of its name that differs from the others."""
-    return "" if value is None else KERNELS.get(str(value), str(value).removeprefix("sdpa:"))
+    """Format a kernel, a cache or a speculation by the part that differs from the others."""
+    text = "" if value is None else KERNELS.get(str(value), str(value))
+    for beginning in BEGINNINGS:
+        text = text.removeprefix(beginning)
+    return text
 
 
 def _choose_bar_role(row: CellRow) -> str:
@@ -257,10 +305,12 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
     note = row.note
     if row.ratio and row.state != "running" and row.note != "reference":
         room = shape.note - (len(row.note) + 3 if row.note else 0)
-        badges = (*row.badges, row.badges[-1].split()[0], "?")
+        badges = (*row.badges, shorten_badge(row.badges[-1]), "?")
         forms = (f"{row.ratio} {word}" for word in badges)
         against = next((form for form in forms if len(form) <= room), "")
         note = " · ".join(text for text in (row.note, against) if text)
+    if note == "reference" and shape.note < len(note):
+        note = "ref"
     return [(fit(g(note), shape.note, mark=g("…")), "muted")]
 
 
@@ -302,7 +352,10 @@ class CellsPanel(FilteredListPanel):
         """Sort by the next column whose values differ; after the last one, in the order of the
         plan."""
         sortable = cell_sorting.find_sortable_columns(
-            self.rows, choose_columns(self.view.cells, self.area(*self.size).inside.width).sortable
+            self.rows,
+            choose_columns(
+                self.view.cells, self.area(*self.size).inside.width, glyphs.get_glyphs()
+            ).sortable,
         )
         self._order = cell_sorting.get_next_column(self._order, sortable)
         self._first = 0

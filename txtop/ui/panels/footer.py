@@ -8,7 +8,8 @@ from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.line_widget import LineWidget
 from txtop.ui.drawing.spans import Row, clean, crop, measure_text
-from txtop.ui.keymap import resolve_key
+from txtop.ui.keymap import PANEL_WORDS, PANELS, resolve_key
+from txtop.ui.models.layout import BOXED_FROM
 from txtop.ui.panels.base import KeyHints, Panel
 
 
@@ -30,7 +31,7 @@ class FooterRow(LineWidget):
 
 
 def render_footer(keys: KeyHints, width: int, g: Glyphs) -> list[Row]:
-    """Render the keys that fit; help and quit, the last two, stay longest."""
+    """Render the keys that fit."""
     row: Row = [(" ", "text")]
     for key, word in _select_fitting_keys(keys, width, g):
         row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
@@ -56,12 +57,26 @@ def find_footer_key(keys: KeyHints, width: int, g: Glyphs, x: int) -> str:
 
 
 def _select_fitting_keys(keys: KeyHints, width: int, g: Glyphs) -> KeyHints:
+    """Drop keys that have no room, from the end; the panels get a word each if all have room.
+
+    Help and quit stay longest, and from the width on at which panels stand side by side their keys
+    do, too.
+    """
+    spread = [hint for key in keys for hint in _spread_panels(key)]
+    if _measure_footer(spread, g) <= width:
+        return spread
     fitting = list(keys)
-    while len(fitting) > 2 and _measure_footer(fitting, g) > width:
-        del fitting[-3]
+    stays = 3 if width >= BOXED_FROM[0] and len(keys) > 2 and keys[-3][0][0] == "1" else 2
+    while len(fitting) > stays and _measure_footer(fitting, g) > width:
+        del fitting[-stays - 1]
     if len(fitting) == 2 and _measure_footer(fitting, g) > width:
         fitting = fitting[1:]
     return fitting
+
+
+def _spread_panels(hint: tuple[str, str]) -> KeyHints:
+    keys, word = hint
+    return [(key, PANEL_WORDS[key]) for key in keys.split(" ")] if word == PANELS else [hint]
 
 
 def _measure_footer(keys: KeyHints, g: Glyphs) -> int:

@@ -13,6 +13,7 @@ from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.panels.base import ARM_ROLES, Panel
 
 GAP = 2
+MIN_MODEL_WIDTH = 8
 
 
 def render_header(view: View, width: int, g: Glyphs) -> list[Row]:
@@ -65,12 +66,16 @@ def _render_block_count(ab: ABView) -> Row:
 def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
     """Render the arms by their differences, then the facts they share, as room permits."""
     row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
-    if view.model:
-        row.append((f"  {cut(clean(view.model), max(4, room // 4), g('…'))}", "text.bold"))
+    arms: list[Row] = []
     for i, arm in enumerate(view.sides):
         role = ARM_ROLES[i]
         more: Row = [("  against" if i and room > 60 else "", "muted")]
         more += [(f"  {arm.letter} ", f"{role}.bold"), (cut(clean(arm.name), 28, g("…")), role)]
+        arms.append(more)
+    left = room - measure_row(row) - sum(map(measure_row, arms)) - 2
+    if view.model and left >= MIN_MODEL_WIDTH:
+        row.append((f"  {cut(clean(view.model), left, g('…'))}", "text.bold"))
+    for more in arms:
         if measure_row(row) + measure_row(more) > room:
             break
         row += more
@@ -122,6 +127,8 @@ def _list_run_endings(view: View, g: Glyphs, where: Row | None = None) -> list[R
     ]
     left: Row = [("   left ", "muted"), (g(view.left), "text")] if view.left else []
     end: Row = [(" ", "text")]
+    if view.phase:
+        return [*([*state, (f"   {form}", "text"), *end] for form in view.phase), [*state, *end]]
     return [[*state, *where, *left, *end], [*state, *where, *end], [*state, *end]]
 
 

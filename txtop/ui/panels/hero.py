@@ -8,7 +8,7 @@ from dataclasses import replace
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
 from txtop.ui.drawing.spans import (
@@ -17,11 +17,13 @@ from txtop.ui.drawing.spans import (
     crop,
     cut,
     fit,
+    join_blocks,
     join_ends,
     measure_row,
     measure_text,
     wrap,
 )
+from txtop.ui.models.glossary import BIG_NUMBERS
 from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
 from txtop.ui.panels import requests
@@ -36,8 +38,10 @@ MAX_FLAT_ROWS = 4
 SPARK_AT = 34
 MAX_SPARK_WIDTH = 48
 # The ends of a spark's scale, and the columns from which on there is room for them.
-SCALE_WIDTH, SCALE_FROM = 12, 22
+SCALE_WIDTH, SCALE_FROM = 15, 25
 TAIL_WIDTH = 16
+# Rows from which on there is room for a word under the big number.
+CAPTION_FROM = 14
 VALUES_AT = 21
 
 
@@ -52,7 +56,9 @@ def render_hero(view: HeroView, area: Area) -> list[Row]:
         body = _render_flat(view, inside.width, g)
     else:
         body = _render_tall(view, inside, doubled)
-    return draw_frame(view.title, list(view.subtitle), body, area)
+    subtitle = list(view.subtitle)
+    whole = fits_heading(view.title, subtitle, area) or not view.short_title
+    return draw_frame(view.title if whole else g(view.short_title), subtitle, body, area)
 
 
 def _render_failure(view: HeroView, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
@@ -86,11 +92,13 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
         )
         request_rows += [[]] * (free - len(request_rows))
         return [[], *top, [], *request_rows, *rows]
-    chart_height = max(1, area.height - len(top) - len(rows) - 3)
+    caption = [] if area.height < CAPTION_FROM else [_render_caption(view, area.width)]
+    chart_height = max(1, area.height - len(top) - len(caption) - len(rows) - 3)
     room = max(0, area.width - LABELS_WIDTH)
     return [
         [],
         *top,
+        *caption,
         _render_chart_title(view, area.width, chart_height, g),
         *_render_chart(view, room, chart_height, g),
         _render_axis(view, room, g),
@@ -112,10 +120,8 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
         request_rows = requests.render_requests(
             view.requests, Area(width - SMALL_CHART_AT, len(beside), g)
         )
-        request_rows += [[]] * (len(beside) - len(request_rows))
-        sides = zip(beside, request_rows, strict=True)
         under = render_latencies(replace(view, rows=()), width, g)
-        return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
+        return [*join_blocks(beside, request_rows, SMALL_CHART_AT), *under]
     if view.reason or room < 8:
         return [*facts, [], *render_latencies(view, width, g)]
     chart = _render_chart(view, room, big_digits.DIGIT_ROWS, g)
@@ -123,7 +129,7 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     if view.loading is not None:
         bars = Area(width - SMALL_CHART_AT, big_digits.DIGIT_ROWS + 1, g)
         *chart, below = render_loading(view.loading, bars)
-    top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
+    top = join_blocks(facts, chart, SMALL_CHART_AT)
     axis: Row = [(" " * SMALL_CHART_AT, "text"), *below]
     rows = render_latencies(view, width, g)
     if len(rows) <= MAX_FLAT_ROWS:
@@ -168,7 +174,8 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     interval = next((form for form in intervals if measure_text(form) <= width - FACT_WIDTH), "")
     beside: Row = [sure, (view.why or interval, _choose_reason_role(view))]
     if not view.half:
-        beside = [(fit("", FACT_WIDTH), "text"), (g(view.why), _choose_reason_role(view))]
+        why = cut(clean(g(view.why)), width - FACT_WIDTH, g("…"))
+        beside = [(fit("", FACT_WIDTH), "text"), (why, _choose_reason_role(view))]
     against: Row = []
     if view.ratio:
         forms = [f"{view.ratio_of} · {badge}" for badge in view.badges] + [*view.badges]
@@ -227,6 +234,11 @@ def _render_chart_title(view: HeroView, width: int, height: int, g: Glyphs) -> R
     return join_ends(title, [*marks, (" " * LABELS_WIDTH, "text")], width)
 
 
+def _render_caption(view: HeroView, width: int) -> Row:
+    """Render what the big number counts, under it."""
+    return crop([(f" {BIG_NUMBERS.get(view.unit, '')}", "muted")], width)
+
+
 def _render_axis(view: HeroView, width: int, g: Glyphs) -> Row:
     return [
         *charts.draw_progress_axis(view.chart, width, g),
@@ -259,7 +271,7 @@ def render_hero_metric(metric: HeroMetric, width: int, g: Glyphs) -> Row:
         newest = charts.select_newest(metric.spark, across, g)
         if end and any(point is not None for point in newest):
             ends = map(format_tick, charts.compute_zoom_range(newest))
-            row.append((fit(g("–").join(ends), end, "right"), "muted"))
+            row.append((fit(f"{g('–').join(ends)} {metric.unit}", end, "right"), "muted"))
     return row
 
 
@@ -312,10 +324,10 @@ def _render_load(view: HeroView, width: int, g: Glyphs) -> Row:
     row.append(("  ", "text"))
     left = width - VALUES_AT
     for name, value in phases:
-        left -= measure_text(clean(name)) + 1 + len(value) + 2
+        left -= measure_text(clean(name)) + 1 + len(value) + 4
         if left < -2:
             break
-        row += [(f"{name} ", "muted"), (f"{value}  ", "text")]
+        row += [(f"{name} ", "muted"), (value, "text"), (" s  ", "muted")]
     return row
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, crop, cut, measure_text
+from txtop.ui.drawing.spans import Row, cut, join_blocks, measure_text
 from txtop.ui.models.layout import is_boxed
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
@@ -84,16 +84,8 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
         for gauge in first.gauges[:2]
         for row in render_gauge(gauge, area.width - half - 2, g, used=first.used)
     ]
-    rows = [
-        [
-            *crop(left[y] if y < len(left) else [], half),
-            ("  ", "text"),
-            *(right[y] if y < len(right) else []),
-        ]
-        for y in range(max(len(left), len(right)))
-    ]
     return [
-        *rows,
+        *join_blocks(left, right, half, 2),
         [*_render_values((*view.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)],
     ]
 

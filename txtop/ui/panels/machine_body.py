@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit
+from txtop.ui.drawing.spans import Row, clean, cut, fit, join_blocks
 from txtop.ui.models.machine import Fact, Gauge, MachineView
 from txtop.ui.models.machine_detail import MachineDetailView
 from txtop.ui.panels import machine_cores, machine_gpus
@@ -57,15 +57,8 @@ def render_machine_body(view: MachineView, more: MachineDetailView, area: Area) 
     beside = area.width - half - GAP_WIDTH
     left, right = _list_parts(view, more, half, beside, area)
     if area.width >= SIDE_BY_SIDE_FROM and right:
-        columns = _stack_parts(left, area.height), _stack_parts(right, area.height)
-        return [
-            [
-                *crop(columns[0][y] if y < len(columns[0]) else [], half),
-                (" " * GAP_WIDTH, "text"),
-                *(columns[1][y] if y < len(columns[1]) else []),
-            ]
-            for y in range(max(map(len, columns)))
-        ]
+        stacked = _stack_parts(left, area.height), _stack_parts(right, area.height)
+        return join_blocks(*stacked, half, GAP_WIDTH)
     left, right = _list_parts(view, more, area.width, area.width, area)
     ordered = sorted([*left, *right], key=lambda part: DOWN.index(part.rank))
     return _stack_parts(ordered, area.height)

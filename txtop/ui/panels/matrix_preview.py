@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from txtop import formatting
-from txtop.forecast.memory_fit import PROCESS_BYTES, FreeMemory
+from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import CellPreview, MatrixPreview
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
@@ -37,9 +37,7 @@ MODEL_WIDTH, GIB_WIDTH, NOTE_WIDTH = 10, 10, 20
 LABEL_WIDTH = 8
 ROOMY_ROWS = 8
 MAX_SENTENCE_LINES = 4
-PROCESS = formatting.format_gib(PROCESS_BYTES, "~")
-MEMORY_PARTS = "weights + KV cache only"
-MEMORY_BASIS = f"{MEMORY_PARTS}, without {PROCESS} GiB for the process"
+MEMORY_PARTS = "the peak, process included"
 
 
 def classify_cell(cell: CellPreview, free_memory: FreeMemory) -> str:
@@ -186,6 +184,15 @@ def _render_memory(preview: MatrixPreview, free_memory: FreeMemory, g: Glyphs) -
     return [*row, (g(formatting.format_gib(free)), "text.bold"), (" GiB free", "muted")], where
 
 
+def _format_memory_basis(preview: MatrixPreview) -> str:
+    """Format what the forecast of memory counts, and how far earlier ones were off."""
+    if not preview.memory_errors:
+        return MEMORY_PARTS
+    worst = formatting.format_share(max(map(abs, preview.memory_errors)))
+    count = formatting.format_count(len(preview.memory_errors), "cell")
+    return f"{MEMORY_PARTS}; off by at most {worst} in {count} here"
+
+
 def _render_roomy(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -> list[Row]:
     g = area.glyphs
     memory, where = _render_memory(preview, free_memory, g)
@@ -198,7 +205,11 @@ def _render_roomy(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -
         *_wrap_sentence(preview.time.basis, area.width - LABEL_WIDTH, g, "muted", LABEL_WIDTH),
         [(fit("memory", LABEL_WIDTH), "muted"), *memory],
         *_wrap_sentence(
-            f"{where}: {MEMORY_BASIS}", area.width - LABEL_WIDTH, g, "muted", LABEL_WIDTH
+            f"{where}: {_format_memory_basis(preview)}",
+            area.width - LABEL_WIDTH,
+            g,
+            "muted",
+            LABEL_WIDTH,
         ),
         [],
     ]
@@ -220,7 +231,8 @@ def _render_tight(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -
     else:
         memory, where = _render_memory(preview, free_memory, g)
         needs: Row = [("memory ", "muted"), *memory]
-        forms = (f"   {where}: {MEMORY_BASIS}", f"   {where}: {MEMORY_PARTS}", f"   {where}")
+        basis = _format_memory_basis(preview)
+        forms = (f"   {where}: {basis}", f"   {where}: {MEMORY_PARTS}", f"   {where}")
         room = area.width - measure_row(needs)
         needs.append((next((form for form in forms if len(form) <= room), ""), "muted"))
         rows = [[(preview.time.basis, "muted")], *([needs] if area.height >= 4 else [])]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import events
+from textual.message import Message
+
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut
@@ -51,7 +54,7 @@ def render_rail(
     room, count = width - 2, len(cells)
     if room < 1 or not count:
         return [[]]
-    gap = 1 if room >= 4 * count else 0
+    gap = _compute_gap(room, count)
     row: Row = [(" ", "text")]
     if count > room:
         for x in range(room):
@@ -64,6 +67,25 @@ def render_rail(
         wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
         row += [*_render_rail_cell(cell, wide, g), (" " * gap, "text")]
     return [row]
+
+
+def find_rail_cell(count: int, width: int, x: int) -> int | None:
+    """Return the index of the cell at column `x`, of `count`; `None` beside the rail.
+
+    Where there are more cells than columns it is the first of those in that column.
+    """
+    room, column = width - 2, x - 1
+    if not 0 <= column < room or not count:
+        return None
+    if count > room:
+        return column * count // room
+    gap = _compute_gap(room, count)
+    ends = ((i + 1) * (room + gap) // count for i in range(count))
+    return next((i for i, end in enumerate(ends) if column < end), None)
+
+
+def _compute_gap(room: int, count: int) -> int:
+    return 1 if room >= 4 * count else 0
 
 
 def _render_rail_cell(cell: RailCell, width: int, g: Glyphs) -> Row:
@@ -79,7 +101,20 @@ def _render_rail_cell(cell: RailCell, width: int, g: Glyphs) -> Row:
 
 
 class ProgressRailPanel(Panel):
-    """The second row of a run's screen."""
+    """The second row of a run's screen; a click opens the cell."""
+
+    class OpenCell(Message):
+        """The request to open the detail of a cell."""
+
+        def __init__(self, cell: str) -> None:
+            super().__init__()
+            self.cell = cell
+
+    def on_click(self, event: events.Click) -> None:
+        rows = self.view.cells
+        at = find_rail_cell(len(rows), self.size.width, event.x)
+        if at is not None and self.view.ab is None and self.view.banner is None:
+            self.post_message(self.OpenCell(rows[at].id))
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.view.ab is not None and self.view.banner is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textual import events
+from textual.message import Message
+
 from txtop import formatting
 from txtop.state.cell import FAILED_STATUSES
 from txtop.ui.drawing.area import Area
@@ -21,8 +24,8 @@ def render_transport(playback: Playback, area: Area) -> list[Row]:
     rows = [
         [
             (f" {g(_choose_mark(playback))} ", "accent-a.bold"),
-            (fit(f"{playback.speed:g}x", 5), "text.bold"),
-            (fit(formatting.format_clock(playback.position_ns), 12), "text"),
+            (fit(f"{playback.speed:g}x", 6), "text.bold"),
+            (fit(formatting.format_clock(playback.position_ns), 11), "text"),
             *_render_line(playback, room, g),
             (fit(formatting.format_clock(playback.duration_ns), RIGHT_WIDTH - 1, "right"), "muted"),
         ]
@@ -34,6 +37,21 @@ def render_transport(playback: Playback, area: Area) -> list[Row]:
         text = cut(clean(playback.caption), max(0, area.width - 3), g("…"))
         rows.append([(f" {g('▸')} ", "accent-b"), (text, "text.bold")])
     return [crop(row, area.width) for row in rows]
+
+
+def find_transport_time(playback: Playback, width: int, x: int) -> int | None:
+    """Return the time in ns at column `x`; `None` beside the rail.
+
+    A column that shows the beginning of a cell or a marker is exactly that.
+    """
+    room = max(1, width - LEFT_WIDTH - RIGHT_WIDTH)
+    column = x - LEFT_WIDTH
+    if not 0 <= column < room:
+        return None
+    for at_ns in (*playback.markers, *(start for start, _, _ in playback.cells)):
+        if _compute_column(at_ns, playback, room) == column:
+            return at_ns
+    return column * playback.duration_ns // max(1, room - 1)
 
 
 def _choose_mark(playback: Playback) -> str:
@@ -98,7 +116,22 @@ def _render_names(playback: Playback, room: int) -> Row:
 
 
 class TransportPanel(Panel):
-    """The rows of a replay's transport, under the header."""
+    """The rows of a replay's transport, under the header; a click goes to that time."""
+
+    class Seek(Message):
+        """The request to go to a time."""
+
+        def __init__(self, at_ns: int) -> None:
+            super().__init__()
+            self.at_ns = at_ns
+
+    def on_click(self, event: events.Click) -> None:
+        playback = self.view.playback
+        if playback is None:
+            return
+        at_ns = find_transport_time(playback, self.size.width, event.x)
+        if at_ns is not None:
+            self.post_message(self.Seek(at_ns))
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.view.playback is None:

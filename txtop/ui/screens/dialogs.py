@@ -1,4 +1,4 @@
-"""Dialogs that open over a screen: help, the question at quitting, a time, a choice."""
+"""Dialogs that open over a screen: the question at quitting, a time, a choice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.visual import VisualType
 from textual.widgets import OptionList, Static
@@ -17,12 +17,10 @@ from txtop.quantities import parse_position
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import build_text
 from txtop.ui.drawing.spans import Row, fit
-from txtop.ui.keymap import ScreenKind, list_commands
 from txtop.ui.text_input import TextInput
 
 T = TypeVar("T")
 MAX_LISTED = 14
-KEYS_WIDTH = 10
 KEY_ROLE, TEXT_ROLE, BOLD_ROLE, MUTED_ROLE = "accent-a", "text", "bold", "muted"
 
 
@@ -120,73 +118,53 @@ class Dialog(ModalScreen[T]):
             self.answer(None)
 
 
-class HelpDialog(Dialog[None]):
-    """Every key of the screen behind it; the rest is scrolled to."""
-
-    heading = "help"
-
-    def __init__(self, where: ScreenKind) -> None:
-        super().__init__()
-        self._commands = list_commands(where)
-
-    def compose_body(self) -> ComposeResult:
-        with VerticalScroll(can_focus=False):
-            yield from super().compose_body()
-
-    @property
-    def preferred_size(self) -> tuple[int, int]:
-        return KEYS_WIDTH + max(len(item.title) for item in self._commands), len(self._commands)
-
-    @property
-    def _scrolls(self) -> bool:
-        return self.inner_size[1] < len(self._commands)
-
-    def rows(self, width: int) -> list[Row]:
-        return [
-            [(f"{adapt_text(item.sign):<{KEYS_WIDTH}}", KEY_ROLE), (item.title, TEXT_ROLE)]
-            for item in self._commands
-        ]
-
-    def show(self) -> None:
-        self.hint = adapt_text("↑ ↓ more, other keys close" if self._scrolls else "any key closes")
-        super().show()
-
-    def press(self, event: events.Key) -> None:
-        page = self.inner_size[1]
-        moves = {"up": -1, "down": 1, "pageup": -page, "pagedown": page}
-        if event.key in moves and self._scrolls:
-            self.query_one(VerticalScroll).scroll_relative(y=moves[event.key], animate=False)
-        else:
-            self.answer(None)
-
-    def on_click(self) -> None:
-        self.answer(None)
-
-
 class QuitDialog(Dialog[str]):
-    """The question at quitting: `stop`, `leave`, or `None` to go on as before."""
+    """The question at quitting: `stop`, `leave`, or `None` to go on as before.
+
+    `enter` takes the line under the cursor: at first the one that ends nothing.
+    """
 
     heading = "stop the run, or keep it running?"
-    preferred_size = (50, 3)
-    _answers: ClassVar[dict[str, str]] = {"s": "stop", "l": "leave"}
+    hint = "enter or the letter"
+    preferred_size = (52, 3)
+    _choices: ClassVar[tuple[tuple[str, str | None, str], ...]] = (
+        ("l", "leave", "keep running in the background (txtop attach)"),
+        ("s", "stop", "stop after the current iteration"),
+        ("esc", None, "go back"),
+    )
+    _at = 0
 
     def rows(self, width: int) -> list[Row]:
         return [
-            [("s    ", KEY_ROLE), ("stop after the current iteration", TEXT_ROLE)],
             [
-                ("l    ", KEY_ROLE),
-                ("keep running in the background (", TEXT_ROLE),
-                ("txtop attach", BOLD_ROLE),
-                (")", TEXT_ROLE),
-            ],
-            [("esc  ", KEY_ROLE), ("go back", MUTED_ROLE)],
+                (f"{adapt_text('▸')} " if y == self._at else "  ", KEY_ROLE),
+                (f"{key:<5}", KEY_ROLE),
+                (text, BOLD_ROLE if y == self._at else TEXT_ROLE),
+            ]
+            for y, (key, _, text) in enumerate(self._choices)
         ]
 
     def press(self, event: events.Key) -> None:
-        if event.key in self._answers:
-            self.answer(self._answers[event.key])
+        answers = {key: answer for key, answer, _ in self._choices}
+        if event.key in answers:
+            self.answer(answers[event.key])
+        elif event.key == "enter":
+            self.answer(self._choices[self._at][1])
+        elif event.key in ("up", "down"):
+            step = 1 if event.key == "down" else -1
+            self._at = max(0, min(self._at + step, len(self._choices) - 1))
+            self.show()
         else:
             super().press(event)
+
+    def on_click(self, event: events.Click) -> None:
+        """Take the line that was clicked; beside the dialog, go back."""
+        y = event.screen_y - self.query_one("#rows").region.y
+        inside = self.query_one("#frame").region.contains(event.screen_x, event.screen_y)
+        if not inside:
+            self.answer(None)
+        elif 0 <= y < len(self._choices):
+            self.answer(self._choices[y][1])
 
 
 class InputDialog(Dialog[T]):
@@ -297,6 +275,11 @@ class ChoiceDialog(InputDialog[str]):
     def rows(self, width: int) -> list[Row]:
         return [[] if self._choices else [("  nothing matches", MUTED_ROLE)]]
 
+    @property
+    def hidden(self) -> int:
+        """The number of choices that do not fit into the list."""
+        return max(0, len(self._choices) - (self.inner_size[1] - 2))
+
     def _build_option(self, at: int) -> VisualType:
         choice, selected = self._choices[at], at == self._at
         hint = adapt_text(choice.hint)
@@ -309,6 +292,7 @@ class ChoiceDialog(InputDialog[str]):
         return build_text([row], self.app.theme)
 
     def show(self) -> None:
+        self.hint = adapt_text(f"↓ {self.hidden} more") if self.hidden else ""
         super().show()
         options = self.query_one(ChoiceList)
         options.set_options(map(self._build_option, range(len(self._choices))))

@@ -29,6 +29,9 @@ class LiveScreen(SingleSessionScreen[LiveMode]):
         if self.mode.path is None:
             self.show(View(hero=HeroView(word="starting", why="the runner, in a process apart")))
 
+    def on_progress_rail_panel_open_cell(self, event: ProgressRailPanel.OpenCell) -> None:
+        self.open_detail(event.cell)
+
     def action_pause_run(self) -> None:
         if self.mode.paused:
             self._request("resume", "resumed")

@@ -15,6 +15,7 @@ from txtop.ui.panels.base import KeyHints, Panel
 from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
 from txtop.ui.panels.footer import FooterPanel
+from txtop.ui.report import write_report
 from txtop.ui.screens.panel_screen import PanelScreen
 from txtop.ui.text_input import TextInput
 
@@ -53,6 +54,11 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
         return isinstance(panel, FilteredListPanel) and panel.words.typing
 
     @property
+    def ended(self) -> bool:
+        """True if the end of the recording is on the screen."""
+        return False
+
+    @property
     def cell_detail(self) -> Literal["", "shut", "open"]:
         """The state of the detail of a cell; empty where none can be opened."""
         return ""
@@ -65,6 +71,7 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
             typing=self.typing,
             paused=self.mode.paused,
             over=self.mode.over,
+            ended=self.ended,
             back=self.over_home,
             arms=self.mode.arms,
             cell=self.cell_detail,
@@ -156,6 +163,17 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
             app.run_worker(lambda: copy_summary(app, paths), thread=True)
         else:
             self.say("there is no session yet")
+
+    def action_write_report(self) -> None:
+        """Write the report of the session, in a process of its own, once nothing is measured."""
+        app, paths = self.app, self.mode.paths
+        if self.mode.going:
+            self.say("a report would disturb the measurement: e again when the run is over")
+        elif len(paths) != 1:
+            self.say("there is a report of one session at a time")
+        else:
+            self.say("writing the report…")
+            app.run_worker(lambda: write_report(app, paths[0]), thread=True, exclusive=True)
 
     # Drawing
 

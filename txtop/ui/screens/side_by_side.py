@@ -108,7 +108,14 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
 def _letter_titles(pair: SideBySideView) -> tuple[View, View]:
     """Return both views with lettered titles, and with charts of one unit on one scale."""
     left, right = (
-        replace(view, hero=replace(hero, title=f"{side.upper()}  {hero.title}"))
+        replace(
+            view,
+            hero=replace(
+                hero,
+                title=f"{side.upper()}  {hero.title}",
+                short_title=f"{side.upper()}  {hero.short_title}",
+            ),
+        )
         for side, view, hero in zip(
             SIDES,
             (pair.left, pair.right),

@@ -23,12 +23,14 @@ from txtop.ui.panels.base import FramedPanel, Panel
 from txtop.ui.panels.cell_detail.panel import CellDetailColumn, CellDetailPanel
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.compact import CompactPanel
+from txtop.ui.panels.edge import EdgePanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
 from txtop.ui.panels.footer import FooterPanel
 from txtop.ui.panels.header import HeaderPanel
 from txtop.ui.panels.hero import HeroPanel
 from txtop.ui.panels.log import LogPanel
 from txtop.ui.panels.machine import MachinePanel
+from txtop.ui.panels.results import ResultsPanel
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
 from txtop.ui.screens.session_screen import SessionScreen
 
@@ -45,7 +47,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
 
     def __init__(self, mode: M, *, over_home: bool = False) -> None:
         super().__init__(mode, over_home=over_home)
-        self._shape: tuple[int, int, bool, bool] = (4, 0, False, False)
+        self._shape: tuple[int, int, bool, bool, bool] = (4, 0, False, False, False)
         self._arm = 0
         self._back_to: Widget | None = None
 
@@ -57,6 +59,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield HeaderPanel(id="header")
         yield self.build_timeline()
         yield HeroPanel(id="hero")
+        yield ResultsPanel(id="results")
         yield ABVerdictPanel(id="verdict")
         yield ABArmPanel(id="arm-a")
         yield ABArmPanel(id="arm-b")
@@ -64,6 +67,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield MachinePanel(id="machine")
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
+        yield EdgePanel(id="edge")
         yield LogPanel(id="log")
         for name in ("detail-iterations", "detail-histogram", "detail-load"):
             yield CellDetailPanel(id=name)
@@ -75,7 +79,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         return self._plan(size, self._zoom if self.view.detail is None else "detail")
 
     def _plan(self, size: Size, zoom: str) -> PanelLayout:
-        rows, count, plots, captioned = self._shape
+        rows, count, plots, captioned, results = self._shape
         if self.view.ab is not None:
             return arrange_ab(
                 size.width,
@@ -94,6 +98,8 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             cells=count,
             zoom=zoom,
             tradeoffs=plots,
+            results=results,
+            edge=bool(self.view.edges),
         )
 
     def show(self, view: View) -> None:
@@ -102,8 +108,10 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             view = replace(view, ab=view.ab.choose(self._arm))
         rows = machine.compute_small_height(view.machine)
         captioned = view.playback is not None and bool(view.playback.caption)
-        shape = (rows, len(view.cells), bool(view.tradeoffs.plots), captioned)
+        plots, over = bool(view.tradeoffs.plots), view.results is not None
+        shape = (rows, len(view.cells), plots, captioned, over)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
+        changed |= bool(view.edges) != bool(self.view.edges)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view
@@ -116,6 +124,10 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         panel = self.focused_panel
         if panel is not None and panel.id not in self.arrange_panels(self.size).places:
             self.set_focus(None)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.view.ended)
 
     # The detail of a cell
 

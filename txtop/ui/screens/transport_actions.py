@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from txtop import formatting
 from txtop.ui.messages import AskSource
 from txtop.ui.modes import ReplayMode, SideBySideMode
+from txtop.ui.panels.transport import TransportPanel
 from txtop.ui.screens.dialogs import GoToDialog
 from txtop.ui.screens.session_screen import SessionScreen
 
@@ -53,6 +54,10 @@ class TransportActions(SessionScreen[M, F], Generic[M, F]):
 
     def action_go_end(self) -> None:
         self.change_transport(lambda player: player.seek(player.duration_ns))
+
+    def on_transport_panel_seek(self, event: TransportPanel.Seek) -> None:
+        at_ns = event.at_ns
+        self.change_transport(lambda player: player.seek(at_ns))
 
     def action_go_to(self) -> None:
         """Ask for a time, a cell or a marker, and go there."""

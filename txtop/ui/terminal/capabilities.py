@@ -133,8 +133,8 @@ class TerminalGuard:
         os.close(self._wake_write)
 
     def leave_within(self, seconds: float) -> None:
-        """End the process hard if it is still here then."""
-        self._deadline_s = time.monotonic() + seconds
+        """End the process hard if it is still here then. An earlier end that is set stays."""
+        self._deadline_s = min(self._deadline_s or float("inf"), time.monotonic() + seconds)
         self._wake(b"d")
 
     def _wake(self, byte: bytes) -> None:
@@ -170,7 +170,7 @@ class TerminalGuard:
         if self.lost:
             return
         self.lost = True
-        self._deadline_s = min(self._deadline_s or float("inf"), time.monotonic() + HANGUP_GRACE_S)
+        self.leave_within(HANGUP_GRACE_S)
         self._on_lost()
 
     def _end_hard(self) -> None:

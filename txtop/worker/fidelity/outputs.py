@@ -15,13 +15,17 @@ from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
 from txtop.worker.fidelity import divergence
 from txtop.worker.fidelity.passage import Passage, TokenWindow
-from txtop.worker.loading import attention
+from txtop.worker.loading import attention, kv_cache
 from txtop.worker.loading.load import LoadedModel
 from txtop.worker.tasks.task import end_with
 from txtop.worker.tasks.text_generation import build_generation_config
 from txtop.worker.tasks.token_timer import TokenTimer
 
 FLOAT32_BYTES = 4
+CACHED_TOKENS = 128
+"""The tokens of a window that are read through a quantised cache, at least; half of a short one."""
+_STEP_TOKENS = 32
+"""Tokens that are read at a time behind the prompt: int8 and int4 quantise them as one by one."""
 
 
 class Spool:
@@ -65,12 +69,14 @@ class WindowOutput:
 
     `rows`, float32 of shape (n, width), are log-probabilities, or hidden states of the last layer.
     `pooled` is the output of an encoder's head, else of its pooler, as one vector; `None` without
-    either. `invalid` counts NaN and Inf in the output of the model.
+    either. `invalid` counts NaN and Inf in the output of the model. Rows before `first` do not
+    depend on the cache that is compared.
     """
 
     rows: torch.Tensor
     pooled: torch.Tensor | None
     invalid: int
+    first: int = 0
 
 
 def compute_output(
@@ -78,9 +84,12 @@ def compute_output(
 ) -> WindowOutput:
     """Run one pass over `window`, without a cache of keys and values.
 
-    The rows are hidden states if `hidden`, else log-probabilities.
+    The rows are hidden states if `hidden`, else log-probabilities. A quantised cache is filled with
+    a prompt of the cell's length, behind which the rest of the window is read through it.
     """
     ids = window.ids[None].to(loaded.device)
+    if cell.quantizes_cache and loaded.family == "causal":
+        return _read_through_cache(loaded, cell, ids, hidden=hidden)
     if loaded.end_token is not None:
         ids = end_with(ids, loaded.end_token)
     arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -107,6 +116,39 @@ def compute_output(
     return WindowOutput(rows, pooled, invalid)
 
 
+def find_cached_part(cell: Cell, length: int) -> int:
+    """Return the place in a window of `length` tokens from which on the cache is read."""
+    return max(1, min(cell.sequence_length, length - min(CACHED_TOKENS, length // 2)))
+
+
+def _read_through_cache(
+    loaded: LoadedModel, cell: Cell, ids: torch.Tensor, *, hidden: bool
+) -> WindowOutput:
+    first = find_cached_part(cell, ids.shape[1])
+    cache = kv_cache.build_quantised_cache(cell, loaded.model.config)
+    parts = [ids[:, :first], *ids[:, first:].split(_STEP_TOKENS, dim=1)]
+    rows: list[torch.Tensor] = []
+    read = 0
+    with torch.inference_mode(), attention.use_kernel(cell.attention):
+        for part in parts:
+            read += part.shape[1]
+            output = loaded.model(
+                input_ids=part,
+                attention_mask=torch.ones_like(ids[:, :read]),
+                past_key_values=cache,
+                use_cache=True,
+                **({"output_hidden_states": True} if hidden else {}),
+            )
+            values = _get_last_layer(output) if hidden else output.logits
+            rows.append(values[0].float().cpu())
+    joined = torch.cat(rows)
+    if hidden:
+        invalid = joined.numel() - int(torch.isfinite(joined).sum())
+    else:
+        joined, invalid = divergence.compute_log_probabilities(joined)
+    return WindowOutput(joined, None, invalid, first)
+
+
 def _get_last_layer(output: Any) -> torch.Tensor:
     """Return the hidden states of the last layer, which a head or a vocabulary is applied to."""
     layers = output.get("decoder_hidden_states") or output.hidden_states
@@ -121,14 +163,17 @@ def generate_tokens(
     if not text.written:
         return []
     ids = text.prompt[None].to(loaded.device)
-    plain = msgspec.structs.replace(cell, new_tokens=text.written, cache="dynamic", compile="none")
+    cache = cell.cache if cell.quantizes_cache else "dynamic"
+    plain = msgspec.structs.replace(
+        cell, new_tokens=text.written, cache=cache, compile="none", speculative="none"
+    )
     clock = TokenTimer(None, lambda: step(1))
     with torch.inference_mode(), attention.use_kernel(cell.attention):
         clock.start()
         generated = loaded.model.generate(
             inputs=ids,
             attention_mask=torch.ones_like(ids),
-            generation_config=build_generation_config(plain, compiled=False),
+            generation_config=build_generation_config(plain, loaded.model.config, compiled=False),
             streamer=clock,
         )
     written: list[int] = generated[0, -text.written :].tolist()

@@ -15,6 +15,8 @@ from txtop.worker.loading.load import LoadedModel
 from txtop.worker.loading.source import ModelSource
 
 _MAX_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
+_LONGEST = 2048
+"""The longest window: the outputs of a whole one are in memory at once."""
 _PROMPT, _WRITTEN = 32, 128
 # Outputs of random weights are not worth comparing; a short input suffices to find NaN.
 _POSITIONS_RANDOM, _WRITTEN_RANDOM = 64, 8
@@ -82,8 +84,10 @@ class _TokenizedText:
     after: list[int]
 
 
-def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int) -> Passage:
-    """Build a passage of at least `positions` tokens for `loaded`.
+def build_passage(
+    loaded: LoadedModel, trained: bool, positions: int, seed: int, reach: int = 0
+) -> Passage:
+    """Build a passage of at least `positions` tokens for `loaded`, in windows of `reach` or more.
 
     It is the text if the weights are `trained` and a tokenizer that knows English exists, else
     seeded random ids. For random weights it is shorter.
@@ -106,13 +110,13 @@ def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int)
         spelling = replace(spelling, ids=spelling.ids * times)
     if loaded.family == "causal":
         spelling = replace(spelling, after=[])
-    windows = _cut_windows(spelling, loaded, positions)
+    windows = _cut_windows(spelling, loaded, positions, reach)
     prompt, written = _build_prompt(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
     return Passage(windows, prompt, written, tokenizer, notes)
 
 
 def _cut_windows(
-    spelling: _TokenizedText, loaded: LoadedModel, positions: int
+    spelling: _TokenizedText, loaded: LoadedModel, positions: int, reach: int
 ) -> list[TokenWindow]:
     """Cut the ids into windows.
 
@@ -121,7 +125,7 @@ def _cut_windows(
     """
     before, after = spelling.before, spelling.after
     ahead = 1 if loaded.family == "causal" else 0
-    longest = _MAX_TOKENS[loaded.family]
+    longest = max(_MAX_TOKENS[loaded.family], min(reach, _LONGEST))
     if loaded.position_limits.prompt is not None:
         longest = min(longest, loaded.position_limits.prompt - 1)
     around = len(before) + len(after)

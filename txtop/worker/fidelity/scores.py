@@ -87,7 +87,13 @@ class OutputComparer:
         raises.
         """
         progress = _ComparisonProgress(command, self._send, self._check)
-        key = (command.reference, command.positions, command.seed, command.allowed)
+        key = (
+            command.reference,
+            command.positions,
+            command.seed,
+            command.allowed,
+            _find_reach(command.cell),
+        )
         reference = self._reference
         if reference is None or reference.key != key:
             if reference is not None:
@@ -129,7 +135,13 @@ class OutputComparer:
     ) -> ReferenceOutputs:
         cell = command.reference
         loaded = self._load(cell, command, progress)
-        text = passage.build_passage(loaded, _is_trained(loaded), command.positions, command.seed)
+        text = passage.build_passage(
+            loaded,
+            _is_trained(loaded),
+            command.positions,
+            command.seed,
+            _find_reach(command.cell),
+        )
         progress.tell()
         unknown = drawn_parts.find_dependent_outputs(loaded.model, loaded.drawn)
         hidden = loaded.family == "encoder" or "head" in unknown
@@ -265,7 +277,7 @@ def _score_windows(
     """
     tokens: list[divergence.TokenDivergences] = []
     cosines: list[divergence.CosineSimilarities] = []
-    place = 0
+    place = cached = 0
     for window, pooled in zip(reference.passage.windows, reference.pooled, strict=True):
         answer = outputs.compute_output(loaded, cell, window, hidden=reference.hidden)
         event.invalid += answer.invalid
@@ -277,7 +289,11 @@ def _score_windows(
         if reference.hidden:
             cosines.append(_cosines(rows, pooled, answer))
         else:
-            tokens.append(divergence.compare_tokens(rows, answer.rows, window.targets))
+            own = slice(answer.first, None)
+            tokens.append(
+                divergence.compare_tokens(rows[own], answer.rows[own], window.targets[own])
+            )
+            cached += len(window.ids) - answer.first if answer.first else 0
     if event.invalid or "hidden" in event.unknown:
         return {}
     if reference.hidden:
@@ -288,7 +304,15 @@ def _score_windows(
         elif any(pooled is None for pooled in reference.pooled):
             event.notes.append("no pooler: pooled is the mean over tokens")
         return figures
+    if cached:
+        event.positions = cached
+        event.notes.append(f"read through the {cell.cache} cache behind the prompt of each window")
     return asdict(divergence.summarise_tokens(tokens))
+
+
+def _find_reach(cell: Cell) -> int:
+    """Return the tokens that a window has to have for the cache of `cell`; 0 if it is exact."""
+    return cell.sequence_length + outputs.CACHED_TOKENS if cell.quantizes_cache else 0
 
 
 def _generate(

@@ -62,6 +62,11 @@ def count_parameters(model: Any, kind: builtin.Family) -> ParameterCounts:
     )
 
 
+def count_experts(model: Any) -> tuple[int, int] | None:
+    """Return the experts of a layer, and of how many of them a token passes through, if any."""
+    return _read_experts(model.config) if any(True for _ in _find_experts(model)) else None
+
+
 def build_geometry(
     model: Any, kind: builtin.Family, counted: ParameterCounts, dtype: torch.dtype, arithmetic: str
 ) -> Geometry | None:
@@ -125,10 +130,16 @@ def _find_experts(model: nn.Module) -> Iterator[nn.Module]:
 
 def _compute_sleeping_share(config: Any) -> float:
     """Return the share of the experts that a token does not pass through; 0 without experts."""
+    counts = _read_experts(config)
+    return 0.0 if counts is None else 1 - counts[1] / counts[0]
+
+
+def _read_experts(config: Any) -> tuple[int, int] | None:
+    """Return the stated number of experts in a layer, and of those that a token passes through."""
     text = config.get_text_config(decoder=True)
     whole = next((n for name in _EXPERTS if (n := _read_positive(text, name))), None)
     active = next((n for name in _ACTIVE if (n := _read_positive(text, name))), None)
-    return 0.0 if whole is None or active is None else max(0.0, 1 - active / whole)
+    return None if whole is None or active is None else (whole, min(active, whole))
 
 
 def _is_plain(config: Any, kind: builtin.Family) -> bool:

@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from txtop.models import builtin, model_config, quantised
+from txtop.models import builtin, decoding_rules, model_config, quantised
 from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
 from txtop.plan.modes import BY_NAME, DEQUANTISED
 from txtop.protocol import commands, events
 from txtop.system import cpu, libraries
+from txtop.worker import memory
 from txtop.worker.device import (
     explain_unused_gpu,
     find_device,
     hide_other_gpus,
     identify_device,
 )
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
 
@@ -113,6 +115,9 @@ def load_model(
     clock.enter("import")
     clock.enter(RESOLVE)
     source = resolve_model(cell.model, cell.weights, command.allowed, log, progress)
+    drafter: ModelSource | None = None
+    if cell.assistant:
+        drafter = resolve_model(cell.assistant, cell.weights, command.allowed, log, progress)
     clock.enter("import")
     threads = cell.threads or cpu.choose_thread_count()
     configure_environment(threads)
@@ -128,10 +133,15 @@ def load_model(
     if not needs_library(cell, source):
         _hide_torchao()
     loaded = read_model(cell, source, command.seed, threads, enter)
+    assistant = None
+    if drafter is not None:
+        assistant = _read_assistant(cell, drafter, loaded, enter)
     unused = _explain_cpu(cell, loaded.device)
     if unused:
         log(unused, "warning")
     loaded.task.warm()
+    from txtop.worker.loading import geometry, storages
+
     compile_cache: CacheState = ""
     if cell.compile != "none":
         clock.enter("compile")
@@ -141,7 +151,17 @@ def load_model(
     # some token. With those frozen no collection takes over 0.1 ms.
     gc.freeze()
     event = _build_event(loaded, cell, worker)
+    event.resident_bytes = memory.read_host_bytes()
     event.compile_cache = compile_cache
+    if (counts := geometry.count_experts(loaded.model)) is not None:
+        event.experts, event.experts_per_token = counts
+        event.active_parameters = loaded.counted.all - loaded.counted.asleep
+    if assistant is not None:
+        event.assistant_parameters = assistant.counted.all
+        event.assistant_bytes = storages.count_stored_bytes(assistant.model)
+        event.notes += [f"{cell.assistant}: {note}" for note in assistant.source.notes]
+        if assistant.source.weights == "random":
+            event.notes.append("the assistant has random weights: hardly a draft is right")
     event.notes += [unused] if unused else []
     if compile_cache in ("warm", "part"):
         event.notes.append(f"the compiler's cache was {compile_cache}: a first load takes longer")
@@ -169,6 +189,7 @@ def read_model(
         drawn_parts,
         geometry,
         int8,
+        kv_cache,
         numerics,
         precision,
         prequantised,
@@ -196,11 +217,13 @@ def read_model(
         recipe = int8.choose_recipe(
             cell.precision, kind, device.type, compiled=cell.compile != "none"
         )
+    require_decoding(cell, kind)
     if kind != "encoder":
         require_generate(model_class)
 
     enter("config")
     config = architecture.build_config(model_class, source)
+    kv_cache.require_cache(cell, model_class, kind, config, device)
     if kind != "encoder":
         architecture.require_generation_config(source)
     page_cache = weights.classify_page_cache(source.weight_files)
@@ -285,6 +308,18 @@ def read_model(
     )
 
 
+def require_decoding(cell: Cell, family: builtin.Family) -> None:
+    """Check that a model of `family` has the decode steps that `cell` asks for.
+
+    Raises `RejectedError` if it has none, or if they cannot be speculative.
+    """
+    if cell.compile == "decode" and family == "encoder":
+        raise RejectedError("an encoder has no decode step", "--compile default")
+    missing = decoding_rules.explain_missing_speculation(cell, family)
+    if missing:
+        raise RejectedError(*missing)
+
+
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
     from txtop.worker.loading import drawn_parts, numerics, precision, storages
@@ -327,6 +362,26 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         capability=numerics.read_capability(device),
         environment=numerics.read_environment(device),
     )
+
+
+def _read_assistant(
+    cell: Cell, source: ModelSource, loaded: LoadedModel, enter: Callable[[str], None]
+) -> LoadedModel:
+    """Read the model that drafts tokens for `loaded`, in the same precision, on the same device.
+
+    Raises `RejectedError` if it has another vocabulary or makes no text.
+    """
+    own = msgspec.structs.replace(cell, model=cell.assistant, speculative="none")
+    assistant = read_model(own, source, loaded.seed, loaded.threads, enter)
+    if assistant.family != "causal":
+        raise RejectedError(f"the assistant {cell.assistant} is no decoder", "a smaller decoder")
+    if assistant.vocabulary != loaded.vocabulary:
+        raise RejectedError(
+            f"the assistant has {assistant.vocabulary:,} tokens, the model {loaded.vocabulary:,}",
+            "a smaller model of the same family",
+        )
+    loaded.task.assist(assistant.model)
+    return assistant
 
 
 def _explain_cpu(cell: Cell, device: torch.device) -> str:

@@ -39,6 +39,9 @@ class EncoderTask:
         """Compile the model for one shape, so that sizes become constants."""
         self._forward = torch.compile(self._model, mode=cell.compile, dynamic=False)
 
+    def assist(self, assistant: Any) -> None:
+        """Do nothing: a forward pass makes no tokens."""
+
     def begin_cell(self) -> None:
         """Do nothing: a forward pass leaves nothing behind."""
 

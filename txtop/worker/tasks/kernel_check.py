@@ -124,19 +124,21 @@ def inspect_kernels(
     Raises `TxtopError` if one is not what the cell asks for.
     """
     encodes, compiled = task.encodes, inputs.cell.compile != "none"
-    # Another length would be another shape of the static cache and would be compiled again.
-    short = inputs if compiled else inputs.shortened(2)
+    # Another length would be another shape of the static cache and would be compiled again; and two
+    # tokens may come in one step.
+    drafts = inputs.cell.speculative != "none"
+    short = inputs if compiled or drafts else inputs.shortened(2)
     graphs = device.type == "cuda" and inputs.cell.compile in GRAPH_COMPILES
     profiles = _Profiles()
     try:
-        task.iterate(short, False, None, (lambda: None) if encodes else profiles.step)
+        result = task.iterate(short, False, None, (lambda: None) if encodes else profiles.step)
     finally:
         profiles.stop()
     # generate() compiles the decode steps alone; prefill is eager.
     replayed = graphs and encodes
     prefill = identify_kernel(profiles.phases[0], compiled=compiled, replayed=replayed)
     decode = None
-    if not encodes and short.cell.new_tokens > 1:
+    if not encodes and (result.steps or short.cell.new_tokens) > 1:
         decode = identify_kernel(profiles.phases[1], compiled=compiled, replayed=graphs)
     for phase, kernel in (
         ("the forward pass" if encodes else "prefill", prefill),

@@ -42,6 +42,9 @@ class IterationResult:
     encoder_ns: int | None = None
     lag: bool = False
     invalid: int = 0
+    cache_bytes: int | None = None
+    steps: int | None = None
+    drafted: int | None = None
 
 
 class Task(Protocol):
@@ -54,6 +57,9 @@ class Task(Protocol):
 
     def compile(self, cell: Cell) -> None:
         """Compile the model as `cell` asks. The compiler runs on the first call."""
+
+    def assist(self, assistant: Any) -> None:
+        """Let the model `assistant` draft tokens in the cells that ask for one."""
 
     def begin_cell(self) -> None:
         """Forget what earlier cells of this worker left in the model."""

@@ -16,11 +16,13 @@ OnTokens = Callable[[Any], None]
 
 
 class TokenTimer:
-    """The gaps in ns between tokens on the host; the first, from `start()`, is the TTFT.
+    """The gaps in ns between steps on the host; the first, from `start()`, is the TTFT.
 
-    `on_tokens` gets the ids of each step, of shape (batch,). `on_steps(first, gaps)` gets gaps in
-    batches during the call; `after_step` may raise to end it. A hook may count passes through the
-    model in `forwards`: if token k comes after pass k + 1, `late` is set and the gaps mean nothing.
+    A step is one token of each sequence, or with `drafts` one or more of a single sequence, which
+    arrive together. `on_tokens` gets its ids, of shape (batch,), with `drafts` (1, tokens).
+    `on_steps(first, gaps)` gets gaps in batches during the call; `after_step` may raise to end it.
+    A hook may count passes through the model in `forwards`: if step k comes after pass k + 1,
+    `late` is set and the gaps mean nothing.
     """
 
     def __init__(
@@ -28,8 +30,11 @@ class TokenTimer:
         on_steps: OnSteps | None,
         after_step: Callable[[], None],
         on_tokens: OnTokens | None = None,
+        *,
+        drafts: bool = False,
     ) -> None:
         self.gaps_ns: list[int] = []
+        self.tokens = 0
         self.forwards = 0
         self.late = False
         self.start_ns = 0
@@ -39,6 +44,7 @@ class TokenTimer:
         self._prompt_seen = False
         self._on_steps = on_steps
         self._on_tokens = on_tokens
+        self._drafts = drafts
         self._after_step = after_step
 
     def start(self) -> None:
@@ -46,13 +52,14 @@ class TokenTimer:
         self.start_ns = self.last_ns = self._sent_ns = perf_counter_ns()
 
     def put(self, tokens: Any) -> None:
-        """Record one token of every sequence; the first `put` of a call is the prompt."""
+        """Record the tokens of one step; the first `put` of a call is the prompt."""
         now = perf_counter_ns()
         if not self._prompt_seen:
             self._prompt_seen = True
             return
         self.gaps_ns.append(now - self.last_ns)
         self.last_ns = now
+        self.tokens += tokens.shape[-1] if self._drafts else 1
         if self._on_tokens is not None:
             self._on_tokens(tokens)
         if self.forwards > len(self.gaps_ns):

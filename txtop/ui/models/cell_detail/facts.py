@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis import contention, device_time, metrics, serving
+from txtop.analysis import contention, device_time, drafts, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
+from txtop.forecast.memory import MemoryForecast
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
+from txtop.plan.speculation import shorten_speculative
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
-from txtop.stats.steady_state import DRIFTED_NOTE, is_drifting
+from txtop.stats.steady_state import estimate_speed_drift, is_drifting
 from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
@@ -36,6 +38,7 @@ _OTHERS = order_knobs(
         "new_tokens",
         "compile",
         "cache",
+        "speculative",
     )
 )
 HASH_CHARACTERS = 12
@@ -112,7 +115,7 @@ def _list_progress(
             "course", compute_refresh_key(state), lambda: _list_judgements(session, state, cache)
         )
     facts += [CellFact("blocks", text, "warn") for text in _describe_blocks(state)]
-    peaks = _format_peaks(state)
+    peaks = _format_peaks(session, state)
     facts += [CellFact("peak memory", peaks)] if peaks else []
     facts += _list_device_time(session, state)
     output = session.output_of(state.cell.id)
@@ -162,10 +165,11 @@ def _list_judgements(session: SessionState, state: CellState, cache: FrameCache)
     trend = estimate_trend(durations) if state.over else None
     if trend is not None:
         p = "p < 0.001" if trend.p < 0.001 else f"p = {trend.p:.2g}"
-        across = round(trend.across * 100, 1) + 0.0
-        verdict = DRIFTED_NOTE if is_drifting(durations) else "no trend"
-        role = "warn" if is_drifting(durations) else "text"
-        facts.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
+        drifting = is_drifting(durations)
+        across = formatting.format_change(estimate_speed_drift(durations))
+        verdict = "drifts, no interval" if drifting else "no trend"
+        role = "warn" if drifting else "text"
+        facts.append(CellFact("trend", f"speed {across} across, {p}: {verdict}", role))
     facts.append(CellFact("warm-up", _describe_warm_up(session, state)))
     return facts
 
@@ -228,7 +232,8 @@ def _describe_blocks(state: CellState) -> list[str]:
     return lines
 
 
-def _format_peaks(state: CellState) -> str:
+def _format_peaks(session: SessionState, state: CellState) -> str:
+    """Format the peaks of a cell, and by how much its forecast was off."""
     memory = state.memory
     if memory is None:
         return ""
@@ -238,9 +243,25 @@ def _format_peaks(state: CellState) -> str:
         ("reserved", memory.reserved_bytes),
         ("device", memory.device_bytes),
     ]
-    return ", ".join(
+    peaks = [
         f"{name} {formatting.format_gib(size)} GiB" for name, size in named if size is not None
-    )
+    ]
+    forecast = memory_fit.forecast_cell(session, state.cell)
+    peak = state.peak_bytes
+    if forecast is not None and peak:
+        peaks.append(f"forecast {100 * (forecast.peak_bytes / peak - 1):+.0f} %")
+    return ", ".join(peaks)
+
+
+def _format_forecast(forecast: MemoryForecast) -> str:
+    """Format the parts of a forecast of memory."""
+    parts = [
+        ("process", forecast.process_bytes),
+        ("weights", forecast.weight_bytes),
+        ("cache and activations", forecast.working_bytes + forecast.allocator_bytes),
+    ]
+    listed = ", ".join(f"{name} {formatting.format_gib(size)}" for name, size in parts)
+    return f"about {formatting.format_gib(forecast.peak_bytes)} GiB: {listed}"
 
 
 def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFact, ...]:
@@ -252,12 +273,17 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
         facts.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
+        if load.experts is not None and load.active_parameters is not None:
+            active = " ".join(filter(None, formatting.format_scaled(load.active_parameters)))
+            experts = f"{load.experts} in a layer, {load.experts_per_token} for each token"
+            facts.append(CellFact("experts", f"{experts}: {active} parameters active"))
         if load.drawn:
             facts.append(CellFact("random", ", ".join(load.drawn)))
     else:
-        predicted = memory_fit.predict_cell_bytes(cell)
-        needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
-        facts.append(CellFact("weights", f"{cell.weights}{needs}"))
+        facts.append(CellFact("weights", cell.weights))
+        forecast = memory_fit.forecast_cell(session, cell)
+        if forecast is not None:
+            facts.append(CellFact("memory", _format_forecast(forecast)))
     precision: str = cell.precision
     if load is not None and load.recipe:
         precision += f", {load.recipe}"
@@ -277,7 +303,9 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         CellFact("compile", cell.compile),
     ]
     if state.family != "encoder":
-        facts.append(CellFact("KV cache", cell.cache))
+        facts.append(CellFact("KV cache", _format_cache(state)))
+    if cell.speculative != "none":
+        facts += _list_drafts(state)
     facts += [CellFact(knob.title, knob.call(cell)) for knob in _OTHERS]
     if load is not None:
         facts.append(CellFact("page cache", load.page_cache))
@@ -298,6 +326,31 @@ def _list_products(state: CellState) -> list[CellFact]:
     if ran is not None and (ran.products or ran.dequantises):
         how = ", ".join(ran.products) or "dense: dequantised in every call"
         facts.append(CellFact("products", how))
+    return facts
+
+
+def _format_cache(state: CellState) -> str:
+    size = state.cache_bytes
+    return state.cell.cache + (f", {formatting.format_size(size)}" if size is not None else "")
+
+
+def _list_drafts(state: CellState) -> list[CellFact]:
+    """List the speculation, what was accepted of it, and whether its output is the plain one."""
+    load, parts = state.load, [shorten_speculative(state.cell.speculative)]
+    if load is not None and load.assistant_parameters:
+        count = " ".join(filter(None, formatting.format_scaled(load.assistant_parameters)))
+        size = formatting.format_size(load.assistant_bytes)
+        parts.append(f"{count} parameters, {size} more")
+    if state.drafted:
+        accepted = drafts.describe_acceptance(state)
+        parts.append(f"{accepted} of {state.drafted:,} drafted")
+    if made := drafts.compute_tokens_per_step(state, state.samples.kept()):
+        parts.append(f"{made:.2f} tokens a step")
+    facts = [CellFact("speculative", ", ".join(parts))]
+    if equality := drafts.describe_equality(state):
+        checked = state.speculation
+        unequal = checked is not None and checked.differs_at is not None
+        facts.append(CellFact("output", equality, "warn" if unequal else "text"))
     return facts
 
 

@@ -73,7 +73,8 @@ def _compute_histogram(session: SessionState, state: CellState, cache: FrameCach
         title = "time of a request" if state.cell.serving else title
     else:
         values, means = metrics.compute_itl_ms(state, places)
-        title, n, why = "gaps between tokens", len(means), _explain_empty(state)
+        pieces = "tokens" if state.cell.speculative == "none" else "steps"
+        title, n, why = f"gaps between {pieces}", len(means), _explain_empty(state)
     values.sort()
     marks = tuple(
         PercentileMark(f"p{p}", compute_percentile_above_floor(values, n, p), PERCENTILE_FLOORS[p])

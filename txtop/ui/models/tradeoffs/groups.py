@@ -9,6 +9,7 @@ from typing import Literal
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
 from txtop.plan.labels import BESIDE_OTHERS, format_knob
+from txtop.plan.model_names import shorten_alike
 from txtop.plan.plan import Plan
 
 PlotKind = Literal["rates", "lengths", "precisions", "load"]
@@ -112,8 +113,12 @@ def _group_by(cells: Iterable[Cell], knobs: Sequence[str]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _format_knobs(cell: Cell, knobs: Iterable[str]) -> str:
-    return " · ".join(format_knob(cell, knob) for knob in knobs)
+def _format_knobs(cell: Cell, knobs: Iterable[str], cells: Sequence[Cell]) -> str:
+    """Format knobs of a cell; of its model's name what tells it from those of `cells`."""
+    models = shorten_alike(tuple(dict.fromkeys(other.model_name for other in cells)))
+    return " · ".join(
+        models[cell.model_name] if knob == "model" else format_knob(cell, knob) for knob in knobs
+    )
 
 
 def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
@@ -131,7 +136,7 @@ def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
             GroupMember(cell.id, names.index(format_knob(cell, line)), str(getattr(cell, axis)))
             for cell in group
         )
-        groups.append(PlotGroup(kind, _format_knobs(group[0], fixed), tuple(names), members))
+        groups.append(PlotGroup(kind, _format_knobs(group[0], fixed, cells), tuple(names), members))
     return groups
 
 
@@ -159,7 +164,7 @@ def _group_loads(cells: Sequence[Cell]) -> list[PlotGroup]:
             )
             for cell in group
         )
-        groups.append(PlotGroup("load", _format_knobs(group[0], fixed), names, members))
+        groups.append(PlotGroup("load", _format_knobs(group[0], fixed, cells), names, members))
     return groups
 
 
@@ -187,10 +192,10 @@ def _group_precisions(cells: Sequence[Cell]) -> list[PlotGroup]:
             continue
         names = list(dict.fromkeys(cell.precision for cell in compared))
         members = tuple(
-            GroupMember(cell.id, names.index(cell.precision), _format_knobs(cell, beside))
+            GroupMember(cell.id, names.index(cell.precision), _format_knobs(cell, beside, cells))
             for cell in compared
         )
         groups.append(
-            PlotGroup("precisions", _format_knobs(group[0], models), tuple(names), members)
+            PlotGroup("precisions", _format_knobs(group[0], models, cells), tuple(names), members)
         )
     return groups

@@ -76,8 +76,16 @@ def build_load_curve(
         time_head=f"p{tail} ms",
         time_unit=f"ms E2E p{tail}",
         left_out=_describe_left_out(cells, counted, tail),
+        budgets=_list_budgets(cells),
         remarks=_remarks(points),
     )
+
+
+def _list_budgets(cells: Sequence[MeasuredCell]) -> tuple[tuple[float, str], ...]:
+    """List the bounds of the SLOs on the quantity of the axis, the time of a request."""
+    slos = [m.state.cell.serving.slo for m in cells if m.state.cell.serving is not None]
+    bounds = dict.fromkeys(slo.e2e_ms for slo in slos if slo is not None and slo.e2e_ms)
+    return tuple((ms, f"SLO {formatting.format_ms(ms)} ms") for ms in bounds if ms)
 
 
 def _knees(session: SessionState, cache: FrameCache) -> set[str]:

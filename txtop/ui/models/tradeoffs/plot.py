@@ -64,8 +64,8 @@ class TradeoffPlot:
 
     `of` names what they share and other plots have otherwise. `x_name` and `y_name` are the
     quantities of the axes, `unit` that of rates; `time_head` and `time_unit` name a time in a table
-    and in a sentence. `ceilings` are heights that cannot be exceeded, with the reason; `remarks`
-    concern the plot as a whole.
+    and in a sentence. `ceilings` are heights that cannot be exceeded, with the reason, and
+    `budgets` the times that an SLO allows; `remarks` concern the plot as a whole.
     """
 
     kind: PlotKind
@@ -79,6 +79,7 @@ class TradeoffPlot:
     time_unit: str = "ms per token"
     left_out: str = ""
     ceilings: tuple[tuple[float, str], ...] = ()
+    budgets: tuple[tuple[float, str], ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property

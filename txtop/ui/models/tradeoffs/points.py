@@ -23,8 +23,8 @@ from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 TITLE_KNOBS = ("model", "precision", "batch_size", "sequence_length")
 FRONT_REMARKS = (
     "Pareto-optimal: nothing else has more throughput and less latency",
-    "on the front",
-    "front",
+    "Pareto-optimal",
+    "optimal",
 )
 RUNNING_REMARKS = ("running: it counts once it has ended", "running")
 
@@ -194,7 +194,7 @@ def describe_left_out(cells: Sequence[MeasuredCell]) -> str:
 
 
 def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoint]:
-    """Mark the points on the front of each work, and name the point that beats each other one.
+    """Mark the Pareto-optimal points of each work, and name the point that beats each other one.
 
     A cell that is running is judged when it has ended.
     """
@@ -211,7 +211,7 @@ def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoin
         front = [point for point, is_on in zip(own, on_it, strict=True) if is_on]
         for point, is_on in zip(own, on_it, strict=True):
             if is_on:
-                marked.append(replace(point, front=True, beside="front", said=FRONT_REMARKS))
+                marked.append(replace(point, front=True, beside="optimal", said=FRONT_REMARKS))
             else:
                 marked.append(replace(point, said=_describe_better(point, front, unit)))
     return marked

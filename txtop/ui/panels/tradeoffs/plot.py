@@ -10,10 +10,12 @@ LOG_FROM_FACTOR = 8.0
 MAX_CEILING_FACTOR = 10.0
 GUIDE_STEPS = 24
 GUIDE_NAME = "linear"
+LEGEND = "b4: batch 4"
 
 
 def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
-    """Build the scatter data; points that stand out and the one under the cursor get labels."""
+    """Build the scatter data; batches, points that stand out and the one under the cursor get
+    labels."""
     x, y = choose_scales(plot)
     spots = tuple(
         ScatterPoint(
@@ -22,12 +24,24 @@ def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
         for i, p in enumerate(plot.points)
     )
     guide = _build_guide(plot, cursor) if plot.kind == "lengths" else None
+    lines = _build_lines(plot)
     return ScatterData(
-        x, y, plot.x_name, plot.y_name, spots, _build_lines(plot), guide, plot.ceilings
+        x,
+        y,
+        plot.x_name,
+        plot.y_name,
+        spots,
+        lines,
+        guide,
+        plot.ceilings,
+        plot.budgets,
+        LEGEND if plot.kind == "rates" else "",
     )
 
 
 def _choose_label(plot: TradeoffPlot, point: TradeoffPoint, *, at_cursor: bool) -> str:
+    if plot.kind == "rates":
+        return f"b{point.label}"
     if plot.kind == "load" and point.front:
         return f"knee {point.label}"
     return point.label if point.front or point.loose or at_cursor else ""
@@ -41,7 +55,8 @@ def choose_scales(plot: TradeoffPlot) -> tuple[Scale, Scale]:
         near = [height for height, _ in plot.ceilings if height <= MAX_CEILING_FACTOR * max(ys)]
         return build_log_scale(xs), build_log_scale([*ys, *near])
     if plot.kind == "load":
-        return build_log_scale(xs), build_linear_scale(ys)
+        near = [time for time, _ in plot.budgets if time <= MAX_CEILING_FACTOR * max(xs)]
+        return build_log_scale([*xs, *near]), build_linear_scale(ys)
     lengths = sorted(set(xs))
     if max(xs) >= LOG_FROM_FACTOR * min(xs):
         return build_log_scale(xs, lengths), build_log_scale(ys)

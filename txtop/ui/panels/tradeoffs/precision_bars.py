@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
@@ -12,7 +13,7 @@ from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 from txtop.ui.panels.tradeoffs.table import PointTable, compute_name_width
 
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
-RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 6, 6, 7, 2
+RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 9, 6, 7, 2
 
 
 def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> PointTable:
@@ -84,8 +85,8 @@ class _BarColumns:
             ),
             (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
             (fit(g(row.rate), RATE_WIDTH, "right"), number),
-            (fit(" " + row.half.replace("±", g("±")), HALF_INTERVAL_WIDTH), "muted"),
             (fit(" " + self._unit, UNIT_WIDTH), "muted"),
+            (fit(" " + g(row.half), HALF_INTERVAL_WIDTH), "muted"),
         ]
         if not point.y:
             why = "bad" if row.state == "failed" else "muted"
@@ -114,6 +115,8 @@ def _render_badge(point: TradeoffPoint, room: int) -> Row:
         return whole if measure_row(whole) <= room else whole[:1]
     if not point.x:
         return [(row.note or "nothing to compare it with", "muted")]
-    badges = (*row.badges, row.badges[-1].split()[0])
-    forms: list[Row] = [[(word, point.badge_role), *end] for word in badges for end in (note, [])]
+    badges = (*row.badges, shorten_badge(row.badges[-1]))
+    # A doubt is dropped after the longer wording of a badge.
+    forms: list[Row] = [[(word, point.badge_role), *note] for word in row.badges]
+    forms += [[(word, point.badge_role)] for word in badges]
     return next((form for form in forms if measure_row(form) <= room), forms[-1])

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.scatter import ScatterPlot, get_series_role, get_series_sign
+from txtop.ui.drawing.scatter import NAMED_BELOW_FROM, ScatterPlot, get_series_role, get_series_sign
 from txtop.ui.drawing.spans import Row, fit, fit_block, measure_row
 from txtop.ui.models.layout import PanelRegion
 from txtop.ui.models.tradeoffs.build import TOO_FEW_MEASURED, TOO_FEW_YET
 from txtop.ui.models.tradeoffs.groups import AB_REASON
 from txtop.ui.models.tradeoffs.plot import PLOT_TITLES, TradeoffPlot, TradeoffPoint, TradeoffsView
-from txtop.ui.panels.tradeoffs.plot import build_scatter
+from txtop.ui.panels.tradeoffs.plot import LEGEND, build_scatter
+from txtop.ui.panels.tradeoffs.point_bars import count_bar_rows, render_point_bars
 from txtop.ui.panels.tradeoffs.precision_bars import render_precision_bars
 from txtop.ui.panels.tradeoffs.table import (
     PointTable,
@@ -114,7 +115,8 @@ def find_point(selection: TradeoffsSelection, area: Area, *, x: int, y: int) -> 
         if name == "plot" and plot.kind == "precisions":
             return _render_listing(selection, plot, room).at(row)
         if name == "plot":
-            return _build_plot(selection, plot, room).nearest(column, row)
+            scatter = _get_scatter_area(plot, room)
+            return _build_plot(selection, plot, scatter).nearest(column, row)
     return None
 
 
@@ -126,6 +128,11 @@ def _build_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -
     return ScatterPlot(build_scatter(plot, selection.cursor), area.width, area.height, area.glyphs)
 
 
+def _get_scatter_area(plot: TradeoffPlot, area: Area) -> Area:
+    """Return the part of the plot's area that bars leave to the points."""
+    return replace(area, height=area.height - count_bar_rows(plot, area))
+
+
 def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -> list[Row]:
     g, inside = area.glyphs, area.inside
     room = replace(inside, height=_count_plot_rows(selection, inside.height))
@@ -133,11 +140,14 @@ def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) 
         body = _render_listing(selection, plot, room).rows
         body += _render_remarks(selection, plot, room, len(body)) if selection.zoomed else []
     else:
-        body = _build_plot(selection, plot, room).rows(selection.cursor)
+        body = _build_plot(selection, plot, _get_scatter_area(plot, room)).rows(selection.cursor)
+        if count_bar_rows(plot, room):
+            body += render_point_bars(plot, room, selection.cursor)
     if room.height < inside.height and selection.point is not None:
         line = render_point_line(selection.point, plot, inside.width, g, named=True)
         body = [*fit_block(body, room.width, room.height), line]
-    subtitle = _render_legend(selection, plot, area.width - measure_row([(plot.title, "")]) - 14, g)
+    free = area.width - measure_row([(plot.title, "")]) - 14
+    subtitle = _render_legend(selection, plot, free, room.height, g)
     return draw_frame(g(plot.title), subtitle, body, area)
 
 
@@ -159,10 +169,15 @@ def _count_plot_rows(selection: TradeoffsSelection, down: int) -> int:
     return down - 1 if takes else down
 
 
-def _render_legend(selection: TradeoffsSelection, plot: TradeoffPlot, room: int, g: Glyphs) -> Row:
+def _render_legend(
+    selection: TradeoffsSelection, plot: TradeoffPlot, room: int, down: int, g: Glyphs
+) -> Row:
     """Render the signs of the lines (or the count of bars) and the position among the plots;
-    without room the signs stay."""
+    without room the signs stay. A plot of few rows `down` has no other place for its legend."""
     signs: Row = []
+    numbers: Row = []
+    if plot.kind == "rates" and down < NAMED_BELOW_FROM:
+        numbers = [(f"   {LEGEND}", "muted")]
     if plot.kind == "precisions":
         signs = [(f"{len(plot.points)} cells", "muted")]
     else:
@@ -176,7 +191,9 @@ def _render_legend(selection: TradeoffsSelection, plot: TradeoffPlot, room: int,
     pages: Row = [("v", "accent-a.bold"), (f" {selection.at + 1} of {count}", "muted")]
     pages = pages if count > 1 else []
     both: Row = [*signs, ("   ", "muted"), *pages] if signs and pages else [*signs, *pages]
-    return next((row for row in (both, signs, pages) if row and measure_row(row) <= room), [])
+    whole: Row = [*signs, *numbers, *([("   ", "muted")] if pages else []), *pages]
+    forms = (whole, [*signs, *numbers], both, signs, pages)
+    return next((row for row in forms if row and measure_row(row) <= room), [])
 
 
 def _render_point(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) -> list[Row]:

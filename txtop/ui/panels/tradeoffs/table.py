@@ -22,7 +22,12 @@ LABEL_COLUMNS = {
     "precisions": ("", 0),
     "load": ("offered", 10),
 }
-LAST_COLUMNS = {"rates": ("", 7), "lengths": ("times", 9), "precisions": ("", 0), "load": ("", 11)}
+LAST_COLUMNS = {
+    "rates": ("Pareto", 9),
+    "lengths": ("times", 9),
+    "precisions": ("", 0),
+    "load": ("", 11),
+}
 
 
 def compute_name_width(plot: TradeoffPlot) -> int:

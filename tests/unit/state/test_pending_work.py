@@ -10,7 +10,7 @@ from support import streams
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, Plan
 from txtop.protocol import events
-from txtop.runner import session_start
+from txtop.state import pending_work
 from txtop.state.fold import fold_all
 from txtop.worker import device
 from txtop.worker.failures import AbsentError, RejectedError
@@ -33,7 +33,7 @@ def _reject(cell: str, *, may_pass: bool) -> events.CellRejected:
 def test_a_refusal_that_may_pass_is_missing_and_another_is_a_result() -> None:
     begun = streams.stream(PLAN)[:2]
     ends = [_reject("c001", may_pass=True), _reject("c002", may_pass=False)]
-    assert session_start.find_missing_cells(fold_all([*begun, *ends])) == {"c001"}
+    assert pending_work.find_missing_cells(fold_all([*begun, *ends])) == {"c001"}
 
 
 @pytest.mark.fault(46)
@@ -45,7 +45,7 @@ def test_a_comparison_that_failed_for_a_reason_that_may_pass_is_pending() -> Non
             t_ns=made[-1].t_ns, cell="c002", reference="c001", failed="gone", may_pass=may_pass
         )
         state = fold_all([*made, failed])
-        return [(a.id, b.id) for a, b in session_start.find_pending_comparisons(state)]
+        return [(a.id, b.id) for a, b in pending_work.find_pending_comparisons(state)]
 
     assert find(may_pass=True) == [("c001", "c002")]
     assert find(may_pass=False) == []

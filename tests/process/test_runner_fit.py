@@ -1,0 +1,68 @@
+"""A search for what fits: its probes are chosen as it runs, and each failure costs a probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.fake_run import FAKE, Run
+from txtop.analysis.edge import find_edges
+from txtop.plan.cell import Cell
+from txtop.plan.plan import EdgeSearch, Plan
+from txtop.protocol import events
+from txtop.runner.conductor import Conductor
+from txtop.session.reader import read_all
+from txtop.session.verify import verify_log
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+
+def build_plan(model: str) -> Plan:
+    base = Cell(id="", model=model, sequence_length=8, new_tokens=4, device="cpu")
+    search = EdgeSearch(largest="batch-size", base=base, limit_bytes=1 << 34)
+    first = Cell(id="p01", model=model, sequence_length=8, new_tokens=4, device="cpu")
+    return Plan(cells=(first,), iterations=2, warmup=1, edge_search=search)
+
+
+def batches(state: SessionState) -> list[int]:
+    return [cell.cell.batch_size for cell in state.cells.values()]
+
+
+def test_a_search_without_a_forecast_finds_both_sides(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", build_plan("holds-12"))
+    run.run()
+    assert batches(run.state) == [1, 2, 4, 8, 16, 12, 14, 13]
+    (edge,) = find_edges(run.state)
+    assert edge.is_found and edge.largest and edge.smallest
+    assert (edge.largest.cell.batch_size, edge.smallest.cell.batch_size) == (12, 13)
+    logged, problems = read_all(run.folder)
+    assert not problems.lines()
+    assert [e.added.id for e in logged if isinstance(e, events.Probe)] == list(run.state.cells)
+    assert batches(fold_all(logged)) == batches(run.state)
+    assert not verify_log(run.folder).wrong
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("oom", "oom"), ("rejects", "rejected"), ("dies-in-load", "failed"), ("aborts", "failed")],
+)
+def test_a_search_outlives_every_failure(model: str, status: str, tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", build_plan(model))
+    assert run.start().join(30.0) == ("done", True)
+    (edge,) = find_edges(run.state)
+    assert edge.largest is None and edge.is_found
+    assert [cell.status for cell in run.state.cells.values()] == [status]
+
+
+def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", build_plan("holds-3"))
+    run.run()
+    log = run.folder / "events.jsonl"
+    whole, lines = batches(run.state), log.read_bytes().splitlines(keepends=True)
+    probes = [i for i, line in enumerate(lines) if b'"kind":"probe"' in line]
+    log.write_bytes(b"".join(lines[: probes[2] + 2]))
+    Conductor(None, run.folder, worker=FAKE, sampler=None).run()
+    logged, problems = read_all(run.folder)
+    assert not problems.lines()
+    assert batches(fold_all(logged)) == whole == [1, 2, 4, 3]

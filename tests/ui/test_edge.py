@@ -1,0 +1,75 @@
+"""The panel of a search for what fits: the bracket, its probes, and the place of both."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import fit_session
+from txtop.protocol.events import AnyEvent
+from txtop.state.fold import fold_all
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.spans import measure_row
+from txtop.ui.models.layout import arrange_session
+from txtop.ui.models.view import View, build_view
+from txtop.ui.panels.edge import render_edges
+
+
+def build(events: list[AnyEvent]) -> View:
+    return build_view(fold_all(events))
+
+
+def draw(view: View, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
+    rows = render_edges(view, Area(width, height, Glyphs(mode)))
+    assert len(rows) == height and {measure_row(row) for row in rows} == {width}
+    return ["".join(text for text, _ in row).rstrip() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole() -> View:
+    return build(list(fit_session.search_whole()))
+
+
+def test_both_sides_are_named_with_the_probes_around_them(whole: View) -> None:
+    (edge,) = whole.edges
+    assert (edge.low, edge.high, edge.found) == (55, 56, True)
+    title, bracket, axis, *probes = draw(whole, 78, 9)
+    assert "largest batch" in title and "128 + 32 tokens · 1.95 GiB asked for" in title
+    assert bracket.startswith(" 55 runs, 56 does not") and "found in" in bracket
+    assert axis.count("✓") == sum(probe.state == "ran" for probe in edge.probes)
+    listed = next(line for line in probes if "batch 55" in line)
+    assert "✓" in listed and "1.95 GiB" in listed and "forecast" in listed
+    refused = next(line for line in probes if "batch 56" in line)
+    assert "✗" in refused and "out of memory on the host" in refused
+
+
+def test_a_search_under_way_says_how_far_apart_its_sides_are() -> None:
+    view = build(list(fit_session.search_whole(probes=3, running=True)))
+    (edge,) = view.edges
+    assert edge.running and not edge.found
+    assert view.left == "", "nobody knows how many probes are left"
+    lines = draw(view, 78, 9)
+    assert any("▸ batch" in line for line in lines[3:])
+    if edge.low is not None and edge.high is not None:
+        assert f"{edge.high - edge.low} apart" in lines[1]
+
+
+def test_probes_near_the_edge_stay_where_rows_are_short(whole: View) -> None:
+    lines = draw(whole, 60, 5)
+    assert "batch 55" in "".join(lines) and "batch 56" in "".join(lines)
+    for width in range(1, 130, 7):
+        for height in range(1, 20, 3):
+            draw(whole, width, height)
+    assert all(line.isascii() for line in draw(whole, 78, 12, "ascii"))
+
+
+@pytest.mark.parametrize(("size", "hidden"), [((80, 24), "cells"), ((120, 40), "cells")])
+def test_the_edge_stands_in_place_of_the_cells(size: tuple[int, int], hidden: str) -> None:
+    places = arrange_session(*size, cells=8, edge=True).places
+    assert "edge" in places and hidden not in places
+    assert "cells" in arrange_session(*size, cells=8, edge=True, zoom="cells").places
+
+
+def test_a_wide_terminal_has_the_cells_too() -> None:
+    places = arrange_session(200, 60, cells=8, edge=True).places
+    assert "edge" in places and "cells" in places and "tradeoffs" not in places

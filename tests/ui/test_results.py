@@ -1,0 +1,130 @@
+"""The outcome of a matrix: it names the fastest with what it costs, and what has no number."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from support import streams
+from support.screen_text import lines
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
+from txtop.state.fold import fold_all
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.results import ResultsView, build_results
+from txtop.ui.models.view import View, build_view
+from txtop.ui.panels.header import render_header
+from txtop.ui.panels.results import render_results
+
+PRECISIONS = ("fp32", "bf16", "int8", "fp16")
+PLAN = Plan(
+    cells=tuple(
+        Cell(id=f"c{i}", model="gpt2", precision=precision, new_tokens=4)
+        for i, precision in enumerate(PRECISIONS)
+    ),
+    iterations=12,
+    warmup=1,
+)
+SLOWER = {"c0": 4, "c1": 2, "c2": 1}
+
+
+def slow(event: AnyEvent, times: int) -> AnyEvent:
+    """Return the event with its durations that many times as long."""
+    if isinstance(event, events.TokenTimings):
+        return msgspec.structs.replace(event, gaps_ns=[gap * times for gap in event.gaps_ns])
+    if isinstance(event, events.Iteration):
+        ttft_ns = None if event.ttft_ns is None else event.ttft_ns * times
+        return msgspec.structs.replace(event, e2e_ns=event.e2e_ns * times, ttft_ns=ttft_ns)
+    return event
+
+
+def session(*, quality: float | None = 1.1, ended: bool = True) -> list[AnyEvent]:
+    """Return a run of which fp16 was refused; int8 is fastest and `quality` nats from fp32."""
+    *made, end = streams.stream(PLAN)
+    made = [slow(e, SLOWER.get(getattr(e, "cell", ""), 1)) for e in made]
+    made = [e for e in made if getattr(e, "cell", "") != "c3"]
+    refused = events.CellRejected(t_ns=made[-1].t_ns, cell="c3", reason="no fp16 on this machine")
+    made.append(refused)
+    if quality is not None:
+        made += [
+            events.Fidelity(
+                t_ns=made[-1].t_ns, cell=cell, reference="c0", weights="pretrained",
+                same_model=True, positions=100, kld=kld, top1=99 if kld < 0.001 else 40,
+            )
+            for cell, kld in (("c1", 0.0005), ("c2", quality))
+        ]  # fmt: skip
+    return [*made, end] if ended else made
+
+
+def results(made: list[AnyEvent]) -> ResultsView:
+    state, cache = fold_all(made), FrameCache()
+    # Final figures come a cell a frame.
+    view = [build_view(state, cache=cache) for _ in range(len(PLAN.cells) + 1)][-1]
+    assert view.results is not None and not view.late
+    return view.results
+
+
+def test_the_fastest_carries_its_cost_and_each_precision_has_its_best() -> None:
+    view = results(session())
+    assert (view.word, view.name, view.ratio) == ("fastest", "int8", "4.00x of fp32")
+    assert view.remarks[0] == "but its output is BROKEN ✗" and view.number_role == "muted"
+    by_label = {line.label: line for line in view.lines}
+    assert {"best fp32", "best bf16", "best int8", "refused"} <= by_label.keys()
+    assert by_label["best bf16"].ratio == "2.00x of fp32"
+    assert by_label["best bf16"].remarks[0].startswith("and its output is lossless")
+    assert by_label["refused"].value == "1 cell" and "no fp16" in by_label["refused"].name
+    assert view.counts == "3 of 4 cells measured"
+
+
+def test_a_sound_output_keeps_the_colour_and_an_unknown_one_is_called_that() -> None:
+    assert results(session(quality=0.0005)).number_role == "accent-a"
+    unknown = results(session(quality=None))
+    assert unknown.remarks[0] == "quality not checked"
+    best = next(line for line in unknown.lines if line.label == "best bf16")
+    assert (best.ratio, best.remarks[0]) == ("2.00x of fp32", "quality not checked")
+    # The speed stands with its badge or not at all.
+    for width in range(40, 120):
+        drawn = "\n".join(lines(render_results(unknown, Area(width, 17, Glyphs(), True)))[5:])
+        assert ("2.00x" in drawn) == ("checked" in drawn)
+
+
+def test_another_within_the_interval_takes_the_colour() -> None:
+    made = [
+        slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e for e in streams.stream(PLAN)
+    ]
+    view = results(made)
+    assert view.number_role == "text" and view.why.startswith("not clearly: ")
+
+
+def test_there_is_none_before_the_end_nor_of_one_cell() -> None:
+    made = session(ended=False)
+    assert build_view(fold_all(made[:-3])).results is None
+    one = streams.stream(Plan(cells=PLAN.cells[:1], iterations=12, warmup=1))
+    assert build_results(fold_all(one), FrameCache(), ()) is None
+
+
+def test_the_phase_after_the_last_cell_stands_in_the_header_and_in_the_card() -> None:
+    view: View = build_view(fold_all(session(quality=None, ended=False)))
+    assert view.phase[0] == "comparing outputs 1/2" and view.results is not None
+    assert "comparing outputs 1/2" in lines(render_header(view, 100, Glyphs()))[0]
+    assert "comparing outputs 1/2" in lines(render_results(view.results, Area(80, 9, Glyphs())))[0]
+    assert (
+        "comparing" not in lines(render_header(build_view(fold_all(session())), 100, Glyphs()))[0]
+    )
+
+
+@pytest.mark.parametrize("mode", ["braille", "ascii"])
+@pytest.mark.parametrize("size", [(20, 5), (60, 9), (80, 9), (114, 17), (200, 24)])
+def test_the_card_fits_and_keeps_what_has_no_number(mode: str, size: tuple[int, int]) -> None:
+    boxed = size[0] > 100
+    area = Area(*size, Glyphs(mode), boxed)  # type: ignore[arg-type]
+    drawn = lines(render_results(results(session()), area))
+    assert len(drawn) == size[1] and {len(line) for line in drawn} == {size[0]}
+    if size[0] >= 60:
+        text = "\n".join(drawn)
+        assert "refused" in text and "BROKEN" in text and "int8" in text
+        assert ("e report" in text) == boxed

@@ -1,0 +1,156 @@
+"""The edge of a search, derived from the probes of a session."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from support import ui_events
+from support.fit_session import BASE, MIB, begin, build_search, run_probe
+from txtop.analysis.edge import BATCH, LENGTH, explain_failure, find_edges, find_most
+from txtop.analysis.metrics import FinalMetrics
+from txtop.cli import exit_code
+from txtop.export import json
+from txtop.export.text import edge as edge_text
+from txtop.export.text import table
+from txtop.forecast import fit_plan
+from txtop.forecast.edge import choose_next_probe
+from txtop.forecast.memory import forecast_memory
+from txtop.plan.cell import Cell
+from txtop.plan.plan import EdgeSearch
+from txtop.protocol import events
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
+from txtop.stats.edge_search import Bracket
+
+
+def run(state: SessionState, story: ui_events.Story, cell: Cell, peak_mib: int | None) -> None:
+    for event in run_probe(story, cell, peak_mib):
+        fold(state, event)
+
+
+def measure_mib(cell: Cell) -> int:
+    """Return the peak of a cell here: a twentieth above its forecast."""
+    forecast = forecast_memory(msgspec.structs.replace(cell, id=""))
+    assert forecast is not None
+    return round(1.05 * forecast.peak_bytes / MIB)
+
+
+def search_to_end(state: SessionState, story: ui_events.Story, limit_mib: int = 2000) -> list[int]:
+    """Run probes, of which those above the limit run out of memory. Return their batches."""
+    batches: list[int] = []
+    search = state.plan.edge_search
+    assert search is not None
+    while (probe := choose_next_probe(state, search)) is not None:
+        peak_mib = measure_mib(probe.cell)
+        run(state, story, probe.cell, peak_mib if peak_mib <= limit_mib else None)
+        batches.append(probe.cell.batch_size)
+    return batches
+
+
+def test_a_search_ends_with_both_sides_one_step_apart() -> None:
+    state, story = begin(build_search())
+    batches = search_to_end(state, story)
+    (edge,) = find_edges(state)
+    assert edge.is_found and len(batches) <= 8
+    assert edge.largest and edge.smallest
+    assert edge.smallest.cell.batch_size == edge.largest.cell.batch_size + 1
+    assert measure_mib(edge.largest.cell) <= 2000 < measure_mib(edge.smallest.cell)
+    assert edge.headroom_bytes == (2000 - measure_mib(edge.largest.cell)) * MIB
+    assert explain_failure(edge) == "out of memory on the host"
+    assert [own.cell.id for own in state.cells.values()] == [
+        f"p{n:02d}" for n in range(1, len(batches) + 1)
+    ]
+
+
+def test_a_probe_above_the_memory_that_was_asked_for_did_not_run() -> None:
+    state, story = begin(build_search())
+    first = next(iter(state.cells.values())).cell
+    run(state, story, first, 2100)
+    less = msgspec.structs.replace(BASE, id="p02", batch_size=first.batch_size - 1)
+    run(state, story, less, 1900)
+    (edge,) = find_edges(state)
+    assert edge.bracket == Bracket(first.batch_size - 1, first.batch_size) and edge.is_found
+    assert explain_failure(edge) == "its peak is above the limit"
+
+
+def test_a_search_goes_on_where_it_was_cut_off() -> None:
+    state, story = begin(build_search())
+    search = state.plan.edge_search
+    assert search is not None
+    first = choose_next_probe(state, search)
+    assert first is not None
+    fold(state, events.Probe(t_ns=0, added=first.cell))
+    for event in story.started(first.cell):
+        fold(state, event)
+    again = choose_next_probe(state, search)
+    assert again is not None and again.cell == first.cell
+    run(state, story, first.cell, 1500)
+    assert choose_next_probe(state, search).cell.id == "p02"  # type: ignore[union-attr]
+
+
+def test_both_searches_the_batch_and_then_the_length() -> None:
+    state, story = begin(build_search("both"))
+    search = state.plan.edge_search
+    assert search is not None
+    grown: list[tuple[int, int]] = []
+    while (probe := choose_next_probe(state, search)) is not None:
+        cell = probe.cell
+        run(state, story, cell, peak if (peak := measure_mib(cell)) <= 2000 else None)
+        grown.append((cell.batch_size, cell.sequence_length))
+    batch, length = find_edges(state)
+    assert batch.largest and measure_mib(batch.largest.cell) <= 2000
+    # Up to the context of gpt2 all ran: 1,024 positions, less 32 new tokens, in steps of 64.
+    assert length.largest and length.largest.cell.sequence_length == 960
+    assert length.is_found and length.smallest is None
+    assert all(tokens == 128 for _, tokens in grown[: len(batch.probes)])
+
+
+@pytest.mark.parametrize(
+    ("model", "new", "most"), [("gpt2", 32, 15), ("bert-base-uncased", 32, 8), ("gpt2", 1000, 0)]
+)
+def test_a_prompt_ends_with_the_context(model: str, new: int, most: int) -> None:
+    base = msgspec.structs.replace(BASE, model=model, new_tokens=new)
+    search = EdgeSearch(largest="sequence-length", base=base)
+    assert find_most(search, LENGTH) == most
+    assert find_most(search, BATCH) > 10_000
+
+
+def test_a_search_is_told_in_lines_and_exported() -> None:
+    state, story = begin(build_search())
+    search_to_end(state, story)
+    (edge,) = find_edges(state)
+    assert edge.largest and edge.smallest
+    end = events.SessionEnded(
+        t_ns=story.t_ns, reason="done", wall_s=0.0, statistics_version=1, sha256=""
+    )
+    fold(state, end)
+    finals = FinalMetrics()
+    title, ran, failed, course = edge_text.format_edges(state, finals)
+    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 1.95 GiB asked for:"
+    assert ran.split()[:3] == ["ran", "batch", str(edge.largest.cell.batch_size)]
+    assert "% to spare" in ran and "tok/s" in ran and "forecast -" in ran
+    assert failed.split()[:4] == ["did", "not", "batch", str(edge.smallest.cell.batch_size)]
+    assert "probe" in course
+    assert title in table.format_report(state, finals)
+    exported = json.build_export(state, finals).edges
+    assert isinstance(exported, list) and exported[0].found
+    assert exit_code.choose_exit_code(state, recorded=True, last_line="") == 0
+
+
+def test_a_session_without_a_search_has_no_edge() -> None:
+    state = fold_all(ui_events.Story(ui_events.sweep()).whole())  # type: ignore[arg-type]
+    assert find_edges(state) == [] and edge_text.format_edges(state, FinalMetrics()) == []
+    assert b'"edges"' not in json.to_json(state, FinalMetrics())
+
+
+def test_a_memory_that_is_not_here_is_answered_by_a_forecast() -> None:
+    search = build_search("both", 80_000)
+    batch, length = fit_plan.predict_edges(search)
+    assert batch is not None and length is not None
+    assert batch[2] <= 80_000 * MIB < batch[3]
+    text = edge_text.format_predictions(search, [batch, length, None])
+    assert f"expected to fit      batch {batch[1]:,}" in text
+    assert f"expected not to fit  batch {batch[1] + 1:,}" in text
+    assert "960 tokens" in text and "1,024 tokens" not in text, "the context of gpt2 ends there"
+    assert "gpt2: its configuration is not here" in text

@@ -1,0 +1,78 @@
+"""The forecast of a cell's peak of memory, against peaks that were measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import ui_events
+from txtop.forecast import history, memory_fit
+from txtop.forecast.memory import MIB, forecast_memory
+from txtop.plan.cell import Cell
+from txtop.plan.serving import Serving
+from txtop.protocol import events
+from txtop.state.fold import fold_all
+
+GIB = 1 << 30
+SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
+# Peaks in GiB of the presets `precision`, `families` and `batch-tradeoff` at scale smoke, and of
+# int8 among them: torch 2.13, transformers 5.23, one thread, random weights.
+MEASURED = [
+    *(
+        (Cell(id="c", model="gpt2", precision=p, sequence_length=8, new_tokens=4), peak)
+        for p, peak in (("fp32", 0.858), ("fp16", 0.616), ("bf16", 0.628), ("int8", 0.994))
+    ),
+    *(
+        (Cell(id="c", model=model, sequence_length=16, new_tokens=8), peak)
+        for model, peak in (("gpt2", 0.860), (SMALL_BERT, 0.493), ("t5-small", 0.616))
+    ),
+    *(
+        (Cell(id="c", model=SMALL_BERT, batch_size=batch, sequence_length=32), peak)
+        for batch, peak in (
+            (1, 0.495), (2, 0.498), (4, 0.502), (8, 0.509), (16, 0.521), (32, 0.534), (64, 0.577),
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cell", "peak_gib"), MEASURED)
+def test_a_forecast_is_within_a_tenth_of_the_measured_peak(cell: Cell, peak_gib: float) -> None:
+    forecast = forecast_memory(cell)
+    assert forecast is not None
+    assert forecast.peak_bytes / GIB == pytest.approx(peak_gib, rel=0.1)
+
+
+def test_a_server_is_counted_with_its_longest_requests_in_every_slot() -> None:
+    serving = Serving(max_batch=3, lengths="pairs", pairs=((8, 4), (50, 10)))
+    served = forecast_memory(Cell(id="c", model="gpt2", scenario="dynamic", serving=serving))
+    alike = Cell(id="c", model="gpt2", batch_size=3, sequence_length=50, new_tokens=10)
+    assert served is not None and served == forecast_memory(alike)
+    assert forecast_memory(Cell(id="c", model="unknown/model")) is None
+
+
+def test_a_load_that_converts_needs_more_than_what_stays() -> None:
+    cell = Cell(id="c", model="gpt2", precision="int8", sequence_length=8, new_tokens=4)
+    forecast = forecast_memory(cell)
+    # Measured: 1,192 MiB at the highest while the layers are converted.
+    assert forecast is not None
+    assert forecast.needed_bytes / MIB == pytest.approx(1192, rel=0.1)
+    assert forecast.needed_bytes > forecast.peak_bytes
+
+
+def test_what_a_process_took_replaces_what_it_usually_takes() -> None:
+    story = list(ui_events.Story(ui_events.sweep()).whole())
+    loads = [event for event in story if isinstance(event, events.ModelLoaded)]
+    for load in loads:
+        load.device, load.resident_bytes = "cpu", load.weight_bytes + 600 * MIB
+    state = fold_all(story)
+    assert loads and memory_fit.find_process_bytes(state) == 600 * MIB
+    cell = Cell(id="x", model="gpt2", device="cpu")
+    told, usual = memory_fit.forecast_cell(state, cell), forecast_memory(cell)
+    assert told and usual
+    assert told.peak_bytes - usual.peak_bytes == 600 * MIB - usual.process_bytes
+
+
+def test_a_forecast_is_held_against_every_cell_that_was_measured() -> None:
+    state = fold_all(ui_events.Story(ui_events.sweep()).whole())
+    errors = history.list_memory_errors(state)
+    measured = [own for own in state.cells.values() if own.memory is not None]
+    assert measured and len(errors) == len(measured)

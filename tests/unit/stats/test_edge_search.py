@@ -1,0 +1,101 @@
+"""The search of the edge between what runs and what does not, on edges that are made up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from txtop.stats.edge_search import (
+    MAX_PROBES,
+    Bracket,
+    Outcome,
+    choose_probe,
+    correct_forecast,
+    find_bracket,
+)
+
+MIB = 1 << 20
+
+
+def search(
+    edge: int,
+    most: int,
+    forecast: Callable[[int], float | None],
+    limit: float | None,
+    measure: Callable[[int], float | None] = lambda _: None,
+) -> tuple[dict[int, Outcome], Bracket]:
+    """Search an edge whose probes run up to `edge` steps."""
+    outcomes: dict[int, Outcome] = {}
+    while (steps := choose_probe(outcomes, most, forecast, limit)) is not None:
+        assert 1 <= steps <= most and steps not in outcomes
+        ran = steps <= edge
+        outcomes[steps] = Outcome(ran, measure(steps) if ran else None)
+    return outcomes, find_bracket(outcomes)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_both_sides_of_an_edge_are_found_in_eight_probes(seed: int) -> None:
+    """The forecast is off by up to a tenth, as it may be, and peaks are noisy."""
+    draw = random.Random(seed)
+    fixed, growth = draw.uniform(300, 900) * MIB, draw.uniform(0.5, 30) * MIB
+    limit = fixed + growth * draw.randint(1, 400) + draw.random() * growth
+    off, wrong = draw.uniform(0.9, 1.1), draw.uniform(0.9, 1.1)
+    edge = int((limit - fixed) / growth)
+
+    outcomes, bracket = search(
+        edge,
+        100_000,
+        lambda n: off * fixed + wrong * growth * n,
+        limit,
+        lambda n: fixed + growth * n - draw.random() * 0.01 * limit,
+    )
+    assert bracket == Bracket(edge, edge + 1)
+    assert len(outcomes) <= MAX_PROBES
+
+
+def test_a_true_forecast_takes_two_probes() -> None:
+    outcomes, bracket = search(71, 1000, lambda n: 400.0 + 10 * n, 1115.0, lambda n: 400.0 + 10 * n)
+    assert bracket == Bracket(71, 72) and set(outcomes) == {71, 72}
+
+
+def test_nothing_runs() -> None:
+    outcomes, bracket = search(0, 100, lambda n: 400.0 + 10 * n, 300.0)
+    assert bracket == Bracket(0, 1) and set(outcomes) == {1}
+    _, bracket = search(0, 100, lambda n: 10.0 * n, 300.0)
+    assert bracket == Bracket(0, 1)
+
+
+def test_what_runs_up_to_the_most_has_no_other_side() -> None:
+    outcomes, bracket = search(10_000, 8, lambda n: 10.0 * n, 300.0)
+    assert bracket == Bracket(8, None) and set(outcomes) == {8}
+
+
+def test_an_edge_is_found_without_a_forecast() -> None:
+    _, bracket = search(11, 1000, lambda _: None, 300.0)
+    assert bracket == Bracket(11, 12)
+    _, bracket = search(11, 1000, lambda n: 10.0 * n, None)
+    assert bracket == Bracket(11, 12)
+
+
+def test_what_cannot_be_closed_in_time_is_said() -> None:
+    outcomes, bracket = search(5000, 100_000, lambda _: None, None)
+    assert len(outcomes) == MAX_PROBES
+    assert bracket.failed is None and not bracket.is_closed
+
+
+def test_what_ran_above_a_failure_is_no_edge() -> None:
+    outcomes = {4: Outcome(True), 8: Outcome(False), 9: Outcome(True)}
+    assert find_bracket(outcomes) == Bracket(4, 8)
+
+
+def test_a_forecast_is_corrected_by_what_was_measured() -> None:
+    def forecast(n: int) -> float:
+        return 100.0 + 10 * n
+
+    assert correct_forecast({}, 7, forecast) == 170.0
+    assert correct_forecast({10: Outcome(True, 250.0)}, 12, forecast) == 270.0
+    two = {10: Outcome(True, 250.0), 20: Outcome(True, 450.0)}
+    assert correct_forecast(two, 21, forecast) == 450.0 + 2 * 10.0
+    assert correct_forecast({10: Outcome(False)}, 7, forecast) == 170.0

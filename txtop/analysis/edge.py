@@ -1,0 +1,176 @@
+"""The edge that `txtop fit` searches, derived from the probes of a session.
+
+One knob grows, a sequence or 64 tokens at a time, and the others stay; see docs/method.md, "What
+fits".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET
+
+from txtop.models import model_config
+from txtop.plan.cell import Cell
+from txtop.plan.plan import EdgeSearch
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.edge_search import Bracket, Outcome, find_bracket
+
+MAX_SEQUENCES = 65_536
+MAX_TOKENS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A knob that grows: its title, the field of a cell, and its step."""
+
+    title: str
+    field: str
+    step: int
+
+    def format_value(self, cell: Cell) -> str:
+        """Format the knob of `cell`, as `batch 8` or `4,096 tokens`."""
+        value = self.read_value(cell)
+        return f"batch {value:,}" if self.field == "batch_size" else f"{value:,} tokens"
+
+    def read_value(self, cell: Cell) -> int:
+        """Return the knob of `cell`."""
+        value: int = getattr(cell, self.field)
+        return value
+
+    def build_cell(self, search: EdgeSearch, steps: int, name: str = "") -> Cell:
+        """Build the cell of a probe, called `name`."""
+        return msgspec.structs.replace(search.base, id=name, **{self.field: steps * self.step})
+
+    def count_steps(self, search: EdgeSearch, cell: Cell) -> int | None:
+        """Return the steps of `cell`; None if it is no probe of this axis."""
+        value = self.read_value(cell)
+        if value % self.step:
+            return None
+        plain = msgspec.structs.replace(cell, id="", alias=UNSET)
+        built = self.build_cell(search, value // self.step)
+        same = msgspec.structs.replace(built, id="", alias=UNSET) == plain
+        return value // self.step if same else None
+
+
+BATCH = Axis("largest batch", "batch_size", 1)
+LENGTH = Axis("longest prompt", "sequence_length", 64)
+_AXES = {"batch-size": (BATCH,), "sequence-length": (LENGTH,), "both": (BATCH, LENGTH)}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Both sides of an edge; None where a side was not found.
+
+    `largest` ran and `smallest` did not. `ends_at` is the most that the model allows, where all ran
+    up to there. `limit_bytes` is the memory for a probe, None if unknown.
+    """
+
+    axis: Axis
+    probes: dict[int, CellState]
+    bracket: Bracket
+    most: int
+    limit_bytes: float | None
+
+    @property
+    def largest(self) -> CellState | None:
+        return self.probes.get(self.bracket.ran)
+
+    @property
+    def smallest(self) -> CellState | None:
+        return None if self.bracket.failed is None else self.probes.get(self.bracket.failed)
+
+    @property
+    def is_found(self) -> bool:
+        """Return True if both sides are a step apart, or all ran that the model allows."""
+        return self.bracket.is_closed or self.bracket.ran >= self.most
+
+    @property
+    def headroom_bytes(self) -> float | None:
+        """Return the memory that the largest left free; None if unknown."""
+        peak = self.largest.peak_bytes if self.largest is not None else None
+        return None if peak is None or self.limit_bytes is None else self.limit_bytes - peak
+
+
+def describe_fixed(axis: Axis, base: Cell) -> str:
+    """Describe what stays as `axis` grows: `512 + 8 tokens`, `batch 4, 8 new tokens`."""
+    encodes = model_config.find_family(base.model) == "encoder"
+    if axis.field == "batch_size":
+        new = "" if encodes else f" + {base.new_tokens:,}"
+        return f"{base.sequence_length:,}{new} tokens"
+    return f"batch {base.batch_size:,}" + ("" if encodes else f", {base.new_tokens:,} new tokens")
+
+
+def list_axes(search: EdgeSearch) -> tuple[Axis, ...]:
+    """Return the axes to search, in their order."""
+    return _AXES[search.largest]
+
+
+def find_most(search: EdgeSearch, axis: Axis) -> int:
+    """Return the most steps that make sense: a prompt ends with the context of the model."""
+    if axis is BATCH:
+        return MAX_SEQUENCES
+    base, positions = search.base, model_config.find_context_length(search.base.model)
+    if positions is None:
+        return MAX_TOKENS // axis.step
+    new = base.new_tokens if model_config.find_family(base.model) == "causal" else 0
+    return max(0, positions - new) // axis.step
+
+
+def judge_probe(own: CellState, search: EdgeSearch) -> Outcome | None:
+    """Return how a probe ended; None if it did not, or a person ended it."""
+    if not own.over or own.status in ("skipped", "cancelled"):
+        return None
+    peak = own.peak_bytes
+    exceeds = search.asked and search.limit_bytes is not None and (peak or 0) > search.limit_bytes
+    return Outcome(own.status == "ok" and not exceeds, peak)
+
+
+def list_outcomes(state: SessionState, search: EdgeSearch, axis: Axis) -> dict[int, Outcome]:
+    """Return the outcomes of an axis by steps."""
+    outcomes = {}
+    for own in state.cells.values():
+        steps, outcome = axis.count_steps(search, own.cell), judge_probe(own, search)
+        if steps is not None and outcome is not None:
+            outcomes[steps] = outcome
+    return outcomes
+
+
+def find_edges(state: SessionState) -> list[Edge]:
+    """Return the edges of a session, as far as they are known; none of one that searches none."""
+    search = state.plan.edge_search
+    if search is None:
+        return []
+    edges = []
+    for axis in list_axes(search):
+        probes = {
+            steps: own
+            for own in state.cells.values()
+            if (steps := axis.count_steps(search, own.cell)) is not None
+        }
+        bracket = find_bracket(list_outcomes(state, search, axis))
+        edges.append(Edge(axis, probes, bracket, find_most(search, axis), find_limit(state)))
+    return edges
+
+
+def find_limit(state: SessionState) -> float | None:
+    """Return the memory for a probe; that of its device where no other was given."""
+    search = state.plan.edge_search
+    if search is None or search.limit_bytes is not None:
+        return search.limit_bytes if search is not None else None
+    load = next(iter(state.loads.values()), None)
+    name = state.gpu(load.device_id) if load is not None else None
+    return state.devices[name].last("memory_total_bytes") if name is not None else None
+
+
+def explain_failure(edge: Edge) -> str:
+    """Return why the smallest that did not run did not; empty without one."""
+    own = edge.smallest
+    if own is None:
+        return ""
+    peak = own.peak_bytes
+    if own.status == "ok" and peak is not None and edge.limit_bytes is not None:
+        return "its peak is above the limit"
+    return own.reason or own.status or ""

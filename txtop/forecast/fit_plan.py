@@ -1,0 +1,96 @@
+"""The plan of `txtop fit`: the limit that holds here, and the first probe."""
+
+from __future__ import annotations
+
+import msgspec
+
+from txtop.analysis.edge import Axis, find_most, list_axes
+from txtop.errors import UsageError
+from txtop.forecast.edge import choose_next_probe
+from txtop.forecast.memory import forecast_memory
+from txtop.forecast.memory_fit import runs_on_gpu
+from txtop.options.fit_options import FitRuleOptions, build_base_cell, parse_memory
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Allowed, EdgeSearch, Plan
+from txtop.state.session import SessionState
+from txtop.system import free_memory, process_limits
+
+# Of a worker's address space on a CPU: mapped, and not resident.
+MAPPED_BYTES = 515 << 20
+
+
+def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) -> EdgeSearch:
+    """Build the search that was asked for. Raises `UsageError` for one that cannot be made."""
+    base = build_base_cell(model, knobs, rules.largest)
+    asked = parse_memory(rules.memory)
+    limit, held = asked, True
+    if asked is None and not runs_on_gpu(base.device):
+        limit = free_memory.read_free_bytes()
+        space = process_limits.read_address_limit()
+        if space is not None and space - MAPPED_BYTES < limit:
+            limit, held = max(1, space - MAPPED_BYTES), False
+    search = EdgeSearch(
+        largest=rules.largest, base=base, limit_bytes=limit, asked=asked is not None, held=held
+    )
+    for axis in list_axes(search):
+        if not find_most(search, axis):
+            raise UsageError(
+                f"no prompt of {axis.step} tokens fits the context of {base.model_name}",
+                "fewer --new-tokens, or --largest batch-size",
+            )
+    return search
+
+
+def exceeds_machine(search: EdgeSearch) -> bool:
+    """Return True if the memory that was asked for is more than is free here, on a CPU."""
+    on_cpu = not runs_on_gpu(search.base.device)
+    limit = search.limit_bytes or 0
+    return search.asked and on_cpu and limit > free_memory.read_free_bytes()
+
+
+def build_fit_plan(search: EdgeSearch, rules: FitRuleOptions) -> Plan:
+    """Build the plan of `search`, whose cell is the first probe."""
+    first = choose_next_probe(SessionState(), search)
+    assert first is not None
+    return Plan(
+        cells=(first.cell,),
+        iterations=rules.iterations,
+        warmup=1,
+        budget_s=rules.budget,
+        fitted=True,
+        seed=rules.seed,
+        timeout_s=rules.timeout,
+        fidelity_positions=0,
+        profile="none",
+        allowed=Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code),
+        edge_search=search,
+    )
+
+
+def predict_edges(search: EdgeSearch) -> list[tuple[Axis, int, int, int] | None]:
+    """Return (axis, steps, their bytes, the bytes of one step more) of each predicted edge.
+
+    0 steps if nothing fits, None if the model is not known here.
+    """
+    return [_predict_edge(search, axis) for axis in list_axes(search)]
+
+
+def _predict_edge(search: EdgeSearch, axis: Axis) -> tuple[Axis, int, int, int] | None:
+
+    def predict(steps: int) -> int | None:
+        return _predict(axis.build_cell(search, steps))
+
+    limit = search.limit_bytes or 0
+    if predict(1) is None:
+        return None
+    low, high = 0, find_most(search, axis) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if (predict(middle) or 0) <= limit else (low, middle)
+    return axis, low, predict(max(1, low)) or 0, predict(low + 1) or 0
+
+
+def _predict(cell: Cell) -> int | None:
+    plain = msgspec.structs.replace(cell, id="")
+    forecast = forecast_memory(plain, on_gpu=runs_on_gpu(cell.device))
+    return forecast.needed_bytes if forecast is not None else None

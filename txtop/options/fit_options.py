@@ -1,0 +1,89 @@
+"""The options of `txtop fit`, as dataclasses that cyclopts reads, and the cell that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from txtop.errors import UsageError
+from txtop.models import model_config
+from txtop.models.model_path import make_absolute
+from txtop.options import limits
+from txtop.options.feasibility import explain_infeasible
+from txtop.options.help_groups import LONG, WHAT
+from txtop.options.run_options import build_duration_parameter
+from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS
+from txtop.plan.plan import Largest
+from txtop.quantities import SIZE_FORMS, parse_size
+
+_GROWS = {"batch-size": ("batch_size",), "sequence-length": ("sequence_length",), "both": ()}
+
+
+@Parameter(name="*", group=LONG)
+@dataclass(frozen=True, kw_only=True)
+class FitRuleOptions:
+    """The rules of a search as typed: what grows, into which memory, and how long a probe runs."""
+
+    largest: Annotated[
+        Largest, Parameter(group=WHAT, help="what grows: batch-size, sequence-length, or each")
+    ] = "batch-size"
+    memory: Annotated[
+        str | None,
+        Parameter(group=WHAT, help="memory of another machine, as 24GiB; default what is free"),
+    ] = None
+    iterations: Annotated[int, Parameter(help="iterations of a probe, at most; default 3")] = 3
+    budget: Annotated[
+        float, build_duration_parameter("--budget", "time limit of a probe; default 30")
+    ] = 30.0
+    timeout: Annotated[
+        float | None,
+        build_duration_parameter("--timeout", "time limit of a probe, loading included"),
+    ] = None
+    seed: Annotated[int, Parameter(group=WHAT, help="seed of inputs and weights; default 0")] = 0
+    allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
+    trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
+        False
+    )
+
+
+NO_FIT_RULES = FitRuleOptions()
+
+
+def parse_memory(text: str | None) -> int | None:
+    """Return the bytes of `--memory`. Raises `UsageError` for what is no size above 0."""
+    if text is None:
+        return None
+    size = parse_size(text)
+    if not size:
+        raise UsageError(f"--memory: {text[:40]!a} is not a size", SIZE_FORMS)
+    return size
+
+
+def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest) -> Cell:
+    """Build the cell whose batch or length grows, from the knobs that were given.
+
+    Raises `UsageError` for one that cannot be measured, and for a knob that grows.
+    """
+    limits.check_model_name(model)
+    for knob in KNOBS:
+        if knob.is_number:
+            limits.check_integer(f"--{knob.single}", knobs.get(knob.field))
+        if knob.field in knobs and knob.field in _GROWS[largest]:
+            raise UsageError(
+                f"--{knob.single} and --largest {largest} contradict each other",
+                f"leave out --{knob.single}: it is what is searched",
+            )
+    cell = Cell(id="", model=make_absolute(model), **knobs)
+    cell = cell.ask_attention() if "attention" in knobs else cell
+    if why := explain_infeasible(cell):
+        raise UsageError(why)
+    grown = {"batch-size": "batch_size", "sequence-length": "sequence_length"}.get(largest)
+    least = cell if grown is None else msgspec.structs.replace(cell, **{grown: 1})
+    if refusal := model_config.explain_refusal(least):
+        raise UsageError(*refusal)
+    return cell

@@ -1,0 +1,128 @@
+"""The search of `txtop fit` on the screen: the bracket that closes in, and its probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from txtop import formatting
+from txtop.analysis.edge import Edge, describe_fixed, explain_failure, find_edges, judge_probe
+from txtop.plan.plan import EdgeSearch
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.ui.models.cells import CellRow
+
+ProbeState = Literal["ran", "failed", "running", "open"]
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """One probe: its value on the axis and as a text, its peak beside its forecast, and its rate.
+
+    `why` is the reason that it did not run, or what it is doing. `at_edge` if it is a side of the
+    bracket.
+    """
+
+    id: str
+    value: int
+    label: str
+    state: ProbeState
+    gib: str
+    forecast: str
+    rate: str
+    why: str
+    at_edge: bool
+
+
+@dataclass(frozen=True)
+class EdgeView:
+    """One edge: `low` ran and `high` did not, each None until known, `step` apart if it is `found`.
+
+    `probes` are in the order of their values. `peak_share` is the peak of the largest that ran as a
+    share of the limit.
+    """
+
+    title: str
+    fixed: str
+    room: str
+    probes: tuple[ProbeRow, ...]
+    low: int | None
+    high: int | None
+    step: int
+    found: bool
+    peak: str = ""
+    peak_share: float | None = None
+
+    @property
+    def running(self) -> bool:
+        """Return True if one of its probes runs."""
+        return any(probe.state == "running" for probe in self.probes)
+
+
+def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeView, ...]:
+    """Build the edges that a session searches; `rows` are those of its table, by cell."""
+    search = state.plan.edge_search
+    if search is None:
+        return ()
+    edges = find_edges(state)
+    views = [_build_edge(state, search, edge, rows) for edge in edges]
+    # The second one of both begins when the first is found.
+    return tuple(view for view, edge in zip(views, edges, strict=True) if edge.probes) or ()
+
+
+def _build_edge(
+    state: SessionState, search: EdgeSearch, edge: Edge, rows: Mapping[str, CellRow]
+) -> EdgeView:
+    largest = edge.largest
+    peak, limit = None, edge.limit_bytes
+    if limit is not None and edge.headroom_bytes is not None:
+        peak = limit - edge.headroom_bytes
+    where = "asked for" if search.asked else "free"
+    return EdgeView(
+        title=edge.axis.title,
+        fixed=describe_fixed(edge.axis, search.base),
+        room=f"{formatting.format_figure(limit / formatting.GIB)} GiB {where}" if limit else "",
+        probes=tuple(
+            _build_probe(state, search, edge, own, rows)
+            for _, own in sorted(edge.probes.items(), reverse=True)
+        ),
+        low=edge.axis.read_value(largest.cell) if largest is not None else None,
+        high=edge.axis.read_value(edge.smallest.cell) if edge.smallest is not None else None,
+        step=edge.axis.step,
+        found=edge.is_found,
+        peak=formatting.format_figure(peak / formatting.GIB) if peak is not None else "",
+        peak_share=peak / limit if peak is not None and limit else None,
+    )
+
+
+def _build_probe(
+    state: SessionState,
+    search: EdgeSearch,
+    edge: Edge,
+    own: CellState,
+    rows: Mapping[str, CellRow],
+) -> ProbeRow:
+    cell, row = own.cell, rows.get(own.cell.id)
+    outcome, probe = judge_probe(own, search), state.probes.get(own.cell.id)
+    running = cell.id in state.working
+    kind: ProbeState = "running" if running else "open"
+    if outcome is not None:
+        kind = "ran" if outcome.ran else "failed"
+    forecast = probe.forecast_bytes if probe is not None else None
+    peak = outcome.peak_bytes if outcome is not None else None
+    why: str = own.stage if running else ""
+    unit = "seq/s" if own.family == "encoder" else "tok/s"
+    if kind == "failed":
+        why = explain_failure(edge) if own is edge.smallest else own.reason or own.status or ""
+    return ProbeRow(
+        id=cell.id,
+        value=edge.axis.read_value(cell),
+        label=edge.axis.format_value(cell),
+        state=kind,
+        gib=formatting.format_figure(peak / formatting.GIB) if peak else "",
+        forecast=formatting.format_figure(forecast / formatting.GIB) if forecast else "",
+        rate=f"{row.rate} {unit}" if row is not None and kind == "ran" else "",
+        why=why,
+        at_edge=own is edge.largest or own is edge.smallest,
+    )

@@ -1,0 +1,307 @@
+"""The outcome of a matrix: the fastest cell, the smallest, the best of each precision, the rest.
+
+It takes the place of the cell that was measured last as soon as every cell is over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.analysis import contention, metrics
+from txtop.analysis.metrics import LiveSummary
+from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
+from txtop.plan.knobs import BY_FIELD, Knob, find_varying
+from txtop.plan.labels import BESIDE_OTHERS
+from txtop.state import fidelity
+from txtop.state.cell import FAILED_STATUSES, CellState
+from txtop.state.quality_cost import QualityCost, build_quality_cost
+from txtop.state.session import SessionState
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cells import format_failure_reason
+from txtop.ui.models.hero_metrics import FEW_BELOW, compute_speed_up, count_measured
+
+MIN_CELLS = 2
+
+
+@dataclass(frozen=True)
+class ResultLine:
+    """One line under the number: `half` is the interval of `value`, `ratio` its speed-up, and
+    `remarks` are forms of what that costs, from the longest to the shortest, in the colour `role`.
+    """
+
+    label: str
+    value: str
+    unit: str = ""
+    half: str = ""
+    name: str = ""
+    ratio: str = ""
+    remarks: tuple[str, ...] = ()
+    role: str = "muted"
+
+
+@dataclass(frozen=True)
+class ResultsView:
+    """The number is that of the fastest cell, `name` its label among the others.
+
+    `number_role` is its colour: none where its output is no longer that of the model, or where it
+    is doubtful. `remarks` are forms of that cost in the colour `role`, `figures` its measure, `why`
+    the doubt. `phase` are forms of what the run still does.
+    """
+
+    value: float | None
+    unit: str
+    word: str
+    number_role: str
+    half: str
+    interval: str
+    name: str
+    why: str
+    ratio: str
+    remarks: tuple[str, ...]
+    role: str
+    figures: str
+    counts: str
+    phase: tuple[str, ...]
+    lines: tuple[ResultLine, ...]
+
+
+def build_last_phase(state: SessionState, cache: FrameCache) -> tuple[str, ...]:
+    """Return forms of what the run does after its last cell, from the longest to the shortest."""
+    if not is_last_phase(state):
+        return ()
+    made_of = len(state.fidelity), len(state.device_times)
+    pending = cache.get_or_make("pending", made_of, lambda: count_pending_work(state))
+    return describe_last_phase(state, pending)
+
+
+def build_results(
+    state: SessionState, cache: FrameCache, phase: tuple[str, ...]
+) -> ResultsView | None:
+    """Build the outcome; `None` before all cells are over, of an A/B, and of a single cell."""
+    cells = list(state.cells.values())
+    if len(cells) < MIN_CELLS or state.ab_test is not None or not (state.ended or phase):
+        return None
+    made_of = (
+        phase,
+        len(state.fidelity),
+        len(state.device_times),
+        state.ended,
+        tuple(map(cache.is_ready, cells)),
+    )
+    return cache.get_or_make("results", made_of, lambda: _build(state, cells, cache, phase))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A cell that was measured, with its rate."""
+
+    state: CellState
+    rate: LiveSummary
+    unit: str
+
+    @property
+    def mean(self) -> float:
+        return self.rate.mean or 0.0
+
+
+def _build(
+    state: SessionState, cells: Sequence[CellState], cache: FrameCache, phase: tuple[str, ...]
+) -> ResultsView:
+    varying = find_varying([c.cell for c in cells], BESIDE_OTHERS)
+    measured = [_measure(c, state, cache) for c in cells if c.status == "ok" and not c.invalid]
+    rated = [m for m in measured if m.rate.mean is not None]
+    units = [unit for unit, _ in Counter(m.unit for m in rated).most_common()]
+    best = {unit: _find_fastest([m for m in rated if m.unit == unit]) for unit in units}
+    lines = [
+        _build_rate_line(best[unit], _choose_word(rated), varying, state, cache)
+        for unit in units[1:]
+    ]
+    lines += _list_smallest(measured, varying)
+    lines += _list_best_of_each_precision(rated, varying, state, cache)
+    lines += _list_lost(cells)
+    counts = _count_outcomes(cells)
+    if not units:
+        return ResultsView(
+            None, "", "nothing was measured", "bad", "", "", "", "", "", (), "muted", "", counts,
+            phase, tuple(lines),
+        )  # fmt: skip
+    top = best[units[0]]
+    cost = build_quality_cost(state.output_of(top.state.cell.id))
+    relative = _compute_ratio(top, state, cache)
+    why = _explain_doubt(top, [m for m in rated if m.unit == top.unit], varying)
+    return ResultsView(
+        value=top.rate.mean,
+        unit=top.unit,
+        word=_choose_word(rated),
+        number_role="muted" if cost.spoils else "text" if why else "accent-a",
+        half=formatting.format_half_width(top.rate.half_width),
+        interval=formatting.format_interval(top.rate.ci95),
+        name=_label(top.state, varying),
+        why=why,
+        ratio=relative,
+        remarks=_qualify(top, cost, relative, state),
+        role=cost.role if cost.remarks else "muted",
+        figures=cost.figures[-1] if cost.figures else "",
+        counts=counts,
+        phase=phase,
+        lines=tuple(lines),
+    )
+
+
+def _measure(cell: CellState, state: SessionState, cache: FrameCache) -> _Measured:
+    name = metrics.choose_headline_metric(cell)
+    rate = cache.summarise_now(cell, name, state.plan.seed) if cache.is_ready(cell) else None
+    return _Measured(
+        cell, rate or cache.summarise_live(cell, name), metrics.ITERATION_METRICS[name][0]
+    )
+
+
+def _find_fastest(rated: Sequence[_Measured]) -> _Measured:
+    return max(rated, key=lambda m: m.mean)
+
+
+def _choose_word(rated: Sequence[_Measured]) -> str:
+    """Return what the highest rate is called: a server that keeps up with its traffic is no faster
+    for having been offered more.
+    """
+    offered = any(m.state.cell.serving and m.state.cell.serving.rate is not None for m in rated)
+    return "highest rate" if offered else "fastest"
+
+
+def _label(cell: CellState, varying: Sequence[Knob], without: str = "") -> str:
+    """Label a cell by what differs between the cells, and a server by its load."""
+    parts = [knob.call(cell.cell) for knob in varying if knob.field != without]
+    return " · ".join(dict.fromkeys([*parts, *filter(None, [cell.cell.offered])]))
+
+
+def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], varying: Sequence[Knob]) -> str:
+    """Say why the fastest may not be: too few samples, no interval, or another within it.
+
+    A saturated server has a rate, but requests came faster than it answered.
+    """
+    n = count_measured(top.state)
+    if n < FEW_BELOW:
+        return formatting.format_few(n)
+    if contention.is_busy(top.state):
+        return "busy machine: not clearly the fastest"
+    if top.rate.ci95 is None:
+        return "no interval: not clearly the fastest"
+    low = top.rate.ci95[0]
+    near = [m for m in rivals if m is not top and m.rate.ci95 and m.rate.ci95[1] >= low]
+    if not near:
+        return "saturated: requests came faster than it answered" if top.state.saturated else ""
+    label = _label(max(near, key=lambda m: m.mean).state, varying)
+    return f"not clearly: {label} is within its interval"
+
+
+def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) -> str:
+    """Return `1.47x of fp32`, the speed over the most precise cell of the same work."""
+    reference = cache.references(state).get(measured.state.cell.id)
+    if reference is None or reference is measured.state:
+        return ""
+    relative = compute_speed_up(
+        measured.state, measured.rate.mean, reference, cache, state.plan.seed
+    )
+    text = formatting.format_ratio(relative)
+    return f"{text} of {reference.cell.precision}" if text else ""
+
+
+def _qualify(
+    measured: _Measured, cost: QualityCost, ratio: str, state: SessionState
+) -> tuple[str, ...]:
+    """Return forms of what a speed-up costs in quality, or that nobody knows.
+
+    A speed never stands without its badge; an output that others are compared with has none.
+    """
+    if cost.remarks or not ratio:
+        return cost.remarks
+    return fidelity.format_badge_forms(state.output_of(measured.state.cell.id))
+
+
+def _build_rate_line(
+    measured: _Measured,
+    label: str,
+    varying: Sequence[Knob],
+    state: SessionState,
+    cache: FrameCache,
+    without: str = "",
+) -> ResultLine:
+    cost = build_quality_cost(state.output_of(measured.state.cell.id))
+    ratio = _compute_ratio(measured, state, cache)
+    n = count_measured(measured.state)
+    return ResultLine(
+        label=label,
+        value=formatting.format_number(measured.rate.mean),
+        unit=measured.unit,
+        half=formatting.format_half_width(measured.rate.half_width)
+        or (formatting.format_few(n) if n < FEW_BELOW else "no interval"),
+        name=_label(measured.state, varying, without),
+        ratio=ratio,
+        remarks=_qualify(measured, cost, ratio, state),
+        role=cost.role if cost.remarks else "muted",
+    )
+
+
+def _list_smallest(measured: Sequence[_Measured], varying: Sequence[Knob]) -> list[ResultLine]:
+    sizes = [(size, m) for m in measured if (size := m.state.peak_bytes)]
+    if not sizes:
+        return []
+    size, smallest = min(sizes, key=lambda pair: pair[0])
+    name = _label(smallest.state, varying)
+    return [ResultLine("smallest", formatting.format_gib(size), "GiB", "peak memory", name)]
+
+
+def _list_best_of_each_precision(
+    rated: Sequence[_Measured],
+    varying: Sequence[Knob],
+    state: SessionState,
+    cache: FrameCache,
+) -> list[ResultLine]:
+    """Return a line for each precision and unit, unless there is one precision alone."""
+    by_precision: dict[tuple[str, str], list[_Measured]] = {}
+    for m in rated:
+        by_precision.setdefault((m.state.cell.precision, m.unit), []).append(m)
+    if BY_FIELD["precision"] not in varying:
+        return []
+    return [
+        _build_rate_line(
+            _find_fastest(group), f"best {precision}", varying, state, cache, "precision"
+        )
+        for (precision, _), group in by_precision.items()
+    ]
+
+
+_LOST: tuple[tuple[str, Callable[[CellState], bool]], ...] = (
+    ("refused", lambda c: c.status == "rejected"),
+    ("INVALID", lambda c: bool(c.invalid)),
+    ("failed", lambda c: c.status in FAILED_STATUSES),
+    ("left out", lambda c: c.over and c.status != "ok"),
+)
+
+
+def _list_lost(cells: Sequence[CellState]) -> list[ResultLine]:
+    """Return a line for each way in which cells have no number, with the reason of the first."""
+    lines = []
+    rest = list(cells)
+    for label, is_lost in _LOST:
+        lost = [c for c in rest if is_lost(c)]
+        rest = [c for c in rest if not is_lost(c)]
+        if not lost:
+            continue
+        reasons = Counter(
+            "NaN or Inf in the output" if c.invalid else format_failure_reason(c) for c in lost
+        )
+        reason, others = next(iter(reasons)), len(reasons) - 1
+        more = f" · {formatting.format_count(others, 'other reason')}" if others else ""
+        role = "muted" if label == "left out" else "bad"
+        count = formatting.format_count(len(lost), "cell")
+        lines.append(ResultLine(label, count, name=f"{reason}{more}", role=role))
+    return lines
+
+
+def _count_outcomes(cells: Sequence[CellState]) -> str:
+    ok = sum(c.status == "ok" and not c.invalid for c in cells)
+    return f"{ok} of {formatting.format_count(len(cells), 'cell')} measured"

@@ -1,0 +1,127 @@
+"""The outcome of a matrix: the fastest cell in big digits, and a line for each other answer."""
+
+from __future__ import annotations
+
+from txtop import formatting
+from txtop.ui.drawing import big_digits
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.models.results import ResultLine, ResultsView
+from txtop.ui.panels.base import FramedPanel
+
+LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
+UNIT_FIELD = 10
+KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
+
+
+def render_results(view: ResultsView, area: Area) -> list[Row]:
+    """Render the panel with its frame; on a small one the footer has its keys."""
+    inside, g = area.inside, area.glyphs
+    doubled = inside.height >= 18 and inside.width > 96
+    body = [
+        _render_headline(view, inside.width, g),
+        *_render_number(view, inside.width, g, doubled),
+    ]
+    lines = [_render_line(line, inside.width, g) for line in view.lines]
+    keys = [_render_keys(g, reported=not view.phase)] if area.boxed else []
+    airy = len(body) + len(lines) + len(keys) + 3 <= inside.height
+    room = inside.height - len(body) - len(keys) - 3 * airy
+    if len(lines) > room:
+        # What has no number is kept: it would be missed last.
+        hidden = len(lines) - room + 1
+        lines = [*lines[: max(0, room - 2)], _render_more(hidden, g), *lines[-1:]]
+    gap: list[Row] = [[]] if airy else []
+    body = [*gap, *body, *gap, *lines]
+    body += [[]] * (inside.height - len(body) - len(keys))
+    subtitle: Row = [(view.counts, "muted")]
+    room = area.width - 18
+    if phase := next((form for form in view.phase if measure_text(form) <= room), ""):
+        subtitle = [(f"{g('▸')} ", "accent-a"), (phase, "text")]
+    return draw_frame("results", subtitle, [*body, *keys], area)
+
+
+def _render_headline(view: ResultsView, width: int, g: Glyphs) -> Row:
+    row: Row = [(f" {view.word}", "text.bold"), ("  ", "text")]
+    room = width - measure_row(row)
+    remark = next(
+        (r for r in view.remarks if measure_text(r) + measure_text(view.name) + 2 <= room),
+        view.remarks[-1] if view.remarks else "",
+    )
+    beside = measure_text(remark) + 2 if remark else 0
+    row.append((cut(clean(g(view.name)), max(0, room - beside), g("…")), "text"))
+    if remark:
+        row += [(", " if remark[0].isalpha() else "  ", "text"), (g(remark), view.role)]
+    return row
+
+
+def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> list[Row]:
+    """Render the digits, beside them the unit, the interval, and the ratio or the doubt."""
+    text, prefix = formatting.format_scaled(view.value)
+    unit = f"{prefix} {view.unit}".strip()
+    drawn = big_digits.draw_digits(text, g, doubled)
+    role = f"{view.number_role}.bold" if g.mode == "ascii" else view.number_role
+    field = (big_digits.DIGITS_WIDTH + 1) * (2 if doubled else 1) + 1
+    room = max(0, width - field - 1)
+    facts: list[Row] = [
+        [(fit(unit, UNIT_FIELD), "text"), (g(view.ratio), "text.bold")],
+        [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")],
+        [(cut(clean(g(view.why or view.figures)), room, g("…")), "muted")],
+    ]
+    places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
+    return [
+        [(" ", "text"), (fit(line, field - 1), role), *places.get(y, [])]
+        for y, line in enumerate(drawn)
+    ]
+
+
+def _render_line(line: ResultLine, width: int, g: Glyphs) -> Row:
+    row: Row = [(f" {fit(line.label, LABEL_WIDTH)}", "muted")]
+    if not line.unit:
+        room = width - LABEL_WIDTH - 1 - measure_text(line.value) - 2
+        reason = cut(clean(g(line.name)), max(0, room), g("…"))
+        return [*row, (f"{line.value}  ", "text.bold"), (reason, line.role)]
+    row += [
+        (fit(g(line.value), VALUE_WIDTH, "right"), "text.bold"),
+        (f" {fit(line.unit, UNIT_WIDTH)}", "muted"),
+        (f"{fit(g(line.half), HALF_WIDTH)} ", "muted"),
+    ]
+    room = width - measure_row(row)
+    name = clean(g(line.name))
+    beside = _choose_remark(line, room - 2 - min(measure_text(name), 12), g)
+    taken = measure_row(beside) + 2 if beside else 0
+    row.append((cut(name, max(0, room - taken), g("…")), "text"))
+    return [*row, ("  ", "text"), *beside] if beside else row
+
+
+def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:
+    """Return the speed-up with what it costs in the longest form that fits: never one alone."""
+    forms: list[Row] = [[(g(remark), line.role)] for remark in line.remarks]
+    if line.ratio:
+        ratios = line.ratio, line.ratio.partition(" ")[0]
+        forms = [[(f"{g(ratio)}, ", "text"), *form] for ratio in ratios for form in forms]
+    fitting = [form for form in forms if measure_row(form) <= room]
+    return max(fitting, key=measure_row) if fitting else []
+
+
+def _render_more(hidden: int, g: Glyphs) -> Row:
+    return [(f" {g('…')} {formatting.format_count(hidden, 'more line')}: y copies all", "muted")]
+
+
+def _render_keys(g: Glyphs, *, reported: bool) -> Row:
+    row: Row = [(" ", "text")]
+    for key, word in KEYS:
+        if key == "e" and not reported:
+            continue
+        row += [(key, "accent-a.bold"), (f" {g(word)}   ", "muted")]
+    return row
+
+
+class ResultsPanel(FramedPanel):
+    """The outcome, in the place of the cell that was measured last."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.view.results is None:
+            return []
+        return render_results(self.view.results, self.area(width, height))
