@@ -180,3 +180,18 @@ def test_a_checkpoint_that_was_planned_as_dense_is_refused(tmp_path: Path) -> No
     source = resolve_model(str(path), "auto", Allowed(), lambda _: None, lambda *_: None)
     with pytest.raises(RejectedError, match="stored as torchao:int8, which was not known"):
         read_model(Cell(id="c", model=str(path)), source, 0, 1, lambda _: None)
+
+
+def test_packed_weights_in_a_part_of_the_layer_are_its_own() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.in_features, self.out_features = 128, 64
+            self.op = nn.Module()
+            self.op.register_buffer("packed", torch.zeros(64, 64, dtype=torch.uint8))
+
+    model = nn.Sequential(Packed(), nn.Linear(128, 8, bias=False))
+    packed, dense = storages.list_products(model)
+    assert (packed.bits, dense.bits) == (4, 32)
+    assert storages.count_stored_bytes(model) == 64 * 64 + 4 * 128 * 8
+    assert storages.compute_share([packed, dense], 4) == pytest.approx(64 / 72)

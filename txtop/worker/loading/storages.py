@@ -51,7 +51,10 @@ def list_products(model: nn.Module) -> list[Product]:
     for path, module in model.named_modules():
         if isinstance(module, _EMBEDDED) or not (elements := _count_elements(module)):
             continue
-        storages = dict(_iterate_module_storages(module))
+        # A kernel may keep its packed weights in a part of its own.
+        storages = dict(
+            pair for part in module.modules() for pair in _iterate_module_storages(part)
+        )
         bias = getattr(module, "bias", None)
         if isinstance(bias, torch.Tensor):
             storages.pop(bias.untyped_storage()._cdata, None)
@@ -96,8 +99,10 @@ def is_torch_packed(module: nn.Module | None) -> bool:
 def _count_elements(module: nn.Module) -> int:
     """Return the number of matrix weights that `module` itself multiplies with; 0 for none."""
     inputs, outputs = (getattr(module, name, None) for name in ("in_features", "out_features"))
-    if isinstance(inputs, int) and isinstance(outputs, int) and not list(module.children()):
-        return inputs * outputs
+    if isinstance(inputs, int) and isinstance(outputs, int):
+        parts = (part for part in module.modules() if part is not module)
+        if not any(isinstance(getattr(part, "in_features", None), int) for part in parts):
+            return inputs * outputs
     own = (p for p in module.parameters(recurse=False) if p.dim() > 1)
     return sum(p.numel() for p in own)
 
