@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from txtop.models import model_config
+from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import commands, events
@@ -141,8 +142,11 @@ class WorkerClient:
         self._deadline = Deadline(timeout_s, time.monotonic(), self._silence_s)
 
     def refuse(self, cell: Cell) -> bool:
-        """Reject `cell` if its config alone shows that it cannot be measured. Return whether."""
-        refusal = model_config.explain_refusal(cell)
+        """Reject `cell` if config, libraries or device show that it cannot be measured.
+
+        Return whether.
+        """
+        refusal = model_config.explain_refusal(cell) or explain_unavailable(cell)
         if refusal:
             self.reject(cell, *refusal)
         return refusal is not None
