@@ -29,7 +29,6 @@ class Place:
 
 INPUTS = {
     "home-filter": Place("home", ("/",), "/ "),
-    "home-ab": Place("home", ("a",), "> "),
     "matrix-value": Place("home", ("b", "jjjj", "+"), "batch       > "),
     "matrix-name": Place("home", ("b", "j", "+"), "models      > "),
     "live-cells-filter": Place("live", ("/",), "cells  /"),

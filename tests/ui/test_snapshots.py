@@ -26,8 +26,8 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("txtop-dark", "txtop-light")
 STILL = 3
 FPS = 50
-# Longer than a frame.
-PAUSE_S = 0.022
+# Longer than two frames, also of a machine that is busy.
+PAUSE_S = 0.05
 
 
 class Drawn(SingleFileSnapshotExtension):
