@@ -146,9 +146,12 @@ class WorkerClient:
 
         Return whether.
         """
-        refusal = model_config.explain_refusal(cell) or explain_unavailable(cell)
-        if refusal:
+        if refusal := model_config.explain_refusal(cell):
             self.reject(cell, *refusal)
+        elif missing := explain_unavailable(cell):
+            # A library can be installed, and a resumed session may be on another machine.
+            self.reject(cell, *missing, may_pass=True)
+            return True
         return refusal is not None
 
     def reject(self, cell: Cell, reason: str, hint: str, *, may_pass: bool = False) -> None:
