@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-_DEPTH = 4
+_DEPTH = 8
 # Objects of these libraries hold tensors: the state of a quantised weight.
 _LIBRARIES = ("bitsandbytes.", "gptqmodel.", "torchao.", "compressed_tensors.")
 _EMBEDDED = (nn.Embedding,)
