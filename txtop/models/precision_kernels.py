@@ -21,9 +21,7 @@ def find_kernels(cell: Cell, stored: Mapping[str, Any] | None) -> tuple[str, ...
     """
     if mode := BY_NAME.get(cell.precision):
         return mode.kernels
-    method = quantised.find_method(
-        {**(stored or {}), **(parse_quantization(cell.quantization) or {})}
-    )
+    method = quantised.find_method(quantised.merge(stored, parse_quantization(cell.quantization)))
     return method.kernels if method else ()
 
 

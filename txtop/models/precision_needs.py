@@ -57,8 +57,11 @@ def explain_missing_needs(cell: Cell, device: Accelerator | None) -> tuple[str, 
 
 def explain_needs(name: str, needs: Needs, device: Accelerator | None) -> tuple[str, str] | None:
     """Return reason and hint if `device`, or this environment, lacks what `name` needs."""
-    if device is not None and (reason := explain_device(name, needs, device)):
-        return reason, "--precisions int8, int4 or nf4" if not needs.on_cpu else "another precision"
+    if device is not None and (reason := explain_device(needs, device)):
+        return (
+            f"{name} {reason}",
+            "--precisions int8, int4 or nf4" if not needs.on_cpu else "another precision",
+        )
     missing = [library for library in needs.libraries if find_version(library) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
@@ -82,19 +85,17 @@ def list_available(device: Accelerator | None, *, without: Iterable[str]) -> lis
     return names
 
 
-def explain_device(name: str, needs: Needs, device: Accelerator) -> str:
-    """Return the reason why `device` cannot compute in `name`, "" if it can."""
+def explain_device(needs: Needs, device: Accelerator) -> str:
+    """Return `needs an NVIDIA GPU, not a CPU` or the like, "" if `device` is one that it takes."""
     least = needs.capability
-    text = "an NVIDIA GPU"
+    text = "needs an NVIDIA GPU"
     if least is not None:
         text += f" from sm{least[0]}{least[1]} ({_ARCHITECTURES[least]}) on"
     if device.kind == "cpu":
-        return "" if needs.on_cpu else f"{name} needs {text}, not a CPU"
-    if least is None:
+        return "" if needs.on_cpu else f"{text}, not a CPU"
+    if least is None or (device.kind == "cuda" and not device.is_below(least)):
         return ""
-    if device.kind != "cuda":
-        return f"{name} needs {text}, not {device.label}"
-    return f"{name} needs {text}, not {device.label}" if device.is_below(least) else ""
+    return f"{text}, not {device.label}"
 
 
 def _explain_stored(
@@ -120,19 +121,12 @@ def _explain_stored(
         return f"{label}, and --quantization is for {quantised.get_method_name(asked)}", (
             f'a file with "quant_method": "{name}"'
         )
-    needs = method.needs
-    if asked is not None and asked.get("dequantize"):
-        needs = _ease(needs)
+    needs = quantised.find_needs(quantised.merge(stored, asked), method)
     missing = explain_needs(scheme, needs, device)
     if missing and not needs.on_cpu and device is not None and device.kind == "cpu":
         hint = f'dequantised: quantization=FILE.json of {{"quant_method": "{name}", '
         return missing[0], hint + '"dequantize": true}'
     return missing
-
-
-def _ease(needs: Needs) -> Needs:
-    """Return the needs of a load that dequantises: libraries, and any device."""
-    return Needs(libraries=needs.libraries, install=needs.install)
 
 
 def _explain_asked(
@@ -158,8 +152,8 @@ def settle_precision(cell: Cell) -> Cell:
     stored = None if config is None else quantised.find_quantisation(config)
     if config is None or cell.weights == "random" or (stored is None and asked is None):
         return cell
-    whole = {**(stored or {}), **(asked or {})}
-    return msgspec.structs.replace(cell, precision=quantised.name_precision(whole, config))
+    precision = quantised.name_precision(quantised.merge(stored, asked), config)
+    return msgspec.structs.replace(cell, precision=precision)
 
 
 def link_plain_models(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:

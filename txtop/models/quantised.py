@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ _KEYS = ("quantization_config", "compression_config")
 MAX_HEADER_BYTES = 100_000_000
 _GPTQ = "pip install --no-deps gptqmodel optimum"
 _NAME_CHARACTERS = 40
+# The setting with which Transformers multiplies fp8 of compressed-tensors as it is stored.
+_KEEPS = "use_optimized_inference"
+_OF_A_LOAD = ("backend", "dequantize", "max_input_length", _KEEPS)
 
 
 def _name_gptq(config: Mapping[str, Any]) -> str:
@@ -67,7 +70,7 @@ class Method:
 
     `signs` are ends of names of tensors, or beginnings of safetensors dtypes, that only such files
     have. `kernels` are parts of the names of operators that multiply in it. `widens` is set where
-    Transformers has no kernels for it, so that a load always ends in dense weights.
+    Transformers ends in dense weights by default, or has no kernels at all.
     """
 
     prefix: str
@@ -114,6 +117,7 @@ METHODS: Mapping[str, Method] = {
         name=_name_compressed,
         needs=Needs(libraries=("compressed-tensors",)),
         signs=(".weight_packed", ".weight_scale"),
+        kernels=("_scaled_mm",),
         widens=True,
     ),
     "fp8": Method(
@@ -156,6 +160,15 @@ def find_quantisation(config: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def merge(stored: Mapping[str, Any] | None, asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the configuration of a load, of files and of `--quantization`; None is empty.
+
+    What files are stored as is not open to question: of `asked`, settings of the load alone count.
+    """
+    asked = asked or {}
+    return {**asked, **(stored or {}), **{k: asked[k] for k in _OF_A_LOAD if k in asked}}
+
+
 def get_method_name(quantisation: Mapping[str, Any]) -> str:
     """Return `quant_method`; older checkpoints of bitsandbytes do not state it."""
     if quantisation.get("load_in_4bit") or quantisation.get("load_in_8bit"):
@@ -189,9 +202,29 @@ def name_precision(quantisation: Mapping[str, Any], config: Mapping[str, Any]) -
     `config` is that of the model.
     """
     method = find_method(quantisation)
-    if quantisation.get("dequantize") or (method is not None and method.widens):
+    widens = method is not None and method.widens and not keeps_fp8(quantisation)
+    if quantisation.get("dequantize") or widens:
         return f"{DEQUANTISED}:{find_dtype(config)}"
     return name_scheme(quantisation)
+
+
+def keeps_fp8(quantisation: Mapping[str, Any]) -> bool:
+    """Return whether compressed-tensors is asked to multiply in fp8, and the scheme is of fp8."""
+    asked = quantisation.get(_KEEPS) and not quantisation.get("dequantize")
+    return bool(asked) and _name_compressed(quantisation).startswith("fp8")
+
+
+def find_needs(quantisation: Mapping[str, Any], method: Method) -> Needs:
+    """Return what a load of `method` needs with the settings in `quantisation`.
+
+    Dequantising needs the libraries alone; kernels for fp8 need a GPU that has them.
+    """
+    needs = method.needs
+    if quantisation.get("dequantize"):
+        return Needs(libraries=needs.libraries, install=needs.install)
+    if keeps_fp8(quantisation):
+        return replace(needs, on_cpu=False, capability=ADA)
+    return needs
 
 
 def find_dtype(config: Mapping[str, Any]) -> str:

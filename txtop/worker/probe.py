@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from txtop.plan.modes import Needs
 from txtop.protocol.probe_reply import Capability
-from txtop.system import cpu, libraries
+from txtop.system import cpu
 from txtop.worker.device import check_accelerators, choose_device_type, explain_unused_gpu
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def probe() -> Iterator[Capability]:
         return
     yield _probe_gpu()
     yield _probe_cpu_types()
-    yield _probe_precisions()
-    yield from _probe_modes()
+    yield from _probe_precisions()
     yield _probe_attention()
     yield _probe_caches()
     yield _probe_compile()
@@ -96,50 +94,15 @@ def _choose_device() -> torch.device:
     return torch.device(choose_device_type())
 
 
-def _probe_precisions() -> Capability:
-    from txtop.worker.loading import int8
-
-    device = _choose_device().type
-    recipes = int8.list_recipes(device)
-    slow = " (fp16 is slow on a CPU)" if device == "cpu" else ""
-    plain = f"fp32, bf16, fp16{slow}"
-    if not recipes:
-        return Capability("precisions", "missing", f"{plain}; no int8", "pip install torchao")
-    return Capability("precisions", "ok", ", ".join([plain, *recipes]))
-
-
-def _probe_modes() -> Iterator[Capability]:
-    """Judge each precision that needs a library or units of its own, and each scheme of files."""
-    from txtop.models import precision_needs, quantised
-    from txtop.plan.modes import MODES
+def _probe_precisions() -> Iterator[Capability]:
+    from txtop.worker import precision_probe
     from txtop.worker.device import describe_accelerator
 
     device = describe_accelerator(_choose_device())
-    for mode in MODES:
-        if mode.stored_only:
-            reason = f"impossible: not made from plain weights, stored so ({mode.stored_only})"
-            yield Capability(mode.name, "missing", reason)
-        elif mode.recipes:
-            reason = precision_needs.explain_device(mode.name, mode.needs, device)
-            yield _judge_needs(mode.name, reason, mode.needs)
-    for method, scheme in quantised.METHODS.items():
-        reason = precision_needs.explain_device(method, scheme.needs, device)
-        widens = "; dequantised at load: transformers has no kernels for it"
-        remark = widens if scheme.widens else ""
-        yield _judge_needs(f"stored {method}", reason, scheme.needs, remark)
-
-
-def _judge_needs(name: str, impossible: str, needs: Needs, remark: str = "") -> Capability:
-    """Return the state of a precision: ok with versions, missing with the command, or impossible.
-
-    `remark` is said of one that is ok.
-    """
-    if impossible:
-        return Capability(name, "missing", f"impossible here: {impossible}")
-    versions = {library: libraries.find_version(library) for library in needs.libraries}
-    if lacking := [library for library, number in versions.items() if number is None]:
-        return Capability(name, "missing", f"needs {' and '.join(lacking)}", needs.install)
-    return Capability(name, "ok", ", ".join(f"{k} {v}" for k, v in versions.items()) + remark)
+    versions = [f"{name} {number}" for name, number in precision_probe.list_versions().items()]
+    yield Capability("quantisers", "ok", ", ".join(versions) or "none is installed")
+    yield from precision_probe.probe_precisions(device)
+    yield from precision_probe.probe_schemes(device)
 
 
 def _probe_attention() -> Capability:

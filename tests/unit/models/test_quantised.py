@@ -21,17 +21,18 @@ from txtop.plan.cell import Cell
 CPU = Accelerator("cpu")
 HOPPER = Accelerator("cuda", "NVIDIA H100", (9, 0))
 AMPERE = Accelerator("cuda", "NVIDIA A100", (8, 0))
+CT_INT8 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights":
+    {"type": "int", "num_bits": 8}}}}  # fmt: skip
+CT_FP8 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights":
+    {"type": "float", "num_bits": 8}, "input_activations": {"dynamic": True}}}}  # fmt: skip
 SCHEMES: list[tuple[dict[str, Any], str]] = [
     *((entry[0], name) for name, entry in quantised_models.METHODS.items()),
     ({"load_in_4bit": True}, "bnb:fp4"),
     ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "gptq:int4"),
     ({"quant_method": "gptq", "bits": 4, "backend": "gptq_torch"}, "gptq:int4/gptq_torch"),
     ({"quant_method": "compressed-tensors", "config_groups": {}}, "ct:unknown"),
-    ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights":
-        {"type": "int", "num_bits": 8}}}}, "ct:int8"),
-    ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights":
-        {"type": "float", "num_bits": 8}, "input_activations": {"dynamic": True}}}},
-     "ct:fp8-dynamic"),
+    (CT_INT8, "ct:int8"),
+    (CT_FP8, "ct:fp8-dynamic"),
     ({"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig"}}},
      "torchao:int4"),
     ({"quant_method": "hqq"}, "hqq"),
@@ -170,6 +171,10 @@ def test_a_plan_goes_on_without_what_is_refused_and_not_if_that_is_all(
     [
         ({"quant_method": "fp8", "dequantize": True}, "dequantised:fp16"),
         ({"quant_method": "compressed-tensors"}, "dequantised:fp16"),
+        # Kernels are there for fp8 alone, and where they are asked for.
+        ({**CT_FP8, "use_optimized_inference": False}, "dequantised:fp16"),
+        ({**CT_INT8, "use_optimized_inference": True}, "dequantised:fp16"),
+        ({**CT_FP8, "use_optimized_inference": True}, "ct:fp8-dynamic"),
         ({"quant_method": "fp8"}, "fp8:block"),
     ],
 )
@@ -189,6 +194,27 @@ def test_a_forced_dequantising_load_is_settled_as_that(tmp_path: Path) -> None:
     assert precision_needs.settle_precision(cell).precision == "dequantised:bf16"
     assert explain(stored, CPU, quantization=text) is None
     assert explain(stored, CPU) is not None
+
+
+def test_fp8_of_compressed_tensors_needs_the_kernels_that_are_asked_for(tmp_path: Path) -> None:
+    stored = quantised_models.write(tmp_path, "torchao:int8")
+    quantised_models.set_config(stored, quantization_config=CT_FP8)
+    quantised_models.write_tensors(
+        stored, {"fc.weight": ("F8_E4M3", [16, 16]), "fc.weight_scale": ("F32", [16, 1])}
+    )
+    text = json.dumps({"quant_method": "compressed-tensors", "use_optimized_inference": True})
+    assert explain(stored, CPU) is None
+    assert explain(stored, HOPPER, quantization=text) is None
+    for device in (CPU, AMPERE):
+        refusal = explain(stored, device, quantization=text)
+        assert refusal is not None and "ct:fp8-dynamic needs an NVIDIA GPU from sm89" in refusal[0]
+
+
+def test_a_configuration_does_not_rename_what_the_files_hold(tmp_path: Path) -> None:
+    stored = quantised_models.write(tmp_path, "gptq:int4-g128")
+    text = json.dumps({"quant_method": "gptq", "bits": 8, "backend": "gptq_torch"})
+    settled = precision_needs.settle_precision(Cell(id="c", model=str(stored), quantization=text))
+    assert settled.precision == "gptq:int4-g128/gptq_torch"
 
 
 @pytest.mark.parametrize(

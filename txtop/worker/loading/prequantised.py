@@ -55,7 +55,7 @@ def find_library_load(cell: Cell, source: ModelSource, device: torch.device) -> 
         raise RejectedError(f"{source.label}: {reason}, --quantization reads weights from files")
     if stored is None and asked is None:
         return None
-    whole = {**(stored or {}), **(asked or {})}
+    whole = quantised.merge(stored, asked)
     precision = quantised.name_precision(whole, source.config)
     if precision != cell.precision:
         reason = f"{cell.model} is stored as {quantised.name_scheme(whole)}"
