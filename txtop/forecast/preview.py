@@ -18,6 +18,7 @@ from txtop.forecast.memory import forecast_memory
 from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit, runs_on_gpu
 from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
+from txtop.models.precision_needs import explain_unavailable
 from txtop.options.command_line import format_command
 from txtop.options.feasibility import classify
 from txtop.options.run_options import RunOptions
@@ -154,4 +155,6 @@ def _preview_cell(cell: Cell, plain: Cell, why: str, history: RunHistory) -> Cel
     if refused := model_config.explain_refusal(plain):
         brief = f"context {model_config.find_context_length(cell.model)}"
         return CellPreview(cell, "refused", refused[0], needs, brief)
+    if missing := explain_unavailable(plain):
+        return CellPreview(cell, "refused", missing[0], needs, "not here")
     return CellPreview(cell, "planned", "", needs)
