@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from txtop.errors import TxtopError, UsageError
 from txtop.forecast.history import RunHistory
 from txtop.forecast.preview import build_matrix_preview
+from txtop.models import precision_needs
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
 from txtop.options.run_options import RunOptions
@@ -170,10 +171,16 @@ def on_device(monkeypatch: pytest.MonkeyPatch, *gpus_here: Gpu) -> MatrixChoices
 def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        precision_needs, "find_version", lambda name: None if name == "bitsandbytes" else "1"
+    )
     choices = on_device(monkeypatch)
     lacking = {knob.name: knob.lacking for knob in choices.knobs if knob.lacking}
     assert set(lacking) == {"precisions", "attention", "device"}
-    assert set(lacking["precisions"]) == {"tf32"}
+    by_device = {"tf32", "fp8", "fp8:weight-only"}
+    by_library = {"nf4", "int8:bnb"}
+    assert set(lacking["precisions"]) == by_device | by_library | {"mxfp4"}
+    assert "bitsandbytes" in lacking["precisions"]["nf4"]
     assert {"sdpa:cudnn", "flash_attention_2"} < set(lacking["attention"])
     assert "without CUDA" in lacking["device"]["cuda"]
     assert not at(choices, "precisions", "tf32").toggle()
