@@ -189,7 +189,7 @@ def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
     row = next(i for i, line in enumerate(rows) if ("tf32", "muted") in line)
     assert (" · ", "muted") in rows[row]
     drawn = "".join(text for text, _ in rows[row + 1])
-    assert "not here: tf32 is for NVIDIA GPUs from sm80" in drawn
+    assert "not here: tf32 needs an NVIDIA GPU from sm80" in drawn
 
 
 def test_a_value_that_a_preset_chose_can_be_given_up_though_it_is_not_here(
