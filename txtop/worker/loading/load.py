@@ -136,10 +136,10 @@ def load_model(
     assistant = None
     if drafter is not None:
         assistant = _read_assistant(cell, drafter, loaded, enter)
+        loaded.task.warm()
     unused = _explain_cpu(cell, loaded.device)
     if unused:
         log(unused, "warning")
-    loaded.task.warm()
     from txtop.worker.loading import geometry, storages
 
     compile_cache: CacheState = ""
@@ -174,10 +174,10 @@ def load_model(
 def read_model(
     cell: Cell, source: ModelSource, seed: int, threads: int, enter: Callable[[str], None]
 ) -> LoadedModel:
-    """Read the weights of `source` in the precision and on the device of `cell`.
+    """Read the weights of `source` in the precision and on the device of `cell`; run them once.
 
-    `enter` is called with each phase, last with that of the first forward pass, which is left to
-    the caller. Call `configure_environment` first: torch reads the environment on import.
+    `enter` is called with each phase, last with that of the first forward pass. Call
+    `configure_environment` first: torch reads the environment on import.
 
     Raises `RejectedError` if the model cannot be loaded as `cell` asks.
     """
@@ -277,9 +277,9 @@ def read_model(
         if kind == "encoder"
         else (TextGenerationTask(model, device))
     )
+    # Some quantisers widen their weights in the first pass, others pack them anew.
+    task.warm()
     if library is not None:
-        # Some widen their weights in the first pass.
-        task.warm()
         recipe = library.describe()
         converted = prequantised.require_scheme(model, cell, library)
     arithmetic = arithmetic or _ARITHMETIC.get(cell.precision, "")
