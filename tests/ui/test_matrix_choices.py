@@ -19,7 +19,7 @@ from txtop.system import cpu
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import crop
-from txtop.ui.models.matrix_choices import MatrixChoices
+from txtop.ui.models.matrix_choices import MatrixChoices, explain_lacking
 from txtop.ui.panels.matrix_choices import KnobInput, render_matrix_choices
 
 
@@ -212,3 +212,10 @@ def test_the_cursor_on_what_is_not_here_says_why() -> None:
     assert "Ampere" in "".join(text for row in drawn for text, _ in row)
     cells = build_matrix_preview(RunOptions(precisions=["fp32", "tf32"]), RunHistory()).cells
     assert any("Ampere" in cell.why for cell in cells)
+
+
+def test_a_precision_whose_library_or_device_is_not_here_says_so() -> None:
+    precisions = MatrixChoices().named("precisions")
+    assert "Ada" in explain_lacking(precisions, "fp8")
+    assert "not made from plain weights" in explain_lacking(precisions, "mxfp4")
+    assert not explain_lacking(precisions, "int4")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
-from txtop.options.feasibility import explain_infeasible
+from txtop.options.feasibility import explain_not_here
 from txtop.options.parsing import parse_numbers, parse_seconds
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
@@ -193,7 +193,7 @@ def _explain_lacking(name: str, value: str) -> str:
 
 
 def _explain_knobs(**values: Any) -> str:
-    return explain_infeasible(Cell(id="", model="gpt2", **values))
+    return explain_not_here(Cell(id="", model="gpt2", **values))
 
 
 def _explain_missing_device(device: str) -> str:
