@@ -167,7 +167,8 @@ MODES = (
                 EVERY_DEVICE: Recipe(
                     maker="bitsandbytes",
                     config="bitsandbytes.nn:Linear4bit",
-                    arguments={"quant_type": "nf4"},
+                    # As Transformers does by default.
+                    arguments={"quant_type": "nf4", "compress_statistics": False},
                     skips_head=True,
                 )
             }
