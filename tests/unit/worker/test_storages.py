@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -253,6 +254,17 @@ def test_a_block_fp8_directory_is_refused_or_called_dequantised(
     false = Cell(id="c", model=str(path), precision="fp8:block")
     with pytest.raises(RejectedError, match="was dequantised at load"):
         prequantised.require_scheme(loaded.model, false, library)
+
+
+def test_rounding_that_is_emulated_in_every_call_is_named() -> None:
+    stored = {"quant_method": "compressed-tensors", "config_groups": {}}
+    cell = Cell(id="c", model="m", precision="dequantised:bf16")
+    first, second = prequantised.build_widened_notes(cell, stored)
+    assert first == "stored as ct:unknown, dequantised at load: bf16"
+    assert "emulates its rounding in every call" in second and '"dequantize": true' in second
+    forced = json.dumps({"quant_method": "compressed-tensors", "dequantize": True})
+    widened = msgspec.structs.replace(cell, quantization=forced)
+    assert prequantised.build_widened_notes(widened, stored) == [first]
 
 
 def test_a_checkpoint_that_was_planned_as_dense_is_refused(tmp_path: Path) -> None:

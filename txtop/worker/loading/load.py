@@ -323,15 +323,14 @@ def require_decoding(cell: Cell, family: builtin.Family) -> None:
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
-    from txtop.worker.loading import drawn_parts, numerics, precision, storages
+    from txtop.worker.loading import drawn_parts, numerics, precision, prequantised, storages
 
     stored = loaded.source.quantisation if loaded.source.weights == "pretrained" else None
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.notes]
     if stored and cell.precision.startswith(f"{DEQUANTISED}:"):
-        became = cell.precision.partition(":")[2]
-        notes.append(f"stored as {quantised.name_scheme(stored)}, dequantised at load: {became}")
+        notes += prequantised.build_widened_notes(cell, stored)
     notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
