@@ -176,6 +176,20 @@ MODES = (
         kernels=("gemv_4bit", "gemm_4bit"),
     ),
     PrecisionMode(
+        name="nf4:double",
+        bits=4,
+        needs=_BITSANDBYTES,
+        recipes={
+            EVERY_DEVICE: Recipe(
+                maker="bitsandbytes",
+                config="bitsandbytes.nn:Linear4bit",
+                arguments={"quant_type": "nf4", "compress_statistics": True},
+                skips_head=True,
+            )
+        },
+        kernels=("gemv_4bit", "gemm_4bit"),
+    ),
+    PrecisionMode(
         name="int4",
         bits=4,
         recipes=_INT4_RECIPES,
