@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support import quantised_models
 from support.pilot import home_screen, opened, text, until
 from txtop.models.local_models import list_cached_models, list_folder_models
 from txtop.ui.models.ab_choices import (
@@ -152,3 +153,10 @@ async def test_enter_takes_the_marked_model_and_the_usual_pair(quiet_machine: No
         await pilot.press("enter", "escape", "enter", "enter")
         await until(pilot, lambda: bool(started))
     assert started[0][1] == "fp32" and started[0][2] in ("bf16", "fp16", "int8")
+
+
+def test_a_stored_checkpoint_has_no_other_precision(tmp_path: Path) -> None:
+    stored = quantised_models.write(tmp_path, "torchao:int8")
+    offered = list_ab_precisions(str(stored))
+    assert all("the files are torchao:int8" in one.lacking for one in offered)
+    assert choose_default_pair(offered) is None

@@ -167,6 +167,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         converted_share=load.converted_share if load else None,
         scheme=load.scheme or None if load else None,
         products=load.products if load else {},
+        weight_bytes=load.weight_bytes if load else None,
         product_kernels=state.kernels.products if state.kernels else [],
         dequantises=state.kernels.dequantises if state.kernels else None,
         attention=state.attention,

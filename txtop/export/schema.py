@@ -171,6 +171,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     converted_share: float | None
     scheme: str | None
     products: dict[str, int]
+    weight_bytes: int | None
     product_kernels: list[str]
     dequantises: bool | None
     attention: str

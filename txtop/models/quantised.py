@@ -80,7 +80,7 @@ class Method:
     kernels: tuple[str, ...] = ()
     widens: bool = False
     instead: str = ""
-    """What to try where it multiplies dequantised weights in every call."""
+    """What to try where it dequantises weights, or emulates its rounding, in every call."""
 
 
 _GPTQ_KERNELS = (
@@ -119,6 +119,7 @@ METHODS: Mapping[str, Method] = {
         signs=(".weight_packed", ".weight_scale"),
         kernels=("_scaled_mm",),
         widens=True,
+        instead='quantization=FILE.json with "dequantize": true, which does not',
     ),
     "fp8": Method(
         prefix="fp8",

@@ -16,7 +16,11 @@ from txtop.models import (
     precision_rules,
 )
 from txtop.models.local_accelerator import find_accelerator
-from txtop.models.precision_needs import explain_missing_needs, settle_precision
+from txtop.models.precision_needs import (
+    explain_missing_needs,
+    explain_unavailable,
+    settle_precision,
+)
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import BY_FIELD
@@ -107,6 +111,17 @@ def explain_lacking(field: str, value: object, device: str) -> str:
 def explain_infeasible(cell: Cell) -> str:
     """Return the reason why a cell cannot be measured; empty if none is known."""
     return _explain(cell, model_config.find_family(cell.model))
+
+
+def explain_not_here(cell: Cell) -> str:
+    """Return the reason why this machine cannot measure a cell; empty if none is known.
+
+    What can be installed counts as well: such a cell is not left out of a plan, but refused in it.
+    """
+    if reason := explain_infeasible(cell):
+        return reason
+    missing = explain_unavailable(cell)
+    return missing[0] if missing else ""
 
 
 def _explain(cell: Cell, family: builtin.Family | None) -> str:

@@ -167,11 +167,26 @@ MODES = (
                 EVERY_DEVICE: Recipe(
                     maker="bitsandbytes",
                     config="bitsandbytes.nn:Linear4bit",
-                    arguments={"quant_type": "nf4"},
+                    # As Transformers does by default.
+                    arguments={"quant_type": "nf4", "compress_statistics": False},
                     skips_head=True,
                 )
             }
         ),
+        kernels=("gemv_4bit", "gemm_4bit"),
+    ),
+    PrecisionMode(
+        name="nf4:double",
+        bits=4,
+        needs=_BITSANDBYTES,
+        recipes={
+            EVERY_DEVICE: Recipe(
+                maker="bitsandbytes",
+                config="bitsandbytes.nn:Linear4bit",
+                arguments={"quant_type": "nf4", "compress_statistics": True},
+                skips_head=True,
+            )
+        },
         kernels=("gemv_4bit", "gemm_4bit"),
     ),
     PrecisionMode(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from support import tiny_models
+from support import packed_checkpoints, tiny_models
 from txtop.models import precision_needs
 from txtop.plan import modes
 from txtop.plan.cell import Cell
@@ -29,7 +31,7 @@ def llama(**values: int) -> nn.Module:
     return LlamaForCausalLM(LlamaConfig(**{**sizes, **values})).eval()
 
 
-def count_independently(model: nn.Module) -> int:
+def count_independently(model: object) -> int:
     """Every tensor that the collector knows and the model holds, by its storage."""
     import gc
 
@@ -54,42 +56,140 @@ def count_independently(model: nn.Module) -> int:
                 pass
         module = type(thing).__module__
         if isinstance(thing, dict | list | tuple) or module.split(".")[0] in (
-            "torch", "transformers", "torchao", "bitsandbytes"
+            "torch", "transformers", "torchao", "bitsandbytes", "gptqmodel", "compressed_tensors"
         ):  # fmt: skip
             pending += gc.get_referents(thing)
     return sum(held.values())
 
 
-def load(path: Path, **values: str) -> LoadedModel:
-    cell = precision_needs.settle_precision(
+def settle(path: Path, **values: str) -> Cell:
+    return precision_needs.settle_precision(
         Cell(id="c", model=str(path), sequence_length=8, new_tokens=2, **values)
     )
+
+
+def load(path: Path, **values: str) -> LoadedModel:
+    cell = settle(path, **values)
     source = resolve_model(str(path), "auto", Allowed(), lambda _: None, lambda *_: None)
     return read_model(cell, source, 0, 1, lambda _: None)
 
 
-@pytest.mark.parametrize("precision", ["int4", "nf4", "int8:bnb"])
-def test_resident_bytes_are_the_sum_over_storages(precision: str) -> None:
-    if precision != "int4":
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a Llama in bf16 with an output head of its own, in random values of one seed."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("llama")
+    llama().to(torch.bfloat16).save_pretrained(path)
+    return path
+
+
+def require_bytes(loaded: LoadedModel, independent: int) -> int:
+    """Check what is counted, and what MBU reads, against an independent sum of bytes."""
+    stored = storages.count_stored_bytes(loaded.model)
+    assert stored == pytest.approx(independent, rel=0.01)
+    geometry, table = loaded.geometry, loaded.model.get_input_embeddings().weight
+    assert geometry is not None and geometry.step_bytes == stored - table.nbytes
+    return stored
+
+
+DENSE = sum(parameter.numel() for parameter in llama().parameters())
+MADE = ["fp32", "fp16", "bf16", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic",
+        "int8:bnb", "nf4", "int4", "int4:weight-only"]  # fmt: skip
+
+
+def test_every_precision_that_a_cpu_makes_is_tested() -> None:
+    makes = {m.name for m in modes.MODES if m.needs.on_cpu and not m.stored_only} - {"tf32", "int8"}
+    assert makes == set(MADE)
+
+
+@pytest.mark.parametrize("precision", MADE)
+def test_resident_bytes_are_the_sum_over_storages(precision: str, plain: Path) -> None:
+    if modes.BY_NAME[precision].needs.libraries[:1] == ("bitsandbytes",):
         pytest.importorskip("bitsandbytes")
-    model = llama()
-    recipe = quantisers.find_recipe(precision, "cpu")
-    assert recipe is not None
-    model = model.to(torch.bfloat16 if recipe.base else torch.float32)
-    dense = storages.count_stored_bytes(model)
-    assert dense == pytest.approx(count_independently(model), rel=0.01)
-    quantisers.convert(model, recipe, CPU)
+    loaded = load(plain, precision=precision)
     with torch.inference_mode():
-        model(torch.arange(8)[None])
+        loaded.model(torch.arange(8)[None])
+    packed = precision == "int8:torch-dynamic"
+    held = loaded.model.state_dict() if packed else loaded.model
+    stored = require_bytes(loaded, count_independently(held))
+    bits = modes.get_bits(precision)
+    if modes.is_dense(precision):
+        assert stored == DENSE * bits / 8 and loaded.converted is None
+        return
+    # A packed weight that were counted by its shape would leave the sum as it was.
+    base = loaded.model.get_input_embeddings().weight.itemsize
+    assert stored < 0.75 * DENSE * base
+    head = 96 * 128 if modes.skips_head(precision) else 0
+    assert loaded.converted == pytest.approx(1 - head / (DENSE - 96 * 128), abs=0.005)
+
+
+def test_fp8_is_counted_as_it_is_stored() -> None:
+    model = llama().to(torch.bfloat16)
+    recipe = quantisers.find_recipe("fp8:weight-only", "cuda")
+    assert recipe is not None
+    # A CPU makes the weights of it and does not multiply them.
+    quantisers.convert(model, recipe, CPU)
     stored = storages.count_stored_bytes(model)
     assert stored == pytest.approx(count_independently(model), rel=0.01)
-    # A packed weight that were counted by its shape would leave the sum as it was.
-    assert stored < 0.75 * dense
-    products = storages.list_products(model)
-    bits = modes.get_bits(precision)
-    share = storages.compute_share(products, bits)
-    head = 96 * 128
-    assert share == pytest.approx(1 - head / sum(p.elements for p in products))
+    assert stored < 0.75 * DENSE * 2
+    assert storages.compute_share(storages.list_products(model), 8) == 1
+
+
+def count_file(path: Path) -> int:
+    """Return the bytes of the tensors in a file of weights: all but its header."""
+    body = (path / "model.safetensors").read_bytes()
+    return len(body) - 8 - int.from_bytes(body[:8], "little")
+
+
+# The libraries that read each, and its precision.
+PACKED: dict[str, tuple[list[str], str]] = {
+    "gptq": (["gptqmodel", "optimum"], "gptq:int4-g64"),
+    "awq": (["gptqmodel"], "awq:int4-g64"),
+    "ct-int8": (["compressed_tensors"], "dequantised:bf16"),
+}
+
+
+@pytest.mark.parametrize("method", list(PACKED))
+def test_a_packed_checkpoint_takes_about_the_bytes_of_its_file(
+    method: str, plain: Path, tmp_path: Path
+) -> None:
+    needed, precision = PACKED[method]
+    for name in needed:
+        pytest.importorskip(name)
+    path = packed_checkpoints.write(plain, tmp_path / "packed", method)
+    loaded = load(path)
+    assert settle(path).precision == precision
+    stored = require_bytes(loaded, count_independently(loaded.model))
+    if modes.is_dense(precision):
+        assert stored == pytest.approx(2 * DENSE, rel=0.01) and stored > 1.5 * count_file(path)
+        assert loaded.converted is None
+    else:
+        # A kernel may keep scales and zeros wider than the file does, and never the weights.
+        assert count_file(path) <= 1.01 * stored < 1.2 * count_file(path)
+        assert loaded.converted == pytest.approx(1 - 96 * 128 / (DENSE - 96 * 128), abs=0.005)
+    assert loaded.counted.all == DENSE
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "precision"),
+    [
+        ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "bnb:nf4"),
+        ({"load_in_8bit": True}, "bnb:int8"),
+    ],
+)
+def test_a_checkpoint_of_bitsandbytes_takes_the_bytes_of_its_file(
+    quantisation: dict[str, Any], precision: str, plain: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    # Made at load by a configuration, saved, and loaded as it is stored.
+    made = load(plain, quantization=json.dumps(quantisation))
+    assert made.recipe == f"converted at load: {precision}"
+    made.model.save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    assert settle(tmp_path).precision == precision
+    assert loaded.recipe == f"stored as {precision}"
+    stored = require_bytes(loaded, count_independently(loaded.model))
+    assert stored == pytest.approx(count_file(tmp_path), rel=0.01)
 
 
 def test_a_dense_weight_is_not_of_4_or_8_bits() -> None:
@@ -101,9 +201,7 @@ def test_a_dense_weight_is_not_of_4_or_8_bits() -> None:
 
 def test_a_tied_head_is_counted_once(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_models.gpt2(tmp_path))
-    assert storages.count_stored_bytes(model) == (tmp_path / "model.safetensors").stat().st_size - (
-        8 + int.from_bytes((tmp_path / "model.safetensors").read_bytes()[:8], "little")
-    )
+    assert storages.count_stored_bytes(model) == count_file(tmp_path)
 
 
 def test_gpt2_is_converted_but_for_its_head(tmp_path: Path) -> None:
@@ -129,50 +227,44 @@ def write_torchao(folder: Path) -> Path:
     return folder / "stored"
 
 
-def write_block_fp8(folder: Path) -> Path:
-    from safetensors.torch import save_file
-
-    model = llama().to(torch.bfloat16)
-    model.save_pretrained(folder)
-    tensors = {}
-    for name, weight in model.state_dict().items():
-        tensors[name] = weight.clone()
-        if name.endswith("proj.weight"):
-            rows, columns = (-(-size // 128) for size in weight.shape)
-            tensors[name] = weight.to(torch.float8_e4m3fn)
-            tensors[f"{name}_scale_inv"] = torch.ones(rows, columns)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128]}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
 def test_a_torchao_directory_runs_as_what_it_is(tmp_path: Path) -> None:
     path = write_torchao(tmp_path)
     loaded = load(path)
     kinds = storages.sum_by_kind(storages.list_products(loaded.model))
     assert "Linear[Int8Tensor]" in kinds and loaded.recipe == "stored as torchao:int8"
     assert loaded.converted == pytest.approx(1 - 96 * 128 / 143_360, abs=0.05)
-    # Nothing but headers and the odd scale stands between the file and what is resident.
-    stored = storages.count_stored_bytes(loaded.model)
-    assert stored == pytest.approx((path / "model.safetensors").stat().st_size, rel=0.05)
+    stored = require_bytes(loaded, count_independently(loaded.model))
+    assert stored == pytest.approx(count_file(path), rel=0.01)
     assert loaded.counted.all == sum(p.numel() for p in llama().parameters())
 
 
-def test_a_block_fp8_directory_is_refused_or_called_dequantised(tmp_path: Path) -> None:
-    path = write_block_fp8(tmp_path)
+def test_a_block_fp8_directory_is_refused_or_called_dequantised(
+    plain: Path, tmp_path: Path
+) -> None:
+    path = packed_checkpoints.write(plain, tmp_path / "fp8", "block-fp8")
     with pytest.raises(RejectedError, match="fp8:block needs an NVIDIA GPU from sm89"):
         load(path)
     forced = json.dumps({"quant_method": "fp8", "dequantize": True})
     loaded = load(path, quantization=forced)
     assert loaded.converted is None
     assert set(storages.sum_by_kind(storages.list_products(loaded.model))) == {"Linear[bfloat16]"}
+    assert require_bytes(loaded, count_independently(loaded.model)) == 2 * DENSE
     # What the library widened on its own cannot carry the label of 8 bits.
     library = prequantised.LibraryLoad("fp8:block", True, torch.bfloat16, {})
     false = Cell(id="c", model=str(path), precision="fp8:block")
     with pytest.raises(RejectedError, match="was dequantised at load"):
         prequantised.require_scheme(loaded.model, false, library)
+
+
+def test_rounding_that_is_emulated_in_every_call_is_named() -> None:
+    stored = {"quant_method": "compressed-tensors", "config_groups": {}}
+    cell = Cell(id="c", model="m", precision="dequantised:bf16")
+    first, second = prequantised.build_widened_notes(cell, stored)
+    assert first == "stored as ct:unknown, dequantised at load: bf16"
+    assert "emulates its rounding in every call" in second and '"dequantize": true' in second
+    forced = json.dumps({"quant_method": "compressed-tensors", "dequantize": True})
+    widened = msgspec.structs.replace(cell, quantization=forced)
+    assert prequantised.build_widened_notes(widened, stored) == [first]
 
 
 def test_a_checkpoint_that_was_planned_as_dense_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from txtop.models import model_config
 from txtop.models.builtin import BUILTIN_MODELS
 from txtop.models.local_models import list_cached_models, list_folder_models
-from txtop.options.feasibility import explain_infeasible, find_fast_precision
+from txtop.models.precision_needs import settle_precision
+from txtop.options.feasibility import explain_not_here, find_fast_precision
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD
 from txtop.plan.model_names import name_models
@@ -69,8 +70,11 @@ def list_ab_precisions(model: str) -> list[ABPrecision]:
 
 
 def _explain(cell: Cell) -> str:
+    settled = settle_precision(cell).precision
+    if settled != cell.precision:
+        return sanitise(f"the files are {settled}, whatever is asked for", 120)
     refusal = model_config.explain_refusal(cell)
-    return sanitise(refusal[0] if refusal else explain_infeasible(cell), 120)
+    return sanitise(refusal[0] if refusal else explain_not_here(cell), 120)
 
 
 def choose_default_pair(precisions: Iterable[ABPrecision]) -> tuple[str, str] | None:

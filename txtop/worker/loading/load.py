@@ -136,10 +136,10 @@ def load_model(
     assistant = None
     if drafter is not None:
         assistant = _read_assistant(cell, drafter, loaded, enter)
+        loaded.task.warm()
     unused = _explain_cpu(cell, loaded.device)
     if unused:
         log(unused, "warning")
-    loaded.task.warm()
     from txtop.worker.loading import geometry, storages
 
     compile_cache: CacheState = ""
@@ -174,10 +174,10 @@ def load_model(
 def read_model(
     cell: Cell, source: ModelSource, seed: int, threads: int, enter: Callable[[str], None]
 ) -> LoadedModel:
-    """Read the weights of `source` in the precision and on the device of `cell`.
+    """Read the weights of `source` in the precision and on the device of `cell`; run them once.
 
-    `enter` is called with each phase, last with that of the first forward pass, which is left to
-    the caller. Call `configure_environment` first: torch reads the environment on import.
+    `enter` is called with each phase, last with that of the first forward pass. Call
+    `configure_environment` first: torch reads the environment on import.
 
     Raises `RejectedError` if the model cannot be loaded as `cell` asks.
     """
@@ -277,9 +277,9 @@ def read_model(
         if kind == "encoder"
         else (TextGenerationTask(model, device))
     )
+    # Some quantisers widen their weights in the first pass, others pack them anew.
+    task.warm()
     if library is not None:
-        # Some widen their weights in the first pass.
-        task.warm()
         recipe = library.describe()
         converted = prequantised.require_scheme(model, cell, library)
     arithmetic = arithmetic or _ARITHMETIC.get(cell.precision, "")
@@ -323,15 +323,14 @@ def require_decoding(cell: Cell, family: builtin.Family) -> None:
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
-    from txtop.worker.loading import drawn_parts, numerics, precision, storages
+    from txtop.worker.loading import drawn_parts, numerics, precision, prequantised, storages
 
     stored = loaded.source.quantisation if loaded.source.weights == "pretrained" else None
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.notes]
     if stored and cell.precision.startswith(f"{DEQUANTISED}:"):
-        became = cell.precision.partition(":")[2]
-        notes.append(f"stored as {quantised.name_scheme(stored)}, dequantised at load: {became}")
+        notes += prequantised.build_widened_notes(cell, stored)
     notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(

@@ -73,6 +73,17 @@ def find_library_load(cell: Cell, source: ModelSource, device: torch.device) -> 
     return LibraryLoad(quantised.name_scheme(whole), stored is not None, dtype, arguments)
 
 
+def build_widened_notes(cell: Cell, stored: Mapping[str, Any]) -> list[str]:
+    """Return notes on a checkpoint that is `stored` quantised and became dense for `cell`."""
+    became = cell.precision.partition(":")[2]
+    notes = [f"stored as {quantised.name_scheme(stored)}, dequantised at load: {became}"]
+    method = quantised.find_method(stored)
+    asked = parse_quantization(cell.quantization) or {}
+    if method is not None and method.widens and not asked.get("dequantize"):
+        notes.append(f"the library emulates its rounding in every call: try {method.instead}")
+    return notes
+
+
 def build_plain(model_class: Any, config: Any) -> Any:
     """Build the dense architecture without memory: packed weights do not tell parameters."""
     import copy

@@ -108,10 +108,10 @@ def _convert_bitsandbytes(
         sizes = old.in_features, old.out_features
         options = dict(recipe.arguments)
         if kind is bitsandbytes.nn.Linear4bit:
-            options["compute_dtype"] = old.weight.dtype
-            made = kind(*sizes, bias=old.bias is not None, **options)
-            values = {"quant_type": options["quant_type"], "requires_grad": False}
-            weight = bitsandbytes.nn.Params4bit(old.weight.data, **values)
+            made = kind(
+                *sizes, bias=old.bias is not None, compute_dtype=old.weight.dtype, **options
+            )
+            weight = bitsandbytes.nn.Params4bit(old.weight.data, requires_grad=False, **options)
         else:
             made = kind(*sizes, bias=old.bias is not None, **options)
             weight = bitsandbytes.nn.Int8Params(

@@ -30,6 +30,7 @@ _OTHERS = order_knobs(
         "model",
         "weights",
         "precision",
+        "quantization",
         "attention",
         "device",
         "threads",
@@ -293,6 +294,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         )
     facts += [
         CellFact("precision", precision),
+        *([CellFact("settings", cell.quantization)] if cell.quantization else []),
         *_list_products(state),
         CellFact("attention", _format_attention(state)),
         CellFact("device", _format_device(state)),
