@@ -6,8 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from txtop.models.precision_rules import FastPrecision
-from txtop.options import feasibility
 from txtop.plan.cell import Attention, Precision
 from txtop.system.device_names import Device
 
@@ -46,7 +44,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float | None = None
     fidelity_positions: int | None = None
     smoke: Preset | None = None
-    instead: dict[FastPrecision, Preset] = {}
+    instead: dict[str, Preset] = {}
 
     def at(self, scale: PresetScale) -> Preset:
         """Return the preset itself, or its small form for `smoke`."""
@@ -167,5 +165,11 @@ def find_preset(name: str, *, scale: PresetScale = "full", device: Device | None
     `device` replaces the preset's own.
     """
     preset = PRESETS[name]
-    fast = feasibility.find_fast_precision(device or preset.device) if preset.instead else "bf16"
-    return preset.instead.get(fast, preset).at(scale)
+    if preset.instead:
+        # Imported late: the home screen lists presets before it looks at the machine.
+        from txtop.options import feasibility
+
+        preset = preset.instead.get(
+            feasibility.find_fast_precision(device or preset.device), preset
+        )
+    return preset.at(scale)
