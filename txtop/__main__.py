@@ -1,6 +1,6 @@
 """The entry point of `python -m txtop` and `txtop`.
 
-Version and help are answered before the parser is imported, so that they come at once.
+Version, help and the home screen need no argument parser and do without, so that they come at once.
 """
 
 import sys
@@ -33,6 +33,11 @@ def _run() -> int:
 
         print(format_help(), end="")
         return 0
+    if not sys.argv[1:]:
+        from txtop.cli.home import open_home
+        from txtop.cli.reported import run_reported
+
+        return run_reported(open_home)
     from txtop.cli.app import run_command_line
 
     return run_command_line(sys.argv[1:])

@@ -28,6 +28,20 @@ class Counter:
         return True
 
 
+def test_a_loop_that_was_closed_first_opens_no_source() -> None:
+    loop: FrameLoop[Counter, int] = FrameLoop(
+        lambda: pytest.fail("opened"),
+        lambda s: s.count,
+        wake=lambda: None,
+        fail=lambda error: pytest.fail(str(error)),
+        fps=100,
+    )
+    loop.close()
+    threads = threading.active_count()
+    loop.start()
+    assert threading.active_count() == threads
+
+
 @pytest.mark.fault(35)
 def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
     woken: list[float] = []

@@ -342,6 +342,16 @@ def test_the_cells_of_the_selected_session_have_bars_on_one_scale(
     assert "1.92x  B is faster, but its output is BROKEN" in verdict
 
 
+@pytest.mark.parametrize(("width", "note"), [(80, "✗ broken"), (44, "✗")])
+def test_a_badge_that_has_no_room_keeps_its_sign(
+    bundled: dict[str, ListedSession], width: int, note: str
+) -> None:
+    item = bundled["smollm2-int8"]
+    assert item.outcome is not None
+    rows = text(render_outcome_cells(item.outcome, width, 5, Glyphs("braille"))).splitlines()
+    assert next(row for row in rows if row.startswith("B ")).endswith(f" {note}")
+
+
 def test_cells_without_room_are_counted(bundled: dict[str, ListedSession]) -> None:
     item = bundled["bert-lengths"]
     assert item.outcome is not None and len(item.outcome.cells) == 4

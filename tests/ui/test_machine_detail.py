@@ -191,6 +191,13 @@ def test_a_core_nobody_read_is_no_idle_core() -> None:
     assert [row[1][0].strip() for row in grid[1:]] == ["0", "—", "100"]
 
 
+def test_a_small_terminal_has_the_load_of_every_gpu() -> None:
+    several = lines(state(gpus=8), 80, 4)
+    loads = next(line for line in several if "load of each GPU" in line)
+    assert len(loads.replace("load of each GPU", "").split()) == 8 + 1
+    assert "load of each" not in "\n".join(lines(state(gpus=1), 80, 4))
+
+
 def test_an_area_is_a_filled_spark_of_several_rows() -> None:
     points = [0.0, 25.0, 50.0, 75.0, 100.0, 100.0]
     assert charts.draw_area(points, 3, 1, 100.0, G) == ["⣀⣴⣿"]
@@ -198,6 +205,8 @@ def test_an_area_is_a_filled_spark_of_several_rows() -> None:
     assert charts.draw_area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
     assert charts.draw_area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
     assert charts.draw_area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
+    assert charts.draw_area([100.0], 1, 2, 100.0, G, apart=True) == ["⢰", "⢸"]
+    assert charts.draw_area([100.0], 1, 1, 100.0, G, apart=True) == ["⢸"]
     assert charts.draw_area(points, 0, 2, 100.0, G) == ["", ""]
     assert charts.draw_area(points, 3, 0, 1.0, G) == []
 

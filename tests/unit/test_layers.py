@@ -17,6 +17,12 @@ from support.paths import ROOT
         ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
         ("txtop.ui", {"torch", "transformers", "pynvml"}),
         ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
+        # `txtop` alone paints its first picture with these.
+        (
+            "txtop.cli.reported, txtop.cli.home, txtop.ui.launch, txtop.ui.screens.home",
+            {"cyclopts", "psutil", "txtop.state", "txtop.protocol.events", "txtop.ui.models.view"}
+            | {"txtop.ui.screens.dialogs", "txtop.options.feasibility", "txtop.ui.text_input"},
+        ),
         # A list of sessions is typed and waited for: it decides nothing and writes no format.
         (
             "txtop.cli.session_list",

@@ -1,4 +1,4 @@
-"""`txtop`, `txtop run` and `txtop resume`: the home screen, a new run, the rest of an old one."""
+"""`txtop run` and `txtop resume`: a new run, and the rest of an old one."""
 
 from __future__ import annotations
 
@@ -20,33 +20,6 @@ from txtop.cli.common import (
 )
 from txtop.options.help_groups import OUTPUT, WHAT
 from txtop.options.run_options import NOTHING, RunOptions
-
-
-def home(
-    *,
-    demo: bool = False,
-    session_dir: Path | None = None,
-    screen: ScreenOptions = DEFAULT_SCREEN,
-) -> int:
-    """Open the home screen, or play the demo. Return the exit code."""
-    if demo:
-        from txtop.cli.replay import play_demo
-
-        return play_demo(screen)
-    check_screen_options(screen)
-    from txtop.ui.terminal.capabilities import detect_capabilities
-
-    if not detect_capabilities().screen:
-        from txtop.cli.headless import format_home
-
-        print(format_home(session_dir), end="")
-        return 0
-    from txtop.ui.launch import run_home
-
-    path = run_home(
-        session_dir=session_dir, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs
-    )
-    return report_after_screen(path, None) if path else 0
 
 
 def run(

@@ -6,10 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from txtop.models import precision_needs
-from txtop.models.local_accelerator import find_accelerator
-from txtop.models.precision_rules import FastPrecision
-from txtop.options import feasibility
 from txtop.plan.cell import Attention, Precision
 from txtop.system.device_names import Device
 
@@ -50,7 +46,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     fidelity_positions: int | None = None
     widens: bool = False
     smoke: Preset | None = None
-    instead: dict[FastPrecision, Preset] = {}
+    instead: dict[str, Preset] = {}
 
     def at(self, scale: PresetScale) -> Preset:
         """Return the preset itself, or its small form for `smoke`."""
@@ -172,8 +168,15 @@ def find_preset(name: str, *, scale: PresetScale = "full", device: Device | None
     `device` replaces the preset's own.
     """
     preset = PRESETS[name]
-    fast = feasibility.find_fast_precision(device or preset.device) if preset.instead else "bf16"
-    chosen = preset.instead.get(fast, preset).at(scale)
+    # Imported late: the home screen lists presets before it looks at the machine.
+    from txtop.models import precision_needs
+    from txtop.models.local_accelerator import find_accelerator
+    from txtop.options import feasibility
+
+    if preset.instead:
+        fast = feasibility.find_fast_precision(device or preset.device)
+        preset = preset.instead.get(fast, preset)
+    chosen = preset.at(scale)
     if not chosen.widens:
         return chosen
     accelerator = find_accelerator(device or preset.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.keymap import CHANGING_ACTIONS, build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog, QuitDialog
 from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.screenshot import save_screenshot
 from txtop.ui.terminal.capabilities import FPS, TerminalGuard
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 MAX_PENDING_WRITES = 2
 EXIT_TIMEOUT_S = 1.5
-SETTLE_S = 0.05
+# Until a new screen has its sizes, and until a terminal has its last one.
+SETTLE_S, RESIZE_S = 0.03, 0.05
+# Until a new screen has its sizes.
 FRAME_RETRY_S = 0.1
 
 
@@ -98,7 +100,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         # With NO_COLOR Textual would turn the terminal's own background into black.
         plain = True if "NO_COLOR" in os.environ else None
         super().__init__(driver_class=TerminalDriver, ansi_color=plain)
-        self._settling = True
+        self.settling = True
         self._gone = False
         self._resized: Timer | None = None
         self.animation_level = "none"
@@ -168,7 +170,13 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             fps=self.options.fps,
             late=lambda frame: frame.late,
         )
-        self.frames.start()
+
+    def _start_frames(self) -> None:
+        """Start the frame loop, once the screen without a frame is drawn: its thread would take
+        turns with that."""
+        gc.enable()
+        if self.frames is not None:
+            self.frames.start()
 
     def _close(self) -> None:
         if self.frames is not None:
@@ -207,12 +215,13 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         """Hold output until a new screen has settled: Textual paints it up to five times."""
 
         def settled() -> None:
-            self._settling = False
+            self.settling = False
             if self.screen_stack:
                 self.mode_screen.show_starting()
                 self.refresh()
+                self.call_after_refresh(self._start_frames)
 
-        self._settling = True
+        self.settling = True
         self.set_timer(SETTLE_S, settled)
 
     def on_resize(self) -> None:
@@ -228,11 +237,11 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
         if self._resized is not None:
             self._resized.stop()
-        self._resized = self.set_timer(SETTLE_S, paint)
+        self._resized = self.set_timer(RESIZE_S, paint)
 
     # `_display` is private to Textual; no public hook lies between a screen and the driver.
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        if not self._settling:
+        if not self.settling:
             super()._display(screen, narrow_update(renderable))
 
     def on_txtop_app_frame_ready(self) -> None:
@@ -346,6 +355,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
                 self.interrupt()
 
         if self.mode.going and not self.options.view_only:
+            from txtop.ui.screens.dialogs import QuitDialog
+
             self.push_screen(QuitDialog(), leave)
         else:
             self.leave()
@@ -386,6 +397,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def action_commands(self) -> None:
         """Open the palette and run the command that is chosen there."""
+        from txtop.ui.screens.dialogs import Choice, ChoiceDialog
+
         screen = self.mode_screen
 
         def find(typed: str) -> list[Choice]:
@@ -404,6 +417,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def action_choose_theme(self) -> None:
         """Open the list of themes; the one under the cursor is previewed."""
+        from txtop.ui.screens.dialogs import Choice, ChoiceDialog
+
         before = self.theme
 
         def find(typed: str) -> list[Choice]:

@@ -72,7 +72,9 @@ class FrameLoop(Generic[S, F]):
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Start the thread, unless it was started or told to end."""
+        if self._thread.ident is None and not self._stop.is_set():
+            self._thread.start()
 
     def close(self) -> None:
         """Tell the thread to end, without waiting for it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.forecast.memory_fit import read_free_memory
+from txtop.options.presets import find_preset
 from txtop.plan.model_names import name_models
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
@@ -35,15 +36,13 @@ if TYPE_CHECKING:
 
 SCAN_EVERY_S = 5.0
 MAX_SESSIONS = 30
-# Outcomes are read from then on: the first picture has the interpreter for itself.
-OUTCOMES_AFTER_S = 0.5
 READ_BYTES = 1 << 16
 
 
 class HomeSource:
     """The samples of a sampler that is started for it, unrecorded, and the sessions on disk.
 
-    The outcomes of sessions are read a little at an update, beginning after the first frame.
+    The outcomes of sessions are read a little at an update, once there was a frame with the list.
     It starts a sampler and folds its samples without recording them. The sampler ends with this
     process (it watches its standard input) or with `close`. Without one the series stay empty and
     `problem` says why.
@@ -65,8 +64,8 @@ class HomeSource:
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
         self.outcomes = outcomes or OutcomeReader()
-        self._outcomes_from_s = time.monotonic() + OUTCOMES_AFTER_S
         self._doctor = DoctorProbe(findings)
+        self.quick = find_preset("quick")
         self.programs: dict[int, str] = {}
         self._rest = b""
         self._looked_s = 0.0
@@ -109,8 +108,7 @@ class HomeSource:
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
-        due = self.sessions is not None and now_s >= self._outcomes_from_s
-        if self.sessions is not None and due and self.outcomes.step():
+        if self.sessions is not None and self.outcomes.step():
             self.sessions = tuple(map(self.outcomes.join, self.sessions))
             changed = True
         if self.sessions is None or now_s - self._looked_s >= SCAN_EVERY_S:
@@ -217,4 +215,6 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         findings=machine.findings,
         past=machine.past,
         recorded=machine.recorded,
+        quick=machine.quick,
+        reading=bool(machine.outcomes.waiting),
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, merge_cells
-from txtop.ui.models.hero_metrics import WIDENINGS, Chart
-from txtop.ui.models.round_numbers import round_outwards
+from txtop.ui.models.round_numbers import WIDENINGS, round_outwards
+
+if TYPE_CHECKING:
+    from txtop.ui.models.hero_metrics import Chart
 
 Points = Sequence[float | None]
 # The bits of the dots in a braille character, by column and from the top.
@@ -30,19 +33,22 @@ def _draw_codes(codes: Sequence[int]) -> str:
     return "".join(chr(BRAILLE_BLANK + code) if code else " " for code in codes)
 
 
-def draw_area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list[str]:
+def draw_area(
+    points: Points, width: int, height: int, top: float, g: Glyphs, *, apart: bool = False
+) -> list[str]:
     """Draw a rate from zero to `top`, newest at the right, filled from the bottom.
 
     The uppermost of the `height` rows comes first. Zero has a height too: none would look like a
-    gap in the data.
+    gap in the data. One that stands `apart` does not touch what is above it, unless it has one row.
     """
     if width <= 0:
         return [""] * max(0, height)
     per_column, steps = (2, 4) if g.mode == "braille" else (1, len(g.steps) - 1)
+    full = steps * height - (apart and height > 1)
     newest = list(points)[-per_column * width :]
     padded = [*[None] * (per_column * width - len(newest)), *newest]
     levels = [
-        0 if value is None else max(1, round(compute_share(value, 0.0, top) * steps * height))
+        0 if value is None else max(1, round(compute_share(value, 0.0, top) * full))
         for value in padded
     ]
     rows = []

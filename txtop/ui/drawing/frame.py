@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit_block, measure_row
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit_block, measure_row, measure_text
+
+PARTS = " · "
 
 
 def draw_frame(title: str, subtitle: Row, body: list[Row], area: Area) -> list[Row]:
@@ -36,16 +38,31 @@ def _trim(row: Row) -> Row:
     return [*others, (text.rstrip(), role)] if text.strip() else others
 
 
+def _take_parts(row: Row, width: int) -> Row:
+    """Return the parts of a text with dots between them that fit, none if the first does not."""
+    text = "".join(text for text, _ in row)
+    while measure_text(text) > width and PARTS in text:
+        text = text.rpartition(PARTS)[0]
+    if measure_text(text) > width:
+        return []
+    kept: Row = []
+    left = len(text)
+    for part, role in row:
+        kept.append((part[:left], role))
+        left -= len(kept[-1][0])
+    return kept
+
+
 def _draw_heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: str) -> Row:
     """Draw ` title ───── subtitle `.
 
-    Where both do not fit the subtitle is cut if at least half of it stays, else the title; without
-    room for six columns of a title the subtitle is dropped.
+    Where both do not fit the subtitle loses parts, or is cut, if at least half of it stays, else
+    the title is cut; without room for six columns of a title the subtitle is dropped.
     """
     taken = measure_row(subtitle)
     beside_title = room - measure_row([(title, "")]) - 5
     if taken // 2 <= beside_title < taken and any(" " in text for text, _ in subtitle):
-        subtitle = _trim(crop(subtitle, beside_title))
+        subtitle = _take_parts(subtitle, beside_title) or _trim(crop(subtitle, beside_title))
         taken = measure_row(subtitle)
     if taken and taken + 2 + 6 > room:
         subtitle, taken = [], 0

@@ -25,8 +25,7 @@ _NUMBER_AT_END = re.compile(r"[±~+-]?[0-9.,:]*$")
 # What may come after a part of a number: more of it, or its unit.
 _GOES_ON = re.compile(r"\w|%|[.,:][0-9]")
 # A character that is two cells wide is a word of its own, as in Chinese and Japanese.
-_WORD = re.compile(r"[^\W_\u1100-\uffff]+")
-_WORD_AT_END = re.compile(r"[^\W_\u1100-\uffff]+$")
+_WORD = r"[^\W_\u1100-\uffff]+"
 _BETWEEN_WORDS = " -_/.:,;·("
 # Braille, frames, blocks and signs, with their forms in ASCII: half of a drawing misleads nobody.
 _DRAWN = frozenset(
@@ -90,9 +89,11 @@ def _end_with_word(text: str, kept: str, width: int) -> str:
     """Return the beginning `kept` of a text without the part of a word or number at its end."""
     if _GOES_ON.match(text, len(kept)):
         kept = _NUMBER_AT_END.sub("", kept)
-    if _WORD.match(text, len(kept)):
-        start = _WORD_AT_END.sub("", kept)
-        whole = _WORD.match(text, len(start))
+    # Compiled on use: it takes several milliseconds of the start.
+    word = re.compile(_WORD)
+    if word.match(text, len(kept)):
+        start = re.sub(_WORD + "$", "", kept)
+        whole = word.match(text, len(start))
         is_short = whole is not None and measure_text(whole[0]) <= width
         if start.strip() and (is_short or measure_text(start) * 3 >= width):
             kept = start

@@ -13,15 +13,13 @@ from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.round_numbers import round_outwards
+from txtop.ui.models.round_numbers import WIDENINGS, round_outwards
 from txtop.units import NS_PER_MS
 
 # As many as a wide terminal has dots.
 MAX_BINS = 512
 SPARK_POINTS = 256
 FEW_BELOW = 10
-# Steps by which a scale is widened around its middle, so that it changes seldom.
-WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 _SERVER_METRICS = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
 
 

@@ -13,6 +13,7 @@ from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
+    from txtop.options.presets import Preset
     from txtop.ui.models.session_outcome import ListedOutcome
 
 
@@ -53,8 +54,8 @@ class HomeFrame:
     """One frame of the home screen.
 
     `sessions`, `findings`, `past` and `recorded`, the number of all sessions, are None until they
-    were looked up. `late` is what the frame loop asks of every frame: here no figures are still to
-    come.
+    were looked up. `quick` is that preset as it is on this machine. While `reading`, outcomes are
+    still to come. `late` is what the frame loop asks of every frame: here no figures are.
     """
 
     title: str
@@ -67,4 +68,6 @@ class HomeFrame:
     past: RunHistory | None = None
     recorded: int | None = None
     machine_detail: MachineDetailView = NO_MACHINE_DETAIL
+    quick: Preset | None = None
+    reading: bool = False
     late: ClassVar[bool] = False

@@ -21,6 +21,8 @@ MIN_LOG_ROWS = 7
 MAX_MORE_HERO_ROWS = 4
 MIN_ARM_ROWS = 6
 SMALL_MATRIX, ROOMY_MATRIX = 10, 14
+# Rows of the machine on the home screen at most, without GPUs and with them.
+MAX_HOME_MACHINE_ROWS = (18, 20)
 
 
 class PanelRegion(NamedTuple):
@@ -42,6 +44,12 @@ class PanelLayout(NamedTuple):
 def is_boxed(width: int, height: int) -> bool:
     """Return True if panels have frames on a terminal of this size."""
     return width >= BOXED_FROM[0] and height >= BOXED_FROM[1]
+
+
+def compute_home_machine_rows(width: int, height: int, *, small: int, gpus: bool) -> int:
+    """Return the rows of the machine on the home screen: a third where it has a frame, else
+    `small`."""
+    return min(height // 3, MAX_HOME_MACHINE_ROWS[gpus]) if is_boxed(width, height) else small
 
 
 def arrange_session(

@@ -8,6 +8,8 @@ HEADS = (1, 2, 5, 10)
 # Steps in a range at most: finer ends would change often, coarser ones would waste the height.
 RANGE_STEPS = 8
 ALMOST = 1e-9
+# Steps by which a scale is widened around its middle, so that it changes seldom.
+WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 
 
 def round_up_step(value: float) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from txtop.ui.drawing.line_widget import Ground, LineWidget
-from txtop.ui.models.view import View
+
+if TYPE_CHECKING:
+    from txtop.ui.models.view import View
 
 PAGE = 10
 ARM_ROLES = ("accent-a", "accent-b")
@@ -26,6 +28,9 @@ class Panel(LineWidget):
     """A widget that renders a view; `view` is the newest one, drawn on `tick`."""
 
     def __init__(self, *, id: str) -> None:
+        # Imported late: the home screen is drawn before what shows sessions is loaded.
+        from txtop.ui.models.view import View
+
         super().__init__(id=id)
         self.view = View()
 

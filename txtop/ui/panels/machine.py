@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, cut, join_blocks, measure_text
-from txtop.ui.models.layout import is_boxed
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
-from txtop.ui.models.view import View
 from txtop.ui.panels.base import FramedPanel
 from txtop.ui.panels.machine_body import render_machine_body
 from txtop.ui.panels.machine_gauge import NO_READING, render_gauge
 from txtop.units import NS_PER_S
 
+if TYPE_CHECKING:
+    from txtop.ui.models.view import View
+
 # Columns of the heading that are not the subtitle's.
 TITLE_ROOM = 22
-# Rows on the home screen without GPUs and with them.
-MAX_HOME_ROWS = (14, 20)
 # Rows inside below which host and one GPU stand side by side.
 SMALL_BELOW = 6
 
@@ -59,13 +59,6 @@ def compute_small_height(view: MachineView) -> int:
     return 4 if view.gpus or len(watched) > 2 else 3
 
 
-def compute_home_height(view: MachineView, width: int, height: int) -> int:
-    """Return the rows of the panel on the home screen: a third of it where it has a frame."""
-    if not is_boxed(width, height):
-        return compute_small_height(view)
-    return min(height // 3, MAX_HOME_ROWS[bool(view.gpus)])
-
-
 def _render_columns(view: MachineView, area: Area) -> list[Row]:
     """Render the host at the left, the first GPU at the right, and the rest in one line."""
     g = area.glyphs
@@ -84,10 +77,19 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
         for gauge in first.gauges[:2]
         for row in render_gauge(gauge, area.width - half - 2, g, used=first.used)
     ]
-    return [
-        *join_blocks(left, right, half, 2),
-        [*_render_values((*view.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)],
-    ]
+    last = [*_render_values((*view.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)]
+    if len(view.gpus) > 1 and not any(gpu.used for gpu in view.gpus):
+        last = _render_loads(view.gpus, g)
+    return [*join_blocks(left, right, half, 2), last]
+
+
+def _render_loads(gpus: Sequence[GpuView], g: Glyphs) -> Row:
+    """Render the load of every GPU: one is in the rows above, and none is the one that matters."""
+    row: Row = [("load of each GPU", "muted")]
+    for gpu in gpus:
+        load = next((gauge.value for gauge in gpu.gauges if gauge.share is None), "")
+        row.append((f"  {g(load)}", "text.bold"))
+    return [*row, (" %", "muted")]
 
 
 def _render_values(gauges: tuple[Gauge, ...]) -> Row:

@@ -49,7 +49,7 @@ def render_gauge(
     marked = used and gauge.label[-1:].isdigit()
     label = g(f"▸{gauge.label}") if marked else gauge.label
     head: Row = [
-        (fit(label, LABEL_WIDTH), "text.bold" if marked else "muted"),
+        (fit(label, LABEL_WIDTH), _choose_label_role(gauge.label, marked=marked)),
         (fit(g(gauge.value), VALUE_WIDTH, "right"), "text.bold"),
         (fit(f" {g(gauge.unit)}", UNIT_WIDTH + GAP), "muted"),
     ]
@@ -66,6 +66,11 @@ def render_gauge(
     return [[*(blank if y else head), *line, *([] if y else last)] for y, line in enumerate(drawn)]
 
 
+def _choose_label_role(label: str, *, marked: bool) -> str:
+    """Return the role of a label: a device among others stands out from its readings."""
+    return "text.bold" if marked else "text" if label[-1:].isdigit() else "muted"
+
+
 def draw_history(
     points: Sequence[float | None], width: int, high: int, top: float, g: Glyphs
 ) -> list[Row]:
@@ -76,7 +81,7 @@ def draw_history(
     dots = width * (2 if g.mode == "braille" else 1)
     if points and 2 * len(points) <= dots:
         points = [point for point in points for _ in range(2)]
-    lines = charts.draw_area(points, width, high, top, g)
+    lines = charts.draw_area(points, width, high, top, g, apart=True)
     bottom = lines[-1].lstrip()
     before = g("╌") * (width - measure_text(bottom))
     return [*([(line, "plot")] for line in lines[:-1]), [(before, "border"), (bottom, "plot")]]

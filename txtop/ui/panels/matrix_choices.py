@@ -14,11 +14,11 @@ from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 from txtop.ui.models.matrix_choices import ChoiceValue, KnobChoice, MatrixChoices
 
-LABEL_WIDTH = 12
+LABEL_WIDTH = 11
 PROMPT_WIDTH = 2
-# The cursor, or the gap between two values; then the mark.
-MARK_WIDTH = 3
-VALUE_LEAD = 1 + MARK_WIDTH
+# The gap between two values with the cursor in it, then the mark.
+GAP_WIDTH, MARK_WIDTH = 2, 3
+VALUE_LEAD = GAP_WIDTH + MARK_WIDTH
 HINT_GAP = 3
 # Hints begin in one column where the values of their rows leave it free.
 HINT_COLUMN = 64
@@ -124,7 +124,7 @@ def _render_hint_line(
     elif knob.reason:
         hint, role = f"not here: {choices.name_rows(knob.reason)}", "warn"
     text = cut(clean(g(hint)), max(0, width - 1), g("…"))
-    indent = max(1, min(LABEL_WIDTH + 1, width - measure_text(text)))
+    indent = max(1, min(LABEL_WIDTH + GAP_WIDTH, width - measure_text(text)))
     return [(" " * indent, "text"), (text, role)]
 
 
@@ -160,7 +160,7 @@ def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
     for place in places:
         value = knob.values[place.column]
         cursor = here and place.column == knob.at
-        row.append((g("▸") if cursor else " ", "accent-a.bold"))
+        row.append((fit(g("▸") if cursor else "", GAP_WIDTH, "right"), "accent-a.bold"))
         row += _render_value(knob, value, g)
     if behind:
         visible = [knob.values[place.column] for place in places]

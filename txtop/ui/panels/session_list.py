@@ -152,12 +152,15 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
     if item.stage == "unreadable":
         return [*rows, [(cut(g(f"cannot be read: {item.models}"), width, g("…")), "bad")]]
     parts = [item.models, item.precisions, *(["A/B"] if item.is_ab else [])]
-    what = " · ".join(filter(None, parts))
+    parts = [g(part) for part in parts if part]
+    while len(parts) > 1 and measure_text(" · ".join(parts)) > width:
+        parts.pop()
+    what = " · ".join(parts)
     facts = f"{item.cells_ok} of {item.cells_total} cells · {_format_date(item.wall_s)}"
     more = f" · {formatting.format_size(item.size_bytes)}"
     facts += more if measure_text(facts + more) <= width else ""
     rows += [
-        [(cut(g(what), width, g("…")), "text.bold")],
+        [(cut(what, width, g("…")), "text.bold")],
         [(cut(g(facts), width, g("…")), "muted")],
     ]
     opening: Row = [("enter", "accent-a"), (f" {_describe_opening(item)}", "muted")]

@@ -71,9 +71,10 @@ def _render_cell(cell: OutcomeCell, cells: tuple[OutcomeCell, ...], width: int, 
     longest = max(measure_text(clean(g(one.name))) for one in cells)
     named = min(longest, max(10, width // 3))
     half = HALF_WIDTH if width >= NARROW_BELOW and any(one.half for one in cells) else 0
-    noted = max(measure_text(clean(g(one.note))) for one in cells)
+    notes = [clean(g(one.note)) for one in cells]
     left = width - lead - named - CELL_VALUE_WIDTH - half - 2
-    noted = min(noted, max(0, left - MIN_BAR_WIDTH - 1), width // 3)
+    room = max(0, min(left - MIN_BAR_WIDTH - 1, width // 3))
+    noted = max(measure_text(_shorten_note(note, room, g)) for note in notes)
     bar = max(0, left - (noted + 1 if noted else 0))
     role = dict(zip("AB", ARM_ROLES, strict=True)).get(cell.letter, "plot")
     row: Row = [(f"{cell.letter} ", f"{role}.bold")] if cell.letter else []
@@ -85,5 +86,11 @@ def _render_cell(cell: OutcomeCell, cells: tuple[OutcomeCell, ...], width: int, 
         *(draw_bar(cell.share, bar, g, role) if cell.share else [(" " * bar, "text")]),
     ]
     if noted:
-        row.append((" " + cut(clean(g(cell.note)), noted, g("…")), cell.role))
+        row.append((f" {_shorten_note(clean(g(cell.note)), noted, g)}", cell.role))
     return crop(row, width)
+
+
+def _shorten_note(note: str, width: int, g: Glyphs) -> str:
+    """Return the note, or its sign alone where there is no room for its word."""
+    sign = note.partition(" ")[0]
+    return sign if measure_text(sign) <= width < measure_text(note) else cut(note, width, g("…"))

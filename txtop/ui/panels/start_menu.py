@@ -19,10 +19,10 @@ MORE_HINT = "more: txtop doctor "
 AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
 
 
-def render_start_menu(quick: Preset, area: Area) -> list[Row]:
+def render_start_menu(quick: Preset | None, area: Area) -> list[Row]:
     """Render the keys, then every preset with its title, as room permits.
 
-    `quick` is that preset as it is on this machine.
+    `quick` is that preset as it is on this machine, None until that is known.
     """
     keys = [
         _render_key(area.width, "r", "the quick preset", _list_quick_hints(quick)),
@@ -76,8 +76,10 @@ def find_start_key(line: int, area: Area) -> str:
     return keys[-1] if keys else ""
 
 
-def _list_quick_hints(quick: Preset) -> tuple[str, ...]:
+def _list_quick_hints(quick: Preset | None) -> tuple[str, ...]:
     """List the hints on what the quick preset measures, the longest first."""
+    if quick is None:
+        return ("",)
     arms = " vs ".join(quick.precisions)
     brief = f"{', '.join(quick.models)}, {arms}"
     return f"{brief}, about 1 minute", f"{brief}, 1 minute", f"{arms}, 1 minute"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -12,7 +11,6 @@ from textual.containers import Horizontal
 
 from txtop import __version__
 from txtop.errors import TxtopError
-from txtop.options.presets import Preset, find_preset
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
@@ -20,23 +18,23 @@ from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.messages import AskSource, OpenScreen
-from txtop.ui.models.layout import COMPACT_BELOW
-from txtop.ui.models.machine import MachineView
-from txtop.ui.models.machine_detail import MachineDetailView
+from txtop.ui.models.layout import COMPACT_BELOW, compute_home_machine_rows
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
-from txtop.ui.panels import session_list, start_menu
+from txtop.ui.panels import start_menu
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
-from txtop.ui.panels.machine import compute_home_height, render_machine
 from txtop.ui.screens.mode_screen import ModeScreen
-from txtop.ui.text_input import TextInput
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import HomeFrame, ListedSession
+    from txtop.ui.models.machine import MachineView
     from txtop.ui.models.matrix_choices import MatrixChoices
+    from txtop.ui.text_input import TextInput
 
 FAR = 1_000_000
+# Rows of the machine on a small terminal without GPUs, as it is taken to be until the first frame.
+MIN_MACHINE_ROWS = 3
 START_ACTIONS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
 CURSOR_MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
 
@@ -91,10 +89,14 @@ class HomeMachinePanel(HomeFramedWidget):
     """This machine, live."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        view = self.frame.machine if self.frame else MachineView()
-        more = self.frame.machine_detail if self.frame else MachineDetailView()
-        rows = render_machine(view, self.area(width, height), more)
-        if self.frame and self.frame.problem:
+        area = self.area(width, height)
+        if self.frame is None:
+            return draw_frame("this machine", [], [], area)
+        # Imported late: the screen is drawn before what readings are made of is loaded.
+        from txtop.ui.panels.machine import render_machine
+
+        rows = render_machine(self.frame.machine, area, self.frame.machine_detail)
+        if self.frame.problem:
             rows[1:2] = [[(f" {self.frame.problem}", "warn")]]
         return rows
 
@@ -138,7 +140,10 @@ class SessionListPanel(HomePanel):
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
             return [[], [("scanning sessions" + adapt_text("…"), "muted")]]
-        return session_list.render_session_list(
+        # Imported late, like what draws the machine.
+        from txtop.ui.panels.session_list import render_session_list
+
+        return render_session_list(
             self.list, self.typing, self.frame.now_s, self.area(width, height)
         )
 
@@ -149,6 +154,8 @@ class SessionListPanel(HomePanel):
 
     def begin_typing(self) -> None:
         """Open the line for the text that filters the sessions."""
+        from txtop.ui.text_input import TextInput
+
         if self.text_input is None:
             self.text_input = TextInput(
                 self.list.words,
@@ -185,6 +192,8 @@ class SessionListPanel(HomePanel):
 
     async def on_click(self, event: events.Click) -> None:
         """Select the session under the mouse, or open it if it is selected."""
+        from txtop.ui.panels import session_list
+
         height = self.area(*self.size).inside.height
         room = session_list.count_visible_sessions(self.list, self.typing, height, get_glyphs())
         line = event.y - 1 - len(session_list.render_list_top(self.list, self.typing, get_glyphs()))
@@ -203,13 +212,9 @@ class StartMenuPanel(HomePanel):
 
     heading = "start"
 
-    @cached_property
-    def quick(self) -> Preset:
-        """The quick preset of this machine."""
-        return find_preset("quick")
-
     def rows(self, width: int, height: int) -> list[Row]:
-        return start_menu.render_start_menu(self.quick, self.area(width, height))
+        quick = self.frame.quick if self.frame else None
+        return start_menu.render_start_menu(quick, self.area(width, height))
 
     async def on_click(self, event: events.Click) -> None:
         """Run the command of the key under the mouse."""
@@ -249,7 +254,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
     def __init__(self, mode: HomeMode) -> None:
         super().__init__()
         self.mode = mode
-        self._machine = MachineView()
+        self._machine: MachineView | None = None
         self._choices: MatrixChoices | None = None
 
     def compose(self) -> ComposeResult:
@@ -267,13 +272,21 @@ class HomeScreen(ModeScreen["HomeFrame"]):
         self._fit()
         for widget in self.query(HomeWidget):
             widget.take(frame)
+        if frame.reading:
+            # The next frame at once: outcomes come as fast as they can be drawn.
+            self.post_message(AskSource(lambda _machine: None))
 
     def on_resize(self) -> None:
         self._fit()
 
     def _fit(self) -> None:
         """Give the machine the rows that it needs, and a frame where there is room."""
-        rows = compute_home_height(self._machine, *self.app.size)
+        small, gpus = MIN_MACHINE_ROWS, False
+        if self._machine is not None:
+            from txtop.ui.panels.machine import compute_small_height
+
+            small, gpus = compute_small_height(self._machine), bool(self._machine.gpus)
+        rows = compute_home_machine_rows(*self.app.size, small=small, gpus=gpus)
         self.query_one(HomeMachinePanel).styles.height = rows
         self.query_one(StartMenuPanel).display = self.app.size.width >= COMPACT_BELOW[0]
         self.query_one(FindingsLine).display = self.app.size.height >= COMPACT_BELOW[1]

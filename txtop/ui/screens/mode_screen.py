@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.notifications import SeverityLevel
@@ -11,7 +11,9 @@ from textual.screen import Screen
 from txtop.ui.keymap import ScreenKind
 from txtop.ui.messages import GoBack, Say, SwitchMode
 from txtop.ui.modes import AppMode
-from txtop.ui.text_input import TextInput
+
+if TYPE_CHECKING:
+    from txtop.ui.text_input import TextInput
 
 F = TypeVar("F")
 
@@ -24,6 +26,12 @@ class ModeScreen(Screen[None], Generic[F]):
     def show(self, frame: F, /) -> None:
         """Draw what is new in `frame`."""
         raise NotImplementedError
+
+    # Private to Textual; no public hook lies before a picture is made.
+    def _compositor_refresh(self) -> None:
+        """Make no picture that the application would not send."""
+        if not getattr(self.app, "settling", False):
+            super()._compositor_refresh()
 
     def show_starting(self) -> None:
         """Draw a placeholder until the first frame comes."""

@@ -11,7 +11,8 @@ from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import find_outliers
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.hero_metrics import WIDENINGS, count_planned_iterations
+from txtop.ui.models.hero_metrics import count_planned_iterations
+from txtop.ui.models.round_numbers import WIDENINGS
 from txtop.units import NS_PER_MS, NS_PER_S
 
 IterationKind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]

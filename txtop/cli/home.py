@@ -1,0 +1,40 @@
+"""`txtop` alone: the home screen, or its figures in plain lines.
+
+Apart from the other commands because it imports no argument parser.
+"""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from txtop.ui.drawing.glyphs import GlyphMode
+
+
+def open_home(
+    session_dir: Path | None = None,
+    *,
+    theme: str | None = None,
+    fps: float | None = None,
+    glyphs: GlyphMode | None = None,
+) -> int:
+    """Open the home screen, or print it where there is no screen. Return the exit code."""
+    # What is imported stays: there is nothing to collect until the first picture is drawn.
+    gc.disable()
+    from txtop.ui.terminal.capabilities import detect_capabilities
+
+    if not detect_capabilities().screen:
+        from txtop.cli.headless import format_home
+
+        print(format_home(session_dir), end="")
+        return 0
+    from txtop.ui.launch import run_home
+
+    path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
+    if path is None:
+        return 0
+    from txtop.cli.headless import report_closed_run
+
+    return report_closed_run(path, None)
