@@ -1,7 +1,7 @@
 """The cell: one configuration of model, device and work, measured as a unit.
 
-Every layer reads it, so it imports nothing of txtop but names of models and the description of
-serving.
+Every layer reads it, so it imports nothing of txtop but names of models, the description of
+serving and that of a file of prompts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from txtop.formatting import format_count, format_share
 from txtop.plan.model_names import shorten_model_name
+from txtop.plan.prompt_file import ChatTemplate, PrefixCache, PromptFile
 from txtop.plan.serving import Positive, Scenario, Serving
 from txtop.plan.speculation import Speculative, get_assistant
 from txtop.system.device_names import Device
@@ -49,7 +50,8 @@ GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
-_OF_A_CALL = ("id", "alias", "scenario", "serving", "speculative", *_OF_A_GRAPH)
+_OF_PROMPTS = ("prompts", "chat_template", "prefix_cache")
+_OF_A_CALL = ("id", "alias", "scenario", "serving", "speculative", *_OF_PROMPTS, *_OF_A_GRAPH)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     arrive one by one, as `serving` describes. `attention_asked` is set if `sdpa` was asked for;
     where it is only the default, a model that has none of it is measured with `eager`. `alias`
     names the model where the last part of `model` does not tell it from the others of the plan.
+
+    With `prompts` the inputs are the texts of a file. `sequence_length` then has no meaning in a
+    plan; once a tokenizer has read them it is the mean of their tokens, rounded.
     """
 
     id: str
@@ -76,6 +81,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     compile: Compile = "none"
     cache: Cache = "dynamic"
     speculative: Speculative = "none"
+    prompts: PromptFile | None = None
+    chat_template: ChatTemplate = "auto"
+    prefix_cache: PrefixCache = "off"
     scenario: Scenario = "static"
     serving: Serving | None = None
     alias: str | UnsetType = UNSET

@@ -181,7 +181,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         cell.precision,
         state.attention,
         cell.offered or str(cell.batch_size),
-        str(cell.sequence_length),
+        labels.format_length(cell),
         MISSING if state.family == "encoder" else str(cell.new_tokens),
         format_figure(mean("load_s")),
         format_figure(mean("ttft_ms")),

@@ -399,9 +399,14 @@ def _format_lengths(state: CellState) -> str:
     cell = state.cell
     drawn = cell.serving.lengths if cell.serving else "fixed"
     how = "" if drawn == "fixed" else f", {drawn}"
+    length = str(cell.sequence_length)
+    if cell.prompts is not None:
+        counts = cell.prompts.tokens
+        length = f"{counts.least} to {counts.most}" if counts else "unread"
+        how = f", mean {counts.mean:.1f}" if counts else ""
     if state.family == "encoder":
-        return f"{cell.sequence_length} tokens{how}"
-    return f"{cell.sequence_length} tokens in, {cell.new_tokens} out{how}"
+        return f"{length} tokens{how}"
+    return f"{length} tokens in, {cell.new_tokens} out{how}"
 
 
 def _format_versions(session: SessionState, state: CellState) -> str:
