@@ -69,11 +69,13 @@ def format_length(cell: Cell) -> str:
     """
     if cell.prompts is None:
         return str(cell.sequence_length)
-    counts = cell.prompts.tokens
-    if counts is None:
-        return MISSING
-    same = counts.least == counts.most
-    return str(counts.most) if same else f"~{cell.sequence_length}"
+    return str(cell.prompts.tokens or MISSING)
+
+
+def format_new_tokens(cell: Cell) -> str:
+    """Return the new tokens of a cell, of prompts that ask for different ones the mean as `~41`."""
+    asked = cell.prompts.new_tokens if cell.prompts else None
+    return str(asked or cell.new_tokens)
 
 
 def format_knob(cell: Cell, field: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,24 +30,34 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class TokenCounts(msgspec.Struct, frozen=True):
-    """The prompt tokens of a file for one model: of the shortest, the mean, and of the longest."""
+    """The tokens of the prompts of a file: the least, the mean, and the most."""
 
     least: int
     mean: float
     most: int
+
+    @classmethod
+    def of(cls, counts: Sequence[int]) -> TokenCounts:
+        return cls(min(counts), sum(counts) / len(counts), max(counts))
+
+    def __str__(self) -> str:
+        """Return `128`, or the mean of several counts as `~41`."""
+        return str(self.most) if self.least == self.most else f"~{round(self.mean)}"
 
 
 class PromptFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The identity of a file of prompts.
 
     `path` is absolute, `sha256` that of its bytes, `prompts` the number of its lines with a prompt.
-    `tokens` is known once a model's tokenizer has read it.
+    `tokens` are known once a model's tokenizer has read it. `new_tokens` are what the prompts ask
+    for, `None` where no line says so.
     """
 
     path: str
     sha256: str
     prompts: Annotated[int, Meta(ge=1, le=MAX_PROMPTS)]
     tokens: TokenCounts | None = None
+    new_tokens: TokenCounts | None = None
 
     def __str__(self) -> str:
         """Return the path, as a command line and a plan file spell it."""
@@ -126,15 +136,16 @@ def read_prompts(path: str, *, option: str = "--prompts") -> tuple[PromptFile, l
     return file, prompts
 
 
-def find_change(file: PromptFile) -> str:
-    """Return how the file differs from what it was when the plan was made; empty if it does not."""
-    try:
-        now, _ = read_prompts(file.path)
-    except UsageError as error:
-        return error.cause
+def describe_change(now: PromptFile) -> str:
+    """Return the text of an error: the file is `now` another than the one of the plan."""
+    return f"--prompts {now.path}: the file has changed since (sha256 {now.sha256[:12]})"
+
+
+def require_unchanged(file: PromptFile) -> None:
+    """Raise `UsageError` if the file is not what it was when the plan was made."""
+    now, _ = read_prompts(file.path)
     if now.sha256 != file.sha256:
-        return f"--prompts {file.path}: the file has changed since (sha256 {now.sha256[:12]})"
-    return ""
+        raise UsageError(describe_change(now), "restore it, or begin a new run")
 
 
 def _read_lines(path: Path, where: str, suffix: str, digest: Any) -> Iterator[Prompt]:

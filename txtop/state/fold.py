@@ -53,12 +53,12 @@ def _fold_workload(session: SessionState, state: CellState, event: events.Worklo
     state.stage = "first"
     lengths, file = event.prompt_tokens, state.cell.prompts
     if lengths and file is not None:
-        mean = sum(lengths) / len(lengths)
-        counts = TokenCounts(min(lengths), mean, max(lengths))
+        counts = TokenCounts.of(lengths)
+        asked = TokenCounts.of(event.new_tokens) if event.new_tokens else None
         state.cell = msgspec.structs.replace(
             state.cell,
-            prompts=msgspec.structs.replace(file, tokens=counts),
-            sequence_length=max(1, round(mean)),
+            prompts=msgspec.structs.replace(file, tokens=counts, new_tokens=asked),
+            sequence_length=max(1, round(counts.mean)),
         )
 
 

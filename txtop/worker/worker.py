@@ -213,7 +213,7 @@ class Worker:
                 cell,
                 prompts=counted,
                 sequence_length=encoded.counts.most,
-                new_tokens=encoded.max_new_tokens,
+                new_tokens=max(encoded.new_tokens),
             )
         else:
             limits = loaded.position_limits
@@ -240,8 +240,9 @@ class Worker:
                 inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
                 kv_blocks=kv_blocks,
-                notes=_build_notes(loaded, cell) + (encoded.notes if encoded else []),
+                notes=_build_notes(loaded, cell) + (encoded.build_notes(cell) if encoded else []),
                 prompt_tokens=encoded.lengths if encoded else [],
+                new_tokens=encoded.new_tokens if encoded and encoded.asks else [],
             )
         )
 

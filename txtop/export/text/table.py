@@ -182,7 +182,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         state.attention,
         cell.offered or str(cell.batch_size),
         labels.format_length(cell),
-        MISSING if state.family == "encoder" else str(cell.new_tokens),
+        MISSING if state.family == "encoder" else labels.format_new_tokens(cell),
         format_figure(mean("load_s")),
         format_figure(mean("ttft_ms")),
         format_figure(mean("tpot_ms")),

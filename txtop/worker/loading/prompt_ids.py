@@ -17,9 +17,9 @@ import torch
 from txtop.errors import UsageError
 from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
-from txtop.plan.prompt_file import Message, TokenCounts, read_prompts
+from txtop.plan.prompt_file import Message, TokenCounts, describe_change, read_prompts
 from txtop.sanitise import sanitise
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.loading.source import ModelSource
 from txtop.worker.loading.tokenizer import load_tokenizer
 from txtop.worker.tasks.task import end_with
@@ -46,11 +46,13 @@ class EncodedPrompt:
 class EncodedPrompts:
     """The prompts of a file in its order, and notes on how they were encoded.
 
-    Without `turns` a conversation is one prompt, its last turn; else each turn is one.
+    Of a conversation each turn is a prompt for a server, and the last one for a batch. A line
+    `asks` for a number of new tokens of its own.
     """
 
     prompts: tuple[EncodedPrompt, ...]
     notes: list[str]
+    asks: bool = False
 
     @property
     def lengths(self) -> list[int]:
@@ -58,12 +60,19 @@ class EncodedPrompts:
 
     @property
     def counts(self) -> TokenCounts:
-        lengths = self.lengths
-        return TokenCounts(min(lengths), sum(lengths) / len(lengths), max(lengths))
+        return TokenCounts.of(self.lengths)
 
     @property
-    def max_new_tokens(self) -> int:
-        return max(prompt.new_tokens for prompt in self.prompts)
+    def new_tokens(self) -> list[int]:
+        return [prompt.new_tokens for prompt in self.prompts]
+
+    def build_notes(self, cell: Cell) -> list[str]:
+        """Return the notes for `cell`: on the encoding, and on what comes again."""
+        count = len(self.prompts)
+        if cell.prefix_cache == "off" or cell.serving is None or cell.serving.requests <= count:
+            return self.notes
+        again = f"{cell.serving.requests} requests of {count} prompts"
+        return [*self.notes, f"{again}: the prefix cache has those that come again"]
 
     def draw_order(self, seed: int, lanes: int = 1) -> list[EncodedPrompt]:
         """Return the prompts in seeded order, the turns of a conversation in theirs.
@@ -116,11 +125,9 @@ def encode_prompts(
     try:
         file, prompts = read_prompts(cell.prompts.path)
     except UsageError as error:
-        raise RejectedError(error.cause, error.hint) from None
+        raise AbsentError(error.cause, error.hint) from None
     if file.sha256 != cell.prompts.sha256:
-        raise RejectedError(
-            f"--prompts {file.path}: the file has changed since", "run again, or restore the file"
-        )
+        raise AbsentError(describe_change(file), "restore it, or begin a new run")
     tokenizer = _find_tokenizer(cell, source)
     templated = (
         cell.chat_template == "auto"
@@ -148,7 +155,8 @@ def encode_prompts(
     notes = [f"{name}: {'the chat template is' if templated else 'no chat template is'} applied"]
     if not templated and any(prompt.is_chat for prompt in prompts):
         notes.append("messages are joined by newlines")
-    return EncodedPrompts(tuple(encoded), notes)
+    asks = any(prompt.new_tokens is not None for prompt in prompts)
+    return EncodedPrompts(tuple(encoded), notes, asks)
 
 
 def explain_too_long(

@@ -9,6 +9,7 @@ from txtop.analysis import contention, device_time, drafts, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.forecast.memory import MemoryForecast
+from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.plan.speculation import shorten_speculative
@@ -406,7 +407,7 @@ def _format_lengths(state: CellState) -> str:
         how = f", mean {counts.mean:.1f}" if counts else ""
     if state.family == "encoder":
         return f"{length} tokens{how}"
-    return f"{length} tokens in, {cell.new_tokens} out{how}"
+    return f"{length} tokens in, {labels.format_new_tokens(cell)} out{how}"
 
 
 def _format_versions(session: SessionState, state: CellState) -> str:
