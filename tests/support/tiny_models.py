@@ -130,3 +130,45 @@ def _norm(name: str, width: int) -> Shapes:
 
 def _linear(name: str, inputs: int, outputs: int) -> Shapes:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def tokenizer(directory: Path, *, template: bool = False, start: bool = True) -> Path:
+    """Write a tokenizer of 96 words (`w5` is 5) beside a model, with `<s>` before every text.
+
+    With a `template` a chat is `<s> role … end`, which has a start of its own.
+    """
+    words = ["<s>", "</s>", "<unk>", "user", "assistant", "system", "end"]
+    words += [f"w{i}" for i in range(len(words), VOCABULARY)]
+    single: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
+    if start:
+        single.insert(0, {"SpecialToken": {"id": "<s>", "type_id": 0}})
+    fast = {
+        "version": "1.0", "truncation": None, "padding": None, "normalizer": None,
+        "added_tokens": [
+            {"id": i, "content": words[i], "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": False, "special": True} for i in range(3)
+        ],
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": {
+            "type": "TemplateProcessing", "single": single,
+            "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}},
+        },
+        "decoder": None,
+        "model": {
+            "type": "WordLevel", "vocab": {word: i for i, word in enumerate(words)},
+            "unk_token": "<unk>",
+        },
+    }  # fmt: skip
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }  # fmt: skip
+    if template:
+        config["chat_template"] = (
+            "<s> {% for m in messages %}{{ m.role }} {{ m.content }} end {% endfor %}"
+            "{% if add_generation_prompt %}assistant{% endif %}"
+        )
+    (directory / "tokenizer.json").write_text(json.dumps(fast), encoding="utf-8")
+    (directory / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return directory

@@ -161,7 +161,7 @@ def _build_match_keys(cells: Iterable[Cell]) -> dict[str, MatchKey]:
     for cell in cells:
         if is_path(cell.model):
             cell = msgspec.structs.replace(cell, model=f"./{names[cell.model]}")
-        knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
+        knobs = (knob.work(knob.of(cell)) for knob in KNOBS if knob.must_agree)
         load = cell.serving and msgspec.structs.replace(cell.serving, slo=None)
         keys[cell.id] = (*knobs, cell.scenario, load)
     return keys

@@ -68,9 +68,11 @@ def _encoder_ms(state: CellState, i: int) -> float | None:
 
 
 def _prefill_tokens_per_s(state: CellState, i: int) -> float | None:
-    """Compute batch x ISL / TTFT."""
+    """Compute batch x ISL / TTFT; of prompts of a file the tokens of the batch, without padding."""
     ttft = state.samples.ttft_ns[i]
-    work = state.cell.batch_size * state.cell.sequence_length
+    work = state.samples.prompt_tokens[i]
+    if work < 0:
+        work = state.cell.batch_size * state.cell.sequence_length
     return None if ttft <= 0 or state.lag else work / ttft * NS_PER_S
 
 

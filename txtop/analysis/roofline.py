@@ -207,8 +207,18 @@ def _compute_mean_context(cell: Cell, geometry: Geometry) -> float:
         raise _CeilingUnknown("one new token")
     if cell.speculative != "none":
         raise _CeilingUnknown("a step of speculative decoding has no one size")
+    _require_one_length(cell)
     _require_reach(geometry, cell.sequence_length + cell.new_tokens)
     return roofline.compute_mean_context(cell.sequence_length, cell.new_tokens)
+
+
+def _require_one_length(cell: Cell) -> None:
+    """Raise `_CeilingUnknown` for prompts of a file that are not alike in what they ask for."""
+    file = cell.prompts
+    if file is not None and (file.tokens is None or file.new_tokens is not None):
+        raise _CeilingUnknown("the prompts ask for numbers of tokens of their own")
+    if file is not None and file.tokens is not None and file.tokens.least != file.tokens.most:
+        raise _CeilingUnknown("the prompts have several lengths")
 
 
 def _require_reach(geometry: Geometry, positions: int) -> None:
@@ -236,6 +246,7 @@ def _compute_prompt_ceiling(session: SessionState, state: CellState) -> float:
     cell, encoder = state.cell, state.family == "encoder"
     if cell.speculative != "none":
         raise _CeilingUnknown("the first pass of speculative decoding reads drafts, too")
+    _require_one_length(cell)
     _require_reach(geometry, cell.sequence_length)
     demand = roofline.compute_prompt_flops(
         position_parameters=geometry.position_parameters,

@@ -55,12 +55,20 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
 
 
 def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> int:
-    """Measure what is missing in the session at `path`. Return the exit code."""
+    """Measure what is missing in the session at `path`. Return the exit code.
+
+    Raises `UsageError` if its prompts are not what they were.
+    """
     from txtop.cli.headless import announce_detached_run, run_headless
+    from txtop.cli.session_args import load_session
+    from txtop.plan.prompt_file import require_unchanged
     from txtop.runner import spawn
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     target = check_json_target(start.json_file)
+    for file in {cell.prompts for cell in load_session(path)[0].plan.cells}:
+        if file is not None:
+            require_unchanged(file)
     if start.detach:
         check_detached(start)
         return announce_detached_run(spawn.resume_run(path))

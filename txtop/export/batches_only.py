@@ -13,11 +13,13 @@ BATCH_FORMATS = ("llama-bench", "optimum-benchmark", "benchmark_v2")
 
 
 def select_batch_cells(state: SessionState) -> list[CellState]:
-    """Return the cells that measured full batches.
+    """Return the cells that measured full batches of one length.
 
-    The time of a request includes its queue, and would be read as that of the model.
+    The time of a request includes its queue, and would be read as that of the model; prompts of a
+    file have no one length that these formats could name.
     """
-    return [cell for cell in state.cells.values() if cell.cell.serving is None]
+    cells = state.cells.values()
+    return [cell for cell in cells if cell.cell.serving is None and cell.cell.prompts is None]
 
 
 def describe_left_out(state: SessionState, format: str) -> str:

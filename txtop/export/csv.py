@@ -10,12 +10,13 @@ import msgspec
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import build_export
 from txtop.export.schema import CellExport
+from txtop.plan.prompt_file import PromptFile
 from txtop.sanitise import escape_json, sanitise
 from txtop.state.session import SessionState
 
 SERVING_FIELDS = ("serving", "requests", "tokens")
 NESTED_FIELDS = (
-    *("metrics", "kernels", "fidelity", "environment", "device_time", "notes", "drawn"),
+    *("metrics", "kernels", "fidelity", "environment", "device_time", "notes", "drawn", "prompts"),
     *SERVING_FIELDS,
 )
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
@@ -51,6 +52,7 @@ def _build_row(cell: CellExport) -> dict[str, object]:
         if name not in NESTED_FIELDS
     }
     row |= {f"kernel_{name}": escape_formula(value or "") for name, value in cell.kernels.items()}
+    row |= _build_prompts_fields(cell)
     row |= _build_served_fields(cell)
     row |= _build_device_time_fields(cell)
     row["notes"] = escape_formula("; ".join(cell.notes))
@@ -76,6 +78,17 @@ def _build_device_time_fields(cell: CellExport) -> dict[str, object]:
         if figures is not None
         for name, value in msgspec.structs.asdict(figures).items()
     }
+
+
+def _build_prompts_fields(cell: CellExport) -> dict[str, object]:
+    """Return the columns of a file of prompts; none for random ids."""
+    file: PromptFile | None = msgspec.structs.asdict(cell)["prompts"]
+    if file is None:
+        return {}
+    row: dict[str, object] = {"prompts": escape_formula(file.path), "prompts_n": file.prompts}
+    row["prompts_sha256"] = file.sha256
+    counts = msgspec.structs.asdict(file.tokens) if file.tokens else {}
+    return row | {f"prompts_tokens_{name}": value for name, value in counts.items()}
 
 
 def _build_served_fields(cell: CellExport) -> dict[str, object]:

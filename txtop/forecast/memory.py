@@ -74,14 +74,14 @@ class MemoryForecast:
 def forecast_memory(
     cell: Cell, *, on_gpu: bool = False, process_bytes: int | None = None
 ) -> MemoryForecast | None:
-    """Forecast the memory of `cell`; None if its model is not known here.
+    """Forecast the memory of `cell`; None if its model, or the length of its prompts, is unknown.
 
     A server is counted with the longest requests in every slot. `process_bytes` is what a worker
     was seen to take without weights, compiler and quantiser, if it was.
     """
     try:
         config = find_config(cell.model)
-        if config is None:
+        if config is None or (cell.prompts is not None and cell.prompts.tokens is None):
             return None
         family = detect_family(config, find_local_path(cell.model))
         size = read_dimensions(config, family)

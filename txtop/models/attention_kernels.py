@@ -93,6 +93,8 @@ def explain_mask(cell: Cell, config: Mapping[str, Any] | None) -> str:
         return "continuous batching has one in every step"
     if cell.scenario == "dynamic" and requests.has_mixed_lengths(cell):
         return "requests of several lengths are padded"
+    if cell.prompts is not None and cell.scenario == "static" and cell.batch_size > 1:
+        return "prompts of several lengths are padded"
     return ""
 
 

@@ -126,6 +126,9 @@ def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     config = find_config(cell.model)
     if config is None:
         return None
+    if cell.prompts is not None:
+        # How long they are is for a tokenizer to say.
+        return None
     path, positions = find_local_path(cell.model), find_max_positions(config)
     exact = path is None or any(key in config for key in _ROTARY)
     family = detect_family(config, path)

@@ -147,6 +147,10 @@ def _check(model: str, shared: Values, rules: ABOptions) -> None:
     for knob in KNOBS:
         if knob.is_number:
             limits.check_integer(f"--{knob.single}", shared.get(knob.field))
+    if "prompts" in shared and "sequence_length" in shared:
+        raise UsageError(
+            "--sequence-length and --prompts contradict each other", "a file has its own lengths"
+        )
     if rules.margin <= 0:
         raise UsageError("--margin 0 % leaves no two arms equal", "above 0 and below 100 %, as 2%")
     limits.check_integer("--blocks", rules.blocks)

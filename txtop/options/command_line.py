@@ -46,7 +46,8 @@ def _build_arguments(options: RunOptions) -> list[str]:
         if isinstance(value, bool):
             arguments.append(spelt)
         elif isinstance(value, list):
-            arguments += _format_option(spelt, format_numbers(value) if name in _NUMBERS else value)
+            texts = format_numbers(value) if name in _NUMBERS else [*map(str, value)]
+            arguments += _format_option(spelt, texts)
         else:
             arguments += _format_option(spelt, [_format_value(value)])
     return arguments

@@ -131,6 +131,14 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
             return f"{cell.attention} knows fp16 and bf16, not fp32"
         if family == "seq2seq":
             return f"{cell.attention} has no relative positions, which T5 needs"
+    if cell.prompts is not None and (cell.compile != "none" or cell.cache == "static"):
+        return "prompts have many lengths: --compile and --cache static are for one"
+    if cell.prefix_cache == "on" and cell.scenario != "continuous":
+        return "--prefix-cache is for --scenario continuous: the others keep no cache"
+    if cell.prefix_cache == "on" and cell.prompts is None:
+        return "random tokens begin with nothing alike: --prefix-cache needs --prompts"
+    if cell.chat_template == "off" and cell.prompts is None:
+        return "random tokens have no chat template: it is for --prompts"
     if cell.serving is not None:
         if cell.scenario == "continuous" and family in ("encoder", "seq2seq"):
             return "continuous batching is for decoders: --scenario dynamic serves the others"

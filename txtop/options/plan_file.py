@@ -108,7 +108,12 @@ def encode_plan_file(options: RunOptions) -> bytes:
     """Return the TOML of the options that were given."""
     import tomlkit
 
-    return tomlkit.dumps(options.given()).encode()
+    values = options.given()
+    for knob in KNOBS:
+        # A value that has parts is a text in a file, as on a command line.
+        if knob.parse and isinstance(value := values.get(knob.option), list):
+            values[knob.option] = list(map(str, value))
+    return tomlkit.dumps(values).encode()
 
 
 def merge_options(file: RunOptions, given: RunOptions) -> RunOptions:

@@ -98,6 +98,9 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
     }
     chosen["models"] = list(dict.fromkeys(map(make_absolute, chosen["models"])))
     chosen["speculative"] = list(map(make_assistant_absolute, chosen["speculative"]))
+    if chosen["prompts"]:
+        # The file has its own lengths.
+        chosen["sequence_lengths"] = []
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     # A preset that names several means each of them.
     if options.attention or chosen["attention"] != ["sdpa"]:
@@ -147,6 +150,13 @@ def _check(options: RunOptions) -> None:
         raise UsageError(f"no preset {options.preset[:40]!a}", hint)
     if options.scale == "smoke" and options.preset is None:
         raise UsageError("--scale shrinks a preset", "add --preset")
+    if options.prompts:
+        for option in ("sequence_lengths", "lengths"):
+            if getattr(options, option) is not None:
+                flag = f"--{option.replace('_', '-')}"
+                raise UsageError(
+                    f"{flag} and --prompts contradict each other", "a file has its own lengths"
+                )
     limits.check_integer("--iterations", options.iterations)
     limits.check_integer("--requests", options.requests)
     limits.check_integer("--max-batch", options.max_batch)

@@ -1,7 +1,7 @@
 """The cell: one configuration of model, device and work, measured as a unit.
 
-Every layer reads it, so it imports nothing of txtop but names of models and the description of
-serving.
+Every layer reads it, so it imports nothing of txtop but names of models, the description of
+serving and that of a file of prompts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from txtop.formatting import format_count, format_share
 from txtop.plan import modes
 from txtop.plan.model_names import shorten_model_name
+from txtop.plan.prompt_file import ChatTemplate, PrefixCache, PromptFile
 from txtop.plan.serving import Positive, Scenario, Serving
 from txtop.plan.speculation import Speculative, get_assistant
 from txtop.system.device_names import Device
@@ -48,7 +49,17 @@ GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
-_OF_A_CALL = ("id", "alias", "base", "scenario", "serving", "speculative", *_OF_A_GRAPH)
+_OF_PROMPTS = ("prompts", "chat_template", "prefix_cache")
+_OF_A_CALL = (
+    "id",
+    "alias",
+    "base",
+    "scenario",
+    "serving",
+    "speculative",
+    *_OF_PROMPTS,
+    *_OF_A_GRAPH,
+)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +72,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     names the model where the last part of `model` does not tell it from the others of the plan.
     `quantization` is a whole configuration of a library in JSON, "" for none. `base` is the plain
     model of the plan that a stored quantised one was made of, as far as configurations tell.
+
+    With `prompts` the inputs are the texts of a file. `sequence_length` then has no meaning in a
+    plan; once a tokenizer has read them it is the mean of their tokens, rounded.
     """
 
     id: str
@@ -78,6 +92,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     compile: Compile = "none"
     cache: Cache = "dynamic"
     speculative: Speculative = "none"
+    prompts: PromptFile | None = None
+    chat_template: ChatTemplate = "auto"
+    prefix_cache: PrefixCache = "off"
     scenario: Scenario = "static"
     serving: Serving | None = None
     alias: str | UnsetType = UNSET

@@ -18,11 +18,16 @@ from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
 from txtop.plan.modes import TYPED
+from txtop.plan.prompt_file import PromptFile, parse_prompt_file
 from txtop.plan.quantization import label_quantization, parse_quantization
 from txtop.plan.speculation import parse_speculative, shorten_speculative
 from txtop.system.device_names import DEVICE_KINDS, parse_device
 
 Section = Literal["What to measure", "Where"]
+
+
+def _identity(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,8 @@ class Knob:
     """The values in the matrix builder; `None` for those of its type, `()` for no row."""
     must_agree: bool = True
     """Cells with different values are never compared with each other."""
+    work: Callable[[Any], Any] = _identity
+    """Returns the part of a value that must agree."""
 
     @cached_property
     def default(self) -> Any:
@@ -114,7 +121,9 @@ class Knob:
         return f"--{self.option.replace('_', '-')}"
 
     def of(self, cell: Cell) -> Any:
-        """Return its value in `cell`."""
+        """Return its value in `cell`; the default length where the prompts have their own."""
+        if self.field == "sequence_length" and cell.prompts is not None:
+            return self.default
         return getattr(cell, self.field)
 
     def call(self, cell: Cell) -> str:
@@ -134,6 +143,14 @@ _HINTS = get_type_hints(Cell)
 
 def _threads(count: int) -> str:
     return format_count(count, "thread")
+
+
+def _name_prompts(file: PromptFile) -> str:
+    return file.name
+
+
+def _get_prompts_work(file: PromptFile | None) -> tuple[str, str] | None:
+    return file and file.work
 
 
 # In the order of `txtop run --help` and of a command that measures a cell again.
@@ -276,6 +293,43 @@ KNOBS = (
         in_column=shorten_speculative,
         default_label="plain decoding",
         note=shorten_speculative,
+        offers=(),
+    ),
+    Knob(
+        field="prompts",
+        option="prompts",
+        title="prompts",
+        heading="prompts",
+        live=("prompts", 14),
+        help="your own texts: a .txt with a prompt a line, or .jsonl; default random tokens",
+        parse=parse_prompt_file,
+        label=_name_prompts,
+        default_label="random tokens",
+        note=_name_prompts,
+        in_column=_name_prompts,
+        offers=(),
+        work=_get_prompts_work,
+    ),
+    Knob(
+        field="chat_template",
+        option="chat_template",
+        title="chat template",
+        heading="template",
+        live=("template", 9),
+        help="of prompts: auto (where the model has one) or off; default auto",
+        label="chat template {}".format,
+        note="chat template {}".format,
+        offers=(),
+    ),
+    Knob(
+        field="prefix_cache",
+        option="prefix_cache",
+        title="prefix cache",
+        heading="prefixes",
+        live=("prefixes", 9),
+        help="continuous: what prompts begin with alike is computed once; default off",
+        label="prefix cache {}".format,
+        note="prefix cache {}".format,
         offers=(),
     ),
     Knob(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from txtop.formatting import MISSING
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying, order_knobs
 from txtop.plan.model_names import shorten_alike
@@ -59,6 +60,22 @@ def name_apart(cells: Sequence[Cell]) -> dict[str, str]:
         return knob.brief(knob.of(cell)) if knob.brief else knob.call(cell)
 
     return {cell.id: " · ".join(name(cell, knob) for knob in named) for cell in cells}
+
+
+def format_length(cell: Cell) -> str:
+    """Return the prompt tokens of a cell: `128`, of prompts of a file the mean as `~41`.
+
+    A dash stands for prompts that no tokenizer has read yet.
+    """
+    if cell.prompts is None:
+        return str(cell.sequence_length)
+    return str(cell.prompts.tokens or MISSING)
+
+
+def format_new_tokens(cell: Cell) -> str:
+    """Return the new tokens of a cell, of prompts that ask for different ones the mean as `~41`."""
+    asked = cell.prompts.new_tokens if cell.prompts else None
+    return str(asked or cell.new_tokens)
 
 
 def format_knob(cell: Cell, field: str) -> str:

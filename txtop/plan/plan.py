@@ -132,12 +132,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return list(groups.values())
 
 
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Cell)}
+
+
 def hash_workload(plan: Plan) -> str:
     """Return the sha256 of the work that the cells ask for, without ids, threads and device.
 
     Sessions with equal hashes measured the same work; latency promises change no work.
     """
     skipped = ("id", "alias", "base", "attention_asked", "threads", "device")
+    texts = ("prompts", "chat_template", "prefix_cache")
     cells = []
     for cell in plan.cells:
         workload = msgspec.structs.asdict(cell)
@@ -147,6 +151,13 @@ def hash_workload(plan: Plan) -> str:
             del workload["scenario"], workload["serving"]
         else:
             workload["serving"] = msgspec.structs.replace(cell.serving, slo=None)
+        for name in texts:
+            # Without texts the hash is that of recordings made before there were any.
+            if workload[name] == _DEFAULTS[name]:
+                del workload[name]
+        if cell.prompts is not None:
+            workload["prompts"] = cell.prompts.work
+            del workload["sequence_length"]
         cells.append({k: v for k, v in sorted(workload.items()) if k not in skipped})
     body = msgspec.json.encode({"cells": cells, "seed": plan.seed})
     return hashlib.sha256(body).hexdigest()

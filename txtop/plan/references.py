@@ -56,7 +56,7 @@ def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
 
     Cells in that precision themselves are left out. Batch, lengths, threads, the kind of an exact
     cache and compiling do not matter: a reference may have another batch size. A quantised cache
-    is compared at the length of its prompt.
+    is compared at the length of its prompt, and prompts of a file with the same prompts.
     """
     references = _find_best(cells, _model_key)
     return {
@@ -96,7 +96,8 @@ def get_output_key(cell: Cell) -> tuple[Hashable, ...]:
 
 
 def _model_key(cell: Cell) -> tuple[Hashable, ...]:
-    return cell.base or cell.model, cell.weights, cell.device, cell.attention
+    texts = cell.prompts and cell.prompts.work, cell.chat_template
+    return cell.base or cell.model, cell.weights, cell.device, cell.attention, *texts
 
 
 def _step_key(cell: Cell) -> tuple[Hashable, ...]:

@@ -66,6 +66,8 @@ def _draw_lognormal(random_: random.Random, mean: int) -> int:
 def has_mixed_lengths(cell: Cell) -> bool:
     """Return True if the prompts of a serving cell may differ in length."""
     serving = cell.serving
+    if cell.prompts is not None:
+        return True
     if serving is None:
         return False
     if serving.pairs:
@@ -74,9 +76,14 @@ def has_mixed_lengths(cell: Cell) -> bool:
 
 
 def compute_max_tokens(cell: Cell) -> tuple[int, int]:
-    """Return the most (prompt, new) tokens that a request of the cell may have."""
+    """Return the most (prompt, new) tokens that a request of the cell may have.
+
+    Of prompts that no tokenizer has read yet only `sequence_length` is there.
+    """
     serving = cell.serving
     prompt, new = cell.sequence_length, cell.new_tokens
+    if cell.prompts is not None:
+        return cell.prompts.tokens.most if cell.prompts.tokens else prompt, new
     if serving is None or serving.lengths == "fixed":
         return prompt, new
     if serving.pairs:

@@ -63,9 +63,10 @@ class Samples:
 
     Times are in ns: `start_ns` on the worker's clock, `at_ns`, the end, on the session's. `gaps_ns`
     holds the steps of all complete iterations, one after the other (a step is a token, or several
-    in speculative decoding): those of iteration i are
-    `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
-    of blocks that do not count. `cut` is another number of warm-up iterations than was measured.
+    in speculative decoding): those of iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the
+    first being its TTFT. `discarded` are iterations of blocks that do not count. `prompt_tokens`
+    are those of a whole batch, -1 where all batches are alike. `cut` is another number of warm-up
+    iterations than was measured.
     """
 
     role: list[events.Role] = field(default_factory=list)
@@ -75,6 +76,7 @@ class Samples:
     ttft_ns: array[int] = field(default_factory=lambda: array("q"))
     encoder_ns: array[int] = field(default_factory=lambda: array("q"))
     tokens: array[int] = field(default_factory=lambda: array("q"))
+    prompt_tokens: array[int] = field(default_factory=lambda: array("q"))
     gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     gaps_from: array[int] = field(default_factory=lambda: array("q", [0]))
     discarded: set[int] = field(default_factory=set)

@@ -17,6 +17,7 @@ import msgspec
 from txtop.formatting import format_count, format_number
 from txtop.plan import references
 from txtop.plan.cell import Cell
+from txtop.plan.prompt_file import TokenCounts
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state import disturbed_blocks, fidelity
@@ -50,6 +51,15 @@ def _fold_load(session: SessionState, state: CellState, event: events.ModelLoade
 def _fold_workload(session: SessionState, state: CellState, event: events.Workload) -> None:
     state.workload = event
     state.stage = "first"
+    lengths, file = event.prompt_tokens, state.cell.prompts
+    if lengths and file is not None:
+        counts = TokenCounts.of(lengths)
+        asked = TokenCounts.of(event.new_tokens) if event.new_tokens else None
+        state.cell = msgspec.structs.replace(
+            state.cell,
+            prompts=msgspec.structs.replace(file, tokens=counts, new_tokens=asked),
+            sequence_length=max(1, round(counts.mean)),
+        )
 
 
 def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels) -> None:
@@ -88,6 +98,7 @@ def _fold_iteration(session: SessionState, state: CellState, event: events.Itera
     samples.ttft_ns.append(UNSET_NS if event.ttft_ns is None else event.ttft_ns)
     samples.encoder_ns.append(UNSET_NS if event.encoder_ns is None else event.encoder_ns)
     samples.tokens.append(event.tokens)
+    samples.prompt_tokens.append(event.prompt_tokens or UNSET_NS)
     if event.index == state.open_index:
         samples.gaps_ns.extend(state.open_gaps_ns)
     samples.gaps_from.append(len(samples.gaps_ns))
@@ -147,6 +158,7 @@ def _fold_request(session: SessionState, state: CellState, event: events.Request
     samples.ttft_ns.append(ttft_ns)
     samples.encoder_ns.append(UNSET_NS)
     samples.tokens.append(event.tokens)
+    samples.prompt_tokens.append(event.prompt_tokens)
     if event.first_ns is not None:
         samples.gaps_ns.append(ttft_ns)
         samples.gaps_ns.extend(event.gaps_ns)

@@ -102,6 +102,7 @@ def _truncate_samples(samples: Samples, iterations: int, tokens: int) -> Samples
         ttft_ns=samples.ttft_ns[:iterations],
         encoder_ns=samples.encoder_ns[:iterations],
         tokens=samples.tokens[:iterations],
+        prompt_tokens=samples.prompt_tokens[:iterations],
         gaps_ns=samples.gaps_ns[:tokens],
         gaps_from=samples.gaps_from[: iterations + 1],
         discarded=set(samples.discarded),

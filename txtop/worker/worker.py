@@ -13,6 +13,8 @@ from dataclasses import asdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from txtop.errors import TxtopError
 from txtop.models import model_config, precision_kernels
 from txtop.plan.cell import Cell
@@ -30,6 +32,7 @@ from txtop.worker.loading.phase_timer import PhaseTimer
 
 if TYPE_CHECKING:
     from txtop.worker.fidelity.scores import OutputComparer
+    from txtop.worker.loading.prompt_ids import EncodedPrompts
     from txtop.worker.serving.prompts import Prompts
     from txtop.worker.tasks.task import ModelInputs
 
@@ -65,6 +68,8 @@ class Worker:
         self._inbox = inbox
         self._loaded: LoadedModel | None = None
         self._inputs: ModelInputs | None = None
+        self._batches: list[ModelInputs] = []
+        self._first_measured: int | None = None
         self._prompts: Prompts | None = None
         self._comparison: OutputComparer | None = None
         self._phase = "idle"
@@ -188,7 +193,7 @@ class Worker:
         from txtop.worker.loading.load import require_decoding
         from txtop.worker.serving import continuous_server
         from txtop.worker.serving.prompts import Prompts
-        from txtop.worker.tasks.task import make_inputs
+        from txtop.worker.tasks.prompt_batches import build_inputs
 
         loaded = self._ready()
         cell = loaded.settle(command.cell)
@@ -201,20 +206,32 @@ class Worker:
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
             continuous_server.require_pages(loaded.model.config.get_text_config())
+        encoded = self._encode_prompts(loaded, cell) if cell.prompts is not None else None
+        if encoded is not None and cell.prompts is not None:
+            counted = msgspec.structs.replace(cell.prompts, tokens=encoded.counts)
+            cell = msgspec.structs.replace(
+                cell,
+                prompts=counted,
+                sequence_length=encoded.counts.most,
+                new_tokens=max(encoded.new_tokens),
+            )
+        else:
+            limits = loaded.position_limits
+            refusal = model_config.explain_too_long(cell, loaded.family, limits.prompt, limits.new)
+            if refusal:
+                raise RejectedError(*refusal)
+        if cell.scenario == "continuous":
             kv_blocks = continuous_server.count_blocks(cell, loaded.device)
-        limits = loaded.position_limits
-        refusal = model_config.explain_too_long(cell, loaded.family, limits.prompt, limits.new)
-        if refusal:
-            raise RejectedError(*refusal)
         self._phase = "prepare"
         loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
-        self._inputs = make_inputs(
-            cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
-        )
+        self._first_measured = None
+        self._batches = build_inputs(loaded, cell, encoded)
+        # The longest comes first, to warm up: what the allocator has then suffices for the others.
+        self._inputs = max(self._batches, key=lambda batch: batch.ids.shape[1])
         inputs_sha256 = self._inputs.sha256
         if cell.serving is not None:
-            self._prompts = Prompts(cell, loaded.vocabulary, loaded.seed)
+            self._prompts = Prompts(cell, loaded.vocabulary, loaded.seed, encoded)
             inputs_sha256 = self._prompts.sha256
         self._emitter.send(
             events.Workload(
@@ -223,9 +240,26 @@ class Worker:
                 inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
                 kv_blocks=kv_blocks,
-                notes=_build_notes(loaded, cell),
+                notes=_build_notes(loaded, cell) + (encoded.build_notes(cell) if encoded else []),
+                prompt_tokens=encoded.lengths if encoded else [],
+                new_tokens=encoded.new_tokens if encoded and encoded.asks else [],
             )
         )
+
+    def _encode_prompts(self, loaded: LoadedModel, cell: Cell) -> EncodedPrompts:
+        """Encode the prompts of `cell`. Raises `RejectedError` if one does not fit the model."""
+        from txtop.worker.loading import prompt_ids
+
+        encoded = prompt_ids.encode_prompts(
+            cell, loaded.source, loaded.family, loaded.vocabulary, loaded.end_token
+        )
+        limits = loaded.position_limits
+        refusal = prompt_ids.explain_too_long(
+            cell, encoded, loaded.family, limits.prompt, limits.new
+        )
+        if refusal:
+            raise RejectedError(*refusal)
+        return encoded
 
     def _inspect(self, cell: str) -> None:
         from txtop.worker import memory
@@ -264,7 +298,15 @@ class Worker:
             return
         for index in range(command.index, command.index + command.count):
             self._inbox.check()
-            self._one(inputs, index, command.role)
+            self._one(self._choose_batch(inputs, index, command.role), index, command.role)
+
+    def _choose_batch(self, warm: ModelInputs, index: int, role: events.Role) -> ModelInputs:
+        """Return the inputs of an iteration: `warm`, and measured all batches in turn."""
+        if role != "measured":
+            return warm
+        if self._first_measured is None:
+            self._first_measured = index
+        return self._batches[(index - self._first_measured) % len(self._batches)]
 
     def _one(self, inputs: ModelInputs, index: int, role: events.Role) -> None:
         cell, loaded = inputs.cell.id, self._ready()
@@ -284,7 +326,13 @@ class Worker:
         self._inbox.check()
         self._emitter.send(
             events.Iteration(
-                t_ns=perf_counter_ns(), cell=cell, index=index, role=role, **asdict(result)
+                t_ns=perf_counter_ns(),
+                cell=cell,
+                index=index,
+                role=role,
+                prompt_tokens=inputs.prompt_tokens,
+                padded_to=inputs.ids.shape[1] if inputs.prompt_tokens is not None else None,
+                **asdict(result),
             )
         )
 
@@ -339,7 +387,7 @@ class Worker:
 
     def _profile(self, command: commands.Profile) -> None:
         """Profile a cell and send one `device_time` event, which also carries a failure."""
-        from txtop.worker.tasks.task import make_inputs
+        from txtop.worker.tasks.prompt_batches import build_inputs
 
         cell, self._inputs = command.cell, None
         load = commands.LoadModel(
@@ -351,9 +399,8 @@ class Worker:
             loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
             from txtop.worker.tasks import device_profile
 
-            inputs = make_inputs(
-                cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
-            )
+            encoded = self._encode_prompts(loaded, cell) if cell.prompts is not None else None
+            inputs = build_inputs(loaded, cell, encoded)[0]
             prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
             event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
         except Cancelled:
@@ -404,6 +451,6 @@ def _build_notes(loaded: LoadedModel, cell: Cell) -> list[str]:
     notes = [f"KV cache: {cache}"] if cache else []
     if cell.new_tokens == 1:
         notes.append("one new token: no time per output token")
-    if cell.speculative != "none":
+    if cell.speculative != "none" and cell.prompts is None:
         notes.append("drafted from a prompt of random tokens: real text accepts other shares")
     return notes

@@ -93,8 +93,10 @@ class Iteration(Event, kw_only=True, tag="iteration"):
     at outside measured iterations). `steps`, the passes of the model, is set where one may
     yield several tokens. In all but measured iterations `drafted` counts the tokens that were
     drafted and could have been kept, and `cache_bytes` what the KV cache took at the end, each
-    storage once. Only older recordings have `device_prefill_ns` and
-    `device_decode_ns`, spans between events of a CUDA device.
+    storage once. With prompts of a file `prompt_tokens` are those of the whole batch without its
+    padding, and `padded_to` is the length that each of its sequences was padded to. Only older
+    recordings have `device_prefill_ns` and `device_decode_ns`, spans between events of a CUDA
+    device.
     """
 
     cell: Name
@@ -112,6 +114,8 @@ class Iteration(Event, kw_only=True, tag="iteration"):
     steps: Natural | None = None
     drafted: Natural | None = None
     cache_bytes: Natural | None = None
+    prompt_tokens: Natural | None = None
+    padded_to: Natural | None = None
 
 
 class Speculation(Event, kw_only=True, tag="speculation"):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from txtop.plan.prompt_file import MAX_PROMPTS
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
 
 
@@ -111,7 +112,9 @@ class DevicePeaks(Event, kw_only=True, tag="peaks"):
 class Workload(Event, kw_only=True, tag="workload"):
     """The inputs of a cell exist. Their hash tells if two sessions can be compared.
 
-    `kv_blocks` is the size of the KV cache of continuous batching, in blocks.
+    `kv_blocks` is the size of the KV cache of continuous batching, in blocks. `prompt_tokens` are
+    those of each prompt of a file, in its order; of a server, of each turn. `new_tokens` are what
+    these ask for, empty where no line says so.
     """
 
     cell: Name
@@ -119,6 +122,8 @@ class Workload(Event, kw_only=True, tag="workload"):
     threads: Natural
     notes: list[Text] = []
     kv_blocks: Natural | None = None
+    prompt_tokens: Annotated[list[Natural], Meta(max_length=MAX_PROMPTS)] = []
+    new_tokens: Annotated[list[Natural], Meta(max_length=MAX_PROMPTS)] = []
 
 
 class Kernels(Event, kw_only=True, tag="kernels"):

@@ -34,7 +34,7 @@ class Request(Event, kw_only=True, tag="request"):
     streamer was a step late), `end_ns` its last. `gaps_ns` are those between its tokens, whose ids
     as int64 have the `output_sha256`. `batch` counts the requests that started together, itself
     included; 0 if requests join one by one. `computed` is the number of token positions computed
-    for it, padding included.
+    for it, padding included. `cached` of its prompt tokens came from a prefix cache.
     """
 
     cell: Name
@@ -51,6 +51,7 @@ class Request(Event, kw_only=True, tag="request"):
     batch: Natural = 0
     computed: Natural = 0
     output_sha256: Name = ""
+    cached: Natural = 0
     lag: bool = False
     invalid: Natural = 0
 

@@ -8,7 +8,7 @@ from typing import Any
 from txtop import formatting
 from txtop.analysis import contention, drafts, metrics
 from txtop.forecast.memory_fit import forecast_cell
-from txtop.plan.knobs import KNOBS
+from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -102,7 +102,7 @@ def build_cell_row(
         precision=cell.precision,
         batch=cell.batch_size,
         attention=state.attention,
-        length=cell.sequence_length,
+        length=BY_FIELD["sequence_length"].of(cell),
         tokens=cell.new_tokens,
         threads=cell.threads,
         offered=cell.offered,

@@ -14,6 +14,7 @@ from txtop import formatting
 from txtop.analysis import metrics
 from txtop.forecast.time_left import compute_progress, estimate_time_left
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import BY_FIELD
 from txtop.plan.model_names import name_together
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
@@ -282,7 +283,10 @@ def _list_facts(order: list[CellState]) -> tuple[str, ...]:
         " ".join(format_distinct([c.attention for c in order])),
         *_format_work(cells),
     ]
-    lengths = format_distinct([c.sequence_length for c in cells])
+    files = format_distinct([c.prompts.name for c in cells if c.prompts is not None])
+    if files:
+        facts.append(f"prompts {' '.join(files)}")
+    lengths = format_distinct([BY_FIELD["sequence_length"].of(c) for c in cells])
     if len(lengths) > 1:
         facts.append(f"length {' '.join(lengths)}")
     devices = format_distinct([c.load.device if c.load else c.cell.device for c in order])

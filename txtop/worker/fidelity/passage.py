@@ -1,4 +1,6 @@
-"""The input that a model and its reference read: a fixed English text, else random tokens."""
+"""The input that a model and its reference read: the prompts of the cell, else a fixed English
+text, else random tokens.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,12 @@ from typing import Any
 
 import torch
 
+from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading.load import LoadedModel
-from txtop.worker.loading.source import ModelSource
+from txtop.worker.loading.prompt_ids import encode_prompts
+from txtop.worker.loading.tokenizer import load_tokenizer
 
 _MAX_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
 _LONGEST = 2048
@@ -85,13 +90,22 @@ class _TokenizedText:
 
 
 def build_passage(
-    loaded: LoadedModel, trained: bool, positions: int, seed: int, reach: int = 0
+    loaded: LoadedModel,
+    trained: bool,
+    positions: int,
+    seed: int,
+    reach: int = 0,
+    cell: Cell | None = None,
 ) -> Passage:
     """Build a passage of at least `positions` tokens for `loaded`, in windows of `reach` or more.
 
-    It is the text if the weights are `trained` and a tokenizer that knows English exists, else
-    seeded random ids. For random weights it is shorter.
+    With prompts of `cell` it is these, as far as they go. Else it is the text if the weights are
+    `trained` and a tokenizer that knows English exists, else seeded random ids. For random weights
+    it is shorter.
     """
+    if cell is not None and cell.prompts is not None:
+        most = positions if trained else min(positions, _POSITIONS_RANDOM)
+        return _build_from_prompts(loaded, cell, trained, most, seed)
     tokenizer: Any = None
     spelling: _TokenizedText | None = None
     notes: list[str] = []
@@ -112,6 +126,44 @@ def build_passage(
         spelling = replace(spelling, after=[])
     windows = _cut_windows(spelling, loaded, positions, reach)
     prompt, written = _build_prompt(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
+    return Passage(windows, prompt, written, tokenizer, notes)
+
+
+def _build_from_prompts(
+    loaded: LoadedModel, cell: Cell, trained: bool, positions: int, seed: int
+) -> Passage:
+    """Build a passage of the prompts in their seeded order, a window each, until it is long enough.
+
+    A prompt of one token has no next one, which a decoder would have to know.
+    """
+    encoded = encode_prompts(
+        cell, loaded.source, loaded.family, loaded.vocabulary, loaded.end_token
+    )
+    ahead = 1 if loaded.family == "causal" else 0
+    longest = _LONGEST
+    if loaded.position_limits.prompt is not None:
+        longest = min(longest, loaded.position_limits.prompt)
+    order = encoded.draw_order(seed)
+    windows: list[TokenWindow] = []
+    left = positions
+    for prompt in order:
+        ids = prompt.ids[: min(longest, left) + ahead]
+        if len(ids) > ahead:
+            windows.append(TokenWindow(ids[: len(ids) - ahead], ids[ahead:]))
+            left -= len(ids) - ahead
+        if left <= 0:
+            break
+    if not windows:
+        raise RejectedError("the prompts are too short to compare outputs", "longer prompts")
+    assert cell.prompts is not None
+    notes = [f"compared on {cell.prompts.name}"]
+    if left > 0:
+        notes.append(f"its prompts have {positions - left} positions, not {positions}")
+    prompt = order[0].ids[:longest]
+    written = _WRITTEN if trained else _WRITTEN_RANDOM
+    if loaded.position_limits.prompt is not None:
+        written = max(0, min(written, loaded.position_limits.prompt - len(prompt)))
+    tokenizer = load_tokenizer(loaded.source) if trained else None
     return Passage(windows, prompt, written, tokenizer, notes)
 
 
@@ -155,7 +207,7 @@ def _build_prompt(
 def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | None, list[str]]:
     """Return the tokenizer, the text in its ids and notes; two `None` if no tokenizer is usable."""
     try:
-        tokenizer = _load_tokenizer(loaded.source)
+        tokenizer = load_tokenizer(loaded.source)
         spelling = _tokenize_text(tokenizer)
     except Exception as error:
         why = sanitise(str(error).strip() or type(error).__name__, 100)
@@ -168,15 +220,6 @@ def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | Non
     else:
         return tokenizer, spelling, []
     return None, None, [f"{why}: random tokens were read instead of text"]
-
-
-def _load_tokenizer(source: ModelSource) -> Any:
-    from transformers import AutoTokenizer
-
-    arguments = {"gguf_file": source.gguf} if source.gguf else {}
-    return AutoTokenizer.from_pretrained(
-        source.directory, local_files_only=True, trust_remote_code=source.own_code, **arguments
-    )
 
 
 def _tokenize_text(tokenizer: Any) -> _TokenizedText:

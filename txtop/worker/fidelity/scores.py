@@ -141,6 +141,7 @@ class OutputComparer:
             command.positions,
             command.seed,
             _find_reach(command.cell),
+            cell,
         )
         progress.tell()
         unknown = drawn_parts.find_dependent_outputs(loaded.model, loaded.drawn)

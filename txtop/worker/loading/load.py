@@ -123,6 +123,8 @@ def load_model(
     configure_environment(threads)
     hide_other_gpus(cell.device)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if cell.prompts is not None:
+        _check_prompts(cell, source, clock)
 
     def enter(phase: str) -> None:
         clock.enter(phase)
@@ -169,6 +171,24 @@ def load_model(
     event.t_ns = perf_counter_ns()
     send(event)
     return loaded
+
+
+def _check_prompts(cell: Cell, source: ModelSource, clock: PhaseTimer) -> None:
+    """Encode the prompts of `cell` before weights are read; the time is no part of the load.
+
+    Raises `RejectedError` for prompts that the model cannot read. What a table of positions keeps
+    for padding is known once it is loaded.
+    """
+    from txtop.worker.loading import prompt_ids
+
+    family = find_purpose(source.config, source.directory).family
+    clock.enter(RESOLVE)
+    encoded = prompt_ids.encode_prompts(cell, source, family)
+    positions = model_config.find_max_positions(source.config)
+    refusal = prompt_ids.explain_too_long(cell, encoded, family, positions, positions)
+    clock.enter("import")
+    if refusal:
+        raise RejectedError(*refusal)
 
 
 def read_model(

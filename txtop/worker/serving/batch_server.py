@@ -72,8 +72,7 @@ class RequestBatch:
     def run(self, device: torch.device) -> None:
         """Run the batch on `device` and report every request."""
         self.start_ns = perf_counter_ns()
-        numbers = [request.index for request in self.requests]
-        inputs = self.prompts.build_batch(numbers, device, left=not self.task.encodes)
+        inputs = self.prompts.build_batch(self.requests, device, left=not self.task.encodes)
         self._width, self._longest = inputs.cell.sequence_length, inputs.cell.new_tokens
         if self.status.due():
             self._send_status()
@@ -112,12 +111,12 @@ class RequestBatch:
                 invalid = 0
 
     def _wanted(self, row: int) -> int:
-        return self.prompts.get_shape(self.requests[row].index).new_tokens
+        return self.prompts.get_shape(self.requests[row]).new_tokens
 
     def _answer(self, row: int, request: commands.Arrive, end_ns: int, invalid: int = 0) -> None:
         """Report the request in `row`, ended at its last token, else at `end_ns`."""
         self.over.add(row)
-        shape = self.prompts.get_shape(request.index)
+        shape = self.prompts.get_shape(request)
         tokens = 0 if self.task.encodes else shape.new_tokens
         self.tell(
             build_request_event(

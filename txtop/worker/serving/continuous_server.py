@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -92,6 +93,9 @@ def count_blocks(cell: Cell, device: torch.device) -> int:
     """
     prompt, new = compute_max_tokens(cell)
     blocks = cell.slots * math.ceil((prompt + new) / PAGE_SIZE)
+    if cell.prefix_cache == "on":
+        # As much again for what is kept of requests that are over.
+        blocks *= 2
     if device.type == "cuda":
         blocks = math.ceil(blocks / (1 - FREE_SHARE))
     return blocks + 1
@@ -112,6 +116,7 @@ class ContinuousServer:
         self._queue = RequestQueue(cell.id, inbox)
         self._status = StatusReporter(cell.id, cell.slots, tell, perf_counter_ns)
         self._open: dict[str, commands.Arrive] = {}
+        self._cached: dict[str, int] = {}
         self._device = model.device
         self._manager = model.init_continuous_batching(
             generation_config=_greedy(), continuous_batching_config=_config(cell, model.device)
@@ -126,16 +131,12 @@ class ContinuousServer:
         """
         manager = self._manager
         hard = True
+        shares = self._cell.prefix_cache == "on"
         try:
             if self._device.type == "cuda":
                 manager.warmup()
-            manager.start()
-            while not (self._queue.closed and not self._open):
-                self._queue.take(STATUS_INTERVAL_S if self._open else 1.0)
-                self._admit()
-                self._collect()
-                if self._status.due():
-                    self._send_status()
+            with _count_cached(self._cached) if shares else nullcontext():
+                self._serve_requests(manager)
             self._status.tell(0, [])
             hard = False
         finally:
@@ -145,20 +146,31 @@ class ContinuousServer:
                 raise TxtopError("the continuous batching manager does not stop")
             manager.destroy()
 
+    def _serve_requests(self, manager: Any) -> None:
+        manager.start()
+        while not (self._queue.closed and not self._open):
+            self._queue.take(STATUS_INTERVAL_S if self._open else 1.0)
+            self._admit()
+            self._collect()
+            if self._status.due():
+                self._send_status()
+
     def _admit(self) -> None:
         while self._queue.waiting:
             request = self._queue.waiting.popleft()
             name = f"{request.role} {request.index}"
             self._open[name] = request
             self._manager.add_request(
-                self._prompts.ids(request.index).tolist(),
+                self._prompts.find(request).ids.tolist(),
                 request_id=name,
-                max_new_tokens=self._prompts.get_shape(request.index).new_tokens,
+                max_new_tokens=self._prompts.get_shape(request).new_tokens,
                 record_timestamps=True,
                 eos_token_id=-1,
             )
 
     def _collect(self) -> None:
+        if self._queue.answers and self._cell.prefix_cache == "on":
+            self._require_sharing()
         while self._queue.answers:
             output = self._queue.answers.popleft()
             if output.error is not None:
@@ -167,6 +179,12 @@ class ContinuousServer:
             self._answer(request, output)
         if not self._manager.is_running():
             self._break("its thread has ended")
+
+    def _require_sharing(self) -> None:
+        """Raise `RejectedError` if the cache, which now exists, cannot share its pages."""
+        processor = self._manager.batch_processor
+        if processor is not None and not processor.cache.use_prefix_sharing:
+            raise RejectedError("the pages of this model cannot be shared", "--prefix-cache off")
 
     def _break(self, why: str) -> None:
         """Stop the manager and raise its fatal error.
@@ -181,7 +199,8 @@ class ContinuousServer:
         raise TxtopError(f"continuous batching failed: {why}")
 
     def _answer(self, request: commands.Arrive, output: Any) -> None:
-        shape = self._prompts.get_shape(request.index)
+        shape = self._prompts.get_shape(request)
+        cached = self._cached.pop(output.request_id, 0)
         times_ns = [round(at * NS_PER_S) for at in output.timestamps]
         tokens = len(output.generated_tokens)
         if tokens != shape.new_tokens or len(times_ns) != tokens:
@@ -194,8 +213,9 @@ class ContinuousServer:
                 start_ns=round(output.lifespan[0] * NS_PER_S),
                 times_ns=times_ns,
                 end_ns=times_ns[-1],
-                computed=shape.prompt_tokens + tokens,
+                computed=shape.prompt_tokens + tokens - cached,
                 tokens=tokens,
+                cached=cached,
                 output_sha256=hash_tokens(output.generated_tokens),
             )
         )
@@ -210,7 +230,7 @@ class ContinuousServer:
             (request.index, min(state.generated_len(), new_tokens), new_tokens)
             for state in list(processor.scheduler.active_requests.values())
             if (request := self._open.get(state.request_id)) is not None
-            and (new_tokens := self._prompts.get_shape(request.index).new_tokens)
+            and (new_tokens := self._prompts.get_shape(request).new_tokens)
         ]
         free = processor.cache.compute_free_capacity(relative=True)
         used = min(1.0, max(0.0, 1.0 - float(free)))
@@ -227,6 +247,28 @@ class _OutputForwarder:
         return True
 
 
+@contextmanager
+def _count_cached(cached: dict[str, int]) -> Iterator[None]:
+    """Put the prompt tokens of each request that were in the prefix cache into `cached`.
+
+    The library only logs them.
+    """
+    from transformers.generation.continuous_batching.cache import PagedAttentionCache
+
+    search = PagedAttentionCache.search_prefix_match
+
+    def count(cache: Any, request_id: str, prompt_ids: list[int]) -> int:
+        matched: int = search(cache, request_id, prompt_ids)
+        cached[request_id] = matched
+        return matched
+
+    PagedAttentionCache.search_prefix_match = count
+    try:
+        yield
+    finally:
+        PagedAttentionCache.search_prefix_match = search
+
+
 def _greedy() -> Any:
     from transformers import GenerationConfig
 
@@ -236,7 +278,7 @@ def _greedy() -> Any:
 def _config(cell: Cell, device: torch.device) -> Any:
     """Build the configuration of the manager, with as many requests per step as the cell has slots.
 
-    Prefixes are not shared, so that a repeated prompt is computed again.
+    Without a prefix cache a repeated prompt is computed again.
     """
     from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
@@ -248,7 +290,7 @@ def _config(cell: Cell, device: torch.device) -> Any:
     return ContinuousBatchingConfig(
         page_size=PAGE_SIZE,
         max_requests_per_batch=slots,
-        allow_block_sharing=False,
+        allow_block_sharing=cell.prefix_cache == "on",
         auto_switch_to_flash=False,
         seed=0,
         **sizes,

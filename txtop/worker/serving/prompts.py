@@ -9,6 +9,9 @@ import torch
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 from txtop.plan.requests import RequestShape
+from txtop.protocol import commands
+from txtop.worker.loading.prompt_ids import EncodedPrompt, EncodedPrompts, hash_prompts
+from txtop.worker.tasks.prompt_batches import build_padded_batch
 from txtop.worker.tasks.task import ModelInputs
 
 
@@ -18,47 +21,51 @@ class Prompts:
     `sha256` is that of all ids and lengths.
     """
 
-    def __init__(self, cell: Cell, vocabulary: int, seed: int) -> None:
+    def __init__(
+        self, cell: Cell, vocabulary: int, seed: int, encoded: EncodedPrompts | None = None
+    ) -> None:
         assert cell.serving is not None
         self.cell = cell
-        self._asked = requests.draw_requests(cell, seed, cell.serving.requests)
-        lengths = [shape.prompt_tokens for shape in self._asked]
-        generator = torch.Generator().manual_seed(seed)
-        ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)
-        new_tokens = [shape.new_tokens for shape in self._asked]
-        digest = hashlib.sha256(ids.numpy().tobytes())
-        digest.update(repr((lengths, new_tokens)).encode())
-        self.sha256 = digest.hexdigest()
-        self._ids: tuple[torch.Tensor, ...] = ids.split(lengths)
+        self._from_file = encoded is not None
+        if encoded is None:
+            self._prompts = _draw_prompts(cell, vocabulary, seed)
+        else:
+            self._prompts = encoded.draw_order(seed, cell.slots)
+        self.sha256 = hash_prompts(self._prompts)
 
-    def get_shape(self, index: int) -> RequestShape:
-        return self._asked[index % len(self._asked)]
+    def find(self, request: commands.Arrive) -> EncodedPrompt:
+        """Return the prompt of `request`, its ids on the host.
 
-    def ids(self, index: int) -> torch.Tensor:
-        """Return the ids of request `index`, of shape (prompt tokens,), on the host."""
-        return self._ids[index % len(self._ids)]
+        Warm-up takes those of a file from its end: a prefix cache shall not have those measured.
+        """
+        index = request.index
+        if self._from_file and request.role == "warmup":
+            index = -1 - index
+        return self._prompts[index % len(self._prompts)]
 
-    def build_batch(self, numbers: list[int], device: torch.device, *, left: bool) -> ModelInputs:
+    def get_shape(self, request: commands.Arrive) -> RequestShape:
+        prompt = self.find(request)
+        return RequestShape(request.index, len(prompt.ids), prompt.new_tokens)
+
+    def build_batch(
+        self, asked: list[commands.Arrive], device: torch.device, *, left: bool
+    ) -> ModelInputs:
         """Build one batch, padded to its longest prompt, for the most new tokens of its requests.
 
         Decoders need the padding on the `left`, encoders on the right.
         """
-        own = [self.ids(number) for number in numbers]
-        width = max(len(ids) for ids in own)
-        batch = torch.zeros((len(own), width), dtype=torch.int64)
-        mask = torch.zeros_like(batch)
-        for row, ids in enumerate(own):
-            place = slice(width - len(ids), None) if left else slice(0, len(ids))
-            batch[row, place], mask[row, place] = ids, 1
-        import msgspec
+        prompts = [self.find(request) for request in asked]
+        return build_padded_batch(self.cell, prompts, device, self.sha256, left=left)
 
-        cell = msgspec.structs.replace(
-            self.cell,
-            batch_size=len(own),
-            sequence_length=width,
-            new_tokens=max(self.get_shape(number).new_tokens for number in numbers),
-        )
-        return ModelInputs(cell, batch.to(device), mask.to(device), self.sha256)
+
+def _draw_prompts(cell: Cell, vocabulary: int, seed: int) -> list[EncodedPrompt]:
+    """Draw the random ids of all requests of `cell`."""
+    assert cell.serving is not None
+    asked = requests.draw_requests(cell, seed, cell.serving.requests)
+    lengths = [shape.prompt_tokens for shape in asked]
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(vocabulary, (sum(lengths),), generator=generator).split(lengths)
+    return [EncodedPrompt(own, shape.new_tokens) for own, shape in zip(ids, asked, strict=True)]
 
 
 def hash_tokens(tokens: list[int]) -> str:

@@ -24,6 +24,7 @@ def build_request_event(
     lag: bool = False,
     invalid: int = 0,
     output_sha256: str = "",
+    cached: int = 0,
 ) -> Request:
     """Build the event of an answered request.
 
@@ -48,4 +49,5 @@ def build_request_event(
         lag=lag,
         invalid=invalid,
         output_sha256=output_sha256,
+        cached=cached,
     )

@@ -18,12 +18,16 @@ from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """Token ids and mask of shape (batch, sequence) on the device, and the sha256 of the ids."""
+    """Token ids and mask of shape (batch, sequence) on the device, and the sha256 of the ids.
+
+    `prompt_tokens` counts those of a padded batch without its padding, `None` for random ids.
+    """
 
     cell: Cell
     ids: torch.Tensor
     mask: torch.Tensor
     sha256: str
+    prompt_tokens: int | None = None
 
     def shortened(self, new_tokens: int) -> ModelInputs:
         """Return the same prompt with at most `new_tokens` tokens to make."""

@@ -9,6 +9,7 @@ from txtop.analysis import contention, device_time, drafts, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.forecast.memory import MemoryForecast
+from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.plan.speculation import shorten_speculative
@@ -415,9 +416,14 @@ def _format_lengths(state: CellState) -> str:
     cell = state.cell
     drawn = cell.serving.lengths if cell.serving else "fixed"
     how = "" if drawn == "fixed" else f", {drawn}"
+    length = str(cell.sequence_length)
+    if cell.prompts is not None:
+        counts = cell.prompts.tokens
+        length = f"{counts.least} to {counts.most}" if counts else "unread"
+        how = f", mean {counts.mean:.1f}" if counts else ""
     if state.family == "encoder":
-        return f"{cell.sequence_length} tokens{how}"
-    return f"{cell.sequence_length} tokens in, {cell.new_tokens} out{how}"
+        return f"{length} tokens{how}"
+    return f"{length} tokens in, {labels.format_new_tokens(cell)} out{how}"
 
 
 def _format_versions(session: SessionState, state: CellState) -> str:
