@@ -16,10 +16,15 @@ from txtop.models import (
     precision_rules,
 )
 from txtop.models.local_accelerator import find_accelerator
-from txtop.models.precision_needs import explain_unavailable, settle_precision
+from txtop.models.precision_needs import (
+    explain_missing_needs,
+    explain_unavailable,
+    settle_precision,
+)
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
-from txtop.system import cpu
+from txtop.plan.knobs import BY_FIELD
+from txtop.system import cpu, gpus
 
 
 def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
@@ -73,6 +78,34 @@ def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str
 def find_fast_precision(device: str) -> precision_rules.FastPrecision:
     """Return the reduced precision that is fast on what `--device` means here."""
     return precision_rules.choose_fast_precision(find_accelerator(device), cpu.read_cpu_features())
+
+
+def explain_lacking(field: str, value: object, device: str) -> str:
+    """Return why `device` lacks a value of the knob `field` in every cell; empty if it has it.
+
+    Empty as well where it is not known. The device itself is judged as a value of `device`.
+    """
+    if field == "device":
+        return gpus.explain_missing_device(str(value))
+    accelerator = find_accelerator(device)
+    if accelerator is None or field not in ("precision", "attention"):
+        return ""
+    plain = Cell(id="", model="")
+    if field == "precision":
+        missing = precision_rules.explain_missing_precision(
+            str(value), accelerator, compiled=plain.compile != "none"
+        )
+        missing = missing or explain_missing_needs(
+            msgspec.structs.replace(plain, precision=str(value)), accelerator
+        )
+        return missing[0] if missing else ""
+    reasons = [
+        attention_kernels.explain_missing_kernel(
+            msgspec.structs.replace(plain, precision=precision, attention=value), accelerator, None
+        )
+        for precision in BY_FIELD["precision"].values
+    ]
+    return reasons[0][0] if all(reasons) and reasons[0] else ""
 
 
 def explain_infeasible(cell: Cell) -> str:

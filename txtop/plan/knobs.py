@@ -168,7 +168,7 @@ KNOBS = (
         live=("attn", 7),
         ahead=("attention", 10),
         help="default sdpa",
-        hint="the kernel; one that is not here fails its cell",
+        hint="the kernel; sdpa is the one that PyTorch chooses",
         quiet=False,
     ),
     Knob(
@@ -235,7 +235,7 @@ KNOBS = (
         live=("thr", 5),
         ahead=("threads", 8),
         help="threads of the model on a CPU; default all cores but one",
-        hint="threads of the model on a CPU; auto: all cores but one",
+        hint="CPU threads of the model; auto: all cores but one",
         section="Where",
         label=_threads,
         default_label="usual threads",
