@@ -8,9 +8,7 @@ from typing import Any
 from txtop.models import quantised
 from txtop.models.precision_needs import parse_quantization
 from txtop.plan.cell import Cell
-from txtop.plan.modes import BY_NAME
-
-_COMPILED = "--compile default, which fuses them into the products"
+from txtop.plan.modes import BY_NAME, COMPILED
 
 
 def find_kernels(cell: Cell, stored: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -27,6 +25,8 @@ def find_kernels(cell: Cell, stored: Mapping[str, Any] | None) -> tuple[str, ...
 
 def suggest_instead(precision: str) -> str:
     """Return what to try where weights in `precision` are dequantised in every call."""
+    if mode := BY_NAME.get(precision):
+        return mode.instead
     prefix = precision.partition(":")[0]
     entry = next((m for m in quantised.METHODS.values() if m.prefix == prefix and m.instead), None)
-    return entry.instead if entry else _COMPILED
+    return entry.instead if entry else COMPILED

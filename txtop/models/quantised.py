@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from txtop.models.weight_files import list_weight_files
-from txtop.plan.modes import ADA, DEQUANTISED, Needs
+from txtop.plan.modes import ADA, COMPILED, DEQUANTISED, OTHER_KERNEL, Needs
 
 _KEYS = ("quantization_config", "compression_config")
 # A file starts with the length of its JSON header, which the format limits to 100 MB.
@@ -111,6 +111,7 @@ METHODS: Mapping[str, Method] = {
         needs=Needs(libraries=("bitsandbytes", "accelerate")),
         signs=(".absmax", ".SCB", ".quant_map"),
         kernels=("gemv_4bit", "gemm_4bit", "int8_linear_matmul", "int8_scaled_mm"),
+        instead=OTHER_KERNEL,
     ),
     "compressed-tensors": Method(
         prefix="ct",
@@ -146,7 +147,7 @@ METHODS: Mapping[str, Method] = {
         needs=Needs(libraries=("torchao",), install="pip install torchao"),
         signs=("_qdata", "_scale", "F8"),
         kernels=("_int_mm", "_weight_int4pack_mm", "_weight_int8pack_mm", "_scaled_mm"),
-        instead="--compile default, which fuses them into the products",
+        instead=COMPILED,
     ),
 }
 

@@ -15,6 +15,8 @@ EVERY_DEVICE = "any"
 ADA = (8, 9)
 AMPERE = (8, 0)
 INSTALL_QUANT = "pip install 'txtop[quant]'"
+COMPILED = "--compile default, which fuses them into the products"
+OTHER_KERNEL = "--precisions int4, whose kernels multiply them as they are stored"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class PrecisionMode:
     """Parts of the names of operators that multiply in it."""
     stored_only: str = ""
     """The checkpoints that have it, if it is not made from plain weights."""
+    instead: str = COMPILED
+    """What to try where it multiplies dequantised weights in every call."""
 
     @property
     def is_dense(self) -> bool:
@@ -122,6 +126,7 @@ MODES = (
             }
         ),
         kernels=("int8_linear_matmul", "int8_scaled_mm", "int8_mixed_scaled_mm"),
+        instead=OTHER_KERNEL,
     ),
     PrecisionMode(
         name="fp8:weight-only",
@@ -174,6 +179,7 @@ MODES = (
             }
         ),
         kernels=("gemv_4bit", "gemm_4bit"),
+        instead=OTHER_KERNEL,
     ),
     PrecisionMode(
         name="nf4:double",
@@ -188,6 +194,7 @@ MODES = (
             )
         },
         kernels=("gemv_4bit", "gemm_4bit"),
+        instead=OTHER_KERNEL,
     ),
     PrecisionMode(
         name="int4",

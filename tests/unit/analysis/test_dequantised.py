@@ -16,7 +16,9 @@ from txtop.state.fold import fold_all
 @pytest.mark.parametrize(
     ("precision", "dequantises", "instead"),
     [
-        ("nf4", True, "--compile default"),
+        ("int8:weight-only", True, "--compile default"),
+        ("nf4", True, "--precisions int4"),
+        ("bnb:nf4", True, "--precisions int4"),
         ("torchao:int8", True, "--compile default"),
         ("gptq:int4-g64/gptq_torch", True, '"backend": "gptq_torch_fused"'),
         ("gptq:int4-g64", False, ""),
