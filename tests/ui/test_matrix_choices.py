@@ -178,7 +178,7 @@ def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
     lacking = {knob.name: knob.lacking for knob in choices.knobs if knob.lacking}
     assert set(lacking) == {"precisions", "attention", "device"}
     by_device = {"tf32", "fp8", "fp8:weight-only"}
-    by_library = {"nf4", "int8:bnb"}
+    by_library = {"nf4", "nf4:double", "int8:bnb"}
     assert set(lacking["precisions"]) == by_device | by_library | {"mxfp4"}
     assert "bitsandbytes" in lacking["precisions"]["nf4"]
     assert {"sdpa:cudnn", "flash_attention_2"} < set(lacking["attention"])

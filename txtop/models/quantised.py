@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from txtop.models.weight_files import list_weight_files
-from txtop.plan.modes import ADA, DEQUANTISED, Needs
+from txtop.plan.modes import ADA, COMPILED, DENSE, DEQUANTISED, OTHER_KERNEL, Needs, Proof
 
 _KEYS = ("quantization_config", "compression_config")
 # A file starts with the length of its JSON header, which the format limits to 100 MB.
@@ -69,15 +69,15 @@ class Method:
     """A way in which checkpoints are stored quantised.
 
     `signs` are ends of names of tensors, or beginnings of safetensors dtypes, that only such files
-    have. `kernels` are parts of the names of operators that multiply in it. `widens` is set where
-    Transformers ends in dense weights by default, or has no kernels at all.
+    have. `widens` is set where Transformers ends in dense weights by default, or has no kernels at
+    all.
     """
 
     prefix: str
     name: Callable[[Mapping[str, Any]], str]
     needs: Needs
     signs: tuple[str, ...]
-    kernels: tuple[str, ...] = ()
+    proof: Proof = DENSE
     widens: bool = False
     instead: str = ""
     """What to try where it dequantises weights, or emulates its rounding, in every call."""
@@ -94,7 +94,7 @@ METHODS: Mapping[str, Method] = {
         name=_name_gptq,
         needs=Needs(libraries=("gptqmodel", "optimum"), install=_GPTQ),
         signs=(".qweight",),
-        kernels=_GPTQ_KERNELS,
+        proof=Proof(_GPTQ_KERNELS),
         instead=_BACKENDS,
     ),
     "awq": Method(
@@ -102,7 +102,7 @@ METHODS: Mapping[str, Method] = {
         name=_name_gptq,
         needs=Needs(libraries=("gptqmodel", "accelerate"), install=_GPTQ),
         signs=(".qweight",),
-        kernels=(*_GPTQ_KERNELS, "gemm_forward", "awq_gemm"),
+        proof=Proof((*_GPTQ_KERNELS, "gemm_forward", "awq_gemm")),
         instead=_BACKENDS,
     ),
     "bitsandbytes": Method(
@@ -110,14 +110,19 @@ METHODS: Mapping[str, Method] = {
         name=_name_bitsandbytes,
         needs=Needs(libraries=("bitsandbytes", "accelerate")),
         signs=(".absmax", ".SCB", ".quant_map"),
-        kernels=("gemv_4bit", "gemm_4bit", "int8_linear_matmul", "int8_scaled_mm"),
+        proof=Proof(
+            ("gemv_4bit", "gemm_4bit", "int8_linear_matmul"),
+            on_cpu=("gemv_4bit", "gemm_4bit", "_int_mm"),
+            widen=("dequantize_4bit",),
+        ),
+        instead=OTHER_KERNEL,
     ),
     "compressed-tensors": Method(
         prefix="ct",
         name=_name_compressed,
         needs=Needs(libraries=("compressed-tensors",)),
         signs=(".weight_packed", ".weight_scale"),
-        kernels=("_scaled_mm",),
+        proof=Proof(("_scaled_mm",)),
         widens=True,
         instead='quantization=FILE.json with "dequantize": true, which does not',
     ),
@@ -126,7 +131,7 @@ METHODS: Mapping[str, Method] = {
         name=lambda config: "block" if config.get("weight_block_size", True) else "tensor",
         needs=Needs(libraries=("accelerate",), on_cpu=False, capability=ADA),
         signs=(".weight_scale_inv", "F8"),
-        kernels=("fp8_matmul", "fp8_linear", "_scaled_mm", "deep_gemm", "w8a8"),
+        proof=Proof(("fp8_matmul", "fp8_linear", "_scaled_mm", "deep_gemm", "w8a8")),
     ),
     "mxfp4": Method(
         prefix="",
@@ -138,15 +143,15 @@ METHODS: Mapping[str, Method] = {
             capability=(7, 5),
         ),
         signs=("_blocks",),
-        kernels=("matmul_ogs", "mxfp4"),
+        proof=Proof(("matmul_ogs", "mxfp4")),
     ),
     "torchao": Method(
         prefix="torchao",
         name=_name_torchao,
         needs=Needs(libraries=("torchao",), install="pip install torchao"),
         signs=("_qdata", "_scale", "F8"),
-        kernels=("_int_mm", "_weight_int4pack_mm", "_weight_int8pack_mm", "_scaled_mm"),
-        instead="--compile default, which fuses them into the products",
+        proof=Proof(("_int_mm", "_weight_int4pack_mm", "_weight_int8pack_mm", "_scaled_mm")),
+        instead=COMPILED,
     ),
 }
 

@@ -15,6 +15,8 @@ EVERY_DEVICE = "any"
 ADA = (8, 9)
 AMPERE = (8, 0)
 INSTALL_QUANT = "pip install 'txtop[quant]'"
+COMPILED = "--compile default, which fuses them into the products"
+OTHER_KERNEL = "--precisions int4, whose kernels multiply them as they are stored"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,27 @@ class Needs:
     on_cpu: bool = True
     capability: tuple[int, int] | None = None
     """The least compute capability of an NVIDIA GPU."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The operators that prove a precision, by parts of their names.
+
+    Those of `multiply` do it, on a CPU those of `on_cpu` if there are any. A step with one that
+    widens the weights proves nothing: some libraries fall back to that under the same name.
+    """
+
+    multiply: tuple[str, ...] = ()
+    on_cpu: tuple[str, ...] = ()
+    widen: tuple[str, ...] = ()
+
+    def select(self, kind: str) -> tuple[str, ...]:
+        """Return the parts of names that count on `kind` of device."""
+        return (self.on_cpu if kind == "cpu" else ()) or self.multiply
+
+
+DENSE = Proof()
+"""The proof of weights that are not quantised: nothing is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +77,11 @@ class PrecisionMode:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     """By kind of device; empty for a dtype, and for int8, whose recipe depends on the family."""
     needs: Needs = field(default_factory=Needs)
-    kernels: tuple[str, ...] = ()
-    """Parts of the names of operators that multiply in it."""
+    proof: Proof = DENSE
     stored_only: str = ""
     """The checkpoints that have it, if it is not made from plain weights."""
+    instead: str = COMPILED
+    """What to try where it multiplies dequantised weights in every call."""
 
     @property
     def is_dense(self) -> bool:
@@ -70,9 +94,12 @@ _TORCHAO_FP8 = Needs(
     libraries=("torchao",), install="pip install torchao", on_cpu=False, capability=ADA
 )
 _BITSANDBYTES = Needs(libraries=("bitsandbytes", "accelerate"))
-_INT8_KERNELS = ("_int_mm", "_weight_int8pack_mm", "quantized::linear_dynamic")
-_INT4_KERNELS = ("_weight_int4pack_mm", "da8w4_linear", "bf16i4bf16")
-_FP8_KERNELS = ("_scaled_mm", "f8f8bf16")
+_INT8 = Proof(("_int_mm", "_weight_int8pack_mm", "quantized::linear_dynamic"))
+_INT4 = Proof(("_weight_int4pack_mm", "da8w4_linear", "bf16i4bf16"))
+_FP8 = Proof(("_scaled_mm", "f8f8bf16"))
+# On a CPU bitsandbytes has products of its own for some, under the names of all.
+_BNB_INT8 = Proof(("int8_linear_matmul",), on_cpu=("_int_mm",))
+_BNB_4BIT = Proof(("gemv_4bit", "gemm_4bit"), widen=("dequantize_4bit",))
 _INT4_RECIPES = {
     "cpu": Recipe(
         maker="torchao",
@@ -103,10 +130,10 @@ MODES = (
     PrecisionMode(name="tf32", bits=32),
     PrecisionMode(name="fp16", bits=16),
     PrecisionMode(name="bf16", bits=16),
-    PrecisionMode(name="int8", bits=8, kernels=_INT8_KERNELS),
-    PrecisionMode(name="int8:weight-only", bits=8, needs=_TORCHAO, kernels=_INT8_KERNELS),
-    PrecisionMode(name="int8:dynamic", bits=8, needs=_TORCHAO, kernels=_INT8_KERNELS),
-    PrecisionMode(name="int8:torch-dynamic", bits=8, kernels=_INT8_KERNELS),
+    PrecisionMode(name="int8", bits=8, proof=_INT8),
+    PrecisionMode(name="int8:weight-only", bits=8, needs=_TORCHAO, proof=_INT8),
+    PrecisionMode(name="int8:dynamic", bits=8, needs=_TORCHAO, proof=_INT8),
+    PrecisionMode(name="int8:torch-dynamic", bits=8, proof=_INT8),
     PrecisionMode(
         name="int8:bnb",
         bits=8,
@@ -121,7 +148,8 @@ MODES = (
                 )
             }
         ),
-        kernels=("int8_linear_matmul", "int8_scaled_mm", "int8_mixed_scaled_mm"),
+        proof=_BNB_INT8,
+        instead=OTHER_KERNEL,
     ),
     PrecisionMode(
         name="fp8:weight-only",
@@ -137,7 +165,7 @@ MODES = (
                 )
             }
         ),
-        kernels=_FP8_KERNELS,
+        proof=_FP8,
     ),
     PrecisionMode(
         name="fp8",
@@ -156,7 +184,7 @@ MODES = (
                 )
             }
         ),
-        kernels=_FP8_KERNELS,
+        proof=_FP8,
     ),
     PrecisionMode(
         name="nf4",
@@ -173,7 +201,8 @@ MODES = (
                 )
             }
         ),
-        kernels=("gemv_4bit", "gemm_4bit"),
+        proof=_BNB_4BIT,
+        instead=OTHER_KERNEL,
     ),
     PrecisionMode(
         name="nf4:double",
@@ -187,21 +216,22 @@ MODES = (
                 skips_head=True,
             )
         },
-        kernels=("gemv_4bit", "gemm_4bit"),
+        proof=_BNB_4BIT,
+        instead=OTHER_KERNEL,
     ),
     PrecisionMode(
         name="int4",
         bits=4,
         recipes=_INT4_RECIPES,
         needs=_INT4_NEEDS,
-        kernels=_INT4_KERNELS,
+        proof=_INT4,
     ),
     PrecisionMode(
         name="int4:weight-only",
         bits=4,
         recipes=_INT4_RECIPES,
         needs=_INT4_NEEDS,
-        kernels=_INT4_KERNELS,
+        proof=_INT4,
     ),
     PrecisionMode(name="mxfp4", bits=4, stored_only="gpt-oss, say"),
 )

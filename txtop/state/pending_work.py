@@ -44,7 +44,7 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
             best = references.find_most_precise((first, arm))
             pairs.append((best, arm if best is first else first))
     else:
-        by_cell = references.find_output_references(plan.cells)
+        by_cell = references.find_output_references(state.list_accepted())
         pairs = [
             (by_cell[c.id], c) for c in plan.cells if c.id in by_cell and _is_settled(state, c)
         ]

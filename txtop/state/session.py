@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from txtop.plan import references
+from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -97,6 +98,10 @@ class SessionState:
     @property
     def plan(self) -> Plan:
         return self.header.plan if self.header else Plan(cells=())
+
+    def list_accepted(self) -> list[Cell]:
+        """Return the cells that were not refused: others are compared with one of these."""
+        return [cell.cell for cell in self.cells.values() if cell.rejected is None]
 
     def output_of(self, name: str, against: str | None = None) -> events.Fidelity | None:
         """Return the comparison of a cell's output with its reference's, or None if there is none.

@@ -18,6 +18,7 @@ import msgspec
 from txtop.errors import TxtopError
 from txtop.models import model_config, precision_kernels
 from txtop.plan.cell import Cell
+from txtop.plan.modes import DENSE
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 from txtop.system import cpu
@@ -269,10 +270,10 @@ class Worker:
         if inputs is None or inputs.cell.id != cell:
             return
         self._enter(cell, "kernels")
-        signs = precision_kernels.find_kernels(inputs.cell, loaded.source.quantisation)
-        ran = kernel_check.inspect_kernels(
-            loaded.task, inputs, loaded.device, signs if loaded.converted else ()
-        )
+        proof = DENSE
+        if loaded.converted:
+            proof = precision_kernels.find_proof(inputs.cell, loaded.source.quantisation)
+        ran = kernel_check.inspect_kernels(loaded.task, inputs, loaded.device, proof)
         if inputs.cell.speculative != "none":
             compared = speculation.compare_with_plain(loaded.task, loaded.model, inputs)
             compared.t_ns = perf_counter_ns()

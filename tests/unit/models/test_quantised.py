@@ -242,7 +242,7 @@ def test_the_order_of_references_is_that_of_the_table() -> None:
 
 def test_the_preset_takes_what_the_machine_can_run(installed: dict[str, str | None]) -> None:
     names = precision_needs.list_available(CPU, without=("int8",))
-    assert names == ["nf4", "int4", "int8:bnb"]
+    assert names == ["nf4", "int4", "int8:bnb", "nf4:double"]
     assert "fp8" in precision_needs.list_available(HOPPER, without=())
     installed["bitsandbytes"] = None
     assert precision_needs.list_available(CPU, without=("int8",)) == ["int4"]

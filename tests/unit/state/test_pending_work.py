@@ -51,6 +51,17 @@ def test_a_comparison_that_failed_for_a_reason_that_may_pass_is_pending() -> Non
     assert find(may_pass=False) == []
 
 
+def test_what_was_refused_is_nobodys_reference() -> None:
+    cells = [Cell(id=f"c{n}", model="/models/a", precision=precision)
+             for n, precision in enumerate(("fp8", "int4", "nf4"), start=1)]  # fmt: skip
+    made = streams.stream(Plan(cells=tuple(cells), iterations=3))
+    refused = [event for event in made if getattr(event, "cell", "") != "c1"]
+    refused.insert(2, _reject("c1", may_pass=True))
+    state = fold_all(refused)
+    pairs = pending_work.find_pending_comparisons(state)
+    assert [(best.id, cell.id) for best, cell in pairs] == [("c3", "c2")]
+
+
 def _resolve(model: str) -> Callable[[], object]:
     return lambda: source.resolve_model(
         model, "pretrained", Allowed(), lambda _: None, lambda *_: None

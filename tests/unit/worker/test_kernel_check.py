@@ -11,6 +11,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from support import tiny_models
 from txtop.errors import TxtopError
 from txtop.plan.cell import Attention, Cell
+from txtop.plan.modes import Proof
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import attention
 from txtop.worker.tasks import kernel_check
@@ -140,10 +141,19 @@ def test_dense_products_in_every_step_are_dequantisation(tmp_path: Path) -> None
     task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
     plain = kernel_check.inspect_kernels(task, inputs, CPU)
     assert (plain.products, plain.dequantises) == ((), False)
-    false = kernel_check.inspect_kernels(task, inputs, CPU, ("_weight_int4pack_mm",))
+    false = kernel_check.inspect_kernels(task, inputs, CPU, Proof(("_weight_int4pack_mm",)))
     assert (false.products, false.dequantises) == ((), True)
-    true = kernel_check.inspect_kernels(task, inputs, CPU, ("addmm",))
+    true = kernel_check.inspect_kernels(task, inputs, CPU, Proof(("addmm",)))
     assert true.products == ("addmm",) and not true.dequantises
+
+
+def test_a_name_that_hides_another_product_proves_nothing(tmp_path: Path) -> None:
+    """A library may dequantise under the name of its product, or have another on a CPU."""
+    task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
+    widened = kernel_check.inspect_kernels(task, inputs, CPU, Proof(("addmm",), widen=("view",)))
+    assert (widened.products, widened.dequantises) == ((), True)
+    other = kernel_check.inspect_kernels(task, inputs, CPU, Proof(("addmm",), on_cpu=("_int_mm",)))
+    assert (other.products, other.dequantises) == ((), True)
 
 
 def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:

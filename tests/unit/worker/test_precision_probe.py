@@ -49,7 +49,7 @@ def test_what_lacks_a_library_has_the_command_and_what_cannot_be_its_reason(
     assert (able.capability, able.state) == ("precisions", "ok")
     assert "fp16 (slow on a CPU)" in able.detail and "int4" in able.detail
     by_name = {line.capability: line for line in others}
-    lacking = by_name["int8:bnb, nf4"]
+    lacking = by_name["int8:bnb, nf4, nf4:double"]
     assert (lacking.detail, lacking.next) == ("needs bitsandbytes", "pip install 'txtop[quant]'")
     fp8 = by_name["fp8:weight-only, fp8"]
     assert fp8.detail == "impossible here: needs an NVIDIA GPU from sm89 (Ada) on, not a CPU"

@@ -93,13 +93,9 @@ def require_bytes(loaded: LoadedModel, independent: int) -> int:
 
 
 DENSE = sum(parameter.numel() for parameter in llama().parameters())
-MADE = ["fp32", "fp16", "bf16", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic",
-        "int8:bnb", "nf4", "int4", "int4:weight-only"]  # fmt: skip
-
-
-def test_every_precision_that_a_cpu_makes_is_tested() -> None:
-    makes = {m.name for m in modes.MODES if m.needs.on_cpu and not m.stored_only} - {"tf32", "int8"}
-    assert makes == set(MADE)
+# Every precision that a CPU makes; int8 is one of its recipes.
+MADE = [m.name for m in modes.MODES if m.needs.on_cpu and not m.stored_only
+        and m.name not in ("tf32", "int8")]  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", MADE)

@@ -66,7 +66,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
-    if state.ab_test is None and references.find_speed_references(cells):
+    if state.ab_test is None and references.find_speed_references(state.list_accepted()):
         beside += [("speed", ">"), ("output", "<")]
     arm = [("arm", "<")] if state.ab_test is not None else []
     knobs = ((knob.heading, "<") for knob in turned)
@@ -83,7 +83,7 @@ def _compute_energy(state: SessionState, cell: CellState) -> Summary | None:
 def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     """Return a row for each cell, in the order of `list_columns`."""
     names = [name for name, _ in list_columns(state)]
-    best = references.find_speed_references([c.cell for c in state.cells.values()])
+    best = references.find_speed_references(state.list_accepted())
     rows = []
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)

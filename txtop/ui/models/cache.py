@@ -51,9 +51,9 @@ class FrameCache:
         """
         if session.ab_test is not None:
             return {}
-        plan = session.plan
+        cells = session.list_accepted()
         best = self.get_or_make(
-            "references", plan, lambda: references.find_speed_references(plan.cells)
+            "references", cells, lambda: references.find_speed_references(cells)
         )
         return {name: session.cells[cell.id] for name, cell in best.items()}
 

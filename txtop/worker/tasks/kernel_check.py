@@ -14,6 +14,7 @@ import torch
 
 from txtop.errors import TxtopError
 from txtop.plan.cell import GRAPH_COMPILES
+from txtop.plan.modes import DENSE, Proof
 from txtop.worker.tasks.task import ModelInputs, Task
 
 # Parts of the names of operators, and of the device's kernels where a profile has them: under a
@@ -113,13 +114,12 @@ def find_products(operators: Iterable[str], signs: Sequence[str]) -> tuple[str, 
 
 
 def inspect_kernels(
-    task: Task, inputs: ModelInputs, device: torch.device, signs: Sequence[str] = ()
+    task: Task, inputs: ModelInputs, device: torch.device, proof: Proof = DENSE
 ) -> RanKernels:
     """Return the kernels of one short pass.
 
-    `signs` are parts of the names of operators that multiply quantised weights, () for dense ones.
-    They are looked for in the last phase, which for text is the decode step. Compiled code has
-    kernels of its own, of which nothing is said.
+    The operators of `proof` are looked for in the last phase, which for text is the decode step.
+    Compiled code has kernels of its own, of which nothing is said.
 
     Raises `TxtopError` if one is not what the cell asks for.
     """
@@ -147,6 +147,9 @@ def inspect_kernels(
         if is_unexpected_kernel(inputs.cell.attention, kernel):
             cause = f"{inputs.cell.attention} attention was asked for and {kernel} ran in {phase}"
             raise TxtopError(cause, "another --attention, or sdpa, which takes what fits")
+    signs = proof.select(device.type)
     products = find_products(profiles.phases[-1], signs)
+    if find_products(profiles.phases[-1], proof.widen):
+        products = ()
     dequantises = bool(signs) and not products and not compiled
     return RanKernels(prefill, decode, products, dequantises)
