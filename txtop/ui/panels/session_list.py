@@ -134,7 +134,7 @@ def _choose_columns(sessions: SessionList, width: int) -> ListColumns:
     models = max((measure_text(clean(item.models)) for item in items), default=0) + 1
     room = width - MIN_OUTCOME_WIDTH
     outcome = max(MIN_OUTCOME_WIDTH, width * 9 // 20)
-    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room // 2))
+    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room * 3 // 5))
     models = min(models, max(0, width - outcome - names))
     return ListColumns(names, models, width - names - models)
 
