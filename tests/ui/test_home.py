@@ -13,10 +13,13 @@ import pytest
 
 from support.panels import EVIL, MODES, check_rows
 from support.ui_sessions import session
+from txtop.analysis import metrics
+from txtop.formatting import format_number
 from txtop.options.presets import PRESETS
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
+from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 from txtop.ui import outcome_reader
@@ -322,6 +325,20 @@ def test_each_session_in_the_list_has_its_outcome(
     assert expected in drawn(listing(bundled[name]), width=120)
 
 
+def test_the_figures_of_the_list_are_those_of_every_table(
+    bundled: dict[str, ListedSession],
+) -> None:
+    for name in ("gpt2-precisions", "smollm2-int8"):
+        events_of, _ = read_all(bundled[name].path)
+        state = fold_all(events_of)
+        outcome = bundled[name].outcome
+        assert outcome is not None
+        for listed, cell in zip(outcome.cells, state.cells.values(), strict=True):
+            final = metrics.summarise_final(cell)[metrics.choose_headline_metric(cell)]
+            assert final.mean is not None and listed.rate == format_number(final.mean)
+            assert bool(listed.half) == (final.ci95 is not None)
+
+
 @pytest.mark.parametrize("width", [40, 45, 66, 112])
 def test_a_speed_is_never_listed_without_its_badge(
     bundled: dict[str, ListedSession], width: int
@@ -349,7 +366,7 @@ def test_a_badge_that_has_no_room_keeps_its_sign(
     item = bundled["smollm2-int8"]
     assert item.outcome is not None
     rows = text(render_outcome_cells(item.outcome, width, 5, Glyphs("braille"))).splitlines()
-    assert next(row for row in rows if row.startswith("B ")).endswith(f" {note}")
+    assert next(row for row in rows if row.startswith("B ")).rstrip().endswith(f" {note}")
 
 
 def test_cells_without_room_are_counted(bundled: dict[str, ListedSession]) -> None:

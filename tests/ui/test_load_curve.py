@@ -11,10 +11,12 @@ from support import load_sweep
 from support.panels import G
 from support.screen_text import lines
 from support.tradeoff_views import a_plan, tried
+from txtop.analysis.serving import SATURATED_NOTE
 from txtop.plan.plan import Plan
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.drawing.area import Area
 from txtop.ui.models.tradeoffs.groups import explain_missing_plots, group_cells
+from txtop.ui.models.tradeoffs.load_curve import KNEE_NOTE
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot
 from txtop.ui.models.view import View
 from txtop.ui.panels.tradeoffs.plot import build_scatter
@@ -67,6 +69,7 @@ def test_knees_and_saturated_loads_are_marked() -> None:
     assert marked == {("dynamic", "6.00/s"), ("continuous", "8.00/s")}
     assert [p.label for p in plot.points if p.saturated] == ["10.0/s", "12.0/s"] * 2
     assert plot.remarks[:2] == ("dynamic knee: 6.00/s", "continuous knee: 8.00/s")
+    assert plot.remarks[2:] == (KNEE_NOTE, SATURATED_NOTE)
     spots = build_scatter(plot, None).spots
     assert {s.label for s in spots if s.bold} == {"knee 6.00/s", "knee 8.00/s"}
     assert [s.hollow for s in spots] == [p.saturated for p in plot.points]

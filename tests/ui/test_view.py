@@ -87,7 +87,7 @@ def test_loading_says_its_phase_and_its_bytes() -> None:
     state = ui_events.folded(iter([ui_events.header(ONE)]))
     fold(state, events.CellStarted(t_ns=1, cell="c1", worker="w"))
     fold(state, events.Phase(t_ns=2, cell="c1", name="first_forward"))
-    assert build_view(state).hero.why == "first"
+    assert build_view(state).hero.why == "first pass"
     fold(state, events.Progress(t_ns=3, cell="c1", what="download", done=1 << 29, total=1 << 30))
     hero = build_view(state).hero
     assert (hero.word, hero.why, hero.share) == ("loading", "download 512.0 MiB of 1.0 GiB", 0.5)
@@ -98,7 +98,7 @@ def test_loading_says_its_phase_and_its_bytes() -> None:
     assert (hero.why, hero.share) == ("load 256.0 MiB of 1.0 GiB", 0.25)
     fold(state, events.Phase(t_ns=6, cell="c1", name="compile"))
     hero = build_view(state).hero
-    assert (hero.why, hero.share) == ("compile, 1.50 s of CPU time", None)
+    assert (hero.why, hero.share) == ("compiling, 1.50 s of CPU time", None)
 
 
 def test_sparks_move_while_tokens_are_generated() -> None:

@@ -21,8 +21,6 @@ def open_home(
     glyphs: GlyphMode | None = None,
 ) -> int:
     """Open the home screen, or print it where there is no screen. Return the exit code."""
-    # What is imported stays: there is nothing to collect until the first picture is drawn.
-    gc.disable()
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     if not detect_capabilities().screen:
@@ -30,6 +28,9 @@ def open_home(
 
         print(format_home(session_dir), end="")
         return 0
+    # What is imported stays: there is nothing to collect until the screen enables it again, once
+    # its first picture is drawn.
+    gc.disable()
     from txtop.ui.launch import run_home
 
     path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)

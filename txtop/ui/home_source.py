@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 SCAN_EVERY_S = 5.0
 MAX_SESSIONS = 30
+# Outcomes are read without a pause so long; later at every update, beside whatever is measured.
+HASTE_S = 1.0
 READ_BYTES = 1 << 16
 
 
@@ -64,6 +66,7 @@ class HomeSource:
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
         self.outcomes = outcomes or OutcomeReader()
+        self._haste_until_s = time.monotonic() + HASTE_S
         self._doctor = DoctorProbe(findings)
         self.quick = find_preset("quick")
         self.programs: dict[int, str] = {}
@@ -77,6 +80,11 @@ class HomeSource:
     def findings(self) -> tuple[Finding, ...] | None:
         """The findings of the doctor; `None` until there are any."""
         return self._doctor.findings
+
+    @property
+    def reading(self) -> bool:
+        """True while outcomes are still to come and are read in haste."""
+        return bool(self.outcomes.waiting) and time.monotonic() < self._haste_until_s
 
     def load_history(self) -> None:
         """Read the times of earlier runs on this machine, if sessions have changed since."""
@@ -216,5 +224,5 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         past=machine.past,
         recorded=machine.recorded,
         quick=machine.quick,
-        reading=bool(machine.outcomes.waiting),
+        reading=machine.reading,
     )

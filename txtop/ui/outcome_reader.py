@@ -92,7 +92,12 @@ def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcom
     from txtop.session.reader import LogReader
     from txtop.state.fold import fold
     from txtop.state.session import SessionState
-    from txtop.ui.models.session_outcome import NO_OUTCOME, build_session_outcome
+    from txtop.ui.models.cache import FrameCache
+    from txtop.ui.models.session_outcome import (
+        NO_OUTCOME,
+        build_session_outcome,
+        compute_final_figures,
+    )
 
     path, size_bytes, _ = signature
     if size_bytes > MAX_LOG_BYTES:
@@ -112,5 +117,6 @@ def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcom
             reader.close()
     except (SessionError, OSError):
         return NO_OUTCOME
-    yield
-    return build_session_outcome(state)
+    cache = FrameCache()
+    yield from compute_final_figures(state, cache)
+    return build_session_outcome(state, cache)

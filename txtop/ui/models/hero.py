@@ -47,6 +47,16 @@ _IN_A_TITLE = order_knobs(
     without=("model", "precision", "device", "weights"),
 )
 PHASE_NAMES = {"to_device": "device", "first_forward": "first"}
+PHASES_IN_WORDS = {
+    "import": "importing PyTorch",
+    "resolve": "looking for the model",
+    "config": "reading the configuration",
+    "weights": "reading the weights",
+    "convert": "converting the weights",
+    "to_device": "copying to the device",
+    "first_forward": "first pass",
+    "compile": "compiling",
+}
 
 
 @dataclass(frozen=True)
@@ -301,7 +311,7 @@ def _describe_loading(cell: CellState) -> str:
     if progress is not None:
         total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
         return f"{progress.what} {formatting.format_size(progress.done)}{total}"
-    phase = PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
+    phase = PHASES_IN_WORDS.get(cell.phase, cell.phase.replace("_", " "))
     if cell.progress is None or cell.progress.cpu_s is None:
         return phase
     return f"{phase}, {formatting.format_number(cell.progress.cpu_s)} s of CPU time"

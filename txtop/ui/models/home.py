@@ -54,8 +54,9 @@ class HomeFrame:
     """One frame of the home screen.
 
     `sessions`, `findings`, `past` and `recorded`, the number of all sessions, are None until they
-    were looked up. `quick` is that preset as it is on this machine. While `reading`, outcomes are
-    still to come. `late` is what the frame loop asks of every frame: here no figures are.
+    were looked up. `quick` is that preset as it is on this machine. While `reading`, the next frame
+    is asked for at once. `late` is what the frame loop asks of every frame: here no figures are
+    still to come.
     """
 
     title: str

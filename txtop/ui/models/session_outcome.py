@@ -6,6 +6,7 @@ in the background.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from txtop import formatting
@@ -59,9 +60,15 @@ class ListedOutcome:
 NO_OUTCOME = ListedOutcome()
 
 
-def build_session_outcome(state: SessionState) -> ListedOutcome:
-    """Build the outcome of a session that is over."""
-    cache = FrameCache()
+def compute_final_figures(state: SessionState, cache: FrameCache) -> Iterator[None]:
+    """Compute the figures that every table has of the cells that are over, a cell at a time."""
+    for cell in state.cells.values():
+        cache.summarise_final(cell, metrics.choose_headline_metric(cell), state.plan.seed)
+        yield
+
+
+def build_session_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
+    """Build the outcome of a session that is over, from the final figures in `cache`."""
     references = cache.references(state)
     names = cache.names_apart(state)
     rows = [

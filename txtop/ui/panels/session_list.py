@@ -134,7 +134,7 @@ def _choose_columns(sessions: SessionList, width: int) -> ListColumns:
     models = max((measure_text(clean(item.models)) for item in items), default=0) + 1
     room = width - MIN_OUTCOME_WIDTH
     outcome = max(MIN_OUTCOME_WIDTH, width * 9 // 20)
-    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room // 2))
+    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room * 3 // 5))
     models = min(models, max(0, width - outcome - names))
     return ListColumns(names, models, width - names - models)
 
@@ -163,17 +163,20 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
         [(cut(what, width, g("…")), "text.bold")],
         [(cut(g(facts), width, g("…")), "muted")],
     ]
-    opening: Row = [("enter", "accent-a"), (f" {_describe_opening(item)}", "muted")]
+    opening: Row = [("enter", "accent-a"), (f" {_describe_opening(item, width - 6)}", "muted")]
     if item.outcome is not None:
         rows += render_outcome_cells(item.outcome, width, height - len(rows) - 1, g)
     return [*rows, opening][:height]
 
 
-def _describe_opening(item: ListedSession) -> str:
+def _describe_opening(item: ListedSession, width: int) -> str:
+    """Return what opening the session does, in short where the whole does not fit."""
     if item.stage == "running":
-        return "attach (the run continues in the background)"
+        long = "attach (the run continues in the background)"
+        return long if measure_text(long) <= width else "attach to the run"
     if item.resumable:
-        return "replay what was recorded; R finishes the run"
+        long = "replay what was recorded; R finishes the run"
+        return long if measure_text(long) <= width else "replay; R finishes the run"
     return "replay (bundled example)" if item.bundled else "replay"
 
 

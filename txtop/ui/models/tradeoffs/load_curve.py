@@ -19,6 +19,7 @@ from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 from txtop.ui.models.tradeoffs.points import MeasuredCell, describe_left_out
 
 TAIL_PERCENTILES = (95, 90, 75, 50)
+KNEE_NOTE = "knee: the most throughput for its latency"
 TITLE_KNOBS = ("model", "precision", "sequence_length")
 
 
@@ -201,6 +202,7 @@ def _mark_knee(point: TradeoffPoint) -> TradeoffPoint:
 
 def _remarks(points: Sequence[TradeoffPoint]) -> tuple[str, ...]:
     remarks = [f"{p.name} knee: {p.label}" for p in points if p.front]
+    remarks += [KNEE_NOTE] if remarks else []
     return (
         (*remarks, serving.SATURATED_NOTE) if any(p.saturated for p in points) else tuple(remarks)
     )
