@@ -6,6 +6,7 @@ The text form (`export.text.ab`) prints the same notes.
 from __future__ import annotations
 
 from txtop.analysis import contention, metrics
+from txtop.export.accuracy import export_accuracy
 from txtop.export.schema import ComparisonExport, FidelityExport
 from txtop.formatting import format_count, format_share
 from txtop.protocol.events import Fidelity
@@ -46,6 +47,7 @@ def _export_comparison(
         won=sequence.wins,
         wilcoxon_p=p if has_verdict else None,
         fidelity=export_fidelity(state.output_of(name, first)),
+        accuracy=export_accuracy(state, name, first),
         notes=build_comparison_notes(state, ab_test, name),
     )
 

@@ -33,7 +33,12 @@ _CACHES_FROM_THE_BEST = ("quantized:int8", "quantized:fp8", "quantized:int4")
 
 def find_most_precise(cells: Iterable[Cell]) -> Cell:
     """Return the cell with the highest precision, then the most precise cache, then the first."""
-    return min(cells, key=lambda c: (_FROM_THE_BEST.index(c.precision), _rank_cache(c)))
+    return min(cells, key=rank)
+
+
+def rank(cell: Cell) -> tuple[int, int]:
+    """Return the places of precision and cache from the most precise on."""
+    return _FROM_THE_BEST.index(cell.precision), _rank_cache(cell)
 
 
 def _rank_cache(cell: Cell) -> int:

@@ -155,7 +155,7 @@ def _build_prompt(
 def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | None, list[str]]:
     """Return the tokenizer, the text in its ids and notes; two `None` if no tokenizer is usable."""
     try:
-        tokenizer = _load_tokenizer(loaded.source)
+        tokenizer = load_tokenizer(loaded.source)
         spelling = _tokenize_text(tokenizer)
     except Exception as error:
         why = sanitise(str(error).strip() or type(error).__name__, 100)
@@ -170,7 +170,8 @@ def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | Non
     return None, None, [f"{why}: random tokens were read instead of text"]
 
 
-def _load_tokenizer(source: ModelSource) -> Any:
+def load_tokenizer(source: ModelSource) -> Any:
+    """Return the tokenizer beside a model's weights. Raises what the library raises."""
     from transformers import AutoTokenizer
 
     arguments = {"gguf_file": source.gguf} if source.gguf else {}

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from txtop import formatting
 from txtop.analysis import metrics, roofline
 from txtop.plan.labels import format_knob
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats import pareto
-from txtop.ui.models import ab_comparison, hero_metrics
+from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.tradeoffs.groups import GroupMember, PlotGroup
@@ -147,9 +147,7 @@ class PlotBuilder:
     def _point(self, measured: MeasuredCell, x: float, y: float) -> TradeoffPoint:
         row, cell, name = measured.row, measured.state.cell, self._group.lines[measured.member.line]
         parts = [format_knob(cell, knob) for knob in TITLE_KNOBS]
-        badge = (
-            fidelity.compute_badge(self._session.output_of(row.id)) if row.badges else "unmeasured"
-        )
+        badge = quality.get_quality(self._session, row.id).badge if row.badges else "unmeasured"
         best = self._references.get(row.id)
         return TradeoffPoint(
             row=row,
@@ -161,7 +159,7 @@ class PlotBuilder:
             label=measured.member.label,
             time=row.forward or row.tpot,
             reference=best.cell.precision if best else "",
-            badge_role=ab_comparison.FIDELITY_ROLES.get(badge, "muted"),
+            badge_role=quality.BADGE_ROLES.get(badge, "muted"),
         )
 
     def _ms(self, measured: MeasuredCell, name: str) -> float:
