@@ -73,6 +73,11 @@ class FidelityExport(msgspec.Struct, kw_only=True):
     cosine_tokens: float | None
     cosine_tokens_min: float | None
     unknown: list[str]
+    sentences: int = 0
+    cosine_embedding: float | None = None
+    similarity_rank: float | None = None
+    similarity_rms: float | None = None
+    pooled_by: str = ""
     input_sha256: str
     notes: list[str]
 

@@ -9,7 +9,7 @@ from txtop.protocol.events import Fidelity
 from txtop.state import accuracy, fidelity
 from txtop.state.accuracy import AccuracyDifference
 from txtop.state.quality import Quality
-from txtop.stats.fidelity_bands import LOSSLESS_COSINE, LOSSLESS_KLD
+from txtop.stats.fidelity_bands import LOSSLESS_COSINE, LOSSLESS_KLD, LOSSLESS_SIMILARITY
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ def _format_difference(difference: AccuracyDifference) -> tuple[str, ...]:
 
 
 def _format_figures(output: Fidelity) -> tuple[str, ...]:
+    if output.similarity_rank is not None:
+        figure = f"similarities {output.similarity_rank:.4f}"
+        return f"{figure} (lossless ≥ {LOSSLESS_SIMILARITY})", figure
     if output.cosine_tokens is not None:
         figure = f"cosine of tokens {output.cosine_tokens:.4f}"
         return f"{figure} (lossless ≥ {LOSSLESS_COSINE})", figure

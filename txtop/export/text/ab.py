@@ -132,6 +132,8 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
         )
     if event.perplexity_ratio is not None:
         figures.append(f"perplexity {event.perplexity_ratio:.3f}x")
+    if event.similarity_rank is not None:
+        figures.append(f"similarities of sentences {event.similarity_rank:.5f}")
     if event.cosine_tokens is not None:
         figures.append(f"cosine of tokens {event.cosine_tokens:.5f}")
     if event.cosine_pooled is not None:

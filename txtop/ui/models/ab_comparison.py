@@ -249,6 +249,8 @@ def _describe_quality(state: SessionState, own: Quality) -> tuple[str, str, str]
     if output is not None and BADGE_ROLES.get(badge) and badge != "INVALID":
         if output.top1 is not None and output.positions:
             remark = f"top-1 {formatting.format_share(output.top1 / output.positions, 1)}"
+        elif output.similarity_rank is not None:
+            remark = "similarities of sentences"
         elif output.cosine_tokens is not None:
             remark = "cosine of tokens"
     return text, BADGE_ROLES.get(badge, "muted"), remark

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -52,24 +51,12 @@ class TextEncoder:
     def embed(self, texts: list[str], lines: list[int]) -> torch.Tensor:
         """Return a unit vector for each text, float64 of shape (n, width)."""
         rows = []
-        pool = _find_pooling(self.loaded)
+        first = self.loaded.pools_first_token
         for output, _, mask in self.run(self.tokenize([(text, None) for text in texts], lines)):
             states = output.last_hidden_state.double().cpu()
             shares = mask.double().cpu()[..., None]
-            rows.append(states[:, 0] if pool == "cls" else (states * shares).sum(1) / shares.sum(1))
+            rows.append(states[:, 0] if first else (states * shares).sum(1) / shares.sum(1))
         return torch.nn.functional.normalize(torch.cat(rows), dim=-1)
-
-
-def _find_pooling(loaded: LoadedModel) -> str:
-    """Return `cls` or `mean`, as 1_Pooling of sentence-transformers says; `mean` without it."""
-    folder = loaded.source.directory
-    if folder is None:
-        return "mean"
-    try:
-        text = (folder / "1_Pooling" / "config.json").read_text("utf-8")
-        return "cls" if json.loads(text).get("pooling_mode_cls_token") else "mean"
-    except (OSError, ValueError, TypeError, AttributeError):
-        return "mean"
 
 
 def answer_pairs(encoder: TextEncoder, items: list[PairItem]) -> Iterator[GivenAnswer]:
