@@ -27,7 +27,7 @@ from txtop.worker.loading.load import LoadedModel, read_model
 from txtop.worker.loading.source import resolve_model
 
 DECODER_TASKS = {"agreement": 300, "arithmetic": 150, "facts": 157}
-ENCODER_TASKS = {"pairs": 300, "search": 121}
+ENCODER_TASKS = {"pairs": 300, "search": 117}
 POSITIONS = {"causal": 1024, "encoder": 2048}
 
 

@@ -104,6 +104,31 @@ def test_every_choice_is_that_of_lm_eval(worker: InlineWorker, model: Path, tmp_
     print(f"{len(items)} of {len(items)} answers equal, multiple choice")
 
 
+def test_a_task_file_of_lm_eval_is_read_through_it(
+    worker: InlineWorker, model: Path, tmp_path: Path
+) -> None:
+    items = [{"q": f"a{n} =", "c": ["x", "y", "z"], "a": n % 3} for n in range(12)]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    config = configure(
+        str(data),
+        output_type="multiple_choice",
+        doc_to_text="{{q}}",
+        doc_to_choice="c",
+        doc_to_target="a",
+        metric_list=[{"metric": "acc"}],
+    )
+    file = tmp_path / "quiz.yaml"
+    # JSON is YAML, too.
+    file.write_text(json.dumps(config), encoding="utf-8")
+    own = answer(worker, model, str(file))
+    theirs = []
+    for item, sample in zip(items, evaluate(model, config), strict=True):
+        scores = [float(response[0]) for response in sample["filtered_resps"]]
+        theirs.append(item["c"][scores.index(max(scores))])
+    assert [own[line] for line in range(1, 13)] == theirs
+
+
 def test_every_text_is_that_of_lm_eval(worker: InlineWorker, model: Path, tmp_path: Path) -> None:
     items: list[dict[str, Any]] = [
         {"prompt": f"{a} + {b} =", "answer": str(a + b)} for a in range(2, 7) for b in range(3, 7)

@@ -13,7 +13,8 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
-from txtop.tasks.items import KIND_FIELDS, DocumentItem, Item, ItemBase
+from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase
+from txtop.tasks.lm_eval_task import is_lm_eval_file, read_lm_eval_task
 
 MAX_LINE_BYTES = 1 << 20
 MAX_ITEMS = 100_000
@@ -65,6 +66,13 @@ def describe_task(path: str, name: str) -> TaskSpec:
 
 def read_task(path: str) -> TaskItems:
     """Read the items of a task. Raises `TaskFileError` for the first line that is none."""
+    if is_lm_eval_file(path):
+        items = read_lm_eval_task(Path(path))
+        kind: TaskKind = "choice" if items and isinstance(items[0], ChoiceItem) else "match"
+        if not items or len({type(item) for item in items}) > 1:
+            raise TaskFileError(f"--task {path} has no items of one kind", "one task a file")
+        digest = hashlib.sha256(msgspec.json.encode(items)).hexdigest()
+        return TaskItems(kind, items, [], digest)
     file = find_task_file(path)
     where = path if path.startswith(BUILT_IN) else str(file)
     try:

@@ -105,3 +105,9 @@ def test_a_line_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_names_what_is() -> None:
     with pytest.raises(UsageError, match=r"--task none\.jsonl: no such file or directory"):
         task_file.read_task("./none.jsonl")
+
+
+def test_a_file_of_lm_eval_needs_that_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"is not installed: pip install txtop\[tasks\]"):
+        task_file.read_task("/nowhere/quiz.yaml")
