@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,7 @@ def main(model: str, chosen: list[str]) -> None:
         for name in chosen or DAMAGES:
             damaged = copy.deepcopy(plain)
             changed = DAMAGES[name](damaged)
-            loaded.model = damaged if changed is None else changed
+            loaded = replace(loaded, model=damaged if changed is None else changed)
             own_scores = answer_all(loaded, cell)
             distance = describe_distance(base, Outputs(loaded, cell))
             losses = [describe_loss(task, scores[task], own_scores[task]) for task in scores]

@@ -69,7 +69,7 @@ def test_the_plot_has_the_front_of_accuracy_and_throughput() -> None:
     assert [points[name].time for name in ("fp32", "bf16", "int8")] == ["0", "0.0", "−13.3"]
     # bf16 is as accurate as fp32 and faster, so that fp32 is not on the front.
     assert points["bf16"].front and not points["fp32"].front
-    assert points["fp32"].said[1].== "beaten by bf16 (≈ 0.0 pt)"
+    assert points["fp32"].said[1] == "beaten by bf16 (≈ 0.0 pt)"
     assert "points" in points["fp32"].said[0]
     everything = view().tradeoffs
     at = [p.kind for p in everything.plots].index("accuracy")

@@ -23,6 +23,7 @@ from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
+from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
 from txtop.plan import labels
@@ -89,6 +90,8 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         "more_cards": max(0, len(cells) - MAX_CARDS),
         "cells": (columns, rows),
         "cells_below": shared,
+        "tasks": (task_table.HEADING, task_table.build_rows(state)),
+        "tasks_below": " · ".join(task_table.list_remarks(state)),
         "served": (
             serving_table.list_serving_columns(state),
             serving_table.shorten_servers(state, serving_table.build_serving_rows(state, finals)),

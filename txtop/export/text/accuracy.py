@@ -13,7 +13,7 @@ from txtop.state import accuracy
 from txtop.state.accuracy import AccuracyDifference
 from txtop.state.session import SessionState
 
-HEADING = (
+HEADING: tuple[tuple[str, str], ...] = (
     ("task", "<"),
     ("cell", "<"),
     ("accuracy", ">"),
@@ -30,23 +30,28 @@ _TEXT_WIDTH = 60
 
 
 def format_accuracy(state: SessionState, width: int | None = None) -> list[str]:
-    """Return the lines about all tasks; empty if no task was answered."""
+    """Return the lines about all tasks; empty if there are none, or none was begun."""
     rows = build_rows(state)
     if not rows:
-        return []
-    margin = f"{100 * state.plan.accuracy_margin:.3g} pt"
-    lines = format_table(HEADING, rows, width)
+        return list_remarks(state)
+    lines = [*format_table(HEADING, rows, width), *list_remarks(state)]
+    for difference in list_all_differences(state):
+        lines += _list_changed(state, difference)
+    return list(map(sanitise, lines))
+
+
+def list_remarks(state: SessionState) -> list[str]:
+    """Return what the rows have in common, and the tasks that were not answered to their end."""
     differences = list_all_differences(state)
-    if differences:
-        lines.append(f"points against the more precise cell; margin {margin}")
+    margin = f"{100 * state.plan.accuracy_margin:.3g} pt"
+    lines = [f"points against the more precise cell; margin {margin}"] if differences else []
     if any(difference.task.kind == "pairs" for difference in differences):
         lines.append("pairs: Spearman's correlation, with the interval of this n alone")
-    for difference in differences:
-        lines += _list_changed(state, difference)
-    for (cell, task), ending in state.answered.items():
-        if ending.failed:
-            lines.append(f"{sanitise(task, 60)}, {name_cell(state, cell)}: {ending.failed}")
-    return list(map(sanitise, lines))
+    return lines + [
+        f"{sanitise(task, 60)}, {name_cell(state, cell)}: {ending.failed}"
+        for (cell, task), ending in state.answered.items()
+        if ending.failed
+    ]
 
 
 def list_all_differences(state: SessionState) -> list[AccuracyDifference]:
