@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from support import tradeoff_views
+from support.ab_sessions import script
 from support.screen_text import lines
 from txtop.plan.task import TaskSpec
 from txtop.protocol import events
@@ -14,7 +16,8 @@ from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import BRAILLE
-from txtop.ui.models.view import View
+from txtop.ui.models.view import View, build_view
+from txtop.ui.panels.ab_verdict import render_ab_verdict
 from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, render_tradeoffs
 
 ITEMS = 300
@@ -96,3 +99,24 @@ def test_a_cell_that_answers_says_how_far_it_is() -> None:
     assert fold_all(before).answering == ("c002", "facts")
     row = next(row for row in tradeoff_views.tried(before).cells if row.id == "c002")
     assert row.note == "facts 120/300"
+
+
+@pytest.mark.parametrize(
+    ("lost", "remark", "role"),
+    [(0, "its accuracy is undecided ≈", "accent-b"), (60, "but its accuracy is WORSE ✗", "text")],
+)
+def test_the_verdict_of_an_ab_carries_the_points(lost: int, remark: str, role: str) -> None:
+    made = script(weights="pretrained")
+    opening = made.made[0]
+    assert isinstance(opening, events.SessionHeader)
+    made.plan = opening.plan = msgspec.structs.replace(made.plan, tasks=(TASK,))
+    made.fidelity(kld=0.0001, top1=2048)
+    made.made += [asked(), answers("A", 0), answers("B", lost)]
+    ab_view = build_view(fold_all(made.begin().blocks(30, 1.5, 0.004).end())).ab
+    assert ab_view is not None
+    assert ab_view.comparison.role == role
+    rows = {label: (value, beside) for label, value, _, beside in ab_view.comparison.rows}
+    assert rows["accuracy"][0].startswith("✗ −20.0 pt [" if lost else "≈ 0.0 pt [")
+    assert rows["accuracy"][1] == "facts, 300 items"
+    wide = "\n".join(lines(render_ab_verdict(ab_view, Area(120, 13, BRAILLE, boxed=True))))
+    assert remark in wide and "facts" in wide

@@ -120,7 +120,7 @@ def list_differences(
 ) -> list[AccuracyDifference]:
     """Return the differences of a cell from its reference, one a task that both answered in part.
 
-    With `against` the more precise of those two cells is the reference.
+    With `against` that one is the reference, as arm A is of an A/B, whatever its precision.
     """
     plan = session.plan
     if not plan.tasks or name not in session.cells:
@@ -144,9 +144,7 @@ def _find_pair(session: SessionState, name: str, against: str | None) -> tuple[C
     """Return reference and cell; None for a cell that is its own reference."""
     own = session.cells[name].cell
     if against is not None:
-        other = session.cells[against].cell
-        best = references.find_most_precise((other, own))
-        return (best, own if best is other else other)
+        return session.cells[against].cell, own
     best_by_cell = references.find_output_references(session.plan.cells)
     return (best_by_cell[name], own) if name in best_by_cell else None
 
@@ -274,6 +272,13 @@ def format_difference_forms(difference: AccuracyDifference) -> tuple[str, ...]:
     ends = format_points_interval(difference.interval)
     short = f"{mark} {points}"
     return (f"{short} {ends}", short) if ends else (short,)
+
+
+def describe_progress(session: SessionState, name: str, task: str) -> str:
+    """Describe how much of a task a cell has answered: `facts 120/157`."""
+    answered = sum(len(part.scores) for part in session.answers.get((name, task), ()))
+    items = next((own.items for own in session.plan.tasks if own.name == task), answered)
+    return f"{task} {answered:,}/{items:,}"
 
 
 def describe_score(session: SessionState, name: str, task: TaskSpec) -> str:

@@ -67,7 +67,11 @@ class Quality:
 
 
 def get_quality(session: SessionState, name: str, against: str | None = None) -> Quality:
-    """Return the quality of a cell; with `against` of those two, whichever is the reference."""
+    """Return the quality of a cell.
+
+    With `against` accuracy is held against that cell, and outputs are those two cells', whichever
+    of them was the reference.
+    """
     differences = accuracy.list_differences(session, name, against)
     return Quality(session.output_of(name, against), tuple(differences))
 

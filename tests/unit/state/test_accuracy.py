@@ -141,11 +141,12 @@ def test_pairs_of_sentences_have_the_difference_of_correlations() -> None:
     assert "Spearman 1.000" in accuracy.describe_score(state, "a", plan.tasks[0])
 
 
-def test_an_arm_is_held_against_the_more_precise_one() -> None:
+def test_an_arm_is_held_against_the_other_whichever_is_more_precise() -> None:
     state = answer_all([1, 1, 1, 1], [1, 0, 1, 1], margin=0.02)
-    for one, other in (("a", "b"), ("b", "a")):
-        (difference,) = accuracy.list_differences(state, one, other)
-        assert (difference.reference, difference.cell, difference.lost) == ("a", "b", 1)
+    (difference,) = accuracy.list_differences(state, "b", "a")
+    assert (difference.reference, difference.lost, difference.gained) == ("a", 1, 0)
+    (difference,) = accuracy.list_differences(state, "a", "b")
+    assert (difference.reference, difference.lost, difference.gained) == ("b", 0, 1)
 
 
 def test_nan_comes_before_any_task() -> None:

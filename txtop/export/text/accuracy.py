@@ -44,7 +44,8 @@ def list_remarks(state: SessionState) -> list[str]:
     """Return what the rows have in common, and the tasks that were not answered to their end."""
     differences = list_all_differences(state)
     margin = f"{100 * state.plan.accuracy_margin:.3g} pt"
-    lines = [f"points against the more precise cell; margin {margin}"] if differences else []
+    base = "A" if state.ab_test is not None else "the more precise cell"
+    lines = [f"points against {base}; margin {margin}"] if differences else []
     if any(difference.task.kind == "pairs" for difference in differences):
         lines.append("pairs: Spearman's correlation, with the interval of this n alone")
     return lines + [

@@ -10,7 +10,7 @@ from txtop.analysis import contention, drafts, metrics
 from txtop.forecast.memory_fit import forecast_cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
-from txtop.state import quality
+from txtop.state import accuracy, quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
@@ -204,11 +204,7 @@ def _format_fidelity_progress(session: SessionState, name: str) -> str:
 def _format_answering(session: SessionState, name: str) -> str:
     """Format how many items of a task the cell answered; empty while it answers none."""
     at = session.answering
-    if at is None or at[0] != name or session.ended is not None:
-        return ""
-    task = next((task for task in session.plan.tasks if task.name == at[1]), None)
-    answered = sum(len(part.scores) for part in session.answers.get(at, ()))
-    return f"{at[1]} {answered}/{task.items}" if task else ""
+    return accuracy.describe_progress(session, *at) if at is not None and at[0] == name else ""
 
 
 def format_failure_reason(state: CellState) -> str:

@@ -72,7 +72,7 @@ def build_last_phase(state: SessionState, cache: FrameCache) -> tuple[str, ...]:
     """Return forms of what the run does after its last cell, from the longest to the shortest."""
     if not is_last_phase(state):
         return ()
-    made_of = len(state.fidelity), len(state.device_times)
+    made_of = len(state.fidelity), len(state.answered), len(state.device_times)
     pending = cache.get_or_make("pending", made_of, lambda: count_pending_work(state))
     return describe_last_phase(state, pending)
 
@@ -87,6 +87,7 @@ def build_results(
     made_of = (
         phase,
         len(state.fidelity),
+        sum(map(len, state.answers.values())),
         len(state.device_times),
         state.ended,
         tuple(map(cache.is_ready, cells)),
