@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from txtop.errors import UsageError
+from txtop.options.command_line import format_cell_command
+from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.options.tasks import build_tasks, parse_margin, parse_points
 
 ITEM = '{"question": "a", "choices": ["b", "c"], "answer": 0}\n'
@@ -50,3 +54,15 @@ def test_files_directories_and_names_that_ship(tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(UsageError, match="in it: docs"):
         build_tasks([str(empty)])
+
+
+def test_the_command_of_a_cell_asks_for_the_same_tasks(tmp_path: Path) -> None:
+    (tmp_path / "a b.jsonl").write_text(ITEM, "utf-8")
+    options = RunOptions(
+        models=["gpt2"], task=["facts", str(tmp_path / "a b.jsonl")], accuracy_margin=0.005
+    )
+    plan = build_plan(options)
+    arguments = shlex.split(format_cell_command(plan, plan.cells[0]))
+    at = arguments.index("--task")
+    assert build_tasks(arguments[at + 1 : at + 3]) == plan.tasks
+    assert arguments[arguments.index("--accuracy-margin") + 1] == "0.005"
