@@ -172,3 +172,58 @@ def tokenizer(directory: Path, *, template: bool = False, start: bool = True) ->
     (directory / "tokenizer.json").write_text(json.dumps(fast), encoding="utf-8")
     (directory / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
     return directory
+
+
+CHARACTERS = " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:=+-?!\n"
+
+
+def add_tokenizer(directory: Path) -> Path:
+    """Write a tokenizer with a token for each character, and [MASK], into a model's directory."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {token: place for place, token in enumerate([*special, *CHARACTERS])}
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [
+            {
+                "id": place, "content": token, "special": True, "single_word": False,
+                "lstrip": False, "rstrip": False, "normalized": False,
+            }
+            for place, token in enumerate(special)
+        ],
+        "pre_tokenizer": {
+            "type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False,
+        },
+        "decoder": {"type": "Fuse"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+    }  # fmt: skip
+    (directory / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]",
+        "unk_token": "[UNK]", "mask_token": "[MASK]", "clean_up_tokenization_spaces": False,
+    }  # fmt: skip
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return directory
+
+
+def bert_with_head(directory: Path, kind: str) -> Path:
+    """Write a `bert` with a head that is drawn here: `MaskedLM` or `SequenceClassification`."""
+    bert(directory)
+    body = load_file(directory / "model.safetensors")
+    tensors = {f"bert.{name}": values for name, values in body.items()}
+    if kind == "MaskedLM":
+        tensors = {k: v for k, v in tensors.items() if "pooler" not in k}
+        heads: Shapes = {
+            **_linear("cls.predictions.transform.dense", WIDTH, WIDTH),
+            **_norm("cls.predictions.transform.LayerNorm", WIDTH),
+            "cls.predictions.bias": (VOCABULARY,),
+        }
+    else:
+        heads = _linear("classifier", WIDTH, 3)
+    generator = np.random.default_rng(5)
+    for name, shape in heads.items():
+        tensors[name] = generator.normal(0, 0.5, shape).astype(np.float32)
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    config |= {"architectures": [f"BertFor{kind}"], "id2label": {0: "bad", 1: "fair", 2: "good"}}
+    (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return directory

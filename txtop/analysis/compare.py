@@ -15,12 +15,14 @@ from typing import Literal
 import msgspec
 
 from txtop.analysis import contention, knee, metrics, serving
+from txtop.analysis.compare_accuracy import AccuracyComparison, compare_accuracy
 from txtop.formatting import format_figure
 from txtop.models.model_path import is_path
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.model_names import name_models
+from txtop.plan.task import DEFAULT_ACCURACY_MARGIN
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -69,7 +71,8 @@ class SessionComparison:
     """The comparison of all cells of two sides.
 
     `base` and `new` are the names of the sessions, `margin` is a share, and `outcome` a key of
-    `EXIT_CODES`.
+    `EXIT_CODES`. `accuracy` is that in the tasks of both sides; with a `min_accuracy`, the least
+    difference that is no loss, it decides the outcome too.
     """
 
     base: tuple[str, ...]
@@ -77,6 +80,8 @@ class SessionComparison:
     margin: float
     cells: tuple[CellComparison, ...]
     outcome: str
+    accuracy: tuple[AccuracyComparison, ...] = ()
+    min_accuracy: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -85,9 +90,12 @@ class SessionComparison:
 
 
 def compare_sessions(
-    base: list[SessionState], new: list[SessionState], margin: float
+    base: list[SessionState],
+    new: list[SessionState],
+    margin: float,
+    min_accuracy: float | None = None,
 ) -> SessionComparison:
-    """Pair the cells of two sides by what they measure, and compare their times."""
+    """Pair the cells of two sides by what they measure, and compare their times and accuracy."""
     ambiguous = _find_ambiguous_keys([*base, *new])
     sides = [_group_by_key(side, ambiguous) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
@@ -95,8 +103,22 @@ def compare_sessions(
     cells = tuple(
         _compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin, names) for k in keys
     )
+    least = -DEFAULT_ACCURACY_MARGIN if min_accuracy is None else min_accuracy
+    answered = tuple(
+        comparison
+        for key in keys
+        for comparison in compare_accuracy(
+            _label((sides[0].get(key) or sides[1][key])[0][1].cell, names),
+            sides[0].get(key, []),
+            sides[1].get(key, []),
+            least,
+        )
+    )
+    outcome = decide_outcome(cells)
+    if min_accuracy is not None:
+        outcome = add_accuracy(outcome, answered)
     return SessionComparison(
-        _list_names(base), _list_names(new), margin, cells, decide_outcome(cells)
+        _list_names(base), _list_names(new), margin, cells, outcome, answered, min_accuracy
     )
 
 
@@ -128,6 +150,17 @@ def decide_outcome(cells: Iterable[CellComparison]) -> str:
         return "not comparable"
     fine = ("faster", "equivalent", "no slower")
     return "no regression" if all(v in fine for v in verdicts) else "inconclusive"
+
+
+def add_accuracy(outcome: str, answered: Iterable[AccuracyComparison]) -> str:
+    """Return the outcome of times and accuracy: a loss of it is a regression as well.
+
+    Without a task on both sides, or one that is undecided, nothing is shown.
+    """
+    verdicts = {comparison.verdict for comparison in answered}
+    if outcome == "regression" or "loss" in verdicts:
+        return "regression"
+    return outcome if verdicts == {"no loss"} else "inconclusive"
 
 
 def decide_verdict(contrast: UnpairedRatio, margin: float) -> str:

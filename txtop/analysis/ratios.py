@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from txtop.analysis import contention, metrics, serving
 from txtop.plan import labels, references
 from txtop.plan.plan import DEFAULT_MARGIN
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
@@ -52,7 +52,7 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
         contrast = compare_unpaired(times[0], times[1], margin, state.plan.seed)
         if any(map(contention.is_busy, both)):
             contrast = withhold_verdict(contrast)
-        output = fidelity.format_badge_forms(state.output_of(name))[0]
+        output = quality.format_badge_forms(state, name)[0]
         ratios.append(
             PrecisionRatio(
                 name, labels.format_short_label(cell.cell), first.cell.precision, contrast, output

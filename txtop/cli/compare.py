@@ -21,6 +21,14 @@ def compare(
     max_regression: Annotated[
         str, Parameter(help="what counts as no slower, as 1% or 0.01; default 3%")
     ] = "3%",
+    min_accuracy: Annotated[
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            metavar="POINTS",
+            help="loss of accuracy in a task that is allowed, as -1pt; default: no gate",
+        ),
+    ] = None,
     format: Annotated[
         Literal["text", "md", "json"], Parameter(help="format of the output; default text")
     ] = "text",
@@ -29,10 +37,12 @@ def compare(
     ] = "-",
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Decide whether a session is slower than another: exit 1 if so, 3 if undecided."""
+    """Decide whether a session is slower, or less accurate: exit 1 if so, 3 if undecided."""
     from txtop.options.parsing import parse_percentage
+    from txtop.options.tasks import parse_points
 
     margin = parse_percentage("--max-regression", max_regression)
+    least = None if min_accuracy is None else parse_points("--min-accuracy", min_accuracy)
     if a is not None and (base or new):
         raise UsageError("compare takes two sessions, or --base and --new, not both")
     before, after = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])
@@ -49,7 +59,7 @@ def compare(
 
     check_output(output)
     sides = [[load_named_session(name, session_dir) for name in side] for side in (before, after)]
-    comparison = compare_sessions(sides[0], sides[1], margin)
+    comparison = compare_sessions(sides[0], sides[1], margin, least)
     if format == "text":
         body = render_text(comparison, get_width(sys.stdout) if output == "-" else None)
     else:

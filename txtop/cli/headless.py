@@ -29,6 +29,7 @@ from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup
+from txtop.state import accuracy
 from txtop.state.session import SessionState
 from txtop.system import streams
 from txtop.system.signals import handle_signals
@@ -109,6 +110,10 @@ class _LinePrinter:
 
 def _describe_activity(state: SessionState) -> str:
     """Return the current activity and its progress; empty between two activities."""
+    if state.answering is not None:
+        answerer, task = state.answering
+        label = labels.format_short_label(state.cells[answerer].cell)
+        return f"{label}: {accuracy.describe_progress(state, answerer, task)}"
     if state.comparing is not None:
         comparing = state.comparing
         share = comparing.done / comparing.total if comparing.total else 0.0

@@ -14,6 +14,7 @@ from txtop.session.reader import ReadProblems, read_all
 from txtop.state.fold import fold_all
 from txtop.state.pending_work import (
     find_missing_cells,
+    find_pending_answers,
     find_pending_comparisons,
     find_pending_profiles,
 )
@@ -71,9 +72,13 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
 
 
 def is_incomplete(path: Path) -> bool:
-    """Return whether a session lacks results of cells, comparisons of outputs, or GPU times."""
+    """Return whether a session lacks results, comparisons, answers to tasks, or GPU times."""
     state = load_session(path)[0]
-    pending = find_pending_comparisons(state) or find_pending_profiles(state)
+    pending = (
+        find_pending_comparisons(state)
+        or find_pending_answers(state)
+        or find_pending_profiles(state)
+    )
     search = state.plan.edge_search
     if search is not None:
         return choose_next_probe(state, search) is not None

@@ -6,6 +6,7 @@ The text form (`export.text.ab`) prints the same notes.
 from __future__ import annotations
 
 from txtop.analysis import contention, metrics
+from txtop.export.accuracy import export_accuracy
 from txtop.export.schema import ComparisonExport, FidelityExport
 from txtop.formatting import format_count, format_share
 from txtop.protocol.events import Fidelity
@@ -46,6 +47,7 @@ def _export_comparison(
         won=sequence.wins,
         wilcoxon_p=p if has_verdict else None,
         fidelity=export_fidelity(state.output_of(name, first)),
+        accuracy=export_accuracy(state, name, first),
         notes=build_comparison_notes(state, ab_test, name),
     )
 
@@ -140,6 +142,11 @@ def export_fidelity(event: Fidelity | None) -> FidelityExport | None:
         cosine_pooled=event.cosine_pooled,
         cosine_tokens=event.cosine_tokens,
         cosine_tokens_min=event.cosine_tokens_min,
+        sentences=event.sentences,
+        cosine_embedding=event.cosine_embedding,
+        similarity_rank=event.similarity_rank,
+        similarity_rms=event.similarity_rms,
+        pooled_by=event.pooled_by,
         unknown=list(event.unknown),
         input_sha256=event.input_sha256,
         notes=fidelity.build_fidelity_notes(event),

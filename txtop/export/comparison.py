@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from txtop.analysis.compare import CellComparison, SessionComparison
+from txtop.analysis.compare_accuracy import AccuracyComparison
 from txtop.export.markdown import escape_markdown
 from txtop.export.text.fitting import format_table, wrap_line
 from txtop.export.text.ratios import format_ratio_cells
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.sanitise import escape_json
+from txtop.state.accuracy import format_points, format_points_interval
 
 COLUMNS = (
     ("cell", "<"),
@@ -34,6 +38,35 @@ def _build_row(cell: CellComparison) -> list[str]:
     return [cell.cell, *rates, f"{cell.unit}, {cell.average}", ratio, interval, n, p, cell.verdict]
 
 
+ACCURACY_COLUMNS = (
+    ("cell", "<"),
+    ("task", "<"),
+    ("base", ">"),
+    ("new", ">"),
+    ("points", ">"),
+    ("95 %", "<"),
+    ("gained", ">"),
+    ("lost", ">"),
+    ("items", ">"),
+    ("verdict", "<"),
+)
+
+
+def _build_accuracy_row(own: AccuracyComparison) -> list[str]:
+    return [
+        own.cell,
+        own.task,
+        format_share(own.base, 1),
+        format_share(own.new, 1),
+        format_points(own.difference).removesuffix(" pt"),
+        format_points_interval(own.ci95) or MISSING,
+        str(own.gained),
+        str(own.lost),
+        f"{own.n:,}",
+        own.verdict,
+    ]
+
+
 def _list_remarks(comparison: SessionComparison) -> list[str]:
     """Return each reason and note once, after the cells that it is about."""
     lines: dict[str, list[str]] = {}
@@ -45,7 +78,11 @@ def _list_remarks(comparison: SessionComparison) -> list[str]:
 
 def _format_outcome(comparison: SessionComparison) -> str:
     nothing = "" if comparison.cells else ": nothing in common"
-    return f"{comparison.outcome}{nothing} (margin {format_share(comparison.margin, 1)})"
+    gate = ""
+    if comparison.min_accuracy is not None:
+        gate = f", accuracy at least {format_points(comparison.min_accuracy)}"
+        gate += "" if comparison.accuracy else " but no task in both"
+    return f"{comparison.outcome}{nothing} (margin {format_share(comparison.margin, 1)}{gate})"
 
 
 def render_text(comparison: SessionComparison, width: int | None = None) -> str:
@@ -54,6 +91,8 @@ def render_text(comparison: SessionComparison, width: int | None = None) -> str:
     `width` is that of the terminal, in columns.
     """
     lines = format_table(COLUMNS, list(map(_build_row, comparison.cells)), width)
+    if answered := list(map(_build_accuracy_row, comparison.accuracy)):
+        lines += ["", *format_table(ACCURACY_COLUMNS, answered, width)]
     remarks = _list_remarks(comparison)
     lines += ["", *remarks, *([""] if remarks else []), _format_outcome(comparison)]
     return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
@@ -61,9 +100,10 @@ def render_text(comparison: SessionComparison, width: int | None = None) -> str:
 
 def render_markdown(comparison: SessionComparison) -> str:
     """Render the same for a pull request; text from outside is escaped."""
-    rule = [":--" if side == "<" else "--:" for _, side in COLUMNS]
-    rows = [[escape_markdown(text) for text in _build_row(cell)] for cell in comparison.cells]
-    table = [f"| {' | '.join(line)} |" for line in ([n for n, _ in COLUMNS], rule, *rows)]
+    table = _format_markdown_table(COLUMNS, map(_build_row, comparison.cells))
+    if comparison.accuracy:
+        rows = map(_build_accuracy_row, comparison.accuracy)
+        table += ["", *_format_markdown_table(ACCURACY_COLUMNS, rows)]
     remarks = [f"- {escape_markdown(remark)}" for remark in _list_remarks(comparison)]
     return (
         "\n".join(
@@ -71,6 +111,14 @@ def render_markdown(comparison: SessionComparison) -> str:
         )
         + "\n"
     )
+
+
+def _format_markdown_table(
+    columns: tuple[tuple[str, str], ...], rows: Iterable[list[str]]
+) -> list[str]:
+    rule = [":--" if side == "<" else "--:" for _, side in columns]
+    escaped = ([escape_markdown(text) for text in row] for row in rows)
+    return [f"| {' | '.join(line)} |" for line in ([n for n, _ in columns], rule, *escaped)]
 
 
 def render_json(comparison: SessionComparison) -> str:

@@ -16,7 +16,8 @@ from txtop.state.session import SessionState
 
 SERVING_FIELDS = ("serving", "requests", "tokens")
 NESTED_FIELDS = (
-    *("metrics", "kernels", "fidelity", "environment", "device_time", "notes", "drawn", "prompts"),
+    *("accuracy", "metrics", "kernels", "fidelity", "environment", "device_time", "notes", "drawn"),
+    "prompts",
     *SERVING_FIELDS,
 )
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
@@ -55,6 +56,7 @@ def _build_row(cell: CellExport) -> dict[str, object]:
     row |= _build_prompts_fields(cell)
     row |= _build_served_fields(cell)
     row |= _build_device_time_fields(cell)
+    row |= _build_accuracy_fields(cell)
     row["notes"] = escape_formula("; ".join(cell.notes))
     for name, metric in cell.metrics.items():
         low, high = metric.ci95 or (None, None)
@@ -66,6 +68,20 @@ def _build_row(cell: CellExport) -> dict[str, object]:
             f"{name}_ci95_hi": high,
         }
     return row
+
+
+def _build_accuracy_fields(cell: CellExport) -> dict[str, object]:
+    """Return the columns of each task; none if the session has no tasks."""
+    fields: dict[str, object] = {}
+    for own in cell.accuracy:
+        low, high = own.ci95 or (None, None)
+        fields |= {
+            f"accuracy_{own.task}": own.accuracy,
+            f"accuracy_{own.task}_difference": own.difference,
+            f"accuracy_{own.task}_ci95_lo": low,
+            f"accuracy_{own.task}_ci95_hi": high,
+        }
+    return fields
 
 
 def _build_device_time_fields(cell: CellExport) -> dict[str, object]:

@@ -16,6 +16,7 @@ from txtop.analysis.edge import explain_failure, find_edges
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
+from txtop.export.accuracy import export_accuracy
 from txtop.export.schema import (
     EXPORT_SCHEMA,
     LATER,
@@ -210,6 +211,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         notes=build_cell_notes(session, state, finals),
         device_time=_export_device_time(session, state),
         metrics={**figures, **roofs, **money, **energy.summarise_device(session, state)},
+        accuracy=export_accuracy(session, cell.id),
         **{knob.field: knob.of(cell) for knob in LATER},
     )
 

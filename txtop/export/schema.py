@@ -73,6 +73,11 @@ class FidelityExport(msgspec.Struct, kw_only=True):
     cosine_tokens: float | None
     cosine_tokens_min: float | None
     unknown: list[str]
+    sentences: int = 0
+    cosine_embedding: float | None = None
+    similarity_rank: float | None = None
+    similarity_rms: float | None = None
+    pooled_by: str = ""
     input_sha256: str
     notes: list[str]
 
@@ -99,6 +104,7 @@ class ComparisonExport(msgspec.Struct, kw_only=True):
     wilcoxon_p: float | None
     fidelity: FidelityExport | None
     notes: list[str]
+    accuracy: list[AccuracyExport] = []
 
 
 class RequestsExport(msgspec.Struct, kw_only=True):
@@ -146,6 +152,45 @@ class DeviceTimeExport(msgspec.Struct, kw_only=True):
     decode: DevicePhaseExport | None
     launch_bound: bool | None
     failed: str
+
+
+class ChangedItemExport(msgspec.Struct, kw_only=True):
+    """An item that cell and reference answered differently; `line` is that of the file."""
+
+    line: int
+    asked: str
+    right: str
+    reference_answer: str
+    answer: str
+    gained: bool
+
+
+class AccuracyExport(msgspec.Struct, kw_only=True):
+    """The accuracy in a task, and its difference from that of the cell `reference`.
+
+    Shares of 1, of pairs of sentences Spearman's correlations. `ci95` holds at every look, but for
+    pairs; `deciding_items` is the number with which a loss of `margin` would be found in 95 % of
+    sessions. Without a reference the figures of the difference are None.
+    """
+
+    task: str
+    kind: str
+    sha256: str
+    items: int
+    answered: int
+    accuracy: float | None
+    failed: str = ""
+    reference: str | None = None
+    reference_accuracy: float | None = None
+    difference: float | None = None
+    ci95: tuple[float, float] | None = None
+    compared: int = 0
+    gained: int | None = None
+    lost: int | None = None
+    margin: float | None = None
+    deciding_items: int | None = None
+    verdict: str | None = None
+    changed: list[ChangedItemExport] = []
 
 
 class CellFacts(msgspec.Struct, kw_only=True):
@@ -211,6 +256,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     experts: int | None = None
     experts_per_token: int | None = None
     active_parameters: int | None = None
+    accuracy: list[AccuracyExport] = []
 
 
 # Knobs that were added after the first version of the schema follow its fields.

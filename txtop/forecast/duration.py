@@ -69,6 +69,7 @@ def _estimate_overhead(plan: Plan, history: RunHistory) -> tuple[float, list[str
     loads = [history.load_s(group[0]) for group in plan.groups]
     outputs = [history.position_s.get(cell.model) for cell in _list_compared(plan)]
     missing = ["loading"] * (None in loads) + ["comparing outputs"] * (None in outputs)
+    missing += ["answering tasks"] * bool(plan.tasks)
     compared_s = sum(_drop_unknown(outputs)) * plan.fidelity_positions
     profiled_s = sum(history.profiles_s.get(normalise_cell(c), 0.0) for c in _list_profiled(plan))
     return sum(_drop_unknown(loads)) + compared_s + profiled_s, missing

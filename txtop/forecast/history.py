@@ -159,6 +159,7 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
     if state.ended is not None and state.fidelity and state.plan.fidelity_positions:
         between_ns = state.clock_ns - sum(c.ended_at_ns - c.started_at_ns for c in cells)
         between_ns -= sum(round(time.took_s * NS_PER_S) for time in state.device_times.values())
+        between_ns -= sum(round(ending.took_s * NS_PER_S) for ending in state.answered.values())
         positions = len(state.fidelity) * state.plan.fidelity_positions
         for model in _find_compared(state):
             history.position_s[model] = max(0, between_ns) / NS_PER_S / positions

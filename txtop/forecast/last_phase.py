@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import math
 
-from txtop.state.pending_work import find_pending_comparisons, find_pending_profiles
+from txtop.state import accuracy
+from txtop.state.pending_work import (
+    find_pending_answers,
+    find_pending_comparisons,
+    find_pending_profiles,
+)
 from txtop.state.session import SessionState
 from txtop.units import NS_PER_S
 
@@ -23,21 +28,32 @@ def is_last_phase(state: SessionState) -> bool:
     )
 
 
-def count_pending_work(state: SessionState) -> tuple[int, int]:
-    """Count the comparisons and the timings of the GPU to come. It looks at all pairs of cells."""
+def count_pending_work(state: SessionState) -> tuple[int, int, int]:
+    """Count the comparisons, the tasks to answer and the timings of the GPU to come.
+
+    It looks at all pairs of cells.
+    """
     pairs = find_pending_comparisons(state)
     comparisons = sum((cell.id, best.id) not in state.fidelity for best, cell in pairs)
-    return comparisons, len(find_pending_profiles(state))
+    tasks = sum(
+        (cell.id, task.name) not in state.answered for cell, task in find_pending_answers(state)
+    )
+    return comparisons, tasks, len(find_pending_profiles(state))
 
 
-def describe_last_phase(state: SessionState, pending: tuple[int, int]) -> tuple[str, ...]:
+def describe_last_phase(state: SessionState, pending: tuple[int, int, int]) -> tuple[str, ...]:
     """Return the phase in words, from the longest form to the shortest.
 
-    `pending` is `count_pending_work`, which changes with each comparison and timing.
+    `pending` is `count_pending_work`, which changes with each comparison, task and timing.
     """
-    comparisons, timings = pending
+    comparisons, tasks, timings = pending
     if comparisons:
         return _describe_comparisons(state, comparisons)
+    if tasks and state.answering is not None:
+        at = accuracy.describe_progress(state, *state.answering)
+        return f"answering {at}, {tasks} to go", f"answering {at}", "answering"
+    if tasks:
+        return f"answering tasks, {tasks} to go", "answering"
     if timings:
         return f"timing the GPU, {timings} to go", "timing the GPU"
     return "closing the session", "closing"

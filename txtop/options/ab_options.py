@@ -14,6 +14,7 @@ from txtop.options.run_options import (
     build_type,
     build_value_converter,
 )
+from txtop.options.tasks import parse_margin
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import DEFAULT_MARGIN, Profile
 
@@ -86,6 +87,22 @@ class ABRuleOptions:
             help="positions compared to judge a faster arm; default 2048, 0: no comparison",
         ),
     ] = None
+    task: Annotated[
+        list[str] | None,
+        Parameter(
+            group=WHAT,
+            help="also answer these: .jsonl files, directories, or arithmetic, facts, pairs …",
+        ),
+    ] = None
+    accuracy_margin: Annotated[
+        float | None,
+        Parameter(
+            group=WHAT,
+            converter=build_value_converter("--accuracy-margin", parse_margin),
+            metavar="POINTS",
+            help="loss of accuracy that does not matter, as 1pt or 0.01; default 1pt",
+        ),
+    ] = None
     profile: Annotated[
         Profile, Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes")
     ] = "gpu"
@@ -98,6 +115,7 @@ class ABRuleOptions:
         """Return the rules with numbers for texts. Raises `UsageError`."""
         from txtop.options.ab_plan import ABOptions
         from txtop.options.parsing import parse_percentage
+        from txtop.options.tasks import build_tasks
         from txtop.plan.plan import Allowed
 
         return ABOptions(
@@ -109,6 +127,8 @@ class ABRuleOptions:
             cost_per_hour=self.cost_per_hour,
             seed=self.seed,
             fidelity_positions=self.fidelity_positions,
+            tasks=build_tasks(self.task or ()),
+            accuracy_margin=self.accuracy_margin,
             profile=self.profile,
             allowed=Allowed(pickles=self.allow_pickles, remote_code=self.trust_remote_code),
         )

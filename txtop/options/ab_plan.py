@@ -17,6 +17,7 @@ from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
+from txtop.plan.task import DEFAULT_ACCURACY_MARGIN, TaskSpec
 
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
@@ -41,6 +42,8 @@ class ABOptions:
     cost_per_hour: float | None = None
     seed: int = 0
     fidelity_positions: int | None = None
+    tasks: tuple[TaskSpec, ...] = ()
+    accuracy_margin: float | None = None
     profile: Profile = "gpu"
     allowed: Allowed = field(default_factory=Allowed)
 
@@ -126,6 +129,8 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         timeout_s=rules.timeout_s,
         cost_per_hour=rules.cost_per_hour,
         seed=rules.seed,
+        tasks=rules.tasks,
+        accuracy_margin=rules.accuracy_margin or DEFAULT_ACCURACY_MARGIN,
         profile=rules.profile,
         allowed=rules.allowed,
     )

@@ -70,6 +70,8 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
         "timeout": None,
         "seed": _DEFAULT_PLAN.seed,
         "fidelity_positions": _DEFAULT_PLAN.fidelity_positions if positions is None else positions,
+        "task": None,
+        "accuracy_margin": _DEFAULT_PLAN.accuracy_margin,
         "profile": _DEFAULT_PLAN.profile,
         "cost_per_hour": None,
         "allow_pickles": False,
@@ -252,12 +254,15 @@ def _format_rules(plan: Plan) -> list[str]:
     for spelt, name in (
         ("--warmup", "warmup"),
         ("--fidelity-positions", "fidelity_positions"),
+        ("--accuracy-margin", "accuracy_margin"),
         ("--timeout", "timeout_s"),
         ("--cost-per-hour", "cost_per_hour"),
         ("--seed", "seed"),
     ):
         if (value := getattr(plan, name)) != getattr(_DEFAULT_PLAN, name):
             arguments += [spelt, _format_exact_number(value)]
+    if plan.tasks:
+        arguments += _format_option("--task", [task.path for task in plan.tasks])
     if plan.profile != _DEFAULT_PLAN.profile:
         arguments += ["--profile", plan.profile]
     arguments += ["--allow-pickles"] if plan.allowed.pickles else []

@@ -14,6 +14,7 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.options.parsing import describe_read_error, parse_ms, parse_numbers, parse_seconds
 from txtop.options.run_options import SECONDS, RunOptions
+from txtop.options.tasks import parse_margin
 from txtop.plan.knobs import KNOBS
 
 _LISTS = (*(knob.option for knob in KNOBS if knob.is_number and knob.several), "concurrency")
@@ -59,6 +60,8 @@ def read_plan_file(path: Path) -> RunOptions:
     for key, parse in _DURATIONS.items():
         if isinstance(value := given.get(_NAMES[key]), str):
             given[_NAMES[key]] = parse(f"--plan {path}: {key}", value)
+    if isinstance(value := given.get("accuracy_margin"), str):
+        given["accuracy_margin"] = parse_margin(f"--plan {path}: accuracy_margin", value)
     if "rate" in given:
         given["rate"] = _parse_rates(given["rate"])
     for key in table:

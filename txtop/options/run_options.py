@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from txtop.options.help_groups import LONG, SERVING, WHAT, WHERE
 from txtop.options.parsing import parse_ms, parse_numbers, parse_seconds
 from txtop.options.presets import PresetName, PresetScale
+from txtop.options.tasks import parse_margin
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import Profile
 from txtop.plan.serving import Scenario
@@ -176,6 +177,22 @@ class CommonOptions:
         Parameter(
             group=WHAT,
             help="positions compared to judge a precision; default 2048, 0: no comparison",
+        ),
+    ] = None
+    task: Annotated[
+        list[str] | None,
+        Parameter(
+            group=WHAT,
+            help="also answer these: .jsonl files, directories, or arithmetic, facts, pairs …",
+        ),
+    ] = None
+    accuracy_margin: Annotated[
+        float | None,
+        Parameter(
+            group=WHAT,
+            converter=build_value_converter("--accuracy-margin", parse_margin),
+            metavar="POINTS",
+            help="loss of accuracy that does not matter, as 1pt or 0.01; default 1pt",
         ),
     ] = None
     profile: Annotated[

@@ -15,6 +15,7 @@ from txtop.options.feasibility import drop_infeasible
 from txtop.options.presets import PRESETS, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.serving import expand_traffic
+from txtop.options.tasks import build_tasks
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
@@ -76,6 +77,10 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
     positions = base.fidelity_positions if positions is None else positions
     if positions is not None:
         plan = msgspec.structs.replace(plan, fidelity_positions=positions)
+    if options.task is not None:
+        plan = msgspec.structs.replace(plan, tasks=build_tasks(options.task))
+    if options.accuracy_margin is not None:
+        plan = msgspec.structs.replace(plan, accuracy_margin=options.accuracy_margin)
     size = len(msgspec.json.encode(plan))
     if size > MAX_PLAN_BYTES:
         raise UsageError(
@@ -139,7 +144,7 @@ def get_default_values(base: Preset, knob: Knob) -> list[Any]:
 def _check(options: RunOptions) -> None:
     several = {knob.flag: getattr(options, knob.option) for knob in KNOBS if knob.several}
     several |= {"--scenario": options.scenario, "--rate": options.rate}
-    several |= {"--concurrency": options.concurrency}
+    several |= {"--concurrency": options.concurrency, "--task": options.task}
     for option, values in several.items():
         if values is not None and not values:
             raise EmptyOptionError(option)

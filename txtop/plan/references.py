@@ -21,7 +21,12 @@ _CACHES_FROM_THE_BEST = ("quantized:int8", "quantized:fp8", "quantized:int4")
 
 def find_most_precise(cells: Iterable[Cell]) -> Cell:
     """Return the cell with the highest precision, then the most precise cache, then the first."""
-    return min(cells, key=lambda cell: (modes.rank(cell.precision), _rank_cache(cell)))
+    return min(cells, key=rank)
+
+
+def rank(cell: Cell) -> tuple[tuple[float, bool, int], int]:
+    """Return the places of precision and cache from the most precise on."""
+    return modes.rank(cell.precision), _rank_cache(cell)
 
 
 def _rank_cache(cell: Cell) -> int:

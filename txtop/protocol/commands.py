@@ -13,6 +13,7 @@ import msgspec
 from txtop.plan.cell import Cell, Count
 from txtop.plan.plan import Allowed
 from txtop.plan.serving import Positive
+from txtop.plan.task import TaskSpec
 
 
 class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
@@ -112,6 +113,22 @@ class Compare(msgspec.Struct, tag_field="order", tag="compare", frozen=True, kw_
     allowed: Allowed = Allowed()
 
 
+class Answer(msgspec.Struct, tag_field="order", tag="answer", frozen=True, kw_only=True):
+    """Let `cell` answer all items of `task`.
+
+    Answered by `answers` now and then and by one `answered`, which has the reason if it failed;
+    with `tells_items` by `questions` before. The model is kept for the next task of the same cell.
+    After `cancel` there is no `answered`.
+    """
+
+    cell: Cell
+    task: TaskSpec
+    tells_items: bool
+    started_ns: int
+    seed: Count
+    allowed: Allowed = Allowed()
+
+
 class Profile(msgspec.Struct, tag_field="order", tag="profile", frozen=True, kw_only=True):
     """Load `cell`, and read from a few profiled steps how long the device computes in each.
 
@@ -148,6 +165,7 @@ WorkerCommand = (
     | Close
     | Finish
     | Compare
+    | Answer
     | Profile
     | Cancel
     | Quit

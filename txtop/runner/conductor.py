@@ -1,7 +1,7 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `FidelityRun` and `ProfileRun`; asking
-workers is `WorkerClient`'s.
+The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `FidelityRun`, `AccuracyRun` and
+`ProfileRun`; asking workers is `WorkerClient`'s.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info, session_start
 from txtop.runner.ab_run import ABRun
+from txtop.runner.accuracy_run import AccuracyRun
 from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
 from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fidelity_run import FidelityRun
@@ -43,6 +44,9 @@ IDLE_TIMEOUT_S = 6.0
 WORKER_EVENTS = (
     events.FidelityProgress,
     events.Fidelity,
+    events.TaskQuestions,
+    events.TaskAnswers,
+    events.TaskAnswered,
     events.DeviceTime,
     events.CellRejected,
     events.Progress,
@@ -65,6 +69,9 @@ UNSOLICITED_EVENTS = (
     events.DevicePeaks,
     events.FidelityProgress,
     events.Fidelity,
+    events.TaskQuestions,
+    events.TaskAnswers,
+    events.TaskAnswered,
     events.DeviceTime,
 )
 
@@ -197,17 +204,19 @@ class Conductor:
         return reason, recorded
 
     def _measure(self) -> None:
-        """Measure the missing cells, compare outputs (those of arms before they take turns), and
-        read the times of the GPU.
+        """Measure the missing cells, compare outputs and answer tasks (those of arms before they
+        take turns), and read the times of the GPU.
         """
         missing = pending_work.find_missing_cells(self.recorder.state)
-        outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
+        outputs, answers = FidelityRun(self._client), AccuracyRun(self._client)
+        profiles = ProfileRun(self._client)
         if self.plan.edge_search is not None:
             FitRun(self._client, self.plan.edge_search).run()
         elif self.plan.margin is None:
-            MatrixRun(self._client, (outputs, profiles), missing).run()
+            MatrixRun(self._client, (outputs, answers, profiles), missing).run()
         elif missing:
             outputs.run()
+            answers.run()
             ABRun(self._client).run()
             profiles.run()
 

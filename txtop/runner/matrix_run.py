@@ -7,6 +7,7 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.protocol.events import CellStatus
 from txtop.runner import worker_failure
+from txtop.runner.accuracy_run import AccuracyRun
 from txtop.runner.batch_cell import CellSchedule
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.fidelity_run import FidelityRun
@@ -23,13 +24,13 @@ class MatrixRun:
     """Measure the cells of a plan whose ids are `missing`, in the plan's order.
 
     After each group of cells that share weights, what is pending of `others` is done: comparisons
-    of outputs, and times of the GPU.
+    of outputs, answers to tasks, and times of the GPU.
     """
 
     def __init__(
         self,
         client: WorkerClient,
-        others: tuple[FidelityRun | ProfileRun, ...],
+        others: tuple[FidelityRun | AccuracyRun | ProfileRun, ...],
         missing: frozenset[str],
     ) -> None:
         self._client = client

@@ -80,6 +80,14 @@ def _clean(event: AnyEvent) -> None:
             if event.texts is not None:
                 common, reference, own = (sanitise(text, 400) for text in event.texts)
                 event.texts = common, reference, own
+        case events.TaskAnswered():
+            event.failed = sanitise(event.failed, 400)
+            event.notes = [sanitise(note, 400) for note in event.notes]
+        case events.TaskAnswers():
+            event.answers = [sanitise(text, 400) for text in event.answers]
+        case events.TaskQuestions():
+            event.asked = [sanitise(text, 400) for text in event.asked]
+            event.right = [sanitise(text, 400) for text in event.right]
         case events.DeviceTime():
             event.failed = sanitise(event.failed, 400)
         case events.Gap():

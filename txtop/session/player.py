@@ -22,14 +22,15 @@ __all__ = ["SPEEDS", "PairPlayer", "Player"]
 
 # The reader takes whole chunks, so a limit of one byte is one chunk.
 _CHUNK = 1
-# A stretch with no other events is idle: nothing is measured in it, be it a pause, a load, or the
-# comparison of outputs.
+# A stretch with no other events is idle: nothing is measured in it, be it a pause, a load, the
+# comparison of outputs, or answers to a task.
 _BACKGROUND_EVENTS = (
     events.Telemetry,
     events.Log,
     events.Phase,
     events.Progress,
     events.FidelityProgress,
+    events.TaskAnswers,
 )
 
 

@@ -35,6 +35,9 @@ def compute_badge(result: Fidelity | None) -> Badge:
         return "unknown"
     if not result.same_model:
         return "another model"
+    if result.similarity_rank is not None:
+        head = result.cosine_pooled if result.pooled_by == "head" else None
+        return fidelity_bands.classify_embeddings(result.similarity_rank, head)
     if result.cosine_tokens is not None:
         return fidelity_bands.classify_cosines(result.cosine_pooled, result.cosine_tokens)
     if result.kld is None or result.top1 is None or not result.positions:
@@ -65,7 +68,9 @@ def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
     if result is None or mark is None or badge == "INVALID":
         return (label,)
     measure = ""
-    if result.cosine_tokens is not None:
+    if result.similarity_rank is not None:
+        measure = f" {result.similarity_rank:.4f}"
+    elif result.cosine_tokens is not None:
         measure = f" {result.cosine_tokens:.4f}"
     elif (distance := get_kld_above_floor(result)) is not None:
         measure = f" {format_short(distance)}"

@@ -20,7 +20,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.prompt_file import TokenCounts
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import disturbed_blocks, fidelity
+from txtop.state import accuracy_fold, disturbed_blocks, fidelity
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice, merge_peaks
@@ -209,7 +209,7 @@ def _fold_segment(session: SessionState, event: events.Segment) -> None:
         rebooted = event.boot_id != session.boot_ids[-1]
         session.say("resumed after a reboot" if rebooted else "resumed")
     session.boot_ids.append(event.boot_id)
-    session.ended = session.current = session.comparing = None
+    session.ended = session.current = session.comparing = session.answering = None
     session.working.clear()
     session.paused = False
     if event.torn_bytes:
@@ -269,7 +269,7 @@ def _fold_control(session: SessionState, event: events.Control) -> None:
 
 def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
     session.ended = event
-    session.current = session.comparing = None
+    session.current = session.comparing = session.answering = None
     session.working.clear()
     session.paused = False
 
@@ -475,6 +475,9 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.ABBlock: _fold_ab_block,
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
+    events.TaskQuestions: accuracy_fold.fold_questions,
+    events.TaskAnswers: accuracy_fold.fold_answers,
+    events.TaskAnswered: accuracy_fold.fold_answered,
     events.DeviceTime: _fold_device_time,
 }
 

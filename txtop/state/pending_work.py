@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from txtop.plan import references
 from txtop.plan.cell import Cell
+from txtop.plan.task import TaskSpec
+from txtop.state import accuracy
 from txtop.state.session import SessionState
 
 # Measured, skipped on purpose, or bound to end the same way again. Everything else is missing.
@@ -55,6 +57,26 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
         if (output is None or output.may_pass) and not twin:
             pending.append((best, cell))
     return pending
+
+
+def find_pending_answers(state: SessionState) -> list[tuple[Cell, TaskSpec]]:
+    """Return (cell, task) of each task that a cell has yet to answer.
+
+    Cells with the same output answer once, and the most precise first, as the others are held
+    against it. Arms are due at once, the cells of a matrix as their comparisons of outputs are.
+    """
+    plan = state.plan
+    if not plan.tasks:
+        return []
+    cells = [c for c in plan.cells if plan.margin is not None or _is_settled(state, c)]
+    firsts = {references.get_output_key(c): c for c in reversed(cells)}
+    ordered = sorted(firsts.values(), key=lambda cell: (cell.model, *references.rank(cell)))
+    return [
+        (cell, task)
+        for cell in ordered
+        for task in plan.tasks
+        if (ending := accuracy.find_ending(state, cell.id, task.name)) is None or ending.may_pass
+    ]
 
 
 def find_pending_profiles(state: SessionState) -> list[Cell]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.protocol.events import Fidelity
-from txtop.state import fidelity
-from txtop.stats.fidelity_bands import LOSSLESS_COSINE, LOSSLESS_KLD
+from txtop.state import accuracy, fidelity
+from txtop.state.accuracy import AccuracyDifference
+from txtop.state.quality import Quality
+from txtop.stats.fidelity_bands import LOSSLESS_COSINE, LOSSLESS_KLD, LOSSLESS_SIMILARITY
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,41 @@ _REMARKS = {
         "warn.bold",
     ),
     "broken": (("but its output is BROKEN ✗", "output BROKEN ✗", "BROKEN ✗"), "bad.bold"),
+    "no worse": (("and its accuracy is no worse ✓", "no worse ✓", "✓"), "ok"),
+    "undecided": (("its accuracy is undecided ≈", "accuracy undecided ≈", "≈"), "text"),
+    "loss": (("but it LOSES ACCURACY ▲", "loses accuracy ▲", "LOSES ▲"), "warn.bold"),
+    "worse": (("but its accuracy is WORSE ✗", "accuracy WORSE ✗", "WORSE ✗"), "bad.bold"),
 }
+_SPOILING = ("visible", "broken", "loss", "worse")
 
 
-def build_quality_cost(output: Fidelity | None) -> QualityCost:
-    """Build the cost that a comparison of outputs found; `NO_COST` if it could not judge."""
-    badge = fidelity.compute_badge(output)
-    if output is None or badge not in _REMARKS:
+def build_quality_cost(quality: Quality) -> QualityCost:
+    """Build the cost that tasks or a comparison of outputs found; `NO_COST` if none could judge."""
+    badge, deciding = quality.badge, quality.deciding
+    if badge not in _REMARKS:
         return NO_COST
     remarks, role = _REMARKS[badge]
-    return QualityCost(remarks, _format_figures(output), role, badge in ("visible", "broken"))
+    figures: tuple[str, ...] = ()
+    if deciding is not None:
+        figures = _format_difference(deciding)
+    elif quality.output is not None:
+        figures = _format_figures(quality.output)
+    return QualityCost(remarks, figures, role, badge in _SPOILING)
+
+
+def _format_difference(difference: AccuracyDifference) -> tuple[str, ...]:
+    points = accuracy.format_points(difference.difference)
+    interval = accuracy.format_points_interval(difference.interval)
+    name = difference.task.name
+    margin = f"margin {100 * difference.margin:.3g} pt"
+    short = f"{name} {points} {interval}".rstrip()
+    return f"{short} of {difference.n:,} items ({margin})", short, points
 
 
 def _format_figures(output: Fidelity) -> tuple[str, ...]:
+    if output.similarity_rank is not None:
+        figure = f"similarities {output.similarity_rank:.4f}"
+        return f"{figure} (lossless ≥ {LOSSLESS_SIMILARITY})", figure
     if output.cosine_tokens is not None:
         figure = f"cosine of tokens {output.cosine_tokens:.4f}"
         return f"{figure} (lossless ≥ {LOSSLESS_COSINE})", figure

@@ -60,10 +60,11 @@ class SessionState:
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
     by device and number of threads, `fidelity` and the session times `compared_at_ns` at which it
-    came by cell and reference, `device_times` and the `probes` of a search by cell. Idle
-    time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until
-    known: the start of the first cell or worker, the first weights sent, or the first comparison of
-    outputs.
+    came by cell and reference, `questions` by task, `answers` and the `answered` that ends them by
+    cell and task, of which those of `answering` go on, `device_times` and the `probes` of a search
+    by cell. Idle time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU,
+    both 0 until known: the start of the first cell or worker, the first weights sent, or the first
+    comparison of outputs or answer.
     """
 
     header: events.SessionHeader | None = None
@@ -81,6 +82,10 @@ class SessionState:
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
     compared_at_ns: dict[tuple[str, str], int] = field(default_factory=dict)
+    questions: dict[str, tuple[events.TaskQuestions, ...]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], tuple[events.TaskAnswers, ...]] = field(default_factory=dict)
+    answered: dict[tuple[str, str], events.TaskAnswered] = field(default_factory=dict)
+    answering: tuple[str, str] | None = None
     device_times: dict[str, events.DeviceTime] = field(default_factory=dict)
     paused: bool = False
     ended: events.SessionEnded | None = None

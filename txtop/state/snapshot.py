@@ -75,6 +75,8 @@ def _copy_containers(state: SessionState) -> SessionState:
     plain.probes = dict(state.probes)
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
     plain.compared_at_ns = dict(state.compared_at_ns)
+    plain.questions, plain.answers = dict(state.questions), dict(state.answers)
+    plain.answered = dict(state.answered)
     plain.ab_test = state.ab_test.copy() if state.ab_test else None
     return plain
 

@@ -19,7 +19,9 @@ KERNEL_WARNING = 10.0
 KLD_LIMITS = (0.001, 0.01, 0.1)
 _TOP1 = (0.99, 0.96, 0.85)
 COSINE_LIMITS = (0.9999, 0.999, 0.99)
+SIMILARITY_LIMITS = (0.9999, 0.999, 0.99)
 LOSSLESS_KLD, LOSSLESS_COSINE = KLD_LIMITS[0], COSINE_LIMITS[0]
+LOSSLESS_SIMILARITY = SIMILARITY_LIMITS[0]
 _Z95 = 1.959963984540054
 
 
@@ -34,6 +36,16 @@ def classify_cosines(pooled: float | None, tokens: float) -> FidelityBand:
     """Return the band of an encoder's lower mean cosine; `pooled` is None without pooling."""
     worse = tokens if pooled is None else min(pooled, tokens)
     return FIDELITY_BANDS[sum(worse < least for least in COSINE_LIMITS)]
+
+
+def classify_embeddings(rank: float, head: float | None) -> FidelityBand:
+    """Return the band of an encoder by the rank correlation of the similarities of its sentences.
+
+    Of a model with a head the mean cosine of its output counts as well, where that is worse.
+    """
+    by_rank = sum(rank < least for least in SIMILARITY_LIMITS)
+    by_head = 0 if head is None else sum(head < least for least in COSINE_LIMITS)
+    return FIDELITY_BANDS[max(by_rank, by_head)]
 
 
 def compute_floor(repeated: float | None) -> float:

@@ -32,6 +32,7 @@ from txtop.worker.loading.load import LoadedModel, configure_environment, load_m
 from txtop.worker.loading.phase_timer import PhaseTimer
 
 if TYPE_CHECKING:
+    from txtop.worker.accuracy.answering import TaskAnswerer
     from txtop.worker.fidelity.scores import OutputComparer
     from txtop.worker.loading.prompt_ids import EncodedPrompts
     from txtop.worker.serving.prompts import Prompts
@@ -47,11 +48,18 @@ _CellCommand = (
     | commands.Close
     | commands.Finish
     | commands.Compare
+    | commands.Answer
     | commands.Profile
     | commands.Cancel
 )
 # These need no loaded model.
-_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Profile, commands.Cancel)
+_MODEL_FREE_COMMANDS = (
+    commands.LoadModel,
+    commands.Compare,
+    commands.Answer,
+    commands.Profile,
+    commands.Cancel,
+)
 _DRAIN_S = 2.0
 """The time given to the reader to take the last events before the process ends."""
 _RETRY_S = 0.05
@@ -73,6 +81,7 @@ class Worker:
         self._first_measured: int | None = None
         self._prompts: Prompts | None = None
         self._comparison: OutputComparer | None = None
+        self._answerer: TaskAnswerer | None = None
         self._phase = "idle"
         self._warnings = KernelWarnings()
         self._warnings.install()
@@ -120,6 +129,8 @@ class Worker:
                 self._finish(cell)
             elif isinstance(command, commands.Compare):
                 self._compare(command)
+            elif isinstance(command, commands.Answer):
+                self._answer(command)
             elif isinstance(command, commands.Profile):
                 self._profile(command)
             else:
@@ -386,6 +397,30 @@ class Worker:
         if sticky:
             self.leave(failures.EXIT_DEVICE_LOST)
 
+    def _answer(self, command: commands.Answer) -> None:
+        """Answer a task and send one `answered` event, which also carries a failure."""
+        self._loaded = self._inputs = None
+        sticky = False
+        try:
+            event = self._ready_to_answer().run(command)
+        except Cancelled:
+            raise
+        except Exception as error:
+            failure = failures.classify(error)
+            if not isinstance(error, TxtopError):
+                traceback.print_exc()
+            event = events.TaskAnswered(
+                t_ns=perf_counter_ns(),
+                cell=command.cell.id,
+                task=command.task.name,
+                failed=str(error) if isinstance(error, TxtopError) else failure.reason,
+                may_pass=isinstance(error, AbsentError),
+            )
+            sticky = failure.sticky
+        self._emitter.send(event)
+        if sticky:
+            self.leave(failures.EXIT_DEVICE_LOST)
+
     def _profile(self, command: commands.Profile) -> None:
         """Profile a cell and send one `device_time` event, which also carries a failure."""
         from txtop.worker.tasks.prompt_batches import build_inputs
@@ -425,6 +460,16 @@ class Worker:
 
             self._comparison = OutputComparer(threads, self._emitter.send, self._inbox.check)
         return self._comparison
+
+    def _ready_to_answer(self) -> TaskAnswerer:
+        """Return the answerer, created with all cores: nothing is timed while it runs."""
+        if self._answerer is None:
+            threads = cpu.count_allowed_cores()
+            configure_environment(threads)
+            from txtop.worker.accuracy.answering import TaskAnswerer
+
+            self._answerer = TaskAnswerer(threads, self._emitter.send, self._inbox.check)
+        return self._answerer
 
     def _free(self) -> None:
         from txtop.worker import memory

@@ -243,6 +243,8 @@ def test_every_option_can_be_written() -> None:
         cost_per_hour=1.5,
         seed=10,
         fidelity_positions=11,
+        task=["facts"],
+        accuracy_margin=0.005,
         profile="none",
         preset="quick",
         scale="smoke",

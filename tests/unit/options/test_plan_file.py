@@ -30,10 +30,22 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         seed=3,
         profile="none",
         cost_per_hour=2.5,
+        task=["facts"],
+        accuracy_margin=0.005,
     )
     path = written(tmp_path, plan_file.encode_plan_file(options).decode())
     assert plan_file.read_plan_file(path) == options
     assert build_plan(plan_file.read_plan_file(path)) == build_plan(options)
+
+
+def test_a_margin_of_accuracy_is_written_as_on_the_command_line(tmp_path: Path) -> None:
+    path = written(tmp_path, 'models = ["gpt2"]\ntask = ["facts"]\naccuracy_margin = "0.5pt"\n')
+    plan = build_plan(plan_file.read_plan_file(path))
+    assert plan.accuracy_margin == pytest.approx(0.005)
+    assert [task.name for task in plan.tasks] == ["facts"]
+    path = written(tmp_path, 'models = ["gpt2"]\naccuracy_margin = "much"\n')
+    with pytest.raises(UsageError, match="accuracy_margin: 'much' is not a number of points"):
+        plan_file.read_plan_file(path)
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,19 @@ def test_nothing_below_the_floor_is_reported() -> None:
     assert fidelity.get_kld_above_floor(found(kld=0.004, floor=0.005)) is None
     assert fidelity.get_kld_above_floor(found(kld=0.004, floor=0.003)) == 0.004
     assert "floor of 5e-03" in fidelity.build_fidelity_notes(found(kld=0.004, floor=0.005))[0]
+
+
+def test_an_encoder_goes_by_the_similarities_of_its_sentences_not_by_its_tokens() -> None:
+    encoder = found(kld=None, top1=None, cosine_tokens=0.907, cosine_pooled=0.95)
+    assert fidelity.compute_badge(encoder) == "broken"
+    newer = found(
+        kld=None, top1=None, cosine_tokens=0.907, cosine_pooled=0.95, similarity_rank=0.99999
+    )
+    assert fidelity.compute_badge(newer) == "lossless-like"
+    assert fidelity.format_badge_forms(newer)[0] == "✓ lossless-like 1.0000"
+    # Of a model with a head its output counts, too.
+    headed = found(
+        kld=None, top1=None, cosine_tokens=1.0, cosine_pooled=0.95, similarity_rank=0.99999,
+        pooled_by="head",
+    )  # fmt: skip
+    assert fidelity.compute_badge(headed) == "broken"

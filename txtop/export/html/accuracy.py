@@ -16,8 +16,14 @@ from txtop.protocol.events import Fidelity
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
+from txtop.state.quality import BADGE_ROLES, Quality, get_quality
 from txtop.state.session import SessionState
-from txtop.stats.fidelity_bands import COSINE_LIMITS, FIDELITY_BANDS, KLD_LIMITS
+from txtop.stats.fidelity_bands import (
+    COSINE_LIMITS,
+    FIDELITY_BANDS,
+    KLD_LIMITS,
+    SIMILARITY_LIMITS,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +40,12 @@ class AccuracyPoint:
 
     label: str
     speed: float
-    output: Fidelity
+    quality: Quality
+
+    @property
+    def output(self) -> Fidelity:
+        assert self.quality.output is not None
+        return self.quality.output
 
 
 def list_accuracy_points(
@@ -44,20 +55,21 @@ def list_accuracy_points(
     if state.ab_test is not None:
         pairs = [
             (_label_arm(state.ab_test, name), state.ab_test.look(name).ratio,
-             state.output_of(name, state.ab_test.first.id))
+             get_quality(state, name, state.ab_test.first.id))
             for name in state.ab_test.sequences
             if state.ab_test.look(name).n and not state.ab_test.explain_no_verdict(name)
         ]  # fmt: skip
     else:
         pairs = [
-            (r.label, r.contrast.ratio, state.output_of(r.cell))
+            (r.label, r.contrast.ratio, get_quality(state, r.cell))
             for r in ratios
             if r.contrast.ratio is not None
         ]
     return [
-        AccuracyPoint(label, speed, output)
-        for label, speed, output in pairs
-        if output is not None and fidelity.compute_badge(output) in FIDELITY_BANDS
+        AccuracyPoint(label, speed, own)
+        for label, speed, own in pairs
+        if own.deciding is not None
+        or (own.output is not None and fidelity.compute_badge(own.output) in FIDELITY_BANDS)
     ][:MAX_POINTS]
 
 
@@ -68,15 +80,17 @@ def _label_arm(ab_test: ABTest, name: str) -> str:
 
 
 def draw_accuracy(points: Sequence[AccuracyPoint]) -> str:
-    """Draw speed against the distance of the output; empty without points.
+    """Draw speed against the points that are lost, else against the distance of the output.
 
-    The distance is the KLD in nats, of encoders 1 - cosine: one kind, that of the first point.
+    The distance is the KLD in nats, of encoders one of 1 - cosine: one kind, that of the first
+    point. Empty without points.
     """
-    by_cosine = bool(points) and points[0].output.cosine_tokens is not None
-    points = [p for p in points if (p.output.cosine_tokens is not None) is by_cosine]
+    if answered := [point for point in points if point.quality.deciding is not None]:
+        return _draw_points_lost(answered)
+    points = [p for p in points if _choose_kind(p.output) == _choose_kind(points[0].output)]
     if not points:
         return ""
-    limits = [1 - c for c in COSINE_LIMITS] if by_cosine else list(KLD_LIMITS)
+    name, limits = _KINDS[_choose_kind(points[0].output)]
     # Equal outputs have no place on a logarithmic axis: they stand at its left end.
     least = limits[0] / 10
     distances = [max(least, _compute_distance(p.output)) for p in points]
@@ -104,7 +118,7 @@ def draw_accuracy(points: Sequence[AccuracyPoint]) -> str:
         speeds = [1.0, *(p.speed for p in points)]
         room = 0.35 * max(max(speeds) - min(speeds), 0.2)
         axes.set_ylim(min(speeds) - room, max(speeds) + room)
-        axes.set_xlabel("1 - cosine of tokens" if by_cosine else "KLD, nats")
+        axes.set_xlabel(name)
         axes.set_ylabel("times as fast as A" if points[0].label[1:2] == " " else "times as fast")
         simplify_axes(axes)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.6f}".rstrip("0").rstrip("."))
@@ -132,7 +146,56 @@ def _draw_bands(axes: Axes, ends: Sequence[float]) -> None:
         )
 
 
+_KINDS = {
+    "kld": ("KLD, nats", list(KLD_LIMITS)),
+    "cosine": ("1 - cosine of tokens", [1 - c for c in COSINE_LIMITS]),
+    "similarity": ("1 - rank correlation of similarities", [1 - c for c in SIMILARITY_LIMITS]),
+}
+
+
+def _choose_kind(output: Fidelity) -> str:
+    if output.similarity_rank is not None:
+        return "similarity"
+    return "kld" if output.cosine_tokens is None else "cosine"
+
+
+def _draw_points_lost(points: Sequence[AccuracyPoint]) -> str:
+    """Draw speed against the difference of accuracy, with its interval and the margin."""
+    differences = [point.quality.deciding for point in points]
+    own = [difference for difference in differences if difference is not None]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axhline(1, color=get_colour("muted"), lw=0.8)
+        axes.axvline(0, color=get_colour("muted"), lw=0.8)
+        axes.axvline(-100 * own[0].margin, color=get_colour("bad"), lw=0.8, ls="--")
+        for point, difference in zip(points, own, strict=True):
+            colour = get_colour(BADGE_ROLES[difference.band])
+            if difference.interval is not None:
+                ends = [100 * end for end in difference.interval]
+                axes.plot(ends, [point.speed] * 2, color=colour, lw=1)
+            axes.plot([100 * difference.difference], [point.speed], "o", ms=6, color=colour)
+            axes.annotate(
+                sanitise(f"{point.label} {point.speed:.2f}x, {difference.task.name}", 60),
+                (100 * difference.difference, point.speed),
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
+        speeds = [1.0, *(point.speed for point in points)]
+        room = 0.35 * max(max(speeds) - min(speeds), 0.2)
+        axes.set_ylim(min(speeds) - room, max(speeds) + room)
+        axes.set_xlabel("points of accuracy against the reference, with 95 % interval")
+        axes.set_ylabel("times as fast as A" if points[0].label[1:2] == " " else "times as fast")
+        simplify_axes(axes)
+
+    return render_svg("accuracy", SIZE_INCHES, draw, "speed against the points that are lost")
+
+
 def _compute_distance(output: Fidelity) -> float:
+    if output.similarity_rank is not None:
+        return 1 - output.similarity_rank
     if output.cosine_tokens is not None:
         worse = [c for c in (output.cosine_tokens, output.cosine_pooled) if c is not None]
         return 1 - min(worse)

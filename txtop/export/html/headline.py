@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from txtop import formatting
+from txtop.state import quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import format_with_confidence, word_verdict
 from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
@@ -35,7 +36,7 @@ def build_headline(state: SessionState, ab_test: ABTest, name: str) -> Headline:
         sentence = f"{ab_test.letter(name)} has no verdict: {why}"
         return Headline("", "bad", sentence, facts=("no speed is claimed",))
     verdict = ab_test.verdict(name, over=state.is_done)
-    cost = build_quality_cost(state.output_of(name, ab_test.first.id))
+    cost = build_quality_cost(quality.get_quality(state, name, ab_test.first.id))
     headline = word_look(ab_test, name, ab_test.look(name), verdict, cost)
     if not headline.facts:
         return headline

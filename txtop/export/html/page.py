@@ -23,14 +23,14 @@ from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
+from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
 from txtop.plan import labels
 from txtop.plan.plan import DEFAULT_MARGIN
-from txtop.protocol.events import Fidelity
 from txtop.sanitise import sanitise
-from txtop.state import fidelity
 from txtop.state.cell import CellState
+from txtop.state.quality import Quality, get_quality
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
 
@@ -90,6 +90,8 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         "more_cards": max(0, len(cells) - MAX_CARDS),
         "cells": (columns, rows),
         "cells_below": shared,
+        "tasks": (task_table.HEADING, task_table.build_rows(state)),
+        "tasks_below": " · ".join(task_table.list_remarks(state)),
         "served": (
             serving_table.list_serving_columns(state),
             serving_table.shorten_servers(state, serving_table.build_serving_rows(state, finals)),
@@ -209,7 +211,7 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
         parts.append(contention.BUSY)
     if cell.cell.serving is not None:
         parts += serving_table.build_summary_parts(cell, summaries)
-    badge = fidelity.format_badge_forms(_get_output(state, cell))[0]
+    badge = _get_quality(state, cell).forms[0]
     spoilt = judge_badge(badge)
     return Card(
         cell.cell.id,
@@ -224,12 +226,12 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
     )
 
 
-def _get_output(state: SessionState, cell: CellState) -> Fidelity | None:
-    """Return the comparison of a cell's output; of a cell that others are compared with, `None`."""
+def _get_quality(state: SessionState, cell: CellState) -> Quality:
+    """Return the quality of a cell; of one that others are compared with, none."""
     ab_test, name = state.ab_test, cell.cell.id
-    if ab_test is not None:
-        return None if name == ab_test.first.id else state.output_of(name, ab_test.first.id)
-    return state.output_of(name)
+    if ab_test is None:
+        return get_quality(state, name)
+    return Quality(None) if name == ab_test.first.id else get_quality(state, name, ab_test.first.id)
 
 
 def _collect_notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from txtop.plan import labels
 from txtop.sanitise import escape_json, sanitise
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
+from txtop.state.quality import get_quality
 from txtop.state.quality_cost import NO_COST, build_quality_cost
 from txtop.state.session import HOST, SessionState
 from txtop.stats.sequential import FIRST_LOOK, ConfidenceSequence, SequentialVerdict
@@ -134,9 +135,9 @@ def _build_comparisons(state: SessionState) -> list[dict[str, Any]]:
 
 def _list_looks(state: SessionState, ab_test: ABTest, name: str) -> list[dict[str, Any]]:
     sequence = ab_test.sequences[name]
-    output = state.output_of(name, ab_test.first.id)
-    cost = build_quality_cost(output)
-    cost_from_s = _to_s(output.t_ns) if output is not None else 0.0
+    own = get_quality(state, name, ab_test.first.id)
+    cost = build_quality_cost(own)
+    cost_from_s = max((_to_s(event.t_ns) for event in own.list_events(state)), default=0.0)
     looks = list(
         zip(
             _list_block_times_s(state, ab_test, name),

@@ -8,7 +8,7 @@ from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_count, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
-from txtop.state import fidelity
+from txtop.state import fidelity, quality
 from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import compute_wilson_interval
@@ -39,7 +39,7 @@ def format_ab(
     over = state.is_done
     lines: list[str] = []
     for name in ab_test.sequences:
-        badge = fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0]
+        badge = quality.format_badge_forms(state, name, ab_test.first.id)[0]
         claim = f"   output: {badge}" if not ab_test.explain_no_verdict(name) else ""
         lines.append(ab_test.words(name, over=over) + claim)
     heading, rows = build_table(state, ab_test)
@@ -95,7 +95,7 @@ def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None)
         MISSING if without_verdict else str(sequence.wins),
         str(sequence.n),
         verdict_words,
-        fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[-1],
+        quality.format_badge_forms(state, name, ab_test.first.id)[-1],
     ]
 
 
@@ -132,6 +132,8 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
         )
     if event.perplexity_ratio is not None:
         figures.append(f"perplexity {event.perplexity_ratio:.3f}x")
+    if event.similarity_rank is not None:
+        figures.append(f"similarities of sentences {event.similarity_rank:.5f}")
     if event.cosine_tokens is not None:
         figures.append(f"cosine of tokens {event.cosine_tokens:.5f}")
     if event.cosine_pooled is not None:

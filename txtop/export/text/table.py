@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.export.text import ab, edge, published, serving_table
+from txtop.export.text import ab, accuracy, edge, published, serving_table
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
@@ -19,7 +19,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import Summary, compute_relative_half_width
@@ -118,7 +118,7 @@ def _build_ratio_columns(
         return {}
     if best == cell.cell:
         return {"output": "reference"}
-    output = fidelity.format_badge_forms(state.output_of(cell.cell.id))[0]
+    output = quality.format_badge_forms(state, cell.cell.id)[0]
     first = state.cells[best.id]
     times = (
         None
@@ -258,6 +258,8 @@ def format_report(
     lines += format_table(heading, rows, width)
     if served := serving_table.format_serving_table(state, finals, width):
         lines += ["", *served]
+    if answered := accuracy.format_accuracy(state, width):
+        lines += ["", *answered]
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
         failure = [_format_failure(c)] if c.over and c.status != "ok" else []

@@ -11,6 +11,9 @@ from txtop.protocol.events.ab import ABBlock as ABBlock
 from txtop.protocol.events.ab import DisturbedBlock as DisturbedBlock
 from txtop.protocol.events.ab import Fidelity as Fidelity
 from txtop.protocol.events.ab import FidelityProgress as FidelityProgress
+from txtop.protocol.events.accuracy import TaskAnswered as TaskAnswered
+from txtop.protocol.events.accuracy import TaskAnswers as TaskAnswers
+from txtop.protocol.events.accuracy import TaskQuestions as TaskQuestions
 from txtop.protocol.events.base import Event as Event
 from txtop.protocol.events.base import Role as Role
 from txtop.protocol.events.cell import CellFinished as CellFinished
@@ -71,6 +74,9 @@ AnyEvent = (
     | ABBlock
     | FidelityProgress
     | Fidelity
+    | TaskQuestions
+    | TaskAnswers
+    | TaskAnswered
     | Memory
     | DeviceTime
     | Telemetry

@@ -66,7 +66,10 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     comparison `failed`, there are no figures; with `may_pass` `resume` tries again. `same_model` is
     True if vocabulary and architecture agree. `unknown` are the outputs that depend on weights that
     were not in the files, which are not compared; of a model whose head is among them the `hidden`
-    states are, by cosines.
+    states are, by cosines. An encoder's embeddings of as many `sentences` are compared one by one
+    (`cosine_embedding`, the mean), and by the cosines of all their pairs: the rank correlation of
+    those of the cell with those of the reference, and the RMS of their differences. `pooled_by` is
+    the source of the pooled output.
     """
 
     cell: Name
@@ -94,5 +97,10 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     cosine_pooled: Real | None = None
     cosine_tokens: Real | None = None
     cosine_tokens_min: Real | None = None
+    pooled_by: Literal["", "head", "pooler", "mean"] = ""
+    sentences: Natural = 0
+    cosine_embedding: Real | None = None
+    similarity_rank: Real | None = None
+    similarity_rms: Real | None = None
     unknown: list[Literal["hidden", "pooled", "head"]] = []
     notes: list[Text] = []

@@ -11,11 +11,11 @@ from math import log
 
 from txtop import formatting
 from txtop.analysis import energy
-from txtop.protocol.events import Fidelity
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import format_with_confidence, word_verdict
 from txtop.state.cell import CellState
+from txtop.state.quality import BADGE_ROLES, Quality
 from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
@@ -28,13 +28,6 @@ from txtop.ui.models.ab_divergence import (
 
 # Beyond these the funnel drops the oldest looks but the first.
 MAX_LOOKS = 240
-FIDELITY_ROLES = {
-    "lossless-like": "ok",
-    "minor": "text",
-    "visible": "warn",
-    "broken": "bad",
-    "INVALID": "bad",
-}
 
 
 @dataclass(frozen=True)
@@ -103,7 +96,7 @@ def build_ab_comparison(state: SessionState, ab_test: ABTest, name: str) -> ABCo
     view = _apply_verdict(view, state, ab_test, name, verdict, look)
     if verdict not in ("faster", "equivalent"):
         return view
-    cost = build_quality_cost(state.output_of(name, ab_test.first.id))
+    cost = build_quality_cost(quality.get_quality(state, name, ab_test.first.id))
     return replace(view, cost=cost, role="text" if cost.spoils else view.role)
 
 
@@ -205,8 +198,8 @@ def _list_rows(
         rows.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
     else:
         rows.append(("blocks", won, "won", remark))
-    output = state.output_of(name, ab_test.first.id)
-    rows.append(("fidelity", *_describe_fidelity(state, output)))
+    own = quality.get_quality(state, name, ab_test.first.id)
+    rows.append(("accuracy" if own.deciding else "fidelity", *_describe_quality(state, own)))
     beside = _compare_energy_and_memory(state, ab_test, name)
     return (*rows, beside) if beside else tuple(rows)
 
@@ -243,19 +236,24 @@ def _judge(look: Look, margin: float) -> SequentialVerdict | None:
     return judge_log_ratio(log(low), log(high), margin) if low <= high else None
 
 
-def _describe_fidelity(state: SessionState, output: Fidelity | None) -> tuple[str, str, str]:
-    """Return the badge, its colour role and a remark, the share of equal top-1 tokens if known."""
+def _describe_quality(state: SessionState, own: Quality) -> tuple[str, str, str]:
+    """Return the badge, its colour role and a remark: the task, or the share of equal tokens."""
+    output = own.output
+    if own.deciding is not None:
+        task = f"{own.deciding.task.name}, {own.deciding.n:,} items"
+        return own.forms[0], BADGE_ROLES[own.badge], task
     if output is None and is_comparison_pending(state):
         return formatting.PENDING, "muted", "comparing"
-    badge = fidelity.compute_badge(output)
-    text = fidelity.format_badge_forms(output)[0]
+    badge, text = own.badge, own.forms[0]
     remark = ""
-    if output is not None and FIDELITY_ROLES.get(badge) and badge != "INVALID":
+    if output is not None and BADGE_ROLES.get(badge) and badge != "INVALID":
         if output.top1 is not None and output.positions:
             remark = f"top-1 {formatting.format_share(output.top1 / output.positions, 1)}"
+        elif output.similarity_rank is not None:
+            remark = "similarities of sentences"
         elif output.cosine_tokens is not None:
             remark = "cosine of tokens"
-    return text, FIDELITY_ROLES.get(badge, "muted"), remark
+    return text, BADGE_ROLES.get(badge, "muted"), remark
 
 
 def _compare_energy_and_memory(

@@ -78,6 +78,8 @@ def _build_figures(output: Fidelity) -> tuple[tuple[str, str], ...]:
         figures.append(("top-1 agrees", f"{format_share(output.top1 / output.positions, 1)}"))
     if output.perplexity_ratio is not None:
         figures.append(("perplexity", f"{output.perplexity_ratio:.3f}x"))
+    if output.similarity_rank is not None:
+        figures.append(("similarities", f"{output.similarity_rank:.5f}"))
     if output.cosine_tokens is not None:
         figures.append(("cosine of tokens", f"{output.cosine_tokens:.5f}"))
     if output.cosine_pooled is not None:

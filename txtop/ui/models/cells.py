@@ -10,7 +10,7 @@ from txtop.analysis import contention, drafts, metrics
 from txtop.forecast.memory_fit import forecast_cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import Plan
-from txtop.state import fidelity
+from txtop.state import accuracy, quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
@@ -72,13 +72,14 @@ def build_cached_cell_row(
     A thousand cells that are over or waiting thus cost a frame next to nothing.
     """
     name = state.cell.id
-    if name in session.working or session.comparing is not None:
+    if name in session.working or session.comparing is not None or session.answering is not None:
         return build_cell_row(session, state, reference, cache)
     made_of = (
         state,
         state.stage,
         state.memory,
         session.output_of(name) if session.fidelity else None,
+        sum(map(len, session.answers.values())),
         cache.is_ready(state),
         bool(session.loads),
         reference,
@@ -135,10 +136,11 @@ def build_cell_row(
         half=formatting.format_half_width(now.half_width),
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
+        or _format_answering(session, cell.id)
         or _note(state, plan, base.state, is_reference=reference is state)
         or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
-        badges=fidelity.format_badge_forms(session.output_of(cell.id)) if relative else (),
+        badges=quality.format_badge_forms(session, cell.id) if relative else (),
     )
 
 
@@ -197,6 +199,12 @@ def _format_fidelity_progress(session: SessionState, name: str) -> str:
     if at is None or at.cell != name:
         return ""
     return f"comparing {formatting.format_share(at.done / at.total if at.total else 0)}"
+
+
+def _format_answering(session: SessionState, name: str) -> str:
+    """Format how many items of a task the cell answered; empty while it answers none."""
+    at = session.answering
+    return accuracy.describe_progress(session, *at) if at is not None and at[0] == name else ""
 
 
 def format_failure_reason(state: CellState) -> str:

@@ -75,6 +75,14 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("reference", "the most precise cell of the same work; others are compared with it"),
             ("KLD", "Kullback-Leibler divergence of next-token distributions, in nats"),
             ("top-1", "share of positions at which both outputs have the same likeliest token"),
+            (
+                "task",
+                "items with known answers that every precision answers; with one it is the badge",
+            ),
+            (
+                "pt",
+                "points: the difference of two accuracies in percent; ✓ no worse, ▲ loss, ✗ worse",
+            ),
         ),
     ),
     (

@@ -11,7 +11,7 @@ from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
@@ -161,7 +161,7 @@ def build_hero(
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
         else "",
-        badges=fidelity.format_badge_forms(session.output_of(cell.cell.id)) if relative else (),
+        badges=quality.format_badge_forms(session, cell.cell.id) if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_compute_loading_share(cell),

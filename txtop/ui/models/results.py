@@ -15,7 +15,7 @@ from txtop.analysis.metrics import LiveSummary
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
 from txtop.state.session import SessionState
@@ -72,7 +72,7 @@ def build_last_phase(state: SessionState, cache: FrameCache) -> tuple[str, ...]:
     """Return forms of what the run does after its last cell, from the longest to the shortest."""
     if not is_last_phase(state):
         return ()
-    made_of = len(state.fidelity), len(state.device_times)
+    made_of = len(state.fidelity), len(state.answered), len(state.device_times)
     pending = cache.get_or_make("pending", made_of, lambda: count_pending_work(state))
     return describe_last_phase(state, pending)
 
@@ -87,6 +87,7 @@ def build_results(
     made_of = (
         phase,
         len(state.fidelity),
+        sum(map(len, state.answers.values())),
         len(state.device_times),
         state.ended,
         tuple(map(cache.is_ready, cells)),
@@ -129,7 +130,7 @@ def _build(
             phase, tuple(lines),
         )  # fmt: skip
     top = best[units[0]]
-    cost = build_quality_cost(state.output_of(top.state.cell.id))
+    cost = build_quality_cost(quality.get_quality(state, top.state.cell.id))
     relative = _compute_ratio(top, state, cache)
     why = _explain_doubt(top, [m for m in rated if m.unit == top.unit], varying)
     return ResultsView(
@@ -218,7 +219,7 @@ def _qualify(
     """
     if cost.remarks or not ratio:
         return cost.remarks
-    return fidelity.format_badge_forms(state.output_of(measured.state.cell.id))
+    return quality.format_badge_forms(state, measured.state.cell.id)
 
 
 def _build_rate_line(
@@ -229,7 +230,7 @@ def _build_rate_line(
     cache: FrameCache,
     without: str = "",
 ) -> ResultLine:
-    cost = build_quality_cost(state.output_of(measured.state.cell.id))
+    cost = build_quality_cost(quality.get_quality(state, measured.state.cell.id))
     ratio = _compute_ratio(measured, state, cache)
     n = count_measured(measured.state)
     return ResultLine(

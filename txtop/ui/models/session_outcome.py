@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.plan import labels
-from txtop.protocol.events import Fidelity
-from txtop.state import fidelity
+from txtop.state import fidelity, quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import word_verdict
 from txtop.state.cell import CellState
+from txtop.state.quality import BADGE_ROLES, Quality
 from txtop.state.session import SessionState
-from txtop.ui.models.ab_comparison import FIDELITY_ROLES, build_ab_comparison
+from txtop.ui.models.ab_comparison import build_ab_comparison
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow, build_cell_row
 
@@ -86,7 +86,7 @@ def build_session_outcome(state: SessionState, cache: FrameCache) -> ListedOutco
         reason = next((cell.note for cell in cells if cell.role == "bad"), "")
         return ListedOutcome(name=reason, cells=cells)
     row, cell = max(measured, key=lambda pair: pair[0].rate_value)
-    badges, role = _format_badge(state.output_of(cell.cell.id))
+    badges, role = _format_badge(quality.get_quality(state, cell.cell.id))
     return ListedOutcome(
         value=f"{row.rate} {_get_unit(cell)}",
         name=names[row.id],
@@ -104,13 +104,12 @@ def _get_unit(cell: CellState) -> str:
     return metrics.ITERATION_METRICS[metrics.choose_headline_metric(cell)][0]
 
 
-def _format_badge(output: Fidelity | None) -> tuple[tuple[str, ...], str]:
+def _format_badge(own: Quality) -> tuple[tuple[str, ...], str]:
     """Format what an output is worth, and its colour; no forms for one that was not judged."""
-    badge = fidelity.compute_badge(output)
-    if badge not in FIDELITY_ROLES:
+    if own.badge not in BADGE_ROLES:
         return (), "muted"
-    label = fidelity.format_badge_forms(output)[-1]
-    return (label, fidelity.shorten_badge(label)), FIDELITY_ROLES[badge]
+    label = own.forms[-1]
+    return (label, fidelity.shorten_badge(label)), BADGE_ROLES[own.badge]
 
 
 def _build_cell(
@@ -139,7 +138,7 @@ def _build_cell(
             letter=letter,
         )
     unit = _get_unit(cell)
-    badges, role = _format_badge(state.output_of(cell.cell.id))
+    badges, role = _format_badge(quality.get_quality(state, cell.cell.id))
     note = badges[0] if badges else row.note if row.note != "reference" else ""
     return OutcomeCell(
         name, row.rate, unit, row.rate_value / fastest[unit], row.half, note, role, letter
@@ -192,6 +191,6 @@ def _word_comparison(
         value, name = f"A/B {formatting.format_ratio(wording.ratio)}", names[winner]
     elif verdict == "equivalent":
         value, name = "A/B same", wording.claims[-1].removeprefix("same ")
-    output = state.output_of(arm, ab_test.first.id)
-    badges, role = _format_badge(output) if view.cost.remarks else ((), "muted")
+    own = quality.get_quality(state, arm, ab_test.first.id)
+    badges, role = _format_badge(own) if view.cost.remarks else ((), "muted")
     return ListedOutcome(value, name, badges, role, tuple(sentence), cells)

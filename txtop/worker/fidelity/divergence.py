@@ -135,6 +135,35 @@ def summarise_cosines(parts: list[CosineSimilarities]) -> CosineSummary:
     return CosineSummary(pooled, float(tokens.mean()), float(tokens.min()))
 
 
+@dataclass(frozen=True)
+class SimilaritySummary:
+    """The figures of the embeddings of sentences, named as in the `fidelity` event.
+
+    Those of pairs are `None` below three sentences.
+    """
+
+    sentences: int
+    cosine_embedding: float
+    similarity_rank: float | None
+    similarity_rms: float | None
+
+
+def compare_embeddings(reference: torch.Tensor, cell: torch.Tensor) -> SimilaritySummary:
+    """Compare two matrices of embeddings, of shape (sentences, width)."""
+    embedding = float(compute_cosines(reference, cell).mean())
+    n = len(reference)
+    if n < 3:
+        return SimilaritySummary(n, embedding, None, None)
+    place = np.triu_indices(n, 1)
+    theirs, ours = (
+        (unit @ unit.T).numpy()[place]
+        for unit in (torch.nn.functional.normalize(m.double(), dim=-1) for m in (reference, cell))
+    )
+    ranks = [np.argsort(np.argsort(side, kind="stable")) for side in (theirs, ours)]
+    rms = float(np.sqrt(np.mean((theirs - ours) ** 2)))
+    return SimilaritySummary(n, embedding, float(np.corrcoef(ranks[0], ranks[1])[0, 1]), rms)
+
+
 def compute_cosines(reference: torch.Tensor, cell: torch.Tensor) -> Floats:
     """Return the cosine of each row of two matrices of shape (n, width).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -77,6 +77,7 @@ class WindowOutput:
     pooled: torch.Tensor | None
     invalid: int
     first: int = 0
+    pooled_by: Literal["head", "pooler", "mean"] = "mean"
 
 
 def compute_output(
@@ -113,7 +114,23 @@ def compute_output(
             invalid += pooled.numel() - int(torch.isfinite(pooled).sum())
         # The head of a masked language model answers for every token.
         pooled = pooled.mean(0) if pooled.dim() > 1 else pooled
-    return WindowOutput(rows, pooled, invalid)
+    by: Literal["head", "pooler", "mean"] = "pooler" if bare else "head"
+    return WindowOutput(rows, pooled, invalid, pooled_by="mean" if pooled is None else by)
+
+
+def embed_sentences(
+    loaded: LoadedModel, cell: Cell, sentences: list[TokenWindow], step: Callable[[int], None]
+) -> torch.Tensor:
+    """Return an embedding for each sentence: the mean of its last hidden states, or the first one
+    where sentence-transformers says so. `step` gets the tokens and may raise.
+    """
+    rows = []
+    first = loaded.pools_first_token
+    for sentence in sentences:
+        states = compute_output(loaded, cell, sentence, hidden=True).rows
+        step(len(sentence.ids))
+        rows.append(states[0] if first else states.mean(0))
+    return torch.stack(rows)
 
 
 def find_cached_part(cell: Cell, length: int) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ _MAX_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
 _LONGEST = 2048
 """The longest window: the outputs of a whole one are in memory at once."""
 _PROMPT, _WRITTEN = 32, 128
+_SENTENCES, _SENTENCE_TOKENS = 64, 32
+"""The pieces of the text whose embeddings are compared in pairs."""
 # Outputs of random weights are not worth comparing; a short input suffices to find NaN.
 _POSITIONS_RANDOM, _WRITTEN_RANDOM = 64, 8
 _MIN_DISTINCT = 32
@@ -42,7 +44,8 @@ class Passage:
     """The input of a comparison.
 
     Each of the `windows` continues where the one before ended. `written` tokens are generated from
-    `prompt`, ids of shape (n,). Without a `tokenizer` the ids are random and no text.
+    `prompt`, ids of shape (n,). Without a `tokenizer` the ids are random and no text. An encoder
+    reads the same text in shorter `sentences` as well.
     """
 
     windows: list[TokenWindow]
@@ -50,6 +53,7 @@ class Passage:
     written: int
     tokenizer: Any
     notes: list[str]
+    sentences: list[TokenWindow] = field(default_factory=list)
 
     @property
     def positions(self) -> int:
@@ -124,9 +128,14 @@ def build_passage(
         spelling = replace(spelling, ids=spelling.ids * times)
     if loaded.family == "causal":
         spelling = replace(spelling, after=[])
-    windows = _cut_windows(spelling, loaded, positions, reach)
+    longest = max(_MAX_TOKENS[loaded.family], min(reach, _LONGEST))
+    windows = _cut_windows(spelling, loaded, positions, longest)
     prompt, written = _build_prompt(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
-    return Passage(windows, prompt, written, tokenizer, notes)
+    sentences: list[TokenWindow] = []
+    if loaded.family == "encoder":
+        short = min(positions, _SENTENCES * _SENTENCE_TOKENS)
+        sentences = _cut_windows(spelling, loaded, short, _SENTENCE_TOKENS)
+    return Passage(windows, prompt, written, tokenizer, notes, sentences)
 
 
 def _build_from_prompts(
@@ -164,20 +173,20 @@ def _build_from_prompts(
     if loaded.position_limits.prompt is not None:
         written = max(0, min(written, loaded.position_limits.prompt - len(prompt)))
     tokenizer = load_tokenizer(loaded.source) if trained else None
-    return Passage(windows, prompt, written, tokenizer, notes)
+    sentences = windows[:_SENTENCES] if loaded.family == "encoder" else []
+    return Passage(windows, prompt, written, tokenizer, notes, sentences)
 
 
 def _cut_windows(
-    spelling: _TokenizedText, loaded: LoadedModel, positions: int, reach: int
+    spelling: _TokenizedText, loaded: LoadedModel, positions: int, longest: int
 ) -> list[TokenWindow]:
-    """Cut the ids into windows.
+    """Cut the ids into windows of at most `longest`.
 
     The true token of a decoder is the next one, so the last target of a window is the first id of
     the next window. The other families have their own input as targets.
     """
     before, after = spelling.before, spelling.after
     ahead = 1 if loaded.family == "causal" else 0
-    longest = max(_MAX_TOKENS[loaded.family], min(reach, _LONGEST))
     if loaded.position_limits.prompt is not None:
         longest = min(longest, loaded.position_limits.prompt - 1)
     around = len(before) + len(after)

@@ -39,7 +39,8 @@ class ReferenceOutputs:
 
     `key` are the parts of the command that determine them, by which they are reused. `model` is
     type, number of parameters and vocabulary. `unknown` are the outputs that depend on drawn
-    weights; `hidden` says that the spool holds hidden states and no log-probabilities. `floor` is
+    weights; `hidden` says that the spool holds hidden states and no log-probabilities.
+    `embeddings` are those of the sentences, of an encoder whose hidden states are known. `floor` is
     the mean KLD against a second pass of the reference, `None` for hidden states. `written` are its
     generated tokens.
     """
@@ -54,6 +55,7 @@ class ReferenceOutputs:
     hidden: bool
     spool: outputs.Spool
     pooled: list[torch.Tensor | None]
+    embeddings: torch.Tensor | None
     floor: float | None
     written: list[int]
     notes: list[str]
@@ -154,6 +156,7 @@ class OutputComparer:
             text = replace(text, written=0)
         again = [] if hidden else text.windows[: max(1, len(text.windows) // 4)]
         progress.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
+        progress.total += 2 * sum(len(w.ids) for w in text.sentences)
         spool = outputs.Spool()
         pooled: list[torch.Tensor | None] = []
         for window in text.windows:
@@ -174,6 +177,9 @@ class OutputComparer:
             hidden=hidden,
             spool=spool,
             pooled=pooled,
+            embeddings=outputs.embed_sentences(loaded, cell, text.sentences, progress.step)
+            if text.sentences and "hidden" not in unknown
+            else None,
             floor=_measure_floor(loaded, cell, again, spool, progress),
             written=_generate(loaded, cell, text, progress),
             notes=[*drawn_parts.build_drawn_notes(loaded.drawn_parts), *text.notes],
@@ -282,6 +288,7 @@ def _score_windows(
     for window, pooled in zip(reference.passage.windows, reference.pooled, strict=True):
         answer = outputs.compute_output(loaded, cell, window, hidden=reference.hidden)
         event.invalid += answer.invalid
+        event.pooled_by = answer.pooled_by if reference.hidden else ""
         rows = reference.spool.read(place, len(window.ids))
         place += len(window.ids)
         progress.step(len(window.ids))
@@ -299,6 +306,10 @@ def _score_windows(
         return {}
     if reference.hidden:
         figures = asdict(divergence.summarise_cosines(cosines))
+        if reference.embeddings is not None:
+            sentences = reference.passage.sentences
+            embeddings = outputs.embed_sentences(loaded, cell, sentences, progress.step)
+            figures |= asdict(divergence.compare_embeddings(reference.embeddings, embeddings))
         if event.unknown:
             event.notes.append("compared by the hidden states, which do not depend on them")
             figures["cosine_pooled"] = None

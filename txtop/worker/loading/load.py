@@ -7,6 +7,7 @@ docs/method.md, "Load and memory".
 from __future__ import annotations
 
 import gc
+import json
 import os
 import platform
 import sys
@@ -85,6 +86,18 @@ class LoadedModel:
         from txtop.worker.loading.positions import find_position_limits
 
         return find_position_limits(self.model, self.stated_positions)
+
+    @cached_property
+    def pools_first_token(self) -> bool:
+        """Return True if the first token is the embedding of a text, and not the mean of all."""
+        folder = self.source.directory
+        if folder is None:
+            return False
+        try:
+            settings = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
+            return bool(settings.get("pooling_mode_cls_token"))
+        except (OSError, ValueError, AttributeError):
+            return False
 
     def settle(self, cell: Cell) -> Cell:
         """Return `cell` with the attention that was loaded for it."""

@@ -13,7 +13,7 @@ from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.plan.speculation import shorten_speculative
-from txtop.state import fidelity
+from txtop.state import accuracy, fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.stats.steady_state import estimate_speed_drift, is_drifting
@@ -125,7 +125,26 @@ def _list_progress(
         other = session.cells[output.reference].cell
         against = "" if other == state.cell else f", against {other.precision}"
         facts.append(CellFact("output", fidelity.format_badge_forms(output)[0] + against))
-    return tuple(facts)
+    return (*facts, *_list_accuracy(session, state))
+
+
+def _list_accuracy(session: SessionState, state: CellState) -> list[CellFact]:
+    """List the accuracy in each task, and its difference from the reference's."""
+    name = state.cell.id
+    differences = (
+        {}
+        if session.ab_test
+        else {
+            d.task.name: accuracy.describe_difference(d)
+            for d in accuracy.list_differences(session, name)
+        }
+    )
+    lines = (
+        ": ".join(filter(None, (score, differences.get(task.name, ""))))
+        for task in session.plan.tasks
+        if (score := accuracy.describe_score(session, name, task))
+    )
+    return [CellFact("" if i else "accuracy", line) for i, line in enumerate(lines)]
 
 
 def _list_device_time(session: SessionState, state: CellState) -> list[CellFact]:

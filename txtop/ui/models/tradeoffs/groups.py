@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from txtop.plan.cell import Cell
@@ -12,12 +12,13 @@ from txtop.plan.labels import BESIDE_OTHERS, format_knob
 from txtop.plan.model_names import shorten_alike
 from txtop.plan.plan import Plan
 
-PlotKind = Literal["rates", "lengths", "precisions", "load"]
-PLOT_KINDS: tuple[PlotKind, ...] = ("rates", "lengths", "precisions", "load")
+PlotKind = Literal["rates", "lengths", "precisions", "accuracy", "load"]
+PLOT_KINDS: tuple[PlotKind, ...] = ("rates", "lengths", "precisions", "accuracy", "load")
 AXIS_FIELDS: dict[PlotKind, str] = {
     "rates": "batch_size",
     "lengths": "sequence_length",
     "precisions": "precision",
+    "accuracy": "precision",
     "load": "serving",
 }
 # The first of these knobs that varies tells the lines of a plot apart.
@@ -29,12 +30,14 @@ _ONE_VALUE_REASONS: dict[PlotKind, str] = {
     "rates": "one batch size: nothing to trade off",
     "lengths": "only one length was measured",
     "precisions": "only one precision was measured",
+    "accuracy": "only one precision was measured",
     "load": "only one load was measured",
 }
 _NO_PAIR_REASONS: dict[PlotKind, str] = {
     "rates": "no two cells differ in the batch size alone",
     "lengths": "no two cells differ in the length alone",
     "precisions": "no two cells differ in the precision alone",
+    "accuracy": "no two cells differ in the precision alone",
     "load": "no two cells differ in the load alone",
 }
 AB_REASON = "see the A/B verdict (2)"
@@ -68,10 +71,12 @@ def group_cells(plan: Plan) -> tuple[PlotGroup, ...]:
     The time of a full batch and that of a request that queues do not compare, so no group has both.
     """
     batches, servers = _select_batch_cells(plan), _select_server_cells(plan)
+    precisions = _group_precisions(batches) if plan.margin is None else []
     by_kind = [
         _group_by_axis(batches, "rates"),
         _group_by_axis(batches, "lengths"),
-        _group_precisions(batches) if plan.margin is None else [],
+        precisions,
+        [replace(group, kind="accuracy") for group in precisions] if plan.tasks else [],
         _group_loads(servers),
     ]
     longest = max(map(len, by_kind))
@@ -84,11 +89,11 @@ def explain_missing_plots(plan: Plan) -> dict[PlotKind, str]:
     reasons: dict[PlotKind, str] = {}
     for kind in PLOT_KINDS:
         cells = _select_server_cells(plan) if kind == "load" else _select_batch_cells(plan)
-        if kind in kinds or not cells:
+        if kind in kinds or not cells or (kind == "accuracy" and not plan.tasks):
             continue
         varies = len({getattr(cell, AXIS_FIELDS[kind]) for cell in cells}) > 1
         reasons[kind] = _NO_PAIR_REASONS[kind] if varies else _ONE_VALUE_REASONS[kind]
-        if kind == "precisions" and varies and plan.margin is not None:
+        if kind in ("precisions", "accuracy") and varies and plan.margin is not None:
             reasons[kind] = AB_REASON
     return reasons
 

@@ -11,6 +11,7 @@ PLOT_TITLES: dict[PlotKind, str] = {
     "rates": "throughput against latency",
     "lengths": "time against length",
     "precisions": "precisions",
+    "accuracy": "accuracy against throughput",
     "load": "throughput under load",
 }
 

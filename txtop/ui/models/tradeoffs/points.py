@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from txtop import formatting
 from txtop.analysis import metrics, roofline
 from txtop.plan.labels import format_knob
-from txtop.state import fidelity
+from txtop.state import accuracy, quality
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats import pareto
-from txtop.ui.models import ab_comparison, hero_metrics
+from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.tradeoffs.groups import GroupMember, PlotGroup
@@ -23,6 +23,11 @@ from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 TITLE_KNOBS = ("model", "precision", "batch_size", "sequence_length")
 FRONT_REMARKS = (
     "Pareto-optimal: nothing else has more throughput and less latency",
+    "Pareto-optimal",
+    "optimal",
+)
+ACCURACY_WORDS = (
+    "Pareto-optimal: nothing else is faster and loses less accuracy",
     "Pareto-optimal",
     "optimal",
 )
@@ -60,7 +65,12 @@ class PlotBuilder:
 
     def plot(self) -> TradeoffPlot:
         """Build the plot; it may have no points."""
-        builders = {"rates": self._rates, "lengths": self._lengths, "precisions": self._precisions}
+        builders = {
+            "rates": self._rates,
+            "lengths": self._lengths,
+            "precisions": self._precisions,
+            "accuracy": self._accuracy,
+        }
         per = "forward pass" if self._encoders else "token"
         base = TradeoffPlot(
             kind=self._group.kind,
@@ -144,12 +154,38 @@ class PlotBuilder:
             points.append(replace(point, said=RUNNING_REMARKS if point.running else note))
         return replace(base, points=tuple(points), left_out="")
 
+    def _accuracy(self, base: TradeoffPlot) -> TradeoffPlot:
+        """Plot the rate against the points that a cell loses in its worst task; a gain is no loss.
+
+        The most precise cell of each work loses none.
+        """
+        points = []
+        for measured in self._cells:
+            own = quality.get_quality(self._session, measured.row.id).deciding
+            best = self._references.get(measured.row.id)
+            is_reference = best is not None and best.cell.id == measured.row.id
+            if not measured.counts or (own is None and not is_reference):
+                continue
+            lost = 0.0 if own is None else max(0.0, -100 * own.difference)
+            point = self._point(measured, lost, measured.row.rate_value)
+            text = "0" if own is None else accuracy.format_points(own.difference)
+            points.append(replace(point, time=text.removesuffix(" pt")))
+        judged = sorted(_mark_front(points, base.unit, ACCURACY_WORDS), key=lambda point: point.x)
+        margin = 100 * self._session.plan.accuracy_margin
+        return replace(
+            base,
+            points=tuple(judged) if len(points) > 1 else (),
+            x_name="points lost",
+            y_name=base.unit,
+            time_head="points",
+            time_unit="points",
+            budgets=((margin, "margin"),),
+        )
+
     def _point(self, measured: MeasuredCell, x: float, y: float) -> TradeoffPoint:
         row, cell, name = measured.row, measured.state.cell, self._group.lines[measured.member.line]
         parts = [format_knob(cell, knob) for knob in TITLE_KNOBS]
-        badge = (
-            fidelity.compute_badge(self._session.output_of(row.id)) if row.badges else "unmeasured"
-        )
+        badge = quality.get_quality(self._session, row.id).badge if row.badges else "unmeasured"
         best = self._references.get(row.id)
         return TradeoffPoint(
             row=row,
@@ -161,7 +197,7 @@ class PlotBuilder:
             label=measured.member.label,
             time=row.forward or row.tpot,
             reference=best.cell.precision if best else "",
-            badge_role=ab_comparison.FIDELITY_ROLES.get(badge, "muted"),
+            badge_role=quality.BADGE_ROLES.get(badge, "muted"),
         )
 
     def _ms(self, measured: MeasuredCell, name: str) -> float:
@@ -193,7 +229,9 @@ def describe_left_out(cells: Sequence[MeasuredCell]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in counts.items())
 
 
-def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoint]:
+def _mark_front(
+    points: Sequence[TradeoffPoint], unit: str, on_front: tuple[str, ...] = FRONT_REMARKS
+) -> list[TradeoffPoint]:
     """Mark the Pareto-optimal points of each work, and name the point that beats each other one.
 
     A cell that is running is judged when it has ended.
@@ -211,14 +249,15 @@ def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoin
         front = [point for point, is_on in zip(own, on_it, strict=True) if is_on]
         for point, is_on in zip(own, on_it, strict=True):
             if is_on:
-                marked.append(replace(point, front=True, beside="optimal", said=FRONT_REMARKS))
+                marked.append(replace(point, front=True, beside="optimal", said=on_front))
             else:
-                marked.append(replace(point, said=_describe_better(point, front, unit)))
+                time_unit = "ms" if on_front is FRONT_REMARKS else "points"
+                marked.append(replace(point, said=_describe_better(point, front, unit, time_unit)))
     return marked
 
 
 def _describe_better(
-    point: TradeoffPoint, front: Sequence[TradeoffPoint], unit: str
+    point: TradeoffPoint, front: Sequence[TradeoffPoint], unit: str, time_unit: str
 ) -> tuple[str, ...]:
     """Describe the fastest point of less latency, longest wording first.
 
@@ -226,10 +265,11 @@ def _describe_better(
     """
     better = [by for by in front if pareto.dominates((by.x, by.y), (point.x, point.y))]
     by = max(better, key=lambda other: other.y)
-    name = f"{by.name} batch {by.label}"
+    name = f"{by.name} batch {by.label}" if time_unit == "ms" else by.name
     if by.row.badges and by.row.precision not in (by.reference, point.row.precision):
         name = f"{name} ({by.row.badges[-1]})"
-    return f"beaten by {name}: {by.row.rate} {unit} at {by.time} ms", f"beaten by {name}", "beaten"
+    figures = f"{by.row.rate} {unit} at {by.time} {time_unit}"
+    return f"beaten by {name}: {figures}", f"beaten by {name}", "beaten"
 
 
 def _describe_growth(point: TradeoffPoint, first: TradeoffPoint) -> TradeoffPoint:

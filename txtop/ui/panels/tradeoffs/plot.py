@@ -42,6 +42,8 @@ def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
 def _choose_label(plot: TradeoffPlot, point: TradeoffPoint, *, at_cursor: bool) -> str:
     if plot.kind == "rates":
         return f"b{point.label}"
+    if plot.kind == "accuracy":
+        return point.name
     if plot.kind == "load" and point.front:
         return f"knee {point.label}"
     return point.label if point.front or point.loose or at_cursor else ""
@@ -54,6 +56,9 @@ def choose_scales(plot: TradeoffPlot) -> tuple[Scale, Scale]:
     if plot.kind == "rates":
         near = [height for height, _ in plot.ceilings if height <= MAX_CEILING_FACTOR * max(ys)]
         return build_log_scale(xs), build_log_scale([*ys, *near])
+    if plot.kind == "accuracy":
+        margins = [place for place, _ in plot.budgets]
+        return build_linear_scale([*xs, *margins]), build_linear_scale(ys)
     if plot.kind == "load":
         near = [time for time, _ in plot.budgets if time <= MAX_CEILING_FACTOR * max(xs)]
         return build_log_scale([*xs, *near]), build_linear_scale(ys)

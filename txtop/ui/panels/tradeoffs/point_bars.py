@@ -18,7 +18,7 @@ MAX_ROOF_FACTOR = 4.0
 
 def count_bar_rows(plot: TradeoffPlot, area: Area) -> int:
     """Return the rows of the bars with their heading; 0 where points are many or room is short."""
-    if plot.kind == "precisions" or len(plot.points) > MAX_FEW:
+    if plot.kind in ("precisions", "accuracy") or len(plot.points) > MAX_FEW:
         return 0
     rows = len(plot.points) + 2
     fits = area.height >= rows + MIN_BESIDE_ROWS and _measure_bar(plot, area.width) >= MIN_BAR_WIDTH

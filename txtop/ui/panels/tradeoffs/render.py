@@ -27,11 +27,18 @@ BESIDE_FROM = 100
 TABLE_SHARE = 0.42
 MIN_PLOT_ROWS, MIN_TABLE_ROWS = 8, 4
 NAME_WIDTH = 28
-ORDER_NAMES = {"rates": "latency", "lengths": "length", "precisions": "precision", "load": "load"}
+ORDER_NAMES = {
+    "rates": "latency",
+    "lengths": "length",
+    "precisions": "precision",
+    "accuracy": "loss",
+    "load": "load",
+}
 OPTION_HINTS = {
     PLOT_TITLES["rates"]: "--batch-sizes 1 8 32",
     PLOT_TITLES["lengths"]: "--sequence-lengths 128 256 512",
     PLOT_TITLES["precisions"]: "--precisions fp32 bf16",
+    PLOT_TITLES["accuracy"]: "--precisions fp32 int8 --task facts",
     PLOT_TITLES["load"]: "--scenario dynamic continuous --rate sweep",
 }
 

@@ -20,12 +20,14 @@ LABEL_COLUMNS = {
     "rates": ("batch", 5),
     "lengths": ("length", 7),
     "precisions": ("", 0),
+    "accuracy": ("", 0),
     "load": ("offered", 10),
 }
 LAST_COLUMNS = {
     "rates": ("Pareto", 9),
     "lengths": ("times", 9),
     "precisions": ("", 0),
+    "accuracy": ("Pareto", 9),
     "load": ("", 11),
 }
 

@@ -1,0 +1,87 @@
+"""The accuracy of two sessions, item by item, as a gate with an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from support.ui_events import header
+from txtop.analysis.compare import add_accuracy, compare_sessions
+from txtop.analysis.compare_accuracy import compare_accuracy
+from txtop.export import comparison
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
+from txtop.plan.task import TaskSpec
+from txtop.protocol import events
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+CELL = Cell(id="a", model="gpt2", precision="int8")
+
+
+def answer(scores: Sequence[float], order: Sequence[int], sha256: str = "5" * 64) -> SessionState:
+    """Return a session in which item `line` has the score `scores[line]`, asked in `order`."""
+    n = len(order)
+    task = TaskSpec(name="quiz", path="/q.jsonl", kind="choice", items=n, sha256=sha256)
+    asked = [f"q{line}" for line in order]
+    return fold_all(
+        [
+            header(Plan(cells=(CELL,), tasks=(task,))),
+            events.TaskQuestions(
+                t_ns=0, task="quiz", first=0, lines=list(order), asked=asked, right=["y"] * n
+            ),
+            events.TaskAnswers(
+                t_ns=1, cell="a", task="quiz", first=0, scores=[scores[i] for i in order],
+                answers=["y"] * n,
+            ),
+        ]
+    )  # fmt: skip
+
+
+def compare(base: SessionState, new: SessionState, least: float = -0.01) -> list[str]:
+    sides = [[(state, state.cells["a"])] for state in (base, new)]
+    return [own.verdict for own in compare_accuracy("int8", sides[0], sides[1], least)]
+
+
+def test_items_pair_up_by_their_line_whatever_the_order() -> None:
+    scores = [float(n % 3 > 0) for n in range(400)]
+    base, new = answer(scores, range(400)), answer(scores, range(399, -1, -1))
+    assert compare(base, new) == ["undecided"]
+    assert compare(base, new, -0.05) == ["no loss"]
+    assert compare(base, answer([0.0] * 400, range(400))) == ["loss"]
+    assert compare(base, answer(scores, range(400), "6" * 64)) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdicts", "expected"),
+    [
+        ("no regression", ["no loss"], "no regression"),
+        ("no regression", ["no loss", "undecided"], "inconclusive"),
+        ("no regression", [], "inconclusive"),
+        ("no regression", ["undecided", "loss"], "regression"),
+        ("not comparable", ["no loss"], "not comparable"),
+        ("regression", ["no loss"], "regression"),
+    ],
+)
+def test_a_loss_is_a_regression(outcome: str, verdicts: list[str], expected: str) -> None:
+    base = answer([1.0] * 300, range(300))
+    sides = [[(base, base.cells["a"])]] * 2
+    (own,) = compare_accuracy("int8", sides[0], sides[1], -0.05)
+    import dataclasses
+
+    answered = [dataclasses.replace(own, verdict=verdict) for verdict in verdicts]
+    assert add_accuracy(outcome, answered) == expected
+
+
+def test_the_gate_decides_the_exit_code_and_stands_in_every_format() -> None:
+    base, new = answer([1.0] * 300, range(300)), answer([0.0] * 300, range(300))
+    assert compare_sessions([base], [new], 0.03).exit_code == 3
+    gated = compare_sessions([base], [new], 0.03, -0.01)
+    assert gated.exit_code == 1
+    text = comparison.render_text(gated)
+    assert "−100.0" in text and "accuracy at least −1.0 pt" in text
+    assert "quiz" in comparison.render_markdown(gated)
+    plain = msgspec.json.decode(comparison.render_json(gated))
+    assert plain["accuracy"][0]["verdict"] == "loss" and plain["min_accuracy"] == -0.01

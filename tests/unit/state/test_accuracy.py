@@ -1,0 +1,174 @@
+"""The accuracy of a cell beside its reference: pairs, verdicts, changed items, badges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from support.ui_events import header
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
+from txtop.plan.task import TaskKind, TaskSpec
+from txtop.protocol import events
+from txtop.state import accuracy, pending_work, quality
+from txtop.state.fold import fold, fold_all
+from txtop.state.quality_cost import build_quality_cost
+from txtop.state.session import SessionState
+from txtop.state.snapshot import restore_snapshot, take_snapshot
+
+CELLS = tuple(
+    Cell(id=name, model="gpt2", precision=p) for name, p in (("a", "fp32"), ("b", "int8"))
+)
+
+
+def a_task(items: int, kind: TaskKind = "choice") -> TaskSpec:
+    return TaskSpec(name="quiz", path="/quiz.jsonl", kind=kind, items=items, sha256="5" * 64)
+
+
+def questions(items: int, targets: Sequence[float] = ()) -> events.TaskQuestions:
+    return events.TaskQuestions(
+        t_ns=0,
+        task="quiz",
+        first=0,
+        lines=list(range(1, items + 1)),
+        asked=[f"question {n}" for n in range(items)],
+        right=["yes"] * items,
+        targets=list(targets),
+    )
+
+
+def answers(cell: str, scores: Sequence[float], first: int = 0) -> events.TaskAnswers:
+    texts = ["yes" if score else "no" for score in scores]
+    return events.TaskAnswers(
+        t_ns=1, cell=cell, task="quiz", first=first, scores=list(scores), answers=texts
+    )
+
+
+def answered(cell: str, **facts: object) -> events.TaskAnswered:
+    return events.TaskAnswered(t_ns=2, cell=cell, task="quiz", **facts)  # type: ignore[arg-type]
+
+
+def answer_all(
+    base: Sequence[float], own: Sequence[float], *, margin: float | None = None
+) -> SessionState:
+    plan = Plan(cells=CELLS, tasks=(a_task(len(base)),), margin=margin)
+    return fold_all(
+        [
+            header(plan), questions(len(base)), answers("a", base), answered("a"),
+            answers("b", own), answered("b"),
+        ]
+    )  # fmt: skip
+
+
+def test_the_difference_is_paired_by_item() -> None:
+    state = answer_all([1, 1, 0, 1] * 50, [1, 0, 0, 1] * 25 + [1, 1, 1, 1] * 25)
+    (difference,) = accuracy.list_differences(state, "b")
+    assert (difference.reference, difference.cell, difference.n) == ("a", "b", 200)
+    assert (difference.gained, difference.lost) == (25, 25)
+    assert difference.difference == 0
+    assert difference.interval is not None
+    assert difference.interval[0] < 0 < difference.interval[1]
+    assert difference.needed is not None and difference.needed > 200
+    assert accuracy.list_differences(state, "a") == []
+    changed = accuracy.list_changed_items(state, difference)
+    assert [item.gained for item in changed] == [False] * 25 + [True] * 25
+    first = changed[0]
+    assert (first.line, first.asked, first.reference_answer, first.answer) == (
+        2, "question 1", "yes", "no",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "band", "mark"),
+    [
+        (0, 0, "no worse", "✓"),
+        (10, 8, "undecided", "≈"),
+        (20, 2, "loss", "▲"),
+        (300, 0, "worse", "✗"),
+    ],
+)
+def test_the_badge_is_the_interval_of_the_task(
+    lost: int, gained: int, band: str, mark: str
+) -> None:
+    n = 1000
+    base = [1.0] * (n - gained) + [0.0] * gained
+    own = [0.0] * lost + [1.0] * (n - lost)
+    state = answer_all(base, own)
+    own_quality = quality.get_quality(state, "b")
+    assert own_quality.badge == band
+    longest, shortest = own_quality.forms
+    assert shortest.startswith(mark) and shortest.endswith("pt") and "[" in longest
+    cost = build_quality_cost(own_quality)
+    assert cost.spoils == (band in ("loss", "worse"))
+    assert "quiz" in cost.figures[0]
+    # The verdict of a table and of the log is the same.
+    assert any(shortest.split(" ", 1)[1] in line.text for line in state.log)
+
+
+def test_half_answered_is_compared_as_far_as_it_goes() -> None:
+    plan = Plan(cells=CELLS, tasks=(a_task(4),))
+    state = fold_all([header(plan), questions(4), answers("a", [1, 1, 1, 1]), answered("a")])
+    assert accuracy.list_differences(state, "b") == []
+    fold(state, answers("b", [1]))
+    before = take_snapshot(state)
+    fold(state, answers("b", [0], first=1))
+    # Out of order: lost events are no answers.
+    fold(state, answers("b", [0], first=3))
+    (difference,) = accuracy.list_differences(state, "b")
+    assert (difference.n, difference.lost, difference.over) == (2, 1, False)
+    (earlier,) = accuracy.list_differences(restore_snapshot(before, state), "b")
+    assert (earlier.n, earlier.lost) == (1, 0)
+    # A worker that begins again replaces what it had answered.
+    fold(state, answers("b", [1]))
+    assert accuracy.list_differences(state, "b")[0].n == 1
+
+
+def test_pairs_of_sentences_have_the_difference_of_correlations() -> None:
+    targets = [float(n % 6) for n in range(60)]
+    plan = Plan(cells=CELLS, tasks=(a_task(60, "pairs"),))
+    worse = [t / 6 if n % 2 else 0.3 + n / 600 for n, t in enumerate(targets)]
+    state = fold_all(
+        [
+            header(plan), questions(60, targets), answers("a", [t / 6 for t in targets]),
+            answers("b", worse), answered("a"), answered("b"),
+        ]
+    )  # fmt: skip
+    (difference,) = accuracy.list_differences(state, "b")
+    assert difference.reference_score == pytest.approx(1)
+    assert difference.interval is not None and difference.interval[1] < 0
+    assert difference.needed is None
+    assert "Spearman 1.000" in accuracy.describe_score(state, "a", plan.tasks[0])
+
+
+def test_an_arm_is_held_against_the_other_whichever_is_more_precise() -> None:
+    state = answer_all([1, 1, 1, 1], [1, 0, 1, 1], margin=0.02)
+    (difference,) = accuracy.list_differences(state, "b", "a")
+    assert (difference.reference, difference.lost, difference.gained) == ("a", 1, 0)
+    (difference,) = accuracy.list_differences(state, "a", "b")
+    assert (difference.reference, difference.lost, difference.gained) == ("b", 0, 1)
+
+
+def test_nan_comes_before_any_task() -> None:
+    state = answer_all([1, 1], [1, 1])
+    fold(state, events.Fidelity(t_ns=3, cell="b", reference="a", invalid=3))
+    assert quality.get_quality(state, "b").badge == "INVALID"
+
+
+def test_a_task_is_due_once_for_each_output_and_the_reference_first() -> None:
+    twin = Cell(id="c", model="gpt2", precision="int8", batch_size=8)
+    plan = Plan(cells=(CELLS[1], twin, CELLS[0]), tasks=(a_task(2),), margin=0.02)
+    state = fold_all([header(plan)])
+    due = [(cell.id, task.name) for cell, task in pending_work.find_pending_answers(state)]
+    assert due == [("a", "quiz"), ("b", "quiz")]
+    fold(state, answered("a"))
+    fold(state, answered("b", failed="no file", may_pass=True))
+    assert [cell.id for cell, _ in pending_work.find_pending_answers(state)] == ["b"]
+    assert any("quiz not answered: no file" in line.text for line in state.log)
+
+
+def test_points_read_as_people_write_them() -> None:
+    assert accuracy.format_points(-0.0132) == "−1.3 pt"
+    assert accuracy.format_points(0.004) == "+0.4 pt"
+    assert accuracy.format_points(-0.0001) == "0.0 pt"
+    assert accuracy.format_points_interval((-0.02, 0.0)) == "[−2.0, 0.0]"

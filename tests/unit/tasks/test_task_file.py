@@ -1,0 +1,113 @@
+"""The files of tasks: what is read, and the one line about what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from txtop.errors import UsageError
+from txtop.tasks import task_file
+from txtop.tasks.items import ChoiceItem, MatchItem
+
+CHOICE = {"question": "The sky is", "choices": ["blue", "green"], "answer": 0}
+MATCH = {"prompt": "2 + 2 =", "answer": ["4", "four"]}
+KINDS = {
+    "choice": CHOICE,
+    "match": MATCH,
+    "label": {"text": "fine", "label": "good"},
+    "pairs": {"a": "one", "b": "two", "score": 2.5},
+    "retrieval": {"query": "who", "relevant": ["me"]},
+    "fill": {"text": "The sky is [MASK].", "answer": "blue"},
+}
+
+
+def write(folder: Path, *lines: object) -> str:
+    file = folder / "task.jsonl"
+    file.write_bytes(
+        b"".join(
+            (one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in lines
+        )
+    )
+    return str(file)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fields_tell_the_kind(kind: str, tmp_path: Path) -> None:
+    task = task_file.describe_task(write(tmp_path, KINDS[kind], KINDS[kind]), "mine")
+    assert (task.kind, task.items, task.name, len(task.sha256)) == (kind, 2, "mine", 64)
+
+
+def test_items_know_their_line_and_the_right_answer(tmp_path: Path) -> None:
+    read = task_file.read_task(
+        write(tmp_path, b"\xef\xbb\xbf", CHOICE, {**CHOICE, "answer": "green"})
+    )
+    assert [(item.line, item.right) for item in read.items] == [(2, "blue"), (3, "green")]
+    match = task_file.read_task(write(tmp_path, MATCH)).items[0]
+    assert isinstance(match, MatchItem)
+    assert match.answers == ["4", "four"]
+
+
+def test_documents_beside_queries_are_no_items(tmp_path: Path) -> None:
+    read = task_file.read_task(write(tmp_path, KINDS["retrieval"], {"document": "you"}))
+    assert (len(read.items), read.documents) == (1, ["you"])
+
+
+def test_the_order_is_that_of_the_seed_alone() -> None:
+    items = [ChoiceItem(line=n, **CHOICE) for n in range(50)]  # type: ignore[arg-type]
+    one, again, other = (task_file.order_items(items, seed) for seed in (1, 1, 2))
+    assert one == again != other
+    assert sorted(item.line for item in one) == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        ([], "has no items"),
+        ([b"", b"  "], "has no items"),
+        ([CHOICE, b"{"], ", line 2 is not JSON: one JSON object a line"),
+        ([b"\xff\xfe{}"], ", line 1 is not"),
+        ([b'{"text": "\xe4"}'], ", line 1 is not UTF-8 text: save it as UTF-8"),
+        ([[1]], ", line 1 is no JSON object"),
+        ([{"nothing": 1}], ", line 1 has none of the fields choices"),
+        ([CHOICE, MATCH], ", line 2 is exact match in a file of multiple choice: one kind a file"),
+        ([{**CHOICE, "question": 3}], "line 1 is no item of multiple choice: question: expected"),
+        ([{**CHOICE, "anwser": 3}], "unknown field anwser"),
+        ([{**CHOICE, "answer": 2}], "answer is not between 0 and 1"),
+        ([{**CHOICE, "answer": "red"}], "answer is none of the choices"),
+        ([{**CHOICE, "choices": ["one"]}], "choices: expected"),
+        ([{"text": "no mask", "answer": "blue"}], "text has 0 times [MASK], not once"),
+        ([{"document": "you"}], "has documents and no query"),
+        ([CHOICE, b'"' + b"x" * (1 << 20) + b'"'], ", line 2 is longer than 1 MiB"),
+    ],
+)
+def test_a_bad_file_has_one_line_with_its_place(
+    lines: list[object], cause: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, *lines)
+    with pytest.raises(UsageError) as refused:
+        task_file.read_task(path)
+    text = str(refused.value)
+    assert text.startswith(f"--task {path}")
+    assert cause in text
+    assert "\n" not in text
+
+
+def test_a_line_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "long.jsonl"
+    with file.open("wb") as stream:
+        stream.truncate(1 << 30)
+    with pytest.raises(UsageError, match="line 1 is longer than 1 MiB"):
+        task_file.read_task(str(file))
+
+
+def test_a_file_that_is_not_there_names_what_is() -> None:
+    with pytest.raises(UsageError, match=r"--task none\.jsonl: no such file or directory"):
+        task_file.read_task("./none.jsonl")
+
+
+def test_a_file_of_lm_eval_needs_that_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"is not installed: pip install txtop\[tasks\]"):
+        task_file.read_task("/nowhere/quiz.yaml")

@@ -1,0 +1,205 @@
+"""A worker that answers tasks with tiny models, held against the library's plain calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from support import tiny_models
+from support.inline_worker import InlineWorker
+from support.tiny_models import CHARACTERS
+from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
+from txtop.tasks import task_file
+
+Model = Callable[[Path], Path]
+
+
+def write(folder: Path, items: list[dict[str, Any]]) -> Path:
+    file = folder / "task.jsonl"
+    file.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    return file
+
+
+def answer(
+    worker: InlineWorker, model: Path, file: Path, *, tells_items: bool = True, **knobs: Any
+) -> events.TaskAnswered:
+    command = commands.Answer(
+        cell=Cell(id="c", model=str(model), device="cpu", **knobs),
+        task=task_file.describe_task(str(file), "quiz"),
+        tells_items=tells_items,
+        started_ns=0,
+        seed=3,
+    )
+    worker.follow(command)
+    return worker.of(events.TaskAnswered)[0]
+
+
+def answers_by_line(worker: InlineWorker) -> dict[int, tuple[float, str]]:
+    lines = [line for part in worker.of(events.TaskQuestions) for line in part.lines]
+    parts = worker.of(events.TaskAnswers)
+    given = [pair for part in parts for pair in zip(part.scores, part.answers, strict=True)]
+    assert parts[0].first == 0
+    return dict(zip(lines, given, strict=True))
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> Path:
+    """Return a decoder with opinions: the embeddings of the tiny one are nearly equal."""
+    directory = tiny_models.add_tokenizer(tiny_models.gpt2(tmp_path / "gpt2"))
+    tensors = load_file(directory / "model.safetensors")
+    tensors["transformer.wte.weight"] *= 50
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return directory
+
+
+def load_plainly(directory: Path, kind: str) -> tuple[Any, Any]:
+    import transformers
+
+    model = getattr(transformers, kind).from_pretrained(directory).eval()
+    return model, transformers.AutoTokenizer.from_pretrained(directory)
+
+
+def test_a_choice_is_the_likeliest_continuation(
+    worker: InlineWorker, tmp_path: Path, decoder: Path
+) -> None:
+    items = [
+        {"question": f"{letter} is", "choices": list(CHARACTERS[3 * n + 1 :][:4]), "answer": n % 4}
+        for n, letter in enumerate("abcdefghij")
+    ]
+    assert not answer(worker, decoder, write(tmp_path, items)).failed
+    given = answers_by_line(worker)
+    assert sorted(given) == list(range(1, 11))
+    model, tokenizer = load_plainly(decoder, "AutoModelForCausalLM")
+    for line, item in enumerate(items, start=1):
+        totals = []
+        for choice in item["choices"]:
+            context = tokenizer.encode(item["question"])
+            ids = tokenizer.encode(f"{item['question']} {choice}")
+            with torch.inference_mode():
+                rows = torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), -1)
+            totals.append(sum(float(rows[i - 1, ids[i]]) for i in range(len(context), len(ids))))
+        best = totals.index(max(totals))
+        assert given[line] == (float(best == item["answer"]), item["choices"][best])
+    assert len({text for _, text in given.values()}) > 1
+
+
+def test_a_match_is_the_greedy_text_up_to_a_stop(
+    worker: InlineWorker, tmp_path: Path, decoder: Path
+) -> None:
+    model, tokenizer = load_plainly(decoder, "AutoModelForCausalLM")
+    for start in "abcdefgh":
+        prompt = torch.tensor([tokenizer.encode(f"{start} =")])
+        with torch.inference_mode():
+            row = model.generate(prompt, max_new_tokens=6, do_sample=False, eos_token_id=None)
+        text = tokenizer.decode(row[0][prompt.shape[1] :], skip_special_tokens=True)
+        if len(set(text)) > 2:
+            break
+    stop = text[-1]
+    base = {"prompt": f"{start} =", "max_tokens": 6}
+    items = [
+        {**base, "answer": ["nothing", text.strip()], "until": ["#"]},
+        {**base, "answer": text, "until": [stop]},
+    ]
+    assert not answer(worker, decoder, write(tmp_path, items)).failed
+    cut = text.partition(stop)[0].strip()
+    given = answers_by_line(worker)
+    assert given[1] == (1.0, text.strip())
+    assert given[2] == (float(cut == text.strip()), cut)
+
+
+def test_a_quantised_cache_is_read_by_the_choice(
+    worker: InlineWorker, tmp_path: Path, decoder: Path
+) -> None:
+    items = [{"question": "abc is", "choices": ["ab", "cd"], "answer": 0}] * 3
+    file = write(tmp_path, items)
+    assert not answer(worker, decoder, file, cache="quantized:fp8").failed
+    assert len(answers_by_line(worker)) == 3
+
+
+def test_pairs_and_queries_go_by_the_cosine_of_means(worker: InlineWorker, tmp_path: Path) -> None:
+    encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
+    texts = ["a cat", "a dog sat here", "no", "what is 2 + 2"]
+    pairs = [{"a": a, "b": b, "score": 1} for a in texts[:2] for b in texts]
+    assert not answer(worker, encoder, write(tmp_path, pairs)).failed
+    given = answers_by_line(worker)
+    model, tokenizer = load_plainly(encoder, "AutoModel")
+
+    def embed(text: str) -> torch.Tensor:
+        with torch.inference_mode():
+            states = model(**tokenizer(text, return_tensors="pt")).last_hidden_state
+        return states[0].double().mean(0)
+
+    for line, pair in enumerate(pairs, start=1):
+        one, other = embed(pair["a"]), embed(pair["b"])
+        cosine = float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+        assert given[line][0] == pytest.approx(cosine, abs=1e-5)
+    queries = [
+        {"query": "a cat", "relevant": ["a cat", "what is 2 + 2"], "k": 1},
+        {"document": "a dog sat here"},
+        {"query": "no", "relevant": ["no"], "k": 2},
+    ]
+    assert not answer(worker, encoder, write(tmp_path, queries)).failed
+    assert answers_by_line(worker) == {1: (0.5, "a cat"), 3: (1.0, "no")}
+
+
+def test_heads_name_classes_and_masked_words(worker: InlineWorker, tmp_path: Path) -> None:
+    classifier = tiny_models.add_tokenizer(
+        tiny_models.bert_with_head(tmp_path / "c", "SequenceClassification")
+    )
+    model, tokenizer = load_plainly(classifier, "AutoModelForSequenceClassification")
+    with torch.inference_mode():
+        best = int(model(**tokenizer("a cat", return_tensors="pt")).logits.argmax())
+    name = ("bad", "fair", "good")[best]
+    labels = [
+        {"text": "a cat", "label": name}, {"text": "a cat", "label": best},
+        {"text": "a cat", "label": "none"},
+    ]  # fmt: skip
+    assert not answer(worker, classifier, write(tmp_path, labels)).failed
+    assert answers_by_line(worker) == {1: (1.0, name), 2: (1.0, name), 3: (0.0, name)}
+
+    filler = tiny_models.add_tokenizer(tiny_models.bert_with_head(tmp_path / "m", "MaskedLM"))
+    model, tokenizer = load_plainly(filler, "AutoModelForMaskedLM")
+    with torch.inference_mode():
+        logits = model(**tokenizer("a [MASK] c", return_tensors="pt")).logits[0, 2]
+    best_text = tokenizer.decode([int(logits.argmax())]).strip()
+    fills = [{"text": "a [MASK] c", "answer": "b"}, {"text": "a [MASK] c", "answer": "c"}]
+    assert not answer(worker, filler, write(tmp_path, fills)).failed
+    assert {text for _, text in answers_by_line(worker).values()} == {best_text}
+    fills = [{"text": "a [MASK] c", "answer": "long"}]
+    failed = answer(worker, filler, write(tmp_path, fills)).failed
+    assert "line 1: 'long' is not one token of this model" in failed
+
+
+def test_an_item_that_is_too_long_is_named_before_any_is_answered(
+    worker: InlineWorker, tmp_path: Path, decoder: Path
+) -> None:
+    good = {"question": "a is", "choices": ["b", "c"], "answer": 0}
+    file = write(tmp_path, [good, {**good, "question": "a" * 80}])
+    failed = answer(worker, decoder, file).failed
+    assert failed == (
+        f"{file}, line 2 has 81 tokens and the model reads 64: shorten it or leave it out"
+    )
+    assert not worker.of(events.TaskAnswers)
+
+
+def test_what_does_not_fit_is_said(worker: InlineWorker, tmp_path: Path, decoder: Path) -> None:
+    file = write(tmp_path, [{"question": "a is", "choices": ["b", "c"], "answer": 0}])
+    assert (
+        "random weights answer by chance" in answer(worker, decoder, file, weights="random").failed
+    )
+    encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
+    assert answer(worker, encoder, file).failed == "multiple choice needs a decoder: another --task"
+    bare = tiny_models.gpt2(tmp_path / "bare")
+    assert "needs the model's tokenizer" in answer(worker, bare, file).failed
+    task = task_file.describe_task(str(file), "quiz")
+    file.write_text(file.read_text("utf-8") * 2, "utf-8")
+    cell = Cell(id="c", model=str(decoder), device="cpu")
+    worker.follow(commands.Answer(cell=cell, task=task, tells_items=True, started_ns=0, seed=0))
+    assert "is not the file of the plan any more" in worker.of(events.TaskAnswered)[0].failed

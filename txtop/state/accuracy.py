@@ -1,0 +1,334 @@
+"""The accuracy of each cell in the tasks of a session, beside that of its reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from txtop.formatting import MISSING, format_share
+from txtop.plan import references
+from txtop.plan.cell import Cell
+from txtop.plan.task import TaskSpec
+from txtop.protocol import events
+from txtop.state.session import SessionState
+from txtop.stats import paired_accuracy, rank_correlation
+from txtop.stats.intervals import Interval
+
+AccuracyBand = Literal["no worse", "undecided", "loss", "worse"]
+ACCURACY_GLYPHS: dict[AccuracyBand, str] = {
+    "no worse": "✓",
+    "undecided": "≈",
+    "loss": "▲",
+    "worse": "✗",
+}
+_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """The answers of one cell to the first items of a task, of which the session has `n`."""
+
+    task: TaskSpec
+    scores: tuple[float, ...]
+    answers: tuple[str, ...]
+    ending: events.TaskAnswered | None
+
+    @property
+    def n(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class AccuracyDifference:
+    """The accuracy of a cell less that of its reference, on the first `n` items of a task.
+
+    All are shares of 1, of pairs of sentences Spearman's correlations. The interval is the 95 % one
+    that holds at every look, of correlations that of this n alone; None without one. `gained` and
+    `lost` items are those that the cell answers better and worse, `needed` those that would decide
+    the margin, None if that cannot be said. `over` if all items were answered.
+    """
+
+    task: TaskSpec
+    cell: str
+    reference: str
+    n: int
+    reference_score: float
+    score: float
+    interval: Interval | None
+    gained: int
+    lost: int
+    needed: int | None
+    margin: float
+    over: bool
+
+    @property
+    def difference(self) -> float:
+        return self.score - self.reference_score
+
+    @property
+    def band(self) -> AccuracyBand:
+        """The verdict: a loss of at most the margin, of more, of some size, or none shown."""
+        if self.interval is None:
+            return "undecided"
+        low, high = self.interval
+        if low >= -self.margin:
+            return "no worse"
+        return "worse" if high < -self.margin else "loss" if high < 0 else "undecided"
+
+
+def find_score(session: SessionState, name: str, task: TaskSpec) -> TaskScore | None:
+    """Return the answers of a cell, or of one with the same output, or None."""
+    cell = _find_answering_cell(session, name, task.name)
+    if cell is None:
+        return None
+    parts = session.answers.get((cell, task.name), ())
+    return TaskScore(
+        task,
+        tuple(score for part in parts for score in part.scores),
+        tuple(text for part in parts for text in part.answers),
+        session.answered.get((cell, task.name)),
+    )
+
+
+def find_ending(session: SessionState, name: str, task: str) -> events.TaskAnswered | None:
+    """Return the event that ended the answers of a cell, or of one with the same output."""
+    cell = _find_answering_cell(session, name, task)
+    return None if cell is None else session.answered.get((cell, task))
+
+
+def _find_answering_cell(session: SessionState, name: str, task: str) -> str | None:
+    if (name, task) in session.answers or (name, task) in session.answered:
+        return name
+    if name not in session.cells:
+        return None
+    target = session.cells[name].cell
+    names = dict.fromkeys([*session.answers, *session.answered])
+    return next(
+        (
+            cell
+            for cell, own in names
+            if own == task and references.has_same_output(session.cells[cell].cell, target)
+        ),
+        None,
+    )
+
+
+def list_differences(
+    session: SessionState, name: str, against: str | None = None
+) -> list[AccuracyDifference]:
+    """Return the differences of a cell from its reference, one a task that both answered in part.
+
+    With `against` that one is the reference, as arm A is of an A/B, whatever its precision.
+    """
+    plan = session.plan
+    if not plan.tasks or name not in session.cells:
+        return []
+    pair = _find_pair(session, name, against)
+    if pair is None:
+        return []
+    reference, cell = pair
+    differences = []
+    for task in plan.tasks:
+        theirs, ours = (find_score(session, c.id, task) for c in (reference, cell))
+        if theirs is None or ours is None or not min(theirs.n, ours.n):
+            continue
+        # What was answered before a failure is a sample like any other.
+        names, targets = (reference.id, cell.id), list_targets(session, task)
+        differences.append(compare_scores(theirs, ours, names, targets, plan.accuracy_margin))
+    return differences
+
+
+def _find_pair(session: SessionState, name: str, against: str | None) -> tuple[Cell, Cell] | None:
+    """Return reference and cell; None for a cell that is its own reference."""
+    own = session.cells[name].cell
+    if against is not None:
+        return session.cells[against].cell, own
+    best_by_cell = references.find_output_references(session.plan.cells)
+    return (best_by_cell[name], own) if name in best_by_cell else None
+
+
+def compare_scores(
+    theirs: TaskScore,
+    ours: TaskScore,
+    names: tuple[str, str],
+    targets: tuple[float, ...],
+    margin: float,
+) -> AccuracyDifference:
+    """Compare answers to the same items in the same order; `names` are reference and cell."""
+    task = ours.task
+    n = min(theirs.n, ours.n)
+    base, own = theirs.scores[:n], ours.scores[:n]
+    over = n == task.items
+    reference, cell = names
+    if task.kind == "pairs":
+        scores, interval = _compare_correlations(targets[:n], base, own)
+        gained = lost = 0
+        needed = None
+    else:
+        scores = (sum(base) / n, sum(own) / n)
+        counts = Counter(round(b - a, _DIGITS) for a, b in zip(base, own, strict=True))
+        interval = _compute_interval(tuple(sorted(counts.items())))
+        gained = sum(count for d, count in counts.items() if d > 0)
+        lost = sum(count for d, count in counts.items() if d < 0)
+        # No item that changed is less than one, not none.
+        needed = _count_needed(max(1, gained + lost) / n, margin)
+    return AccuracyDifference(
+        task=task,
+        cell=cell,
+        reference=reference,
+        n=n,
+        reference_score=scores[0],
+        score=scores[1],
+        interval=interval,
+        gained=gained,
+        lost=lost,
+        needed=needed,
+        margin=margin,
+        over=over,
+    )
+
+
+@lru_cache(maxsize=512)
+def _compute_interval(counts: tuple[tuple[float, int], ...]) -> Interval | None:
+    return paired_accuracy.compute_difference_interval(dict(counts))
+
+
+@lru_cache(maxsize=512)
+def _count_needed(discordant: float, margin: float) -> int | None:
+    return paired_accuracy.count_deciding_items(discordant, margin)
+
+
+@lru_cache(maxsize=64)
+def _compare_correlations(
+    targets: tuple[float, ...], base: tuple[float, ...], own: tuple[float, ...]
+) -> tuple[tuple[float, float], Interval | None]:
+    return rank_correlation.compare_correlations(targets, base, own)
+
+
+@dataclass(frozen=True)
+class ChangedItem:
+    """An item that cell and reference answered differently, in words; `gained` if the cell won."""
+
+    line: int
+    asked: str
+    right: str
+    reference_answer: str
+    answer: str
+    gained: bool
+
+
+def list_changed_items(session: SessionState, difference: AccuracyDifference) -> list[ChangedItem]:
+    """Return the items of a task that are right with one of the two alone, losses first."""
+    task = difference.task
+    theirs = find_score(session, difference.reference, task)
+    ours = find_score(session, difference.cell, task)
+    if theirs is None or ours is None or task.kind == "pairs":
+        return []
+    items = [
+        (line, asked, right)
+        for part in session.questions.get(task.name, ())
+        for line, asked, right in zip(part.lines, part.asked, part.right, strict=True)
+    ]
+    pairs = zip(items, theirs.scores, ours.scores, theirs.answers, ours.answers, strict=False)
+    changed = [
+        ChangedItem(*item, reference_answer, answer, own > base)
+        for item, base, own, reference_answer, answer in pairs
+        if own != base
+    ]
+    return sorted(changed, key=lambda item: item.gained)
+
+
+def describe_answered(session: SessionState, event: events.TaskAnswered) -> str:
+    """Describe in a line of the log what a cell reached in a task."""
+    task = next((task for task in session.plan.tasks if task.name == event.task), None)
+    if task is None:
+        return f"{event.task} answered"
+    own = [d for d in list_differences(session, event.cell) if d.task == task]
+    score = describe_score(session, event.cell, task)
+    return ": ".join([score, *(describe_difference(d) for d in own)])
+
+
+def format_points(share: float) -> str:
+    """Format a share of 1 as percentage points with its sign: `−1.3 pt`, `+0.4 pt`."""
+    points = round(share * 100, 1)
+    sign = "−" if points < 0 else "+" if points > 0 else ""
+    return f"{sign}{abs(points):.1f} pt"
+
+
+def format_points_interval(interval: Interval | None) -> str:
+    """Format the ends of an interval in points: `[−2.1, +0.3]`; empty without one."""
+    if interval is None:
+        return ""
+    low, high = (format_points(end).removesuffix(" pt") for end in interval)
+    return f"[{low}, {high}]"
+
+
+def format_difference_forms(difference: AccuracyDifference) -> tuple[str, ...]:
+    """Return a difference as text, from the longest to the shortest form."""
+    mark = ACCURACY_GLYPHS[difference.band]
+    points = format_points(difference.difference)
+    ends = format_points_interval(difference.interval)
+    short = f"{mark} {points}"
+    return (f"{short} {ends}", short) if ends else (short,)
+
+
+def describe_progress(session: SessionState, name: str, task: str) -> str:
+    """Describe how much of a task a cell has answered: `facts 120/157`."""
+    answered = sum(len(part.scores) for part in session.answers.get((name, task), ()))
+    items = next((own.items for own in session.plan.tasks if own.name == task), answered)
+    return f"{task} {answered:,}/{items:,}"
+
+
+def describe_score(session: SessionState, name: str, task: TaskSpec) -> str:
+    """Describe in words what a cell reached in a task: `arithmetic 71.3 %, 300 items`."""
+    score = find_score(session, name, task)
+    if score is None:
+        return ""
+    if score.ending is not None and score.ending.failed:
+        return f"{task.name}: {score.ending.failed}"
+    noun = "Spearman " if task.kind == "pairs" else ""
+    return f"{task.name} {noun}{format_reached(session, name, task)}, {score.n:,} items"
+
+
+def compute_reached(session: SessionState, name: str, task: TaskSpec) -> float | None:
+    """Return the accuracy of a cell as a share of 1, of pairs Spearman's correlation."""
+    score = find_score(session, name, task)
+    if score is None or not score.n:
+        return None
+    if task.kind == "pairs":
+        targets = list_targets(session, task)[: score.n]
+        return rank_correlation.compute_rank_correlation(targets, score.scores)
+    return sum(score.scores) / score.n
+
+
+def format_reached(session: SessionState, name: str, task: TaskSpec) -> str:
+    """Format the accuracy of a cell: `71.3 %`, of pairs `0.823`; `—` without one."""
+    reached = compute_reached(session, name, task)
+    if reached is None:
+        return MISSING
+    return f"{reached:.3f}" if task.kind == "pairs" else format_share(reached, 1)
+
+
+def describe_difference(difference: AccuracyDifference) -> str:
+    """Describe a difference in words, with the items that it rests on and those that would decide.
+
+    `−1.3 pt [−2.9, +0.2], 2 gained, 6 lost of 300; about 1,900 items decide 1 pt`.
+    """
+    points = format_points(difference.difference)
+    interval = format_points_interval(difference.interval)
+    parts = [f"{points} {interval}".rstrip()]
+    if difference.task.kind == "pairs":
+        parts.append(f"{difference.n:,} pairs, interval at this n alone")
+        return ", ".join(parts)
+    parts.append(f"{difference.gained} gained, {difference.lost} lost of {difference.n:,}")
+    text = ", ".join(parts)
+    if difference.band in ("undecided", "loss") and difference.needed:
+        text += f"; about {difference.needed:,} items decide {100 * difference.margin:.3g} pt"
+    return text
+
+
+def list_targets(session: SessionState, task: TaskSpec) -> tuple[float, ...]:
+    """Return the similarities that the pairs of a task are held against, in the order asked."""
+    return tuple(t for part in session.questions.get(task.name, ()) for t in part.targets)

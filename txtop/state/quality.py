@@ -1,0 +1,83 @@
+"""The quality of a cell beside its reference: the accuracy in tasks, else how far outputs differ.
+
+A task says what people decide by, so that with one the badge is the task's interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop.protocol.events import Event, Fidelity
+from txtop.state import accuracy, fidelity
+from txtop.state.accuracy import AccuracyBand, AccuracyDifference
+from txtop.state.fidelity import Badge
+from txtop.state.session import SessionState
+
+QualityBadge = Badge | AccuracyBand
+# The colour of each badge; those without one say nothing about quality.
+BADGE_ROLES: dict[QualityBadge, str] = {
+    "lossless-like": "ok",
+    "minor": "text",
+    "visible": "warn",
+    "broken": "bad",
+    "INVALID": "bad",
+    "no worse": "ok",
+    "undecided": "text",
+    "loss": "warn",
+    "worse": "bad",
+}
+_WORST_FIRST: tuple[AccuracyBand, ...] = ("worse", "loss", "undecided", "no worse")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The comparison of outputs, None without one, and the differences of accuracy by task."""
+
+    output: Fidelity | None
+    differences: tuple[AccuracyDifference, ...] = ()
+
+    @property
+    def deciding(self) -> AccuracyDifference | None:
+        """The difference that the badge shows: of the worst band the largest loss.
+
+        NaN or Inf in the output come before any task.
+        """
+        if not self.differences or fidelity.compute_badge(self.output) == "INVALID":
+            return None
+        return min(self.differences, key=lambda d: (_WORST_FIRST.index(d.band), d.difference))
+
+    def list_events(self, session: SessionState) -> list[Event]:
+        """Return the events that the badge rests on."""
+        if self.deciding is None:
+            return [] if self.output is None else [self.output]
+        task = self.deciding.task.name
+        cells = (self.deciding.cell, self.deciding.reference)
+        return [part for cell in cells for part in session.answers.get((cell, task), ())[-1:]]
+
+    @property
+    def badge(self) -> QualityBadge:
+        return fidelity.compute_badge(self.output) if self.deciding is None else self.deciding.band
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The badge as text, from the longest to the shortest form."""
+        if self.deciding is None:
+            return fidelity.format_badge_forms(self.output)
+        return accuracy.format_difference_forms(self.deciding)
+
+
+def get_quality(session: SessionState, name: str, against: str | None = None) -> Quality:
+    """Return the quality of a cell.
+
+    With `against` accuracy is held against that cell, and outputs are those two cells', whichever
+    of them was the reference.
+    """
+    differences = accuracy.list_differences(session, name, against)
+    return Quality(session.output_of(name, against), tuple(differences))
+
+
+def format_badge_forms(
+    session: SessionState, name: str, against: str | None = None
+) -> tuple[str, ...]:
+    """Return the badge of a cell as text, from the longest to the shortest form."""
+    return get_quality(session, name, against).forms

@@ -1,0 +1,1 @@
+"""Tasks with known answers: their files, and those that ship with txtop."""

@@ -1,0 +1,160 @@
+"""Read and check the file of a task: JSON lines, one item each, all of one kind."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from txtop.errors import UsageError, did_you_mean
+from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
+from txtop.sanitise import sanitise
+from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase
+from txtop.tasks.lm_eval_task import is_lm_eval_file, read_lm_eval_task
+
+MAX_LINE_BYTES = 1 << 20
+MAX_ITEMS = 100_000
+_DATA = Path(__file__).parent / "data"
+_FORMAT = "docs/tasks.md has the format"
+
+
+class TaskFileError(UsageError):
+    """A task cannot be read; the text names the file, the line and the next step."""
+
+
+@dataclass(frozen=True)
+class TaskItems:
+    """The items of a task in the order of the file, and the documents that no query asks for."""
+
+    kind: TaskKind
+    items: list[Item]
+    documents: list[str]
+    sha256: str
+
+
+def list_built_in() -> list[str]:
+    """Return the names of the tasks that ship with txtop."""
+    return sorted(path.stem for path in _DATA.glob("*.jsonl"))
+
+
+def find_task_file(path: str) -> Path:
+    """Return the file of a task's path."""
+    if path.startswith(BUILT_IN):
+        return _DATA / f"{path.removeprefix(BUILT_IN)}.jsonl"
+    return Path(path)
+
+
+def order_items(items: list[Item], seed: int) -> list[Item]:
+    """Return the items in the order in which they are asked, which `seed` alone determines.
+
+    Shuffled, the first n are a sample of all, so that figures hold at every look.
+    """
+    shuffled = list(items)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled
+
+
+def describe_task(path: str, name: str) -> TaskSpec:
+    """Read and check the file at `path` and describe it. Raises `TaskFileError`."""
+    read = read_task(path)
+    return TaskSpec(name=name, path=path, kind=read.kind, items=len(read.items), sha256=read.sha256)
+
+
+def read_task(path: str) -> TaskItems:
+    """Read the items of a task. Raises `TaskFileError` for the first line that is none."""
+    if is_lm_eval_file(path):
+        items = read_lm_eval_task(Path(path))
+        kind: TaskKind = "choice" if items and isinstance(items[0], ChoiceItem) else "match"
+        if not items or len({type(item) for item in items}) > 1:
+            raise TaskFileError(f"--task {path} has no items of one kind", "one task a file")
+        digest = hashlib.sha256(msgspec.json.encode(items)).hexdigest()
+        return TaskItems(kind, items, [], digest)
+    file = find_task_file(path)
+    where = path if path.startswith(BUILT_IN) else str(file)
+    try:
+        with file.open("rb") as stream:
+            return _read_items(where, stream)
+    except OSError as error:
+        cause = (error.strerror or "cannot be read").lower()
+        raise TaskFileError(
+            f"--task {sanitise(where, 200)}: {cause}",
+            did_you_mean(where, list_built_in(), f"a .jsonl file, or {', '.join(list_built_in())}"),
+        ) from None
+
+
+def _read_items(where: str, stream: BinaryIO) -> TaskItems:
+    digest = hashlib.sha256()
+    kind: TaskKind | None = None
+    items: list[Item] = []
+    documents: list[str] = []
+    number = 0
+    # A line is never read beyond the limit, be it a gigabyte long.
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        digest.update(line)
+        if len(line) > MAX_LINE_BYTES:
+            raise _refuse(where, number, "is longer than 1 MiB", "one item a line")
+        text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if not text:
+            continue
+        item_kind, item = _read_line(where, number, text)
+        kind = kind or item_kind
+        if item_kind != kind:
+            cause = f"is {KIND_NOUNS[item_kind]} in a file of {KIND_NOUNS[kind]}"
+            raise _refuse(where, number, cause, "one kind a file")
+        if isinstance(item, DocumentItem):
+            documents.append(item.document)
+        else:
+            items.append(item)  # type: ignore[arg-type]
+        if len(items) > MAX_ITEMS:
+            raise _refuse(where, number, f"is item {len(items):,}", f"at most {MAX_ITEMS:,} a file")
+    if kind is None or not items:
+        what = "documents and no query" if documents else "no items"
+        raise TaskFileError(f"--task {where} has {what}", _FORMAT)
+    return TaskItems(kind, items, documents, digest.hexdigest())
+
+
+def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase]:
+    try:
+        fields = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        is_text = not isinstance(error, UnicodeDecodeError) and "UTF-8" not in str(error)
+        cause = "is not JSON" if is_text else "is not UTF-8 text"
+        step = "one JSON object a line" if is_text else "save it as UTF-8"
+        raise _refuse(where, number, cause, step) from None
+    if not isinstance(fields, dict):
+        raise _refuse(where, number, "is no JSON object", _FORMAT)
+    match = next((entry for entry in KIND_FIELDS if entry[0] in fields), None)
+    if match is None:
+        cause = f"has none of the fields {', '.join(name for name, _, _ in KIND_FIELDS)}"
+        raise _refuse(where, number, cause, _FORMAT)
+    _, kind, struct = match
+    try:
+        item = msgspec.convert({**fields, "line": number}, struct)
+    except msgspec.ValidationError as error:
+        noun = KIND_NOUNS[kind]
+        cause = f"is no item of {noun}: {_describe_fault(str(error))}"
+        raise _refuse(where, number, cause, _FORMAT) from None
+    if fault := item.find_fault():
+        raise _refuse(where, number, f"is no item of {KIND_NOUNS[kind]}: {fault}", _FORMAT)
+    return kind, item
+
+
+def _describe_fault(text: str) -> str:
+    """Return a fault in a person's words from the library's.
+
+    ``Expected `str`, got `int` - at `$.question` `` becomes `question: expected str, got int`.
+    """
+    cause, _, place = text.replace("`", "").partition(" - at $.")
+    cause = cause[:1].lower() + cause[1:]
+    return f"{place}: {cause}" if place else cause
+
+
+def _refuse(where: str, number: int, cause: str, step: str) -> TaskFileError:
+    return TaskFileError(
+        f"--task {sanitise(where, 200)}, line {number} {sanitise(cause, 200)}", step
+    )

@@ -1,0 +1,1 @@
+"""Answer the items of tasks with a loaded model."""
