@@ -125,6 +125,19 @@ class Profile(msgspec.Struct, tag_field="order", tag="profile", frozen=True, kw_
     allowed: Allowed = Allowed()
 
 
+class Explain(msgspec.Struct, tag_field="order", tag="explain", frozen=True, kw_only=True):
+    """Load `cell`, and profile where the time of its steps goes.
+
+    Answered by `trace` for each phase and by one `explanation`, which has the reason if it failed.
+    The worker must not be used again.
+    """
+
+    cell: Cell
+    started_ns: int
+    seed: Count
+    allowed: Allowed = Allowed()
+
+
 class Cancel(msgspec.Struct, tag_field="order", tag="cancel", frozen=True, kw_only=True):
     """Stop after the current step and do not report the open iteration or comparison.
 
@@ -149,6 +162,7 @@ WorkerCommand = (
     | Finish
     | Compare
     | Profile
+    | Explain
     | Cancel
     | Quit
 )

@@ -25,7 +25,7 @@ from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.fit_run import FitRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
-from txtop.runner.profile_run import ProfileRun
+from txtop.runner.profile_run import ExplainRun, ProfileRun
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
@@ -44,6 +44,8 @@ WORKER_EVENTS = (
     events.FidelityProgress,
     events.Fidelity,
     events.DeviceTime,
+    events.Explanation,
+    events.TraceSlices,
     events.CellRejected,
     events.Progress,
     events.Phase,
@@ -66,6 +68,8 @@ UNSOLICITED_EVENTS = (
     events.FidelityProgress,
     events.Fidelity,
     events.DeviceTime,
+    events.Explanation,
+    events.TraceSlices,
 )
 
 EndReason = Literal["done", "stopped", "failed"]
@@ -202,10 +206,11 @@ class Conductor:
         """
         missing = pending_work.find_missing_cells(self.recorder.state)
         outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
+        explanations = ExplainRun(self._client)
         if self.plan.edge_search is not None:
             FitRun(self._client, self.plan.edge_search).run()
         elif self.plan.margin is None:
-            MatrixRun(self._client, (outputs, profiles), missing).run()
+            MatrixRun(self._client, (outputs, profiles, explanations), missing).run()
         elif missing:
             outputs.run()
             ABRun(self._client).run()

@@ -10,7 +10,7 @@ from txtop.runner import worker_failure
 from txtop.runner.batch_cell import CellSchedule
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.fidelity_run import FidelityRun
-from txtop.runner.profile_run import ProfileRun
+from txtop.runner.profile_run import PassRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -23,13 +23,13 @@ class MatrixRun:
     """Measure the cells of a plan whose ids are `missing`, in the plan's order.
 
     After each group of cells that share weights, what is pending of `others` is done: comparisons
-    of outputs, and times of the GPU.
+    of outputs, times of the GPU, and explanations.
     """
 
     def __init__(
         self,
         client: WorkerClient,
-        others: tuple[FidelityRun | ProfileRun, ...],
+        others: tuple[FidelityRun | PassRun, ...],
         missing: frozenset[str],
     ) -> None:
         self._client = client

@@ -80,8 +80,10 @@ def _clean(event: AnyEvent) -> None:
             if event.texts is not None:
                 common, reference, own = (sanitise(text, 400) for text in event.texts)
                 event.texts = common, reference, own
-        case events.DeviceTime():
+        case events.DeviceTime() | events.Explanation():
             event.failed = sanitise(event.failed, 400)
+        case events.TraceSlices():
+            event.names = [sanitise(name, 200) for name in event.names]
         case events.Gap():
             event.reason = sanitise(event.reason)
         case events.Telemetry():

@@ -391,6 +391,21 @@ def _fold_device_time(session: SessionState, event: events.DeviceTime) -> None:
         session.say(f"no time of the GPU: {event.failed}", "warning", event.cell)
 
 
+def _fold_explanation(session: SessionState, event: events.Explanation) -> None:
+    if event.cell not in session.cells:
+        return
+    session.explanations[event.cell] = event
+    if event.failed:
+        session.say(f"not explained: {event.failed}", "warning", event.cell)
+    for note in event.notes:
+        session.say(note, cell=event.cell)
+
+
+def _fold_trace(session: SessionState, event: events.TraceSlices) -> None:
+    if event.cell in session.cells:
+        session.traces[event.cell, event.phase] = event
+
+
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     state = _close_cell(session, event.cell)
     if state is None:
@@ -464,6 +479,8 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
     events.DeviceTime: _fold_device_time,
+    events.Explanation: _fold_explanation,
+    events.TraceSlices: _fold_trace,
 }
 
 

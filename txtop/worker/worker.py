@@ -44,10 +44,17 @@ _CellCommand = (
     | commands.Finish
     | commands.Compare
     | commands.Profile
+    | commands.Explain
     | commands.Cancel
 )
 # These need no loaded model.
-_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Profile, commands.Cancel)
+_MODEL_FREE_COMMANDS = (
+    commands.LoadModel,
+    commands.Compare,
+    commands.Profile,
+    commands.Explain,
+    commands.Cancel,
+)
 _DRAIN_S = 2.0
 """The time given to the reader to take the last events before the process ends."""
 _RETRY_S = 0.05
@@ -116,6 +123,8 @@ class Worker:
                 self._compare(command)
             elif isinstance(command, commands.Profile):
                 self._profile(command)
+            elif isinstance(command, commands.Explain):
+                self._explain(command)
             else:
                 self._enter(cell, "idle")
         except Cancelled:
@@ -327,34 +336,62 @@ class Worker:
 
     def _profile(self, command: commands.Profile) -> None:
         """Profile a cell and send one `device_time` event, which also carries a failure."""
+        cell = command.cell
+        try:
+            loaded, inputs = self._load_to_watch(command)
+            from txtop.worker.tasks import device_profile
+
+            prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
+            event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
+        except Cancelled:
+            raise
+        except Exception as error:
+            reason, may_pass = self._read_failure(error)
+            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason, may_pass=may_pass)
+        event.t_ns = perf_counter_ns()
+        event.took_s = (event.t_ns - command.started_ns) / 1e9
+        self._emitter.send(event)
+
+    def _explain(self, command: commands.Explain) -> None:
+        """Explain a cell: a `trace` for each phase, then one `explanation`, or its failure."""
+        cell = command.cell
+        try:
+            loaded, inputs = self._load_to_watch(command)
+            from txtop.worker.explain.explain import explain_cell
+
+            event, traces = explain_cell(loaded.task, loaded.model, inputs, self._inbox.check)
+            for trace in traces:
+                trace.t_ns = perf_counter_ns()
+                self._emitter.send(trace)
+        except Cancelled:
+            raise
+        except Exception as error:
+            reason, may_pass = self._read_failure(error)
+            event = events.Explanation(t_ns=0, cell=cell.id, failed=reason, may_pass=may_pass)
+        event.t_ns = perf_counter_ns()
+        event.took_s = (event.t_ns - command.started_ns) / 1e9
+        self._emitter.send(event)
+
+    def _load_to_watch(
+        self, command: commands.Profile | commands.Explain
+    ) -> tuple[LoadedModel, ModelInputs]:
+        """Load a cell that was measured before. Nothing of this load is reported."""
         from txtop.worker.tasks.task import make_inputs
 
         cell, self._inputs = command.cell, None
         load = commands.LoadModel(
             cell=cell, started_ns=command.started_ns, seed=command.seed, allowed=command.allowed
         )
-        # The cell is over, so nothing of this load is reported.
         silent = PhaseTimer(command.started_ns, lambda _: None)
-        try:
-            loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
-            from txtop.worker.tasks import device_profile
+        loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
+        inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token)
+        return loaded, inputs
 
-            inputs = make_inputs(
-                cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
-            )
-            prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
-            event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
-        except Cancelled:
-            raise
-        except Exception as error:
-            if not isinstance(error, TxtopError):
-                traceback.print_exc()
-            reason = failures.classify(error).reason
-            may_pass = isinstance(error, AbsentError)
-            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason, may_pass=may_pass)
-        event.t_ns = perf_counter_ns()
-        event.took_s = (event.t_ns - silent.started_ns) / 1e9
-        self._emitter.send(event)
+    def _read_failure(self, error: Exception) -> tuple[str, bool]:
+        """Return the reason of a failure beside a cell, and whether it may pass."""
+        if not isinstance(error, TxtopError):
+            traceback.print_exc()
+        return failures.classify(error).reason, isinstance(error, AbsentError)
 
     def _ready_to_compare(self) -> OutputComparer:
         """Return the comparer, created with all cores: nothing is timed while it runs."""
