@@ -40,18 +40,18 @@ class WorkCounter(TorchDispatchMode):
     """
 
     def __init__(self, kinds: KindTracker) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._kinds = kinds
         self.by_kind: dict[str, Work] = defaultdict(Work)
         self.converted_bytes = 0
 
     def start(self) -> None:
         """Count from here on."""
-        self.__enter__()
+        self.__enter__()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
         """Stop counting."""
-        self.__exit__(None, None, None)
+        self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None

@@ -15,8 +15,9 @@ from typing import Any
 from torch import nn
 
 # Private: the range of the public `record_function` takes ten times as long.
-from torch._C._profiler import _RecordFunctionFast as Range
+from torch._C._profiler import _RecordFunctionFast
 
+Range = _RecordFunctionFast
 PREFIX = "module:"
 STEP = "txtop:step"
 """The mark at each border of a step."""
