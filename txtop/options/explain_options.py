@@ -60,18 +60,30 @@ def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleO
     limits.check_integer("--seed", rules.seed, 0)
     limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
     limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
-    cell = msgspec.structs.replace(build_base_cell(model, knobs, "both"), id="c001")
     allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
+    plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
+    again = explain_cell_again(plan, build_base_cell(model, knobs, "both"))
+    return msgspec.structs.replace(again, iterations=rules.iterations, budget_s=rules.budget)
+
+
+def explain_cell_again(plan: Plan, cell: Cell) -> Plan:
+    """Build the plan that explains a cell of another session.
+
+    Raises `UsageError` for one that has no steps of one size.
+    """
+    if cell.serving is not None:
+        raise UsageError("requests have steps of many sizes", "txtop explain a full batch of it")
+    rules = NO_EXPLAIN_RULES
     return Plan(
-        cells=(require_explainable(cell),),
+        cells=(msgspec.structs.replace(require_explainable(cell), id="c001"),),
         iterations=rules.iterations,
         warmup=2,
         budget_s=rules.budget,
         fitted=True,
-        seed=rules.seed,
-        timeout_s=rules.timeout,
+        seed=plan.seed,
+        timeout_s=plan.timeout_s,
         fidelity_positions=0,
-        allowed=allowed,
+        allowed=plan.allowed,
         explain=True,
     )
 

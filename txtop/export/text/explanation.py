@@ -15,6 +15,7 @@ from txtop.analysis.findings import Finding, find_findings
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.plan import labels
+from txtop.plan.knobs import describe_change
 from txtop.protocol.events import Explanation, PhaseExplanation
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
@@ -104,9 +105,3 @@ def format_findings(findings: list[Finding]) -> list[str]:
         tried = "; ".join(describe_change(change) for change in finding.changes)
         lines.append(f"         from {finding.threshold}" + (f"; try {tried}" if tried else ""))
     return lines
-
-
-def describe_change(change: object) -> str:
-    """Return a change as options: `--precision bf16 --cache static`."""
-    assert isinstance(change, dict)
-    return " ".join(f"--{knob.replace('_', '-')} {value}" for knob, value in change.items())

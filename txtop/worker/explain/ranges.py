@@ -102,17 +102,18 @@ def ranges_of(model: nn.Module, kinds: dict[str, str]) -> Iterator[None]:
     from transformers.cache_utils import Cache
 
     update = Cache.update
-    wrapped: list[nn.Module] = []
+    wrapped: list[tuple[nn.Module, Any]] = []
     try:
         for path in kinds:
             module = model.get_submodule(path)
-            # The instance's own forward, if it has one, is a compiled one and stays.
-            if "forward" not in vars(module):
-                module.forward = wrap_call(module.forward, PREFIX + path)
-                wrapped.append(module)
+            wrapped.append((module, vars(module).get("forward")))
+            module.forward = wrap_call(module.forward, PREFIX + path)
         Cache.update = wrap_call(update, PREFIX + CACHE)  # type: ignore[method-assign]
         yield
     finally:
         Cache.update = update  # type: ignore[method-assign]
-        for module in wrapped:
-            del module.forward
+        for module, own in wrapped:
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
