@@ -1,4 +1,4 @@
-"""A cell that is explained in the process of the test, its model spoilt before if a test says so."""
+"""A cell that is explained in the process of the test, its model spoilt before if asked."""
 
 from __future__ import annotations
 

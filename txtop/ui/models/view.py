@@ -119,8 +119,8 @@ class View:
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
     time left. `phase` are forms of what the run does after its last cell, and `results` its
-    outcome, which takes the hero's place. `edges` are those of a search for what fits, `why` the explanation of the
-    hero's cell.
+    outcome, which takes the hero's place. `edges` are those of a search for what fits, `why` the
+    explanation of the hero's cell.
     `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the cell that
     is opened. `late` is True while the next frame would have more, though no event arrives.
     """
