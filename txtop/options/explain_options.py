@@ -37,6 +37,9 @@ class ExplainRuleOptions:
     try_changes: Annotated[
         bool, Parameter(name="--try", group=WHAT, help="measure each change that is advised")
     ] = False
+    nvtx: Annotated[
+        bool, Parameter(group=WHAT, help="mark load, requests and steps for another profiler")
+    ] = False
     timeout: Annotated[
         float | None,
         build_duration_parameter("--timeout", "time limit of each part, loading included"),
@@ -63,7 +66,9 @@ def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleO
     allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
     plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
     again = explain_cell_again(plan, build_base_cell(model, knobs, "both"))
-    return msgspec.structs.replace(again, iterations=rules.iterations, budget_s=rules.budget)
+    return msgspec.structs.replace(
+        again, iterations=rules.iterations, budget_s=rules.budget, nvtx=rules.nvtx
+    )
 
 
 def explain_cell_again(plan: Plan, cell: Cell) -> Plan:

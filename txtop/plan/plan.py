@@ -77,7 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes. With an `edge_search` the cells
     are its first probe; those that follow are in the log. With `explain` a process of its own
-    profiles where the time of each cell goes, once it was measured.
+    profiles where the time of each cell goes, once it was measured. `nvtx` marks load, requests and
+    steps for another profiler.
     """
 
     cells: tuple[Cell, ...]
@@ -97,6 +98,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     note: Annotated[str, Meta(max_length=200)] = ""
     edge_search: EdgeSearch | None = None
     explain: bool = False
+    nvtx: bool = False
 
     def __post_init__(self) -> None:
         """Name the models of the cells apart."""

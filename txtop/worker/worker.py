@@ -27,6 +27,7 @@ from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
 from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
 from txtop.worker.loading.phase_timer import PhaseTimer
+from txtop.worker.nvtx import NvtxRanges, open_library
 
 if TYPE_CHECKING:
     from txtop.worker.fidelity.scores import OutputComparer
@@ -75,6 +76,7 @@ class Worker:
         self._prompts: Prompts | None = None
         self._comparison: OutputComparer | None = None
         self._phase = "idle"
+        self._nvtx = NvtxRanges()
         self._warnings = KernelWarnings()
         self._warnings.install()
 
@@ -175,7 +177,10 @@ class Worker:
 
     def _load(self, command: commands.LoadModel) -> None:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
+        self._nvtx = NvtxRanges(open_library() if command.nvtx else None)
+        self._nvtx.enter("load")
         self._loaded = load_model(command, clock, self._name, self._emitter.send)
+        self._nvtx.leave()
         self._tell_peaks(command.cell.id, self._loaded)
         if command.limit_bytes is not None:
             from txtop.worker import memory
@@ -274,10 +279,16 @@ class Worker:
 
         def after_step() -> None:
             self._phase = "decode" if loaded.family != "encoder" else "forward"
+            self._nvtx.step()
             self._inbox.check()
 
         self._phase = "prefill" if loaded.family != "encoder" else "forward"
-        result = loaded.task.iterate(inputs, role != "measured", on_steps, after_step)
+        self._nvtx.enter("request")
+        self._nvtx.enter("prefill")
+        try:
+            result = loaded.task.iterate(inputs, role != "measured", on_steps, after_step)
+        finally:
+            self._nvtx.leave_all()
         self._inbox.check()
         self._emitter.send(
             events.Iteration(
