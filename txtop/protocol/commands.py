@@ -21,7 +21,8 @@ class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_o
     Answered by `load`, by `cell_rejected` (name, Hub, precision), or by `cell_finished` (oom,
     failed). `started_ns` is the monotonic time at which the runner started this worker's process;
     `allowed` lists what the run's flags permit a repository to do. Loaded, the process may take
-    `limit_bytes` in all, None for no limit. With `nvtx` load, requests and steps are ranges of NVTX.
+    `limit_bytes` in all, None for no limit. With `nvtx` load, requests and steps are ranges of
+    NVTX.
     """
 
     cell: Cell

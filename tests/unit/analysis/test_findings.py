@@ -2,69 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
+from support.explanations import PARTS, phase, session
 from txtop.analysis.explanation import build_explanation_notes, build_pieces
 from txtop.analysis.findings import find_findings, iterate_changes
 from txtop.options.explain_options import build_try_plan
-from txtop.plan.cell import Cell
-from txtop.plan.plan import Plan
-from txtop.protocol import events
-from txtop.protocol.events import OperatorTime, PhaseExplanation, StepPart
-from txtop.state.fold import fold
+from txtop.protocol.events import OperatorTime, StepPart
 from txtop.state.session import SessionState
-
-PARTS = [
-    StepPart(kind="mlp", ns=600, operators_ns=590, calls=10, read_bytes=500, written_bytes=100),
-    StepPart(kind="attention", ns=300, operators_ns=290, calls=10),
-    StepPart(kind="cache", ns=20, operators_ns=20, calls=2, written_bytes=50),
-    StepPart(kind="loop", ns=80, operators_ns=0),
-]
-PRODUCTS = [OperatorTime(name="aten::addmm", kind="mlp", ns=580, calls=4)]
-
-
-def phase(name: Any = "decode", **changed: Any) -> PhaseExplanation:
-    facts = {
-        "steps": 4, "step_ns": 1000, "median_ns": 1000, "profiled_ns": 1100,
-        "profiler_events": 20.0, "event_ns": 5.0, "parts": PARTS, "operators": PRODUCTS,
-    }  # fmt: skip
-    return PhaseExplanation(name=name, **(facts | changed))
-
-
-def session(
-    *phases: PhaseExplanation,
-    knobs: dict[str, Any] | None = None,
-    features: tuple[str, ...] = (),
-    device: str = "cpu",
-    **explained: Any,
-) -> SessionState:
-    cell = Cell(id="c1", model="gpt2", **(knobs or {}))
-    machine = events.Machine(
-        hostname="h", os="o", cpu="c", cores_physical=2, cores_logical=2, memory_bytes=1,
-        python="3", features=features,
-    )  # fmt: skip
-    header = events.SessionHeader(
-        t_ns=1, schema=events.LOG_SCHEMA, session="s", wall_s=0.0, machine=machine, versions={},
-        plan=Plan(cells=(cell,)), workload_sha256="", seed=0, boot_id="b",
-    )  # fmt: skip
-    load = events.ModelLoaded(
-        t_ns=2, cell="c1", worker="w", load_s=1.0, phases={}, family="causal", weights="random",
-        source="", parameters=1, weight_bytes=1, device=device, device_name="d", threads=1,
-        attention="sdpa", versions={},
-    )  # fmt: skip
-    facts = {"threads": 2, "cores": 2, "attention": "flash"} | explained
-    state = SessionState()
-    for event in (
-        header,
-        events.CellStarted(t_ns=2, cell="c1", worker="w"),
-        load,
-        events.Explanation(t_ns=3, cell="c1", phases=list(phases) or [phase()], **facts),
-    ):
-        fold(state, event)
-    return state
 
 
 def rules(state: SessionState) -> list[str]:
@@ -122,7 +68,8 @@ def test_it_does_not_below(state: SessionState) -> None:
 
 def test_a_gpu_that_waits_is_launch_bound_and_its_waiting_is_a_piece() -> None:
     waiting = phase(busy_ns=400, launches=300.0, parts=[
-        StepPart(kind="mlp", ns=600, device_ns=250), StepPart(kind="attention", ns=400, device_ns=150),
+        StepPart(kind="mlp", ns=600, device_ns=250),
+        StepPart(kind="attention", ns=400, device_ns=150),
     ])  # fmt: skip
     state = session(waiting, device="cuda")
     (finding,) = find_findings(state, state.cells["c1"])

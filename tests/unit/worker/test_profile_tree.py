@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from txtop.protocol.events import PhaseExplanation
 from txtop.worker.explain.assemble import build_phase, build_trace, choose_usual_steps
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
 from txtop.worker.explain.ranges import STEP
@@ -46,7 +47,7 @@ def read(*slices: Slice) -> StepTree:
     return step
 
 
-def explain(step: StepTree, step_ns: int, event_ns: float):  # type: ignore[no-untyped-def]
+def explain(step: StepTree, step_ns: int, event_ns: float) -> PhaseExplanation:
     return build_phase("decode", [step], step_ns, step_ns, event_ns, KINDS, None, False)
 
 
