@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from support import ui_sessions
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.protocol.events import ModuleTime, OperatorTime, PhaseExplanation, StepPart
-from txtop.state.fold import fold
+from txtop.protocol.events import AnyEvent, ModuleTime, OperatorTime, PhaseExplanation, StepPart
+from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 
 PARTS = [
@@ -77,6 +80,11 @@ def build_trace(name: Any = "decode", cell: str = "c1") -> events.TraceSlices:
 
 def build_explained_session() -> SessionState:
     """Build a session whose only cell was explained, with findings, modules and traces."""
+    return fold_all(list_explained_events())
+
+
+def list_explained_events() -> list[AnyEvent]:
+    """Return the events of a run with one cell, which is explained at its end."""
     modules = [
         ModuleTime(path="transformer", kind="rest", ns=860_000, own_ns=10_000),
         *(
@@ -106,7 +114,18 @@ def build_explained_session() -> SessionState:
         "step_ns": 1_000_000, "median_ns": 1_010_000, "profiled_ns": 1_100_000, "parts": parts,
         "modules": modules, "operators": operators, "event_ns": 900.0, "profiler_events": 110.0,
     }  # fmt: skip
-    state = session(phase("prefill", **facts), phase(**facts), threads=1, features=("avx512_bf16",))
-    for name in ("prefill", "decode"):
-        fold(state, build_trace(name))
-    return state
+    made = ui_sessions.session(cells=1)
+    header, end = made[0], made[-1]
+    assert isinstance(header, events.SessionHeader)
+    header.machine = msgspec.structs.replace(header.machine, features=("avx512_bf16",))
+    header.plan = msgspec.structs.replace(header.plan, explain=True)
+    (cell,) = header.plan.cells
+    traces = [build_trace(name, cell.id) for name in ("prefill", "decode")]
+    explanation = events.Explanation(
+        t_ns=0, cell=cell.id, phases=[phase("prefill", **facts), phase(**facts)], threads=1,
+        cores=2, attention="flash",
+    )  # fmt: skip
+    after: list[AnyEvent] = [*traces, explanation]
+    for event in after:
+        event.t_ns, event.src = end.t_ns, "worker:2"
+    return [*made[:-1], *after, end]

@@ -16,7 +16,7 @@ from txtop.state.session import SessionState
 
 
 @dataclass(frozen=True)
-class Finding:
+class CellFinding:
     """A reason why a cell is slow. `cost` is a share of a request, 0 for a roof that is reached.
 
     `changes` are arms to try: the knobs of each that differ from those of the cell.
@@ -30,14 +30,14 @@ class Finding:
     changes: Changes
 
 
-def find_findings(session: SessionState, state: CellState) -> list[Finding]:
+def find_findings(session: SessionState, state: CellState) -> list[CellFinding]:
     """Return what holds of a cell, the most costly first; empty if it is not explained."""
     explanation = session.explanations.get(state.cell.id)
     if explanation is None or not explanation.phases:
         return []
     facts = Facts(session, state, explanation)
     findings = [
-        Finding(
+        CellFinding(
             rule=rule.name,
             title=rule.title,
             evidence=judgement.evidence,
@@ -51,7 +51,7 @@ def find_findings(session: SessionState, state: CellState) -> list[Finding]:
     return sorted(findings, key=lambda finding: -finding.cost)
 
 
-def iterate_changes(cell: Cell, findings: list[Finding]) -> Iterator[Mapping[str, Any]]:
+def iterate_changes(cell: Cell, findings: list[CellFinding]) -> Iterator[Mapping[str, Any]]:
     """Yield the changes of all findings, the most costly first, each once."""
     seen = {msgspec.structs.replace(cell, id="")}
     for finding in findings:

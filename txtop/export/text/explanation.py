@@ -11,7 +11,7 @@ from txtop.analysis.explanation import (
     compute_profiler_share,
     find_peaks,
 )
-from txtop.analysis.findings import Finding, find_findings
+from txtop.analysis.findings import CellFinding, find_findings
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.plan import labels
@@ -94,7 +94,7 @@ def _format_operators(phase: PhaseExplanation) -> list[str]:
     return [f"operators: {', '.join(listed)}"] if listed else []
 
 
-def format_findings(findings: list[Finding]) -> list[str]:
+def format_findings(findings: list[CellFinding]) -> list[str]:
     """Return a line for each finding and one for its evidence."""
     if not findings:
         return ["no finding: no rule holds"]

@@ -13,7 +13,7 @@ from txtop.analysis.explanation import (
     compute_profiler_share,
     find_peaks,
 )
-from txtop.analysis.findings import Finding, find_findings
+from txtop.analysis.findings import CellFinding, find_findings
 from txtop.formatting import format_figure, format_share
 from txtop.plan.knobs import describe_change
 from txtop.protocol.events import Explanation, ModuleTime, PhaseExplanation
@@ -112,7 +112,7 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
     )
 
 
-def _build_finding(finding: Finding) -> FindingRow:
+def _build_finding(finding: CellFinding) -> FindingRow:
     return FindingRow(
         cost=format_share(finding.cost) if finding.cost else "",
         title=finding.title,
