@@ -117,6 +117,14 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
                 SESSION_SCREENS,
                 changes=True,
             ),
+            KeyCommand(
+                "d",
+                "d",
+                "save the trace of an explanation",
+                "save_trace",
+                SESSION_SCREENS,
+                changes=True,
+            ),
             KeyCommand("tab", "tab", "in a cell: the next one", "next_cell(1)", SESSION_SCREENS),
             KeyCommand(
                 "shift+tab", "⇧tab", "in a cell: the one before", "next_cell(-1)", SESSION_SCREENS
@@ -164,7 +172,7 @@ PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
     "tradeoffs": (("↑ ↓", "select"), ("enter", "open"), ("v", "next plot"), ("y", "copy")),
     "machine": (),
-    "why": (("↑ ↓", "move"), ("enter", "open or close")),
+    "why": (("↑ ↓", "move"), ("enter", "open or close"), ("d", "save trace")),
 }
 
 

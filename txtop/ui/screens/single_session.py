@@ -35,6 +35,7 @@ from txtop.ui.panels.machine import MachinePanel
 from txtop.ui.panels.results import ResultsPanel
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
 from txtop.ui.panels.why import WhyPanel
+from txtop.ui.report import write_trace
 from txtop.ui.screens.session_screen import SessionScreen
 
 AB_NUMBER, TRADEOFFS_NUMBER, WHY_NUMBER = 2, 3, 6
@@ -237,6 +238,16 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             self.say("explaining would disturb the measurement: x again when the run is over")
         elif name:
             self.post_message(AskSource(lambda source: self._start_explaining(source.state, name)))
+
+    def action_save_trace(self) -> None:
+        """Write the trace of the explanation, in a process of its own."""
+        app, paths = self.app, self.mode.paths
+        if self.view.why is None or self.view.why.pending:
+            self.say("no cell of this session is explained")
+        elif self.mode.going:
+            self.say("writing would disturb the measurement: d again when the run is over")
+        else:
+            app.run_worker(lambda: write_trace(app, paths[0]), thread=True, exclusive=True)
 
     def _start_explaining(self, state: SessionState, name: str) -> None:
         """Leave for a run that explains a cell of this session; called off the UI thread."""
