@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import math
 
-from txtop.state.pending_work import find_pending_comparisons, find_pending_profiles
+from txtop.state.pending_work import (
+    find_pending_comparisons,
+    find_pending_explanations,
+    find_pending_profiles,
+)
 from txtop.state.session import SessionState
 from txtop.units import NS_PER_S
 
@@ -40,6 +44,8 @@ def describe_last_phase(state: SessionState, pending: tuple[int, int]) -> tuple[
         return _describe_comparisons(state, comparisons)
     if timings:
         return f"timing the GPU, {timings} to go", "timing the GPU"
+    if find_pending_explanations(state):
+        return "explaining where the time goes", "explaining"
     return "closing the session", "closing"
 
 
