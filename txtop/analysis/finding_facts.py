@@ -20,7 +20,7 @@ PRODUCTS = frozenset(
 
 
 class Facts:
-    """What is known of one cell. Times are ns of a request: of each phase, by its steps."""
+    """The facts about one cell. Times are ns of a request: of each phase, by its steps."""
 
     def __init__(self, session: SessionState, state: CellState, explanation: Explanation) -> None:
         self.session, self.state, self.explanation = session, state, explanation
@@ -103,7 +103,7 @@ class Facts:
             return False
         if self.on_gpu:
             numbers = self.load.capability.split(".")
-            known = all(number.isdigit() for number in numbers)
-            return known and tuple(map(int, numbers)) >= BF16_CAPABILITY
+            is_read = all(number.isdigit() for number in numbers)
+            return is_read and tuple(map(int, numbers)) >= BF16_CAPABILITY
         header = self.session.header
         return header is not None and bool(BF16_FEATURES & set(header.machine.features))

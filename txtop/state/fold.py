@@ -19,7 +19,7 @@ from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import disturbed_blocks, fidelity
+from txtop.state import disturbed_blocks, fidelity, profiled_passes
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice, merge_peaks
@@ -383,29 +383,6 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
             session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
 
 
-def _fold_device_time(session: SessionState, event: events.DeviceTime) -> None:
-    if event.cell not in session.cells:
-        return
-    session.device_times[event.cell] = event
-    if event.failed:
-        session.say(f"no time of the GPU: {event.failed}", "warning", event.cell)
-
-
-def _fold_explanation(session: SessionState, event: events.Explanation) -> None:
-    if event.cell not in session.cells:
-        return
-    session.explanations[event.cell] = event
-    if event.failed:
-        session.say(f"not explained: {event.failed}", "warning", event.cell)
-    for note in event.notes:
-        session.say(note, cell=event.cell)
-
-
-def _fold_trace(session: SessionState, event: events.TraceSlices) -> None:
-    if event.cell in session.cells:
-        session.traces[event.cell, event.phase] = event
-
-
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     state = _close_cell(session, event.cell)
     if state is None:
@@ -478,9 +455,9 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.ABBlock: _fold_ab_block,
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
-    events.DeviceTime: _fold_device_time,
-    events.Explanation: _fold_explanation,
-    events.TraceSlices: _fold_trace,
+    events.DeviceTime: profiled_passes.fold_device_time,
+    events.Explanation: profiled_passes.fold_explanation,
+    events.TraceSlices: profiled_passes.fold_trace,
 }
 
 

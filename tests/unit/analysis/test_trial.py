@@ -1,4 +1,4 @@
-"""What helped when tried: the interval alone decides, and what is useless is not shown."""
+"""Advice that was tried: the interval alone decides, and what is useless is not shown."""
 
 from __future__ import annotations
 
