@@ -123,13 +123,13 @@ def _build_finding(finding: CellFinding) -> FindingRow:
 
 
 def _build_modules(phase: PhaseExplanation) -> tuple[ModuleRow, ...]:
-    """Return the modules in the order of the model, each with how deep it lies in the tree."""
+    """Return the modules, each before those within it, with how deep it lies in the tree."""
     by_path = {module.path: module for module in phase.modules if module.path}
     rows: list[ModuleRow] = []
 
     def descend(parent: str, depth: int) -> None:
         children = [path for path in by_path if _find_parent(path, by_path) == parent]
-        children.sort(key=_order_naturally)
+        children.sort(key=lambda path: _rank(by_path[path]))
         for path in children:
             rows.append(_build_module(by_path[path], parent, depth, by_path, phase))
             descend(path, depth + 1)
@@ -169,5 +169,7 @@ def _find_parent(path: str, by_path: dict[str, ModuleTime]) -> str:
     return ""
 
 
-def _order_naturally(path: str) -> list[tuple[int, int, str]]:
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in path.split(".")]
+def _rank(module: ModuleTime) -> tuple[int, str]:
+    """Return the place of a module beside others: layers by number, the rest by time."""
+    last = module.path.rpartition(".")[2]
+    return (int(last) if last.isdigit() else -module.ns, module.path)

@@ -25,7 +25,10 @@ MIN_TREE_ROWS = 4
 def render_why(
     view: WhyView | None, area: Area, opened: frozenset[str], cursor: str, *, tree: bool
 ) -> list[Row]:
-    """Render exactly `area.height` rows. `opened` are the modules whose own are shown."""
+    """Render exactly `area.height` rows. `opened` are the modules whose own are shown.
+
+    With `tree` half of the room is the tree's; otherwise it has what the findings leave.
+    """
     g, inside = area.glyphs, area.inside
     if view is None:
         text = "no explanation of this cell: x makes one, in a run of its own"
@@ -39,11 +42,10 @@ def render_why(
     if inside.height >= 18:
         body.append([])
     rest = inside.height - len(body)
-    wants_tree = tree and view.modules and rest >= 2 * MIN_TREE_ROWS
+    wants_tree = tree and rest >= 2 * MIN_TREE_ROWS
     room = rest if not wants_tree else max(MIN_TREE_ROWS, rest // 2)
-    findings = _render_findings(view, inside.width, room, g)
-    body += findings
-    if wants_tree:
+    body += _render_findings(view, inside.width, room, g)
+    if view.modules and (wants_tree or inside.height - len(body) > 2 * MIN_TREE_ROWS):
         body.append([])
         body += _render_tree(view, inside.width, inside.height - len(body), g, opened, cursor)
     remark = view.bars[0].remark if view.bars else ""
@@ -187,7 +189,11 @@ class WhyPanel(NavigablePanel):
             self._opened = frozenset(row.path for row in view.modules if row.depth == 0)
             self._cursor = view.modules[0].path
         return render_why(
-            view, self.area(width, height), self._opened, self._cursor, tree=self.zoomed
+            view,
+            self.area(width, height),
+            self._opened,
+            self._cursor if self.has_focus else "",
+            tree=self.zoomed,
         )
 
     def action_move(self, by: int) -> None:
