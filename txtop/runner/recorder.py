@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import msgspec
+
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
@@ -80,8 +82,12 @@ def _clean(event: AnyEvent) -> None:
             if event.texts is not None:
                 common, reference, own = (sanitise(text, 400) for text in event.texts)
                 event.texts = common, reference, own
-        case events.DeviceTime() | events.Explanation():
+        case events.DeviceTime():
             event.failed = sanitise(event.failed, 400)
+        case events.Explanation():
+            event.failed = sanitise(event.failed, 400)
+            event.notes = [sanitise(note, 400) for note in event.notes]
+            event.phases = [_clean_phase(phase) for phase in event.phases]
         case events.TraceSlices():
             event.names = [sanitise(name, 200) for name in event.names]
         case events.Gap():
@@ -90,3 +96,15 @@ def _clean(event: AnyEvent) -> None:
             event.label = sanitise(event.label, 200)
         case _:
             return
+
+
+def _clean_phase(phase: events.PhaseExplanation) -> events.PhaseExplanation:
+    """Make the names inert that a model's own code gives its modules and operators."""
+    rename = msgspec.structs.replace
+    return rename(
+        phase,
+        modules=[rename(one, path=sanitise(one.path, 400)) for one in phase.modules],
+        operators=[rename(one, name=sanitise(one.name, 200)) for one in phase.operators],
+        kernels=[rename(one, name=sanitise(one.name, 200)) for one in phase.kernels],
+        sync_sites=[sanitise(path, 400) for path in phase.sync_sites],
+    )

@@ -216,7 +216,9 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         plan = self._plan(self.size, "")
         focused = self.focused_panel is not None and self.focused_panel.id == name
         hidden = name not in plan.places
-        if not plan.boxed or hidden or (focused and not self._zoom):
+        # A tree that opens needs all the room.
+        takes_all = hidden or not plan.boxed or number == WHY_NUMBER
+        if takes_all or (focused and not self._zoom):
             self._set_zoom("" if self._zoom == name else name)
         elif self._zoom:
             self._set_zoom("")

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import flop_registry
 from txtop.worker.explain.ranges import CACHE
 
 _NARROW = (torch.int8, torch.uint8, torch.float8_e4m3fn, torch.float8_e5m2)
+_PLAIN = (torch.Tensor, nn.Parameter)
 _LOOKUPS = ("embedding", "index_select", "gather")
 LEAST_CONVERTED = 1 << 14
 """Values in a tensor of weights; smaller conversions are masks and ids."""
@@ -56,7 +57,12 @@ class WorkCounter(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Run an operator and count it, one that is made of others as these."""
+        """Run an operator and count it, one that is made of others as these.
+
+        A tensor of a quantiser is taken apart by its own class first.
+        """
+        if any(kind not in _PLAIN for kind in types):
+            return NotImplemented
         named = kwargs or {}
         packet = function._overloadpacket
         if packet not in flop_registry:

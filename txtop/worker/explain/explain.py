@@ -80,6 +80,7 @@ class Explainer:
         self._is_compiled = inputs.cell.compile != "none"
         self._kinds = {} if self._is_compiled else list_kinds(model)
         self._event_ns = 0.0
+        self._notes: list[str] = []
 
     def run(self) -> tuple[Explanation, list[TraceSlices]]:
         """Explain every phase of the cell.
@@ -113,6 +114,7 @@ class Explainer:
                 padded_share=1.0 - float(self._inputs.mask.float().mean()),
                 graph_breaks=compilations[0],
                 recompilations=max(0, compilations[1] - breaks_before[1]),
+                notes=self._notes,
             ),
             [trace for _, trace in explained],
         )
@@ -174,9 +176,14 @@ class Explainer:
         if self._is_compiled:
             return None
         counted = _Passes(phase.name, phase.first, min(1, phase.count))
-        with KindTracker(self._model, self._kinds) as tracker:
-            counter = WorkCounter(tracker)
-            counted.build_window(self._check, counter).run(self._task, self._inputs)
+        try:
+            with KindTracker(self._model, self._kinds) as tracker:
+                counter = WorkCounter(tracker)
+                counted.build_window(self._check, counter).run(self._task, self._inputs)
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            # An operator of a quantiser that cannot be counted costs the shares of the roofs alone.
+            self._notes.append(f"the work of a {phase.name} was not counted: {error}")
+            return None
         return counter
 
     def _explain(self, phase: _Passes) -> tuple[PhaseExplanation, TraceSlices]:
