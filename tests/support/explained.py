@@ -47,7 +47,12 @@ def explain(
     `spoil` changes the loaded model; `padded` of the prompt's positions are masked. `watch` gets
     the task, the model and the inputs first.
     """
-    given = {"sequence_length": 32, "new_tokens": 12, "threads": 1, "weights": "random"} | knobs
+    given: dict[str, Any] = {
+        "sequence_length": 32,
+        "new_tokens": 12,
+        "threads": 1,
+        "weights": "random",
+    } | knobs
     cell = Cell(id="c001", model=str(model), **given)
     state = SessionState()
     header = events.SessionHeader(
@@ -75,7 +80,8 @@ def explain(
             watch(loaded.task, loaded.model, inputs)
         explanation, traces = explain_cell(loaded.task, loaded.model, inputs, lambda: None)
     started = events.CellStarted(t_ns=2, cell="c001", worker="worker:1")
-    for event in (header, started, load, *traces, explanation):
+    made: tuple[events.AnyEvent, ...] = (header, started, load, *traces, explanation)
+    for event in made:
         event.t_ns = state.clock_ns + 3
         fold(state, event)
     return state

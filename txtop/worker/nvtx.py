@@ -50,7 +50,7 @@ def open_library() -> RangeLibrary | None:
     """Return torch's functions; None where its build has none, as one for a CPU."""
     import torch
 
-    library: RangeLibrary = torch.cuda.nvtx  # type: ignore[attr-defined]
+    library: RangeLibrary = torch.cuda.nvtx
     try:
         library.range_push("txtop")
         library.range_pop()

@@ -59,7 +59,9 @@ class EagerInt8(nn.Module):
         self.bias = plain.bias
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden @ (self.weight.to(torch.float32) * self.scale) + self.bias
+        weight = self.weight.to(torch.float32) * self.scale
+        product: torch.Tensor = hidden @ weight + self.bias
+        return product
 
 
 def dequantise_in_each_call(model: Any) -> None:

@@ -94,9 +94,9 @@ def arrange_session(
         if instead in places:
             places["edge"] = places.pop(instead)
     if why and not zoom and "cells" in places:
-        cells = places.pop("cells")
+        table = places.pop("cells")
         log = places.pop("log").height if "log" in places else 0
-        places["why"] = cells._replace(height=cells.height + log)
+        places["why"] = table._replace(height=table.height + log)
     return PanelLayout(places, boxed)
 
 

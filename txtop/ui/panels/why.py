@@ -172,7 +172,7 @@ class WhyPanel(NavigablePanel):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *MOVE_BINDINGS,
-        Binding("enter", "toggle", show=False),
+        Binding("enter", "turn", show=False),
         Binding("right", "open(True)", show=False),
         Binding("left", "open(False)", show=False),
     ]
@@ -205,7 +205,7 @@ class WhyPanel(NavigablePanel):
         self._cursor = visible[max(0, min(place + by, len(visible) - 1))].path
         self.tick()
 
-    def action_toggle(self) -> None:
+    def action_turn(self) -> None:
         self.action_open(self._cursor not in self._opened)
 
     def action_open(self, opens: bool) -> None:
