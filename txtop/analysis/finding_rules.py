@@ -126,7 +126,8 @@ def _judge_cache(facts: Facts) -> Judgement | None:
     part = next((part for part in phase.parts if part.kind == "cache"), None)
     if part is None:
         return None
-    ns = part.device_ns if phase.busy_ns is not None else part.ns
+    # Without the Python around it, which every cache has.
+    ns = part.device_ns if phase.busy_ns is not None else part.operators_ns
     if ns < CACHE_FROM * phase.step_ns:
         return None
     written = format_size(part.written_bytes) if part.written_bytes else "all of it"
