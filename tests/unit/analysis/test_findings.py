@@ -32,7 +32,9 @@ def test_a_cell_that_computes_all_the_time_has_no_finding() -> None:
         ("launch-bound", session(phase(parts=python(0.36)))),
         ("synchronisation", session(phase(sync_sites=["h.0.mlp"], synchronisations=2.0))),
         ("padding", session(padded_share=0.1)),
-        ("cache-copies", session(phase(parts=[*PARTS[:2], StepPart(kind="cache", ns=60, operators_ns=50)]))),
+        ("cache-copies", session(
+            phase(parts=[*PARTS[:2], StepPart(kind="cache", ns=60, operators_ns=50)]),
+        )),
         ("dequantisation", session(phase(converted_bytes=1 << 20))),
         ("kernel", session(
             phase(operators=[OperatorTime(name="aten::bmm", kind="attention", ns=150, calls=2)]),
