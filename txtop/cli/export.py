@@ -88,7 +88,8 @@ def export(
 
     state = load_named_session(session, session_dir, warmup)
     if format == "chrome-trace" and not state.traces:
-        raise UsageError("no cell of this session was explained", "txtop explain MODEL makes one")
+        empty = "no cell of this session was explained, so the trace is empty: txtop explain MODEL"
+        print(f"txtop: {empty}", file=sys.stderr)
     if note := describe_left_out(state, format):
         print(f"txtop: {note}", file=sys.stderr)
     write_output(output, WRITERS[format](state, FinalMetrics()))
