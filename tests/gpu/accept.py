@@ -1,8 +1,8 @@
 """The acceptance run: the figures and promises of txtop on an NVIDIA GPU.
 
-`python3 tests/gpu/accept.py 1|2|3` runs one call of less than nine minutes; `rehearse` runs what a
-CPU can run of all three, small, and checks that the rest is skipped for want of a GPU. A step
-prints PASS, FAIL or SKIP with its figures and never ends the others. Exit code 1 on a FAIL.
+`python3 tests/gpu/accept.py 1|2|3|4` runs one call of less than nine minutes; `rehearse` runs what
+a CPU can run of all, small, and checks that the rest is skipped for want of a GPU. A step prints
+PASS, FAIL or SKIP with its figures and never ends the others. Exit code 1 on a FAIL.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gpu import steps_modes, steps_plain, steps_users
+from gpu import steps_explain, steps_modes, steps_plain, steps_users
 from gpu.running import ROOT, Site, run_command
 from gpu.step import Outcome, Step, judge_rehearsal, run_step, summarise
 
@@ -27,6 +27,7 @@ CALLS: dict[str, Sequence[Step]] = {
     "1": steps_plain.STEPS,
     "2": steps_modes.STEPS,
     "3": steps_users.STEPS,
+    "4": steps_explain.STEPS,
 }
 CALL_S = 530.0
 """The time of one call; steps that would begin later are skipped."""

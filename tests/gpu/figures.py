@@ -75,6 +75,10 @@ BOUNDS: dict[str, Bound] = {
     "speed, other transformers": Bound(0.95, 1.05, "x", "timing"),
     "fp32 requests with the same output": Bound(1, 1, "", "always"),
     "reserved by continuous batching, of the GPU": Bound(0, 0.8, "x", "gpu"),
+    # Call 4
+    "parts over the step": Bound(0.98, 1.02, "x", "always"),
+    "factor of the parts": Bound(0.9, 1.1, "x", "timing"),
+    "kernels by module over busy": Bound(0.9, 1.1, "x", "gpu"),
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fit_session, load_sweep, ui_sessions
+from support import explanations, fit_session, load_sweep, ui_sessions
 from support.paths import SERVING_RECORDING
 from support.pilot import FakeRunner
 from txtop import resources
@@ -141,6 +141,14 @@ def fitted(folder: Path) -> AppMode:
     return Frozen(ui_sessions.write(folder / "fitted", made), ReplayStart(at="100:00"))
 
 
+def explained(folder: Path) -> AppMode:
+    """Return an invented session with an explained cell: none is bundled."""
+    made = explanations.list_explained_events()
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    return Frozen(ui_sessions.write(folder / "explained", made), ReplayStart(at="100:00"))
+
+
 def home(_folder: Path) -> AppMode:
     return HomeMode()
 
@@ -163,6 +171,8 @@ SCENES = {
     "precisions": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("3",), "precisions"),
     "load": Scene(served, "gpt2", ("3", *["down"] * 4), "under load"),
     "fit": Scene(fitted, "does not"),
+    "why": Scene(explained, "decode step"),
+    "why-tree": Scene(explained, "decode step", ("6", "down", "enter"), "mlp"),
     "detail": Scene(recording("gpt2-precisions", "0:30"), "gpt2", ("enter",), "figures"),
     "detail-encoder": Scene(recording("bert-lengths", "1:23"), "bert", ("enter",), "figures"),
     "serving": Scene(serving("1:15"), "continuous"),

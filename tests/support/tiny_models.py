@@ -137,15 +137,15 @@ def tokenizer(directory: Path, *, template: bool = False, start: bool = True) ->
 
     With a `template` a chat is `<s> role … end`, which has a start of its own.
     """
-    spelling = ["<s>", "</s>", "<unk>", "user", "assistant", "system", "end"]
-    spelling += [f"w{i}" for i in range(len(spelling), VOCABULARY)]
+    tokens = ["<s>", "</s>", "<unk>", "user", "assistant", "system", "end"]
+    tokens += [f"w{i}" for i in range(len(tokens), VOCABULARY)]
     single: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
     if start:
         single.insert(0, {"SpecialToken": {"id": "<s>", "type_id": 0}})
     fast = {
         "version": "1.0", "truncation": None, "padding": None, "normalizer": None,
         "added_tokens": [
-            {"id": i, "content": spelling[i], "single_word": False, "lstrip": False, "rstrip": False,
+            {"id": i, "content": tokens[i], "single_word": False, "lstrip": False, "rstrip": False,
              "normalized": False, "special": True} for i in range(3)
         ],
         "pre_tokenizer": {"type": "WhitespaceSplit"},
@@ -156,7 +156,7 @@ def tokenizer(directory: Path, *, template: bool = False, start: bool = True) ->
         },
         "decoder": None,
         "model": {
-            "type": "WordLevel", "vocab": {word: i for i, word in enumerate(spelling)},
+            "type": "WordLevel", "vocab": {word: i for i, word in enumerate(tokens)},
             "unk_token": "<unk>",
         },
     }  # fmt: skip

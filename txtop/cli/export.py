@@ -12,7 +12,14 @@ from txtop.errors import UsageError
 from txtop.options import limits
 
 ExportFormat = Literal[
-    "json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"
+    "json",
+    "jsonl",
+    "csv",
+    "md",
+    "llama-bench",
+    "optimum-benchmark",
+    "benchmark_v2",
+    "chrome-trace",
 ]
 
 
@@ -80,6 +87,9 @@ def export(
     from txtop.export.formats import WRITERS
 
     state = load_named_session(session, session_dir, warmup)
+    if format == "chrome-trace" and not state.traces:
+        empty = "no cell of this session was explained, so the trace is empty: txtop explain MODEL"
+        print(f"txtop: {empty}", file=sys.stderr)
     if note := describe_left_out(state, format):
         print(f"txtop: {note}", file=sys.stderr)
     write_output(output, WRITERS[format](state, FinalMetrics()))

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOptions) -> int:
     """Measure `plan` in a new session, called `name` if given. Return the exit code."""
+    return launch_plan(plan, name, start, screen)[0]
+
+
+def launch_plan(
+    plan: Plan, name: str | None, start: StartOptions, screen: ScreenOptions
+) -> tuple[int, Path | None]:
+    """Measure `plan` in a new session. Return the exit code, and the session where it is known."""
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     if start.detach:
@@ -29,9 +36,8 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
         from txtop.runner import spawn
 
         check_detached(start)
-        return announce_detached_run(
-            spawn.start_run(plan, session_dir=start.session_dir, name=name)
-        )
+        launched = spawn.start_run(plan, session_dir=start.session_dir, name=name)
+        return announce_detached_run(launched), launched.path
     target = check_json_target(start.json_file)
     if start.headless or not detect_capabilities().screen:
         from txtop.cli.headless import run_headless
@@ -39,7 +45,7 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
 
         hangup = choose_plain_hangup(start.on_hangup)
         launched = spawn.start_run(plan, session_dir=start.session_dir, name=name, on_hangup=hangup)
-        return run_headless(launched, on_hangup=hangup, json_file=target)
+        return run_headless(launched, on_hangup=hangup, json_file=target), launched.path
     from txtop.ui.launch import run_live
 
     path = run_live(
@@ -51,7 +57,7 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
         glyphs=screen.glyphs,
         on_hangup=start.on_hangup,
     )
-    return report_after_screen(path, target) if path else 1
+    return (report_after_screen(path, target), path) if path else (1, None)
 
 
 def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> int:

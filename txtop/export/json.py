@@ -17,6 +17,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
 from txtop.export.accuracy import export_accuracy
+from txtop.export.explained import export_explanations
 from txtop.export.schema import (
     EXPORT_SCHEMA,
     LATER,
@@ -93,6 +94,7 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
         comparisons=export_comparisons(state),
         telemetry=_export_telemetry(state),
         edges=_export_edges(state) if header.plan.edge_search is not None else msgspec.UNSET,
+        explanations=export_explanations(state) if state.explanations else msgspec.UNSET,
     )
 
 

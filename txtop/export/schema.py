@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import msgspec
 
+from txtop.export.explained import ExplanationExport
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
@@ -325,6 +326,7 @@ class Export(msgspec.Struct, kw_only=True):
     comparisons: list[ComparisonExport]
     telemetry: TelemetryExport
     edges: list[EdgeExport] | msgspec.UnsetType = msgspec.UNSET
+    explanations: list[ExplanationExport] | msgspec.UnsetType = msgspec.UNSET
 
 
 def build_json_schema() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from txtop.state import accuracy
 from txtop.state.pending_work import (
     find_pending_answers,
     find_pending_comparisons,
+    find_pending_explanations,
     find_pending_profiles,
 )
 from txtop.state.session import SessionState
@@ -56,6 +57,8 @@ def describe_last_phase(state: SessionState, pending: tuple[int, int, int]) -> t
         return f"answering tasks, {tasks} to go", "answering"
     if timings:
         return f"timing the GPU, {timings} to go", "timing the GPU"
+    if find_pending_explanations(state):
+        return "explaining where the time goes", "explaining"
     return "closing the session", "closing"
 
 

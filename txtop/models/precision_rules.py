@@ -13,7 +13,7 @@ from txtop.models.attention_kernels import BF16_CAPABILITY, Accelerator
 
 FastPrecision = Literal["bf16", "fp16", "int8"]
 # The kernel's names: AVX512-BF16 and AMX of x86, the bf16 instructions of ARM.
-_BF16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+BF16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def choose_fast_precision(
@@ -26,7 +26,7 @@ def choose_fast_precision(
     """
     if accelerator is not None and accelerator.kind != "cpu":
         return "fp16" if accelerator.is_below(BF16_CAPABILITY) else "bf16"
-    return "bf16" if _BF16_FEATURES & set(cpu_features) else "int8"
+    return "bf16" if BF16_FEATURES & set(cpu_features) else "int8"
 
 
 def explain_missing_precision(

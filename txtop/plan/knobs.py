@@ -6,7 +6,7 @@ new knob is an entry here and a field of `Cell`, which gives its type and its de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import NoneType, UnionType
@@ -376,3 +376,8 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def describe_change(change: Mapping[str, Any]) -> str:
+    """Return changed knobs as options of one cell: `--precision bf16 --cache static`."""
+    return " ".join(f"--{BY_FIELD[field].single} {value}" for field, value in change.items())

@@ -78,7 +78,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes. With an `edge_search` the cells
     are its first probe; those that follow are in the log. The `tasks` are answered by each
-    precision; a loss of accuracy up to `accuracy_margin`, a share of 1, does not matter.
+    precision; a loss of accuracy up to `accuracy_margin`, a share of 1, does not matter. With
+    `explain` a process of its own profiles where the time of each cell goes, once it was measured.
+    `nvtx` marks load, requests and steps for another profiler.
     """
 
     cells: tuple[Cell, ...]
@@ -99,6 +101,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     edge_search: EdgeSearch | None = None
     tasks: Annotated[tuple[TaskSpec, ...], Meta(max_length=MAX_TASKS)] = ()
     accuracy_margin: Annotated[float, Meta(gt=0, le=1)] = DEFAULT_ACCURACY_MARGIN
+    explain: bool = False
+    nvtx: bool = False
 
     def __post_init__(self) -> None:
         """Name the models of the cells apart."""

@@ -22,7 +22,8 @@ class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_o
     Answered by `load`, by `cell_rejected` (name, Hub, precision), or by `cell_finished` (oom,
     failed). `started_ns` is the monotonic time at which the runner started this worker's process;
     `allowed` lists what the run's flags permit a repository to do. Loaded, the process may take
-    `limit_bytes` in all, None for no limit.
+    `limit_bytes` in all, None for no limit. With `nvtx` load, requests and steps are ranges of
+    NVTX.
     """
 
     cell: Cell
@@ -30,6 +31,7 @@ class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_o
     seed: Count
     allowed: Allowed = Allowed()
     limit_bytes: int | None = None
+    nvtx: bool = False
 
 
 class Prepare(msgspec.Struct, tag_field="order", tag="prepare", frozen=True, kw_only=True):
@@ -142,6 +144,19 @@ class Profile(msgspec.Struct, tag_field="order", tag="profile", frozen=True, kw_
     allowed: Allowed = Allowed()
 
 
+class Explain(msgspec.Struct, tag_field="order", tag="explain", frozen=True, kw_only=True):
+    """Load `cell`, and profile where the time of its steps goes.
+
+    Answered by `trace` for each phase and by one `explanation`, which has the reason if it failed.
+    The worker must not be used again.
+    """
+
+    cell: Cell
+    started_ns: int
+    seed: Count
+    allowed: Allowed = Allowed()
+
+
 class Cancel(msgspec.Struct, tag_field="order", tag="cancel", frozen=True, kw_only=True):
     """Stop after the current step and do not report the open iteration or comparison.
 
@@ -167,6 +182,7 @@ WorkerCommand = (
     | Compare
     | Answer
     | Profile
+    | Explain
     | Cancel
     | Quit
 )

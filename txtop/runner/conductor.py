@@ -26,7 +26,7 @@ from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.fit_run import FitRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
-from txtop.runner.profile_run import ProfileRun
+from txtop.runner.profile_run import ExplainRun, ProfileRun
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
@@ -48,6 +48,8 @@ WORKER_EVENTS = (
     events.TaskAnswers,
     events.TaskAnswered,
     events.DeviceTime,
+    events.Explanation,
+    events.TraceSlices,
     events.CellRejected,
     events.Progress,
     events.Phase,
@@ -73,6 +75,8 @@ UNSOLICITED_EVENTS = (
     events.TaskAnswers,
     events.TaskAnswered,
     events.DeviceTime,
+    events.Explanation,
+    events.TraceSlices,
 )
 
 EndReason = Literal["done", "stopped", "failed"]
@@ -209,11 +213,12 @@ class Conductor:
         """
         missing = pending_work.find_missing_cells(self.recorder.state)
         outputs, answers = FidelityRun(self._client), AccuracyRun(self._client)
-        profiles = ProfileRun(self._client)
+        profiles, explanations = ProfileRun(self._client), ExplainRun(self._client)
+        others = (outputs, answers, profiles, explanations)
         if self.plan.edge_search is not None:
             FitRun(self._client, self.plan.edge_search).run()
         elif self.plan.margin is None:
-            MatrixRun(self._client, (outputs, answers, profiles), missing).run()
+            MatrixRun(self._client, others, missing).run()
         elif missing:
             outputs.run()
             answers.run()

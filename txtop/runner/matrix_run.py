@@ -11,7 +11,7 @@ from txtop.runner.accuracy_run import AccuracyRun
 from txtop.runner.batch_cell import CellSchedule
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.fidelity_run import FidelityRun
-from txtop.runner.profile_run import ProfileRun
+from txtop.runner.profile_run import PassRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -24,13 +24,13 @@ class MatrixRun:
     """Measure the cells of a plan whose ids are `missing`, in the plan's order.
 
     After each group of cells that share weights, what is pending of `others` is done: comparisons
-    of outputs, answers to tasks, and times of the GPU.
+    of outputs, answers to tasks, times of the GPU, and explanations.
     """
 
     def __init__(
         self,
         client: WorkerClient,
-        others: tuple[FidelityRun | AccuracyRun | ProfileRun, ...],
+        others: tuple[FidelityRun | AccuracyRun | PassRun, ...],
         missing: frozenset[str],
     ) -> None:
         self._client = client

@@ -1,22 +1,32 @@
-"""Conduct the profiled passes: how long a GPU computes in one step of a cell that was measured."""
+"""Conduct the profiled passes of cells that were measured: the time of a GPU, and explanations."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.protocol.events import AnyEvent
 from txtop.runner import worker_failure
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
-from txtop.state.pending_work import find_pending_profiles
+from txtop.state.pending_work import find_pending_explanations, find_pending_profiles
+from txtop.state.session import SessionState
 
 
-class ProfileRun:
-    """Run the pending passes. One that fails costs its own figures and nothing else.
+class PassRun(ABC):
+    """Run the pending passes of a kind. One that fails costs its own figures and nothing else.
 
     Each has a worker of its own that is then thrown away: a profiler that has seen the device slows
     down its process for good.
     """
+
+    answer: type[AnyEvent]
+    """The event that ends a pass."""
+    command: type[commands.Profile | commands.Explain]
+    subject: str
+    """What is looked at, for the log."""
 
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
@@ -28,25 +38,35 @@ class ProfileRun:
         while not self._control.stops and (cell := self._find_next()) is not None:
             self._control.skip = False
             self._tried.add(cell.id)
-            reason = self._profile(cell)
+            reason = self._watch(cell)
             # A pass that has no event would be pending for ever.
-            if not self._control.stops and cell.id not in self._recorder.state.device_times:
-                self._recorder.record(events.DeviceTime(t_ns=now_ns(), cell=cell.id, failed=reason))
+            if not self._control.stops and not self.has_answer(self._recorder.state, cell.id):
+                self._recorder.record(self.build_failure(cell.id, reason))
+
+    @abstractmethod
+    def find_pending(self, state: SessionState) -> list[Cell]:
+        """Return the cells whose pass is due and not made."""
+
+    @abstractmethod
+    def has_answer(self, state: SessionState, cell: str) -> bool:
+        """Return whether the pass of a cell has ended with an event."""
+
+    @abstractmethod
+    def build_failure(self, cell: str, reason: str) -> AnyEvent:
+        """Build the event of a pass that has none."""
 
     def _find_next(self) -> Cell | None:
         """Return a cell whose pass is pending and was not tried in this run."""
-        pending = find_pending_profiles(self._recorder.state)
+        pending = self.find_pending(self._recorder.state)
         return next((cell for cell in pending if cell.id not in self._tried), None)
 
-    def _profile(self, cell: Cell) -> str:
+    def _watch(self, cell: Cell) -> str:
         """Profile `cell`. Return why there is no event of it, if there is none."""
         self._recorder.record(
-            events.Log(
-                t_ns=now_ns(), text=f"the GPU in a step of {labels.format_short_label(cell)}"
-            )
+            events.Log(t_ns=now_ns(), text=f"{self.subject} {labels.format_short_label(cell)}")
         )
         worker = self._client.start_worker()
-        command = commands.Profile(
+        command = self.command(
             cell=cell,
             started_ns=worker.started_ns,
             seed=self._client.plan.seed,
@@ -55,7 +75,7 @@ class ProfileRun:
         self._client.start_deadline(self._client.plan.timeout_s)
         try:
             self._client.wait_while_paused(worker)
-            self._client.ask(worker, command, cell, events.DeviceTime, killable=True)
+            self._client.ask(worker, command, cell, self.answer, killable=True)
             return ""
         except CellEnded as over:
             return "skipped" if self._control.skip else over.reason or over.status
@@ -64,3 +84,37 @@ class ProfileRun:
             return "skipped" if skipped else worker_failure.diagnose_death(worker)[1]
         finally:
             worker.end(0.1 if self._control.stops else 1.0)
+
+
+class ProfileRun(PassRun):
+    """Read how long a GPU computes in one step of the cells that were measured."""
+
+    answer = events.DeviceTime
+    command = commands.Profile
+    subject = "the GPU in a step of"
+
+    def find_pending(self, state: SessionState) -> list[Cell]:
+        return find_pending_profiles(state)
+
+    def has_answer(self, state: SessionState, cell: str) -> bool:
+        return cell in state.device_times
+
+    def build_failure(self, cell: str, reason: str) -> AnyEvent:
+        return events.DeviceTime(t_ns=now_ns(), cell=cell, failed=reason)
+
+
+class ExplainRun(PassRun):
+    """Explain where the time of the cells goes that were measured."""
+
+    answer = events.Explanation
+    command = commands.Explain
+    subject = "where the time goes in"
+
+    def find_pending(self, state: SessionState) -> list[Cell]:
+        return find_pending_explanations(state)
+
+    def has_answer(self, state: SessionState, cell: str) -> bool:
+        return cell in state.explanations
+
+    def build_failure(self, cell: str, reason: str) -> AnyEvent:
+        return events.Explanation(t_ns=now_ns(), cell=cell, failed=reason)

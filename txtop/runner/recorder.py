@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import msgspec
+
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
@@ -90,9 +92,27 @@ def _clean(event: AnyEvent) -> None:
             event.right = [sanitise(text, 400) for text in event.right]
         case events.DeviceTime():
             event.failed = sanitise(event.failed, 400)
+        case events.Explanation():
+            event.failed = sanitise(event.failed, 400)
+            event.notes = [sanitise(note, 400) for note in event.notes]
+            event.phases = [_clean_phase(phase) for phase in event.phases]
+        case events.TraceSlices():
+            event.names = [sanitise(name, 200) for name in event.names]
         case events.Gap():
             event.reason = sanitise(event.reason)
         case events.Telemetry():
             event.label = sanitise(event.label, 200)
         case _:
             return
+
+
+def _clean_phase(phase: events.PhaseExplanation) -> events.PhaseExplanation:
+    """Make the names inert that a model's own code gives its modules and operators."""
+    rename = msgspec.structs.replace
+    return rename(
+        phase,
+        modules=[rename(one, path=sanitise(one.path, 400)) for one in phase.modules],
+        operators=[rename(one, name=sanitise(one.name, 200)) for one in phase.operators],
+        kernels=[rename(one, name=sanitise(one.name, 200)) for one in phase.kernels],
+        sync_sites=[sanitise(path, 400) for path in phase.sync_sites],
+    )

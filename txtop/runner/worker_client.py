@@ -111,6 +111,7 @@ class WorkerClient:
             seed=self.plan.seed,
             allowed=self.plan.allowed,
             limit_bytes=search.limit_bytes if search is not None and search.held else None,
+            nvtx=self.plan.nvtx,
         )
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
         worker.loaded_group = cell.group

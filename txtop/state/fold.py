@@ -20,7 +20,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.prompt_file import TokenCounts
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import accuracy_fold, disturbed_blocks, fidelity
+from txtop.state import accuracy_fold, disturbed_blocks, fidelity, profiled_passes
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice, merge_peaks
@@ -395,14 +395,6 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
             session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
 
 
-def _fold_device_time(session: SessionState, event: events.DeviceTime) -> None:
-    if event.cell not in session.cells:
-        return
-    session.device_times[event.cell] = event
-    if event.failed:
-        session.say(f"no time of the GPU: {event.failed}", "warning", event.cell)
-
-
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     state = _close_cell(session, event.cell)
     if state is None:
@@ -478,7 +470,9 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.TaskQuestions: accuracy_fold.fold_questions,
     events.TaskAnswers: accuracy_fold.fold_answers,
     events.TaskAnswered: accuracy_fold.fold_answered,
-    events.DeviceTime: _fold_device_time,
+    events.DeviceTime: profiled_passes.fold_device_time,
+    events.Explanation: profiled_passes.fold_explanation,
+    events.TraceSlices: profiled_passes.fold_trace,
 }
 
 

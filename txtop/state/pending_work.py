@@ -100,6 +100,19 @@ def find_pending_profiles(state: SessionState) -> list[Cell]:
     ]
 
 
+def find_pending_explanations(state: SessionState) -> list[Cell]:
+    """Return the measured cells that are to be explained and are not yet."""
+    if not state.plan.explain:
+        return []
+    return [
+        own.cell
+        for own in state.cells.values()
+        if own.status == "ok"
+        and own.cell.serving is None
+        and ((event := state.explanations.get(own.cell.id)) is None or event.may_pass)
+    ]
+
+
 def _is_settled(state: SessionState, cell: Cell) -> bool:
     """Check that `cell` has valid results, and that its variants in other precisions are over."""
     own = state.cells[cell.id]

@@ -61,10 +61,10 @@ class SessionState:
     the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
     by device and number of threads, `fidelity` and the session times `compared_at_ns` at which it
     came by cell and reference, `questions` by task, `answers` and the `answered` that ends them by
-    cell and task, of which those of `answering` go on, `device_times` and the `probes` of a search
-    by cell. Idle time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU,
-    both 0 until known: the start of the first cell or worker, the first weights sent, or the first
-    comparison of outputs or answer.
+    cell and task, of which those of `answering` go on, `device_times`, `explanations` and the
+    `probes` of a search by cell, `traces` by cell and phase. Idle time ends at `first_cell_ns` on
+    the host and at `first_to_device_ns` on a GPU, both 0 until known: the start of the first cell
+    or worker, the first weights sent, or the first comparison of outputs or answer.
     """
 
     header: events.SessionHeader | None = None
@@ -87,6 +87,8 @@ class SessionState:
     answered: dict[tuple[str, str], events.TaskAnswered] = field(default_factory=dict)
     answering: tuple[str, str] | None = None
     device_times: dict[str, events.DeviceTime] = field(default_factory=dict)
+    explanations: dict[str, events.Explanation] = field(default_factory=dict)
+    traces: dict[tuple[str, str], events.TraceSlices] = field(default_factory=dict)
     paused: bool = False
     ended: events.SessionEnded | None = None
     clock_ns: int = 0

@@ -73,6 +73,7 @@ def _copy_containers(state: SessionState) -> SessionState:
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
     plain.peaks, plain.device_times = dict(state.peaks), dict(state.device_times)
     plain.probes = dict(state.probes)
+    plain.explanations, plain.traces = dict(state.explanations), dict(state.traces)
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
     plain.compared_at_ns = dict(state.compared_at_ns)
     plain.questions, plain.answers = dict(state.questions), dict(state.answers)

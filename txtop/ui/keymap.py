@@ -100,6 +100,7 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
             KeyCommand("4", "4", "this machine", "panel(4)", SESSION_SCREENS),
             KeyCommand("5", "5", "log", "panel(5)", SESSION_SCREENS),
             KeyCommand("a", "a", "the next arm of an A/B", "next_arm", SESSION_SCREENS),
+            KeyCommand("6", "6", "why: where the time goes", "panel(6)", SESSION_SCREENS),
         ),
     ),
     (
@@ -107,6 +108,22 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
         (
             KeyCommand(
                 "enter", "enter", "open the cell under the cursor", "open_cell", SESSION_SCREENS
+            ),
+            KeyCommand(
+                "x",
+                "x",
+                "explain the cell: why it is slow",
+                "explain",
+                SESSION_SCREENS,
+                changes=True,
+            ),
+            KeyCommand(
+                "d",
+                "d",
+                "save the trace of an explanation",
+                "save_trace",
+                SESSION_SCREENS,
+                changes=True,
             ),
             KeyCommand("tab", "tab", "in a cell: the next one", "next_cell(1)", SESSION_SCREENS),
             KeyCommand(
@@ -155,6 +172,7 @@ PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
     "tradeoffs": (("↑ ↓", "select"), ("enter", "open"), ("v", "next plot"), ("y", "copy")),
     "machine": (),
+    "why": (("↑ ↓", "move"), ("enter", "open or close"), ("d", "save trace")),
 }
 
 

@@ -1,6 +1,6 @@
-"""Write the report of a session from the screen.
+"""Write the report of a session, or the trace of its explanation, from the screen.
 
-The drawing takes seconds and libraries that the screen does not load: `txtop report` does it.
+It takes seconds and libraries that the screen does not load: commands of txtop do it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,31 @@ TIMEOUT_S = 120
 def write_report(app: App[Any], session: Path) -> None:
     """Write NAME.html where txtop was started, or beside the session if that cannot be written,
     and say where. Blocks: call it in a thread of its own."""
+    _write(app, session, ".html", "report", ["report", str(session)])
+
+
+def write_trace(app: App[Any], session: Path) -> None:
+    """Write NAME.trace.json as `write_report` writes its file."""
+    command = ["export", str(session), "--format", "chrome-trace"]
+    _write(app, session, ".trace.json", "trace", command)
+
+
+def _write(app: App[Any], session: Path, ending: str, noun: str, command: list[str]) -> None:
     folder = Path.cwd() if os.access(Path.cwd(), os.W_OK) else session.parent
-    target = folder / f"{get_session_id(session)}.html"
+    target = folder / f"{get_session_id(session)}{ending}"
     try:
         done = subprocess.run(
-            build_module_command("txtop", "report", str(session), "--output", str(target)),
+            build_module_command("txtop", *command, "--output", str(target)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        app.post_message(Say(f"no report: {error}", "error"))
+        app.post_message(Say(f"no {noun}: {error}", "error"))
         return
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()
         reason = last[-1].removeprefix("txtop: ") if last else f"exit code {done.returncode}"
-        app.post_message(Say(f"no report: {reason}", "error"))
+        app.post_message(Say(f"no {noun}: {reason}", "error"))
     else:
-        app.post_message(Say(f"report written: {target}"))
+        app.post_message(Say(f"{noun} written: {target}"))

@@ -21,20 +21,18 @@ from txtop.plan.cell import Cell
 from txtop.plan.modes import DENSE
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
-from txtop.system import cpu
 from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
 from txtop.worker.device import identify_device
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
-from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
+from txtop.worker.loading.load import LoadedModel, load_model
 from txtop.worker.loading.phase_timer import PhaseTimer
+from txtop.worker.measured_cells import LaterCommand, MeasuredCells
+from txtop.worker.nvtx import NvtxRanges, open_library
 
 if TYPE_CHECKING:
-    from txtop.worker.accuracy.answering import TaskAnswerer
-    from txtop.worker.fidelity.scores import OutputComparer
-    from txtop.worker.loading.prompt_ids import EncodedPrompts
     from txtop.worker.serving.prompts import Prompts
     from txtop.worker.tasks.task import ModelInputs
 
@@ -47,9 +45,7 @@ _CellCommand = (
     | commands.Arrive
     | commands.Close
     | commands.Finish
-    | commands.Compare
-    | commands.Answer
-    | commands.Profile
+    | LaterCommand
     | commands.Cancel
 )
 # These need no loaded model.
@@ -58,6 +54,7 @@ _MODEL_FREE_COMMANDS = (
     commands.Compare,
     commands.Answer,
     commands.Profile,
+    commands.Explain,
     commands.Cancel,
 )
 _DRAIN_S = 2.0
@@ -80,9 +77,9 @@ class Worker:
         self._batches: list[ModelInputs] = []
         self._first_measured: int | None = None
         self._prompts: Prompts | None = None
-        self._comparison: OutputComparer | None = None
-        self._answerer: TaskAnswerer | None = None
+        self._measured_cells = MeasuredCells(name, emitter, inbox)
         self._phase = "idle"
+        self._nvtx = NvtxRanges()
         self._warnings = KernelWarnings()
         self._warnings.install()
 
@@ -127,12 +124,8 @@ class Worker:
                 pass
             elif isinstance(command, commands.Finish):
                 self._finish(cell)
-            elif isinstance(command, commands.Compare):
-                self._compare(command)
-            elif isinstance(command, commands.Answer):
-                self._answer(command)
-            elif isinstance(command, commands.Profile):
-                self._profile(command)
+            elif isinstance(command, LaterCommand):
+                self._follow_later(command)
             else:
                 self._enter(cell, "idle")
         except Cancelled:
@@ -146,6 +139,11 @@ class Worker:
                 self._reject(cell, self._explain_missing_kernel(self._inputs.cell.attention))
             else:
                 self._report(cell, failures.classify(error, self._phase, device))
+
+    def _follow_later(self, command: LaterCommand) -> None:
+        self._loaded = self._inputs = None
+        if self._measured_cells.follow(command):
+            self.leave(failures.EXIT_DEVICE_LOST)
 
     def _reject(self, cell: str, error: RejectedError) -> None:
         self._inputs = None
@@ -183,7 +181,10 @@ class Worker:
 
     def _load(self, command: commands.LoadModel) -> None:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
+        self._nvtx = NvtxRanges(open_library() if command.nvtx else None)
+        self._nvtx.enter("load")
         self._loaded = load_model(command, clock, self._name, self._emitter.send)
+        self._nvtx.leave()
         self._tell_peaks(command.cell.id, self._loaded)
         if command.limit_bytes is not None:
             from txtop.worker import memory
@@ -205,7 +206,7 @@ class Worker:
         from txtop.worker.loading.load import require_decoding
         from txtop.worker.serving import continuous_server
         from txtop.worker.serving.prompts import Prompts
-        from txtop.worker.tasks.prompt_batches import build_inputs
+        from txtop.worker.tasks.prompt_batches import build_inputs, encode_prompts_of
 
         loaded = self._ready()
         cell = loaded.settle(command.cell)
@@ -218,7 +219,7 @@ class Worker:
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
             continuous_server.require_pages(loaded.model.config.get_text_config())
-        encoded = self._encode_prompts(loaded, cell) if cell.prompts is not None else None
+        encoded = encode_prompts_of(loaded, cell)
         if encoded is not None and cell.prompts is not None:
             counted = msgspec.structs.replace(cell.prompts, tokens=encoded.counts)
             cell = msgspec.structs.replace(
@@ -257,21 +258,6 @@ class Worker:
                 new_tokens=encoded.new_tokens if encoded and encoded.asks else [],
             )
         )
-
-    def _encode_prompts(self, loaded: LoadedModel, cell: Cell) -> EncodedPrompts:
-        """Encode the prompts of `cell`. Raises `RejectedError` if one does not fit the model."""
-        from txtop.worker.loading import prompt_ids
-
-        encoded = prompt_ids.encode_prompts(
-            cell, loaded.source, loaded.family, loaded.vocabulary, loaded.end_token
-        )
-        limits = loaded.position_limits
-        refusal = prompt_ids.explain_too_long(
-            cell, encoded, loaded.family, limits.prompt, limits.new
-        )
-        if refusal:
-            raise RejectedError(*refusal)
-        return encoded
 
     def _inspect(self, cell: str) -> None:
         from txtop.worker import memory
@@ -331,10 +317,16 @@ class Worker:
 
         def after_step() -> None:
             self._phase = "decode" if loaded.family != "encoder" else "forward"
+            self._nvtx.step()
             self._inbox.check()
 
         self._phase = "prefill" if loaded.family != "encoder" else "forward"
-        result = loaded.task.iterate(inputs, role != "measured", on_steps, after_step)
+        self._nvtx.enter("request")
+        self._nvtx.enter("prefill")
+        try:
+            result = loaded.task.iterate(inputs, role != "measured", on_steps, after_step)
+        finally:
+            self._nvtx.leave_all()
         self._inbox.check()
         self._emitter.send(
             events.Iteration(
@@ -372,104 +364,6 @@ class Worker:
         self._inputs = self._prompts = None
         self._emitter.send(memory.build_memory_event(cell, self._ready().device, perf_counter_ns()))
         self._free()
-
-    def _compare(self, command: commands.Compare) -> None:
-        """Compare two cells and send one `fidelity` event, which also carries a failure."""
-        self._loaded = self._inputs = None
-        sticky = False
-        try:
-            event = self._ready_to_compare().run(command)
-        except Cancelled:
-            raise
-        except Exception as error:
-            failure = failures.classify(error)
-            if not isinstance(error, TxtopError):
-                traceback.print_exc()
-            event = events.Fidelity(
-                t_ns=perf_counter_ns(),
-                cell=command.cell.id,
-                reference=command.reference.id,
-                failed=failure.reason,
-                may_pass=isinstance(error, AbsentError),
-            )
-            sticky = failure.sticky
-        self._emitter.send(event)
-        if sticky:
-            self.leave(failures.EXIT_DEVICE_LOST)
-
-    def _answer(self, command: commands.Answer) -> None:
-        """Answer a task and send one `answered` event, which also carries a failure."""
-        self._loaded = self._inputs = None
-        sticky = False
-        try:
-            event = self._ready_to_answer().run(command)
-        except Cancelled:
-            raise
-        except Exception as error:
-            failure = failures.classify(error)
-            if not isinstance(error, TxtopError):
-                traceback.print_exc()
-            event = events.TaskAnswered(
-                t_ns=perf_counter_ns(),
-                cell=command.cell.id,
-                task=command.task.name,
-                failed=str(error) if isinstance(error, TxtopError) else failure.reason,
-                may_pass=isinstance(error, AbsentError),
-            )
-            sticky = failure.sticky
-        self._emitter.send(event)
-        if sticky:
-            self.leave(failures.EXIT_DEVICE_LOST)
-
-    def _profile(self, command: commands.Profile) -> None:
-        """Profile a cell and send one `device_time` event, which also carries a failure."""
-        from txtop.worker.tasks.prompt_batches import build_inputs
-
-        cell, self._inputs = command.cell, None
-        load = commands.LoadModel(
-            cell=cell, started_ns=command.started_ns, seed=command.seed, allowed=command.allowed
-        )
-        # The cell is over, so nothing of this load is reported.
-        silent = PhaseTimer(command.started_ns, lambda _: None)
-        try:
-            loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
-            from txtop.worker.tasks import device_profile
-
-            encoded = self._encode_prompts(loaded, cell) if cell.prompts is not None else None
-            inputs = build_inputs(loaded, cell, encoded)[0]
-            prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
-            event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
-        except Cancelled:
-            raise
-        except Exception as error:
-            if not isinstance(error, TxtopError):
-                traceback.print_exc()
-            reason = failures.classify(error).reason
-            may_pass = isinstance(error, AbsentError)
-            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason, may_pass=may_pass)
-        event.t_ns = perf_counter_ns()
-        event.took_s = (event.t_ns - silent.started_ns) / 1e9
-        self._emitter.send(event)
-
-    def _ready_to_compare(self) -> OutputComparer:
-        """Return the comparer, created with all cores: nothing is timed while it runs."""
-        if self._comparison is None:
-            threads = cpu.count_allowed_cores()
-            configure_environment(threads)
-            from txtop.worker.fidelity.scores import OutputComparer
-
-            self._comparison = OutputComparer(threads, self._emitter.send, self._inbox.check)
-        return self._comparison
-
-    def _ready_to_answer(self) -> TaskAnswerer:
-        """Return the answerer, created with all cores: nothing is timed while it runs."""
-        if self._answerer is None:
-            threads = cpu.count_allowed_cores()
-            configure_environment(threads)
-            from txtop.worker.accuracy.answering import TaskAnswerer
-
-            self._answerer = TaskAnswerer(threads, self._emitter.send, self._inbox.check)
-        return self._answerer
 
     def _free(self) -> None:
         from txtop.worker import memory

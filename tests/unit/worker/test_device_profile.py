@@ -12,7 +12,7 @@ from torch.autograd import DeviceType
 
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
-from txtop.worker.tasks import device_profile
+from txtop.worker.tasks import device_profile, step_window
 from txtop.worker.tasks.device_profile import DeviceActivity, profile_steps, summarise_activity
 from txtop.worker.tasks.task import IterationResult, ModelInputs
 
@@ -178,7 +178,7 @@ class FakeProfile:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     FakeProfile.clock, FakeProfile.on = clock, []
-    monkeypatch.setattr(device_profile, "perf_counter_ns", lambda: clock.ns)
+    monkeypatch.setattr(step_window, "perf_counter_ns", lambda: clock.ns)
     monkeypatch.setattr(torch.profiler, "profile", FakeProfile)
     yield clock
 

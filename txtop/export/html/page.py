@@ -17,12 +17,12 @@ from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
-from txtop.export.html import accuracy, plots
+from txtop.export.html import accuracy, flame, plots
 from txtop.export.html.headline import build_headline
 from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
-from txtop.export.text import ab, serving_table, table
+from txtop.export.text import ab, explanation, serving_table, table
 from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
@@ -106,6 +106,8 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
             *([] if state.ab_test else [_draw_accuracy(state, ratios)]),
         ),
         "margin": f"{format_share(DEFAULT_MARGIN)}",
+        "explained": explanation.format_explanations(state),
+        "flames": _collect_drawings(*flame.draw_flames(state)),
         "speedups": _collect_drawings(plots.draw_forest(ratios, DEFAULT_MARGIN)),
         "telemetry": _collect_drawings(plots.draw_telemetry(state)),
         "iterations": _collect_drawings(*plots.draw_iterations(state, finals)),

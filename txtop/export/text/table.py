@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.export.text import ab, accuracy, edge, published, serving_table
+from txtop.export.text import ab, accuracy, edge, explanation, published, serving_table
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
@@ -272,6 +272,8 @@ def format_report(
         for note, ids in notes.items():
             where = "all cells" if len(ids) == total > 1 else ", ".join(_name_cells(state, ids))
             lines.append(f"{where}: {note}")
+    if explained := explanation.format_explanations(state):
+        lines += ["", *explained]
     quoted = published.format_published(state, finals, format_figure)
     lines += ["", *quoted] if quoted else []
     if state.ended is None:

@@ -29,6 +29,14 @@ from txtop.protocol.events.cell import Probe as Probe
 from txtop.protocol.events.cell import Progress as Progress
 from txtop.protocol.events.cell import Speculation as Speculation
 from txtop.protocol.events.cell import TokenTimings as TokenTimings
+from txtop.protocol.events.explain import Explanation as Explanation
+from txtop.protocol.events.explain import KernelTime as KernelTime
+from txtop.protocol.events.explain import ModuleTime as ModuleTime
+from txtop.protocol.events.explain import OperatorTime as OperatorTime
+from txtop.protocol.events.explain import PhaseExplanation as PhaseExplanation
+from txtop.protocol.events.explain import PhaseName as PhaseName
+from txtop.protocol.events.explain import StepPart as StepPart
+from txtop.protocol.events.explain import TraceSlices as TraceSlices
 from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
@@ -79,6 +87,8 @@ AnyEvent = (
     | TaskAnswered
     | Memory
     | DeviceTime
+    | Explanation
+    | TraceSlices
     | Telemetry
     | Control
     | CellFinished

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from txtop import formatting
 from txtop.analysis import contention, device_time, metrics
+from txtop.analysis.live_reason import find_live_reason
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.plan.plan import Plan
@@ -155,7 +156,8 @@ def build_hero(
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
         why=_explain_state(session, cell, throttle or busy, now.n)
-        or ("" if now.ci95 else hero_metrics.explain_no_interval(cell, cache, seed)[1]),
+        or ("" if now.ci95 else hero_metrics.explain_no_interval(cell, cache, seed)[1])
+        or _find_reason(session, cell, cache, seed),
         notes=_list_notes(cell, cache, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
@@ -173,6 +175,13 @@ def build_hero(
         itl=_format_itl(cell, cache, seed, family),
         load=_format_load(cell),
     )
+
+
+def _find_reason(session: SessionState, cell: CellState, cache: FrameCache, seed: int) -> str:
+    """Return the most likely reason for the speed, once something was measured."""
+    if cell.stage not in ("measuring", "finished") or cell.status in FAILED_STATUSES:
+        return ""
+    return find_live_reason(session, cell, lambda name: cache.summarise_now(cell, name, seed).mean)
 
 
 def _build_chart(cell: CellState, plan: Plan, now: LiveSummary, cache: FrameCache) -> Chart:

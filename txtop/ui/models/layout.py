@@ -8,7 +8,7 @@ from typing import NamedTuple
 BOXED_FROM = (100, 32)
 COMPACT_BELOW = (60, 16)
 LEFT_SHARE = 0.57
-ZOOMABLE_PANELS = ("cells", "tradeoffs", "machine", "log", "detail")
+ZOOMABLE_PANELS = ("cells", "tradeoffs", "machine", "log", "detail", "why")
 # Rows of a panel; `HIGH_FROM`, `WIDE_FROM` and the two sizes of the matrix concern the terminal.
 SMALL_HERO = 9
 MIN_CELLS_ROWS = 4
@@ -64,6 +64,7 @@ def arrange_session(
     tradeoffs: bool = False,
     results: bool = False,
     edge: bool = False,
+    why: bool = False,
 ) -> PanelLayout:
     """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
@@ -71,7 +72,8 @@ def arrange_session(
     the plan, `zoom` a panel that takes the room of all the others. A `captioned` replay has a row
     more under its transport. With `tradeoffs` to draw, a wide terminal has them in its lower right
     corner. The `edge` of a search stands there, and on other terminals in place of the cells.
-    `results` take the place of the hero.
+    `results` take the place of the hero. With `why` an explanation stands under it, in place of
+    cells and log.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
@@ -99,6 +101,10 @@ def arrange_session(
         instead = "tradeoffs" if "tradeoffs" in places else "cells"
         if instead in places:
             places["edge"] = places.pop(instead)
+    if why and not zoom and "cells" in places:
+        table = places.pop("cells")
+        log = places.pop("log").height if "log" in places else 0
+        places["why"] = table._replace(height=table.height + log)
     return PanelLayout(places, boxed)
 
 

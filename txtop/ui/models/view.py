@@ -34,6 +34,7 @@ from txtop.ui.models.machine_roofline import build_roofline
 from txtop.ui.models.results import ResultsView, build_last_phase, build_results
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
+from txtop.ui.models.why import WhyView, build_why
 from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class View:
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
     time left. `phase` are forms of what the run does after its last cell, and `results` its
-    outcome, which takes the hero's place. `edges` are those of a search for what fits.
+    outcome, which takes the hero's place. `edges` are those of a search for what fits, `why` the
+    explanation of the hero's cell.
     `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the cell that
     is opened. `late` is True while the next frame would have more, though no event arrives.
     """
@@ -147,6 +149,7 @@ class View:
     running: int | None = None
     tradeoffs: TradeoffsView = NO_TRADEOFFS
     edges: tuple[EdgeView, ...] = ()
+    why: WhyView | None = None
     ab: ABView | None = None
     detail: CellDetailView | None = None
     log: tuple[LogRow, ...] = ()
@@ -225,6 +228,7 @@ def build_view(
         running=_find_running(order, state.current),
         tradeoffs=build_tradeoffs(state, rows, current, cache),
         edges=build_edges(state, {row.id: row for row in rows}),
+        why=build_why(state, current, cache),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,
         log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state, cache)),

@@ -9,6 +9,8 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.widget import Widget
 
+from txtop.errors import TxtopError
+from txtop.state.session import SessionState
 from txtop.ui.messages import AskSource
 from txtop.ui.models import clipboard
 from txtop.ui.models.cell_detail.detail import CellDetailView
@@ -32,10 +34,14 @@ from txtop.ui.panels.log import LogPanel
 from txtop.ui.panels.machine import MachinePanel
 from txtop.ui.panels.results import ResultsPanel
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
+from txtop.ui.panels.why import WhyPanel
+from txtop.ui.report import write_trace
 from txtop.ui.screens.session_screen import SessionScreen
 
-AB_NUMBER, TRADEOFFS_NUMBER = 2, 3
-PANEL_NAMES = {1: "cells", TRADEOFFS_NUMBER: "tradeoffs", 4: "machine", 5: "log"}
+AB_NUMBER, TRADEOFFS_NUMBER, WHY_NUMBER = 2, 3, 6
+PANEL_NAMES = {
+    1: "cells", TRADEOFFS_NUMBER: "tradeoffs", 4: "machine", 5: "log", WHY_NUMBER: "why",
+}  # fmt: skip
 
 M = TypeVar("M", bound=LiveMode | ReplayMode)
 
@@ -68,6 +74,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
         yield EdgePanel(id="edge")
+        yield WhyPanel(id="why")
         yield LogPanel(id="log")
         for name in ("detail-iterations", "detail-histogram", "detail-load"):
             yield CellDetailPanel(id=name)
@@ -100,6 +107,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             tradeoffs=plots,
             results=results,
             edge=bool(self.view.edges),
+            why=self.view.why is not None,
         )
 
     def show(self, view: View) -> None:
@@ -112,6 +120,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         shape = (rows, len(view.cells), plots, captioned, over)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
         changed |= bool(view.edges) != bool(self.view.edges)
+        changed |= (view.why is None) != (self.view.why is None)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view
@@ -207,7 +216,9 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         plan = self._plan(self.size, "")
         focused = self.focused_panel is not None and self.focused_panel.id == name
         hidden = name not in plan.places
-        if not plan.boxed or hidden or (focused and not self._zoom):
+        # A tree that opens needs all the room.
+        takes_all = hidden or not plan.boxed or number == WHY_NUMBER
+        if takes_all or (focused and not self._zoom):
             self._set_zoom("" if self._zoom == name else name)
         elif self._zoom:
             self._set_zoom("")
@@ -215,6 +226,43 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             self.set_focus(None)
         else:
             self.query_one(f"#{name}", FramedPanel).focus()
+
+    def action_explain(self) -> None:
+        """Open the explanation of the cell at the cursor; without one start the run that makes it.
+
+        Nothing is started while something is measured.
+        """
+        if self.view.why is not None:
+            self.panel(WHY_NUMBER)
+            return
+        name = self.at_cursor
+        if self.mode.going:
+            self.say("explaining would disturb the measurement: x again when the run is over")
+        elif name:
+            self.post_message(AskSource(lambda source: self._start_explaining(source.state, name)))
+
+    def action_save_trace(self) -> None:
+        """Write the trace of the explanation, in a process of its own."""
+        app, paths = self.app, self.mode.paths
+        if self.view.why is None or self.view.why.pending:
+            self.say("no cell of this session is explained")
+        elif self.mode.going:
+            self.say("writing would disturb the measurement: d again when the run is over")
+        else:
+            app.run_worker(lambda: write_trace(app, paths[0]), thread=True, exclusive=True)
+
+    def _start_explaining(self, state: SessionState, name: str) -> None:
+        """Leave for a run that explains a cell of this session; called off the UI thread."""
+        from txtop.options.explain_options import explain_cell_again
+
+        try:
+            plan = explain_cell_again(state.plan, state.cells[name].cell)
+        except TxtopError as error:
+            self.say(str(error))
+            return
+        paths = self.mode.paths
+        mode = LiveMode(plan, session_dir=paths[0].parent if paths else None)
+        self.switch_mode(mode)
 
     def next_plot(self) -> str:
         """Show the next plot of the trade-offs, opening them first; return the reason if none."""

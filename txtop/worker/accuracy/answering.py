@@ -20,9 +20,9 @@ from txtop.worker import memory
 from txtop.worker.accuracy import encoding, generation, likelihood
 from txtop.worker.accuracy.answer import GivenAnswer
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.tokenizer import load_tokenizer
 from txtop.worker.loading.load import LoadedModel, read_model
 from txtop.worker.loading.source import resolve_model
+from txtop.worker.loading.tokenizer import load_tokenizer
 
 SendEvent = Callable[[events.AnyEvent], None]
 _SEND_INTERVAL_NS = 250_000_000

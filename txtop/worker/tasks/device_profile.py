@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter_ns
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
 from txtop.errors import TxtopError
 from txtop.protocol.events import DevicePhase
+from txtop.worker.tasks.step_window import StepWindow
 from txtop.worker.tasks.task import ModelInputs, Task
 
 STEPS = 8
@@ -25,12 +25,12 @@ PASSES = 3
 """Passes without a profiler, of which the median is taken."""
 _ACTIVITIES = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
 # Copies to and from the host do not compute; those within the device's memory do its work.
-_HOST_COPIES = ("Memcpy HtoD", "Memcpy DtoH")
-_COPIES = ("Memcpy", "Memset")
+HOST_COPIES = ("Memcpy HtoD", "Memcpy DtoH")
+COPIES = ("Memcpy", "Memset")
 # The profiler puts waiting on the device's line of time, too.
-_WAITS = ("Context Sync", "Stream Sync", "Event Sync", "Stream Wait", "Unknown Sync")
+WAITS = ("Context Sync", "Stream Sync", "Event Sync", "Stream Wait", "Unknown Sync")
 # Calls of the runtime and of the driver, which Triton uses: cudaLaunchKernel, cuLaunchKernelEx.
-_LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cuGraphLaunch")
+LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cuGraphLaunch")
 
 
 @dataclass(frozen=True)
@@ -56,71 +56,20 @@ def summarise_activity(profiled: Iterable[Any]) -> DeviceActivity:
     for event in profiled:
         name = event.name
         if event.device_type != DeviceType.CUDA:
-            launches += name.startswith(_LAUNCHES)
-        elif not event.is_user_annotation and not name.startswith((*_HOST_COPIES, *_WAITS)):
-            kernels += not name.startswith(_COPIES)
+            launches += name.startswith(LAUNCHES)
+        elif not event.is_user_annotation and not name.startswith((*HOST_COPIES, *WAITS)):
+            kernels += not name.startswith(COPIES)
             intervals.append((event.time_range.start, event.time_range.end))
-    return DeviceActivity(round(_measure_union(intervals) * 1000), kernels, launches)
+    return DeviceActivity(round(measure_union(intervals) * 1000), kernels, launches)
 
 
-def _measure_union(intervals: list[tuple[float, float]]) -> float:
+def measure_union(intervals: list[tuple[float, float]]) -> float:
     """Return the length that the intervals cover, counted once where they overlap."""
     covered, reached = 0.0, float("-inf")
     for start, end in sorted(intervals):
         covered += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return covered
-
-
-class _WindowDone(Exception):
-    """The window of steps is complete; the rest of the call is not needed."""
-
-
-class _Window:
-    """The steps of one call from token `first` on, or the prefill if `count` is 0.
-
-    `elapsed_ns` is the time they took. With a `profile` it is on during the window alone.
-    """
-
-    def __init__(
-        self, first: int, count: int, check: Callable[[], None], profile: Any = None
-    ) -> None:
-        self._first, self._last = (first, first + count) if count else (-1, 0)
-        self._check = check
-        self._profile = profile
-        self._token = -1
-        self._running = False
-        self._from_ns = 0
-        self.elapsed_ns = 0
-
-    def run(self, task: Task, inputs: ModelInputs) -> None:
-        """Run the call as far as the window goes."""
-        try:
-            if self._first < 0:
-                self._open()
-            task.iterate(inputs, False, None, self._step)
-        except _WindowDone:
-            return
-        finally:
-            if self._running and self._profile is not None:
-                self._profile.stop()
-
-    def _open(self) -> None:
-        if self._profile is not None:
-            self._profile.start()
-        self._running = True
-        self._from_ns = perf_counter_ns()
-
-    def _step(self) -> None:
-        now = perf_counter_ns()
-        self._check()
-        self._token += 1
-        if self._token == self._last:
-            self.elapsed_ns = now - self._from_ns
-            # A device has nothing left to do here: the token is on the host.
-            raise _WindowDone
-        if self._token == self._first:
-            self._open()
 
 
 def profile_steps(
@@ -155,7 +104,7 @@ def _time_window(
 ) -> float:
     times_ns = []
     for _ in range(PASSES):
-        window = _Window(*place, check)
+        window = StepWindow(*place, check)
         window.run(task, inputs)
         times_ns.append(window.elapsed_ns)
     return median(times_ns)
@@ -165,7 +114,7 @@ def _profile_window(
     task: Task, inputs: ModelInputs, place: tuple[int, int], check: Callable[[], None]
 ) -> DeviceActivity:
     profile = torch.profiler.profile(activities=_ACTIVITIES)
-    _Window(*place, check, profile).run(task, inputs)
+    StepWindow(*place, check, profile).run(task, inputs)
     return summarise_activity(profile.events() or ())
 
 

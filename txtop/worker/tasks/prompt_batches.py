@@ -8,8 +8,15 @@ import msgspec
 import torch
 
 from txtop.plan.cell import Cell
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading.load import LoadedModel
-from txtop.worker.loading.prompt_ids import EncodedPrompt, EncodedPrompts, hash_prompts
+from txtop.worker.loading.prompt_ids import (
+    EncodedPrompt,
+    EncodedPrompts,
+    encode_prompts,
+    explain_too_long,
+    hash_prompts,
+)
 from txtop.worker.tasks.task import ModelInputs, make_inputs
 
 
@@ -35,6 +42,23 @@ def build_padded_batch(
     )
     tokens = sum(len(prompt.ids) for prompt in prompts)
     return ModelInputs(cell, batch.to(device), mask.to(device), sha256, tokens)
+
+
+def encode_prompts_of(loaded: LoadedModel, cell: Cell) -> EncodedPrompts | None:
+    """Encode the prompts of `cell`, if it has some.
+
+    Raises `RejectedError` if one does not fit the model.
+    """
+    if cell.prompts is None:
+        return None
+    encoded = encode_prompts(
+        cell, loaded.source, loaded.family, loaded.vocabulary, loaded.end_token
+    )
+    limits = loaded.position_limits
+    refusal = explain_too_long(cell, encoded, loaded.family, limits.prompt, limits.new)
+    if refusal:
+        raise RejectedError(*refusal)
+    return encoded
 
 
 def build_inputs(

@@ -1,0 +1,97 @@
+"""The explanation on the screen: bar, findings, the tree that opens, x on a cell, the trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.explanations import build_explained_session, session
+from support.pilot import opened, session_screen, text, until
+from support.scenes import explained, recording
+from txtop.protocol import events
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.models.view import build_view
+from txtop.ui.modes import LiveMode
+from txtop.ui.panels import why
+from txtop.ui.panels.why import list_visible, render_why
+
+
+def render(width: int, height: int, **how: bool) -> list[str]:
+    view = build_view(build_explained_session()).why
+    area = Area(width, height, Glyphs("braille"), boxed=height > 20)
+    rows = render_why(view, area, frozenset({"transformer"}), "", **{"tree": False, **how})
+    return ["".join(span for span, _ in row) for row in rows]
+
+
+def test_a_small_panel_has_the_bar_of_a_decode_step_and_the_findings() -> None:
+    lines = render(80, 9)
+    assert len(lines) == 9 and {len(line) for line in lines} == {80}
+    assert "decode step 1.00 ms" in lines[1] and "MLP 54 %" in lines[3]
+    assert "35 %  fp32 where bf16 is fast" in lines[4]
+
+
+def test_a_large_one_has_evidence_what_to_try_and_the_tree() -> None:
+    shown_lines = "\n".join(render(120, 36))
+    for part in ("prefill", "1 thread on 2 cores", "try  --threads 2", "▾ transformer", "▸ h.2"):
+        assert part in shown_lines
+    assert "▸ h.2" not in "\n".join(render(120, 20))
+
+
+def test_a_module_shows_its_own_once_it_is_open() -> None:
+    view = build_view(build_explained_session()).why
+    assert view is not None
+    assert [row.path for row in list_visible(view, frozenset())] == ["transformer", "lm_head"]
+    names = [row.name for row in list_visible(view, frozenset({"transformer", "transformer.h.1"}))]
+    assert names == ["transformer", "h.0", "h.1", "mlp", "attn", "h.2", "lm_head"]
+
+
+def test_a_cell_without_an_explanation_says_how_to_have_one() -> None:
+    assert (
+        "x makes one"
+        in render_why(None, Area(80, 4, Glyphs("braille")), frozenset(), "", tree=False)[1][1][0]
+    )
+    state = session()
+    state.explanations["c1"] = events.Explanation(t_ns=5, cell="c1", failed="no memory")
+    view = build_view(state).why
+    assert view is not None and view.pending == "no memory"
+
+
+async def test_the_panel_opens_and_its_tree_with_it(tmp_path: Path) -> None:
+    async with opened(explained(tmp_path), (120, 40)) as (app, pilot):
+        await until(pilot, lambda: "decode step" in text(app) and "fp32 where" in text(app))
+        await pilot.press("6")
+        screen = session_screen(app)
+        await until(pilot, lambda: screen.panel_now == "why" and "▸ h.0" in text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "▾ h.0" in text(app))
+        await pilot.press("left")
+        await until(pilot, lambda: "▾ h.0" not in text(app))
+        await pilot.press("1")
+        await until(pilot, lambda: screen.panel_now == "cells")
+
+
+async def test_x_starts_a_run_that_explains_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(
+        "txtop.ui.screens.single_session.SingleSessionScreen.switch_mode",
+        lambda _screen, mode: started.append(mode),
+    )
+    async with opened(recording("gpt2-precisions", "0:30")(Path()), (120, 40)) as (app, pilot):
+        await until(pilot, lambda: "gpt2" in text(app))
+        await pilot.press("x")
+        await until(pilot, lambda: bool(started))
+    (mode,) = started
+    assert isinstance(mode, LiveMode)
+    plan = mode._plan
+    assert plan is not None and plan.explain and len(plan.cells) == 1
+
+
+def test_the_width_of_a_bar_is_its_share() -> None:
+    pieces = why._render_bar(
+        why.StepBar("decode step", "1", (("a", 0.75, 0.0), ("b", 0.25, 0.0)), ""),
+        40,
+        Glyphs("braille"),
+    )[1]
+    assert [len(span) for span, _ in pieces] == [30, 10]

@@ -1,0 +1,115 @@
+"""Judge facts by the rules: what holds, what stands first, and what is not advised."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from support.explanations import PARTS, phase, session
+from txtop.analysis.explanation import build_explanation_notes, build_pieces
+from txtop.analysis.findings import find_findings, iterate_changes
+from txtop.options.explain_options import build_try_plan
+from txtop.protocol.events import OperatorTime, StepPart
+from txtop.state.session import SessionState
+
+
+def rules(state: SessionState) -> list[str]:
+    return [finding.rule for finding in find_findings(state, state.cells["c1"])]
+
+
+def python(share: float) -> list[StepPart]:
+    inside = round(1000 * (1 - share))
+    return [StepPart(kind="rest", ns=1000, operators_ns=inside, calls=50)]
+
+
+def test_a_cell_that_computes_all_the_time_has_no_finding() -> None:
+    assert rules(session()) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [
+        ("launch-bound", session(phase(parts=python(0.36)))),
+        ("synchronisation", session(phase(sync_sites=["h.0.mlp"], synchronisations=2.0))),
+        ("padding", session(padded_share=0.1)),
+        ("cache-copies", session(
+            phase(parts=[*PARTS[:2], StepPart(kind="cache", ns=60, operators_ns=50)]),
+        )),
+        ("dequantisation", session(phase(converted_bytes=1 << 20))),
+        ("kernel", session(
+            phase(operators=[OperatorTime(name="aten::bmm", kind="attention", ns=150, calls=2)]),
+            attention="eager",
+        )),
+        ("precision", session(features=("avx512_bf16",))),
+        ("threads", session(threads=1)),
+        ("threads", session(threads=3)),
+        ("loop", session(phase(parts=[StepPart(kind="loop", ns=100, operators_ns=90)]))),
+        ("compiler", session(knobs={"compile": "default"}, graph_breaks=1)),
+    ],
+)  # fmt: skip
+def test_a_rule_holds_from_its_threshold_on(rule: str, state: SessionState) -> None:
+    assert rules(state)[:1] == [rule]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        session(phase(parts=python(0.34))),
+        session(phase(sync_sites=["decoder"], synchronisations=2.0)),
+        session(padded_share=0.09),
+        session(phase(converted_bytes=(1 << 20) - 1)),
+        session(phase(), attention="eager"),
+        session(features=("avx512_bf16",), knobs={"precision": "bf16"}),
+        session(threads=2),
+        session(knobs={"compile": "default"}, cores=3),
+    ],
+)
+def test_it_does_not_below(state: SessionState) -> None:
+    assert rules(state) == []
+
+
+def test_a_gpu_that_waits_is_launch_bound_and_its_waiting_is_a_piece() -> None:
+    waiting = phase(busy_ns=400, launches=300.0, parts=[
+        StepPart(kind="mlp", ns=600, device_ns=250),
+        StepPart(kind="attention", ns=400, device_ns=150),
+    ])  # fmt: skip
+    state = session(waiting, device="cuda")
+    (finding,) = find_findings(state, state.cells["c1"])
+    assert finding.rule == "launch-bound" and finding.cost == pytest.approx(0.6)
+    assert "300 launches a step" in finding.evidence
+    pieces = [(piece.kind, piece.ns) for piece in build_pieces(waiting, None, "")]
+    assert pieces == [("mlp", 250), ("attention", 150), ("idle", 600)]
+
+
+def test_the_most_costly_finding_stands_first() -> None:
+    state = session(threads=1, padded_share=0.4)
+    assert rules(state) == ["padding", "threads"]
+    assert rules(session(threads=1, padded_share=0.2)) == ["threads", "padding"]
+
+
+def test_arms_are_the_changes_of_the_findings_each_once_and_feasible_alone() -> None:
+    state = session(threads=1, features=("avx512_bf16",), padded_share=0.5)
+    cell = state.cells["c1"].cell
+    changes = list(iterate_changes(cell, find_findings(state, state.cells["c1"])))
+    assert changes == [{"precision": "bf16"}, {"threads": 2}]
+    plan = build_try_plan(state.plan, cell, [*changes, {"compile": "reduce-overhead"}])
+    assert plan is not None and plan.margin is not None
+    assert [(arm.id, arm.precision, arm.threads) for arm in plan.cells] == [
+        ("A", "fp32", None), ("B", "bf16", None), ("C", "fp32", 2),
+    ]  # fmt: skip
+    assert build_try_plan(state.plan, cell, []) is None
+
+
+def test_notes_say_what_was_scaled_and_what_was_disturbed() -> None:
+    notes = build_explanation_notes(session(phase(scale=0.8, median_ns=1500)).explanations["c1"])
+    assert "multiplied by 0.80" in notes[0] and "something else used the machine" in notes[1]
+    assert build_explanation_notes(session().explanations["c1"]) == []
+
+
+def test_every_change_of_a_rule_is_a_knob_of_the_table() -> None:
+    state = session(
+        phase(parts=python(0.5), converted_bytes=1 << 20), threads=1, features=("avx512_bf16",)
+    )
+    for finding in find_findings(state, state.cells["c1"]):
+        for change in finding.changes:
+            msgspec.structs.replace(state.cells["c1"].cell, **change)

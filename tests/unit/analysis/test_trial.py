@@ -1,0 +1,39 @@
+"""Advice that was tried: the interval alone decides, and what is useless is not shown."""
+
+from __future__ import annotations
+
+from support import ab_sessions
+from txtop.analysis.trial import format_trial, list_helpful_changes
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+
+def tried(second: float, third: float) -> SessionState:
+    """Return an A/B of a cell and two changes, by the time of their requests in ms."""
+    story = ab_sessions.script({"precision": "fp32"}, {"precision": "bf16"}, {"threads": 2})
+    story.fidelity().fidelity("C").begin()
+    for i in range(30):
+        off = 1 + 0.01 * ((i * 7919) % 11 - 5) / 5
+        story.block((30.0, second * off, third / off))
+    return fold_all(story.end())
+
+
+def test_a_change_that_is_faster_is_shown_with_what_it_costs() -> None:
+    helpful, count = list_helpful_changes(tried(15.0, 30.0))
+    assert count == 2 and len(helpful) == 1
+    (change,) = helpful
+    assert change.ratio > 1.9 and change.interval[0] > 1 and "bf16" in change.label
+    assert change.memory == 1 and change.load == 1 and change.output
+    heading, line = format_trial(tried(15.0, 30.0))
+    assert heading == "tried 2, faster here: 1" and "output" in line and "2.00x" in line
+
+
+def test_a_useless_change_and_a_slower_one_are_not_shown() -> None:
+    assert list_helpful_changes(tried(30.0, 45.0)) == ([], 2)
+    assert format_trial(tried(30.0, 45.0)) == ["tried 2: none is faster here"]
+
+
+def test_the_fastest_stands_first_and_a_session_without_arms_has_no_trial() -> None:
+    helpful, _ = list_helpful_changes(tried(20.0, 10.0))
+    assert len(helpful) == 2 and helpful[0].ratio > helpful[1].ratio
+    assert format_trial(SessionState()) == []

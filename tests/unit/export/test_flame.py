@@ -1,0 +1,41 @@
+"""The flame graph of an explanation: widths are times, calls of one place are one frame."""
+
+from __future__ import annotations
+
+import re
+
+from support.explanations import build_explained_session, build_trace
+from txtop.analysis.metrics import FinalMetrics
+from txtop.export.html.flame import build_frames, draw_flames
+from txtop.export.html.page import render_page
+from txtop.export.text.explanation import format_explanations
+
+
+def test_calls_of_one_place_are_one_frame() -> None:
+    root = build_frames(build_trace())
+    (model,) = root.inner.values()
+    (layer,) = model.inner.values()
+    assert (root.ns, model.ns) == (900, 800)
+    assert (layer.name, layer.ns, layer.calls) == ("module:h.*.mlp", 700, 2)
+    assert [frame.name for frame in layer.inner.values()] == ["aten::linear", "aten::gelu <script>"]
+
+
+def test_a_frame_is_as_wide_as_its_time_and_foreign_text_is_inert() -> None:
+    prefill, decode = draw_flames(build_explained_session())
+    assert "flame graph of a prefill" in prefill and "flame graph of a decode step" in decode
+    widths = [float(value) for value in re.findall(r'<rect [^>]*width="([0-9.]+)"', decode)]
+    assert widths[0] == 999.4 and abs(widths[1] - (1000 * 800 / 900 - 0.6)) < 0.1
+    assert "<script>" not in decode and "gelu &lt;script&gt;" in decode
+
+
+def test_the_report_has_the_explanation_and_its_flames() -> None:
+    page = render_page(build_explained_session(), FinalMetrics()).decode()
+    assert page.count('class="flame"') == 2 and "Where the time goes" in page
+    assert "fp32 where bf16 is fast" in page
+
+
+def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
+    lines = "\n".join(format_explanations(build_explained_session()))
+    assert "a decode step of gpt2" in lines and "parts add up to 100.0 %" in lines
+    assert re.search(r"MLP +0.540 +54 % +4 %", lines)
+    assert "1 thread on 2 cores" in lines and "try --threads 2" in lines

@@ -1,0 +1,132 @@
+"""Read recorded slices of a profile: nesting, kinds, cost of the profiler, kernels of a device."""
+
+from __future__ import annotations
+
+import pytest
+
+from txtop.protocol.events import PhaseExplanation
+from txtop.worker.explain.assemble import build_phase, build_trace, choose_usual_steps
+from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
+from txtop.worker.explain.ranges import STEP
+
+KINDS = {"": "rest", "h.0": "rest", "h.0.attn": "attention"}
+
+
+def mark(at: int) -> Slice:
+    return Slice(STEP, at, at)
+
+
+def host(name: str, start: int, end: int, correlation: int = 0) -> Slice:
+    return Slice(name, start, end, correlation=correlation)
+
+
+def kernel(name: str, start: int, end: int, correlation: int) -> Slice:
+    return Slice(name, start, end, on_device=True, correlation=correlation)
+
+
+STEP_SLICES = [
+    mark(0),
+    host("aten::argmax", 10, 30),
+    host("module:", 100, 900),
+    host("module:h.0", 110, 800),
+    host("module:h.0.attn", 200, 600),
+    host("aten::linear", 210, 410),
+    host("aten::addmm", 230, 400),
+    host("module:cache", 420, 500),
+    host("aten::cat", 430, 490),
+    host("aten::add", 650, 700),
+    host("aten::item", 710, 730),
+    host("aten::_local_scalar_dense", 715, 728),
+    mark(1000),
+    host("aten::late", 1100, 1200),
+]
+
+
+def read(*slices: Slice) -> StepTree:
+    (step,) = split_steps(slices, KINDS)
+    return step
+
+
+def explain(step: StepTree, step_ns: int, event_ns: float) -> PhaseExplanation:
+    return build_phase("decode", [step], step_ns, step_ns, event_ns, KINDS, None, False)
+
+
+def test_every_nanosecond_of_a_step_is_in_one_part() -> None:
+    phase = explain(read(*STEP_SLICES), 1000, 0.0)
+    parts = {part.kind: (part.ns, part.operators_ns) for part in phase.parts}
+    assert parts == {
+        "rest": (800 - 400 - 80 + 80, 50 + 20),
+        "attention": (400 - 80, 200),
+        "cache": (80, 60),
+        "loop": (1000 - 800 - 20, 0),
+        "sampling": (20, 20),
+    }
+    assert sum(ns for ns, _ in parts.values()) == 1000
+    modules = {module.path: (module.ns, module.own_ns) for module in phase.modules}
+    assert modules["h.0.attn"] == (400, 320) and modules["h.0"] == (690, 290)
+    names = {(one.kind, one.name): one.ns for one in phase.operators}
+    assert names["attention", "aten::addmm"] == 170 and names["attention", "aten::linear"] == 30
+    assert phase.sync_sites == ["h.0"] and phase.synchronisations == 1
+
+
+def test_the_cost_of_a_slice_is_taken_off_the_slice_around_it() -> None:
+    step = read(*STEP_SLICES)
+    assert step.events == 11
+    phase = explain(step, 1000 - 11 * 10, 10.0)
+    assert phase.scale == pytest.approx(1)
+    parts = {part.kind: part.ns for part in phase.parts}
+    assert parts["attention"] == 320 - 10 * (2 + 1)
+    assert parts["cache"] == 80 - 10
+    assert sum(parts.values()) == phase.step_ns
+
+
+def test_what_is_left_is_scaled_to_the_step_and_the_factor_is_stated() -> None:
+    phase = explain(read(*STEP_SLICES), 500, 0.0)
+    assert phase.scale == pytest.approx(0.5)
+    assert sum(part.ns for part in phase.parts) == pytest.approx(500, abs=5)
+
+
+def test_kernels_belong_to_the_module_that_launched_them() -> None:
+    step = read(
+        mark(0),
+        host("module:", 10, 900),
+        host("module:h.0", 20, 800),
+        host("module:h.0.attn", 30, 700),
+        host("aten::mm", 40, 100),
+        host("cudaLaunchKernel", 50, 60, 7),
+        host("aten::copy_", 200, 300),
+        host("cudaMemcpyAsync", 210, 220, 8),
+        host("cudaStreamSynchronize", 310, 500, 9),
+        mark(1000),
+        kernel("sgemm", 400, 650, 7),
+        kernel("Memcpy DtoH (Device -> Pageable)", 660, 690, 8),
+        kernel("Stream Sync", 310, 500, 9),
+    )
+    assert step.busy_ns == 250 and step.transfers_ns == 30 and step.waits_ns == 190
+    assert step.launches == 1 and dict(step.device) == {"attention": 250}
+    assert step.operators["attention", "aten::mm"].device_ns == 250
+    assert step.modules["h.0"].device_ns == 250 and step.kernels["sgemm"].calls == 1
+
+
+def test_compiled_code_is_one_part() -> None:
+    step = read(
+        mark(0),
+        host("Torch-Compiled Region: 0/0", 100, 900),
+        host("aten::mm", 200, 300),
+        mark(1000),
+    )
+    assert step.operators["compiled", "aten::mm"].ns == 100
+    assert step.operators["compiled", "Torch-Compiled Region: 0/0"].ns == 700
+
+
+def test_the_usual_steps_are_those_around_the_quarter_point() -> None:
+    trees = [StepTree(0, ns) for ns in (80, 10, 70, 20, 60, 30, 50, 40)]
+    assert [tree.ns for tree in choose_usual_steps(trees)] == [20, 30]
+    assert [tree.ns for tree in choose_usual_steps(trees[:1])] == [80]
+
+
+def test_a_trace_keeps_the_longest_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("txtop.worker.explain.assemble.MOST_SLICES", 4)
+    trace = build_trace("c1", "decode", [read(*STEP_SLICES)])
+    assert trace.left_out == 8 and len(trace.slices) == 3
+    assert all(ns > 170 for _, _, ns, _ in trace.slices)

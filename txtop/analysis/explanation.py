@@ -1,0 +1,135 @@
+"""Read an explanation: the parts of a request, and how near each comes to the device's roofs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop.protocol.events import DevicePeaks, Explanation, PhaseExplanation, StepPart
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+
+SCALED_FROM = 0.05
+"""The factor of the parts, as its distance from 1, from which on a note says so."""
+DISTURBED_FROM = 1.1
+"""The median of the steps over their quarter point from which on the machine was disturbed."""
+KIND_NAMES = {
+    "attention": "attention",
+    "mlp": "MLP",
+    "norm": "norms",
+    "head": "head",
+    "embedding": "embedding",
+    "cache": "KV cache",
+    "rest": "rest of the model",
+    "compiled": "compiled code",
+    "sampling": "sampling",
+    "loop": "generate() itself",
+    "idle": "GPU waits for the host",
+}
+PHASE_NAMES = {"prefill": "prefill", "decode": "decode step", "forward": "forward pass"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of the bar of a step: its kind, its time, and how much of it is Python.
+
+    `bandwidth_share` and `flops_share` are of the peaks of the device, None if not known.
+    """
+
+    kind: str
+    ns: int
+    python_ns: int
+    bandwidth_share: float | None = None
+    flops_share: float | None = None
+
+    @property
+    def name(self) -> str:
+        return KIND_NAMES.get(self.kind, self.kind)
+
+
+def get_phase(explanation: Explanation, name: str) -> PhaseExplanation | None:
+    """Return the phase of that name, or None."""
+    return next((phase for phase in explanation.phases if phase.name == name), None)
+
+
+def choose_main_phase(explanation: Explanation) -> PhaseExplanation | None:
+    """Return the phase of which a cell is full: its decode step, else its only one."""
+    return explanation.phases[-1] if explanation.phases else None
+
+
+def count_steps(phase: PhaseExplanation, state: CellState) -> int:
+    """Return how many steps of a phase one request has."""
+    return max(1, state.cell.new_tokens - 1) if phase.name == "decode" else 1
+
+
+def compute_request_ns(explanation: Explanation, state: CellState) -> int:
+    """Return the time of a request: all phases, each with its steps."""
+    return sum(phase.step_ns * count_steps(phase, state) for phase in explanation.phases)
+
+
+def compute_closure(phase: PhaseExplanation) -> float:
+    """Return the sum of the parts over the step that was measured without a profiler."""
+    return sum(part.ns for part in phase.parts) / phase.step_ns if phase.step_ns else 0.0
+
+
+def compute_profiler_share(phase: PhaseExplanation) -> float:
+    """Return what the profiler itself adds to a step, as a share of it."""
+    return phase.event_ns * phase.profiler_events / phase.step_ns if phase.step_ns else 0.0
+
+
+def build_pieces(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> list[Piece]:
+    """Return the pieces of a step, largest first.
+
+    Of a step on a GPU they are the kernels of each kind, and the time in which it waits.
+    """
+    if phase.busy_ns is not None:
+        pieces = [
+            _build_piece(part, part.device_ns, 0, peaks, dtype)
+            for part in phase.parts
+            if part.device_ns
+        ]
+        idle_ns = max(0, phase.step_ns - sum(piece.ns for piece in pieces))
+        return [*sorted(pieces, key=lambda piece: -piece.ns), Piece("idle", idle_ns, idle_ns)]
+    return [
+        _build_piece(part, part.ns, part.ns - part.operators_ns, peaks, dtype)
+        for part in phase.parts
+        if part.ns
+    ]
+
+
+def _build_piece(
+    part: StepPart, ns: int, python_ns: int, peaks: DevicePeaks | None, dtype: str
+) -> Piece:
+    bandwidth = flops = None
+    if peaks is not None and ns and part.read_bytes is not None:
+        moved = part.read_bytes + (part.written_bytes or 0)
+        bandwidth = moved / (ns / 1e9) / peaks.bandwidth_bytes_per_s
+        peak = peaks.flops_per_s.get(dtype)
+        if peak and part.flops:
+            flops = part.flops / (ns / 1e9) / peak
+    return Piece(part.kind, ns, python_ns, bandwidth, flops)
+
+
+def find_peaks(session: SessionState, state: CellState) -> tuple[DevicePeaks | None, str]:
+    """Return the peaks of a cell's device, None if not known, and the type it multiplies in."""
+    if state.load is None:
+        return None, ""
+    geometry = state.load.geometry
+    return session.peaks_of(state.load), geometry.dtype if geometry else ""
+
+
+def build_explanation_notes(explanation: Explanation) -> list[str]:
+    """Return what a reader of the parts must know: what they miss, and what disturbed them."""
+    notes = []
+    for phase in explanation.phases:
+        name = PHASE_NAMES[phase.name]
+        if abs(1 - phase.scale) > SCALED_FROM:
+            notes.append(
+                f"the parts of the {name} were multiplied by {phase.scale:.2f}:"
+                " the machine was not as fast with the profiler as without it"
+            )
+        if phase.median_ns > DISTURBED_FROM * phase.step_ns:
+            notes.append(
+                f"half of the {name}s took over {phase.median_ns / 1e6:.3g} ms, not"
+                f" {phase.step_ns / 1e6:.3g}: something else used the machine"
+            )
+    return notes

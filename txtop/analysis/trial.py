@@ -1,0 +1,85 @@
+"""The advice that was tried: which arms of an A/B helped, by how much, and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop.formatting import format_ratio
+from txtop.plan import labels
+from txtop.state import fidelity
+from txtop.state.session import SessionState
+
+
+@dataclass(frozen=True)
+class HelpfulChange:
+    """A change whose interval of the speed lies above 1, and what it costs.
+
+    `output` is the badge of its fidelity; `memory` and `load` are factors of those of the cell,
+    None where one was not measured.
+    """
+
+    label: str
+    ratio: float
+    interval: tuple[float, float]
+    output: str
+    memory: float | None
+    load: float | None
+
+    @property
+    def sentence(self) -> str:
+        """Return one line, the speed first, then what it costs."""
+        low, high = self.interval
+        costs = [f"output {self.output}"]
+        if self.memory is not None:
+            costs.append(f"{format_ratio(self.memory)} the memory")
+        if self.load is not None:
+            costs.append(f"{format_ratio(self.load)} the load time")
+        return f"{self.label}: {self.ratio:.2f}x [{low:.2f}, {high:.2f}]  {', '.join(costs)}"
+
+
+def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]:
+    """Return the arms that are faster than the first, the fastest first, and how many were tried.
+
+    An arm whose interval includes 1 did not help and is left out, however high its ratio.
+    """
+    ab_test = state.ab_test
+    if ab_test is None:
+        return [], 0
+    names, _ = labels.label_arms(ab_test.arms)
+    label_by_id = {arm.id: name for arm, name in zip(ab_test.arms, names, strict=True)}
+    first = state.cells[ab_test.first.id]
+    helpful = []
+    for name in ab_test.sequences:
+        look = ab_test.look(name)
+        interval = look.interval
+        if (
+            ab_test.explain_no_verdict(name)
+            or interval is None
+            or not 1 < interval[0] <= interval[1]
+        ):
+            continue
+        own = state.cells[name]
+        before, after = first.peak_bytes, own.peak_bytes
+        loads = first.load, own.load
+        helpful.append(
+            HelpfulChange(
+                label=label_by_id[name],
+                ratio=look.ratio,
+                interval=interval,
+                output=fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0],
+                memory=after / before if before and after else None,
+                load=loads[1].load_s / loads[0].load_s if loads[0] and loads[1] else None,
+            )
+        )
+    return sorted(helpful, key=lambda change: -change.ratio), len(ab_test.sequences)
+
+
+def format_trial(state: SessionState) -> list[str]:
+    """Return what helped when tried, as lines."""
+    helpful, tried = list_helpful_changes(state)
+    if not tried:
+        return []
+    if not helpful:
+        return [f"tried {tried}: none is faster here"]
+    heading = f"tried {tried}, faster here: {len(helpful)}"
+    return [heading, *(f"  {change.sentence}" for change in helpful)]

@@ -1,0 +1,42 @@
+"""`txtop explain`: where the time of a cell goes, why it is slow, and what helped when tried."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from txtop.cli.common import (
+    DEFAULT_SCREEN,
+    DEFAULT_START,
+    NameOption,
+    ScreenOptions,
+    StartOptions,
+    check_screen_options,
+)
+from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions
+from txtop.options.explain_options import NO_EXPLAIN_RULES, ExplainRuleOptions
+
+
+def explain(
+    model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
+    /,
+    *,
+    shared: SharedKnobOptions = NOTHING_SHARED,
+    rules: ExplainRuleOptions = NO_EXPLAIN_RULES,
+    name: NameOption = None,
+    start: StartOptions = DEFAULT_START,
+    screen: ScreenOptions = DEFAULT_SCREEN,
+) -> int:
+    """Explain where the time of a cell goes, why it is slow, and with --try what helps here."""
+    check_screen_options(screen)
+    from txtop.cli.start import run_plan
+    from txtop.options.explain_options import build_explain_plan
+
+    given = {knob: value for knob, value in vars(shared).items() if value is not None}
+    plan = build_explain_plan(model, given, rules)
+    if not rules.try_changes:
+        return run_plan(plan, name, start, screen)
+    from txtop.cli.trial import run_with_trial
+
+    return run_with_trial(plan, name, start, screen)

@@ -1,0 +1,107 @@
+"""Write explanations as plain text: where a step's time goes, and the findings with evidence."""
+
+from __future__ import annotations
+
+from txtop.analysis.explanation import (
+    PHASE_NAMES,
+    Piece,
+    build_explanation_notes,
+    build_pieces,
+    compute_closure,
+    compute_profiler_share,
+    find_peaks,
+)
+from txtop.analysis.findings import CellFinding, find_findings
+from txtop.export.text.columns import align_columns
+from txtop.formatting import MISSING, format_figure, format_share
+from txtop.plan import labels
+from txtop.plan.knobs import describe_change
+from txtop.protocol.events import Explanation, PhaseExplanation
+from txtop.sanitise import sanitise
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+
+HEADING = (
+    ("part", "<"),
+    ("ms", ">"),
+    ("share", ">"),
+    ("of it Python", ">"),
+    ("bandwidth", ">"),
+    ("arithmetic", ">"),
+)
+LISTED_OPERATORS = 8
+_INDENT = "  "
+
+
+def format_explanations(state: SessionState) -> list[str]:
+    """Return the lines of all explanations of a session; empty if it has none."""
+    lines: list[str] = []
+    for name, explanation in state.explanations.items():
+        own = state.cells[name]
+        if not explanation.phases:
+            continue
+        lines += [""] if lines else []
+        lines += _format_explanation(state, own, explanation)
+    return lines
+
+
+def _format_explanation(state: SessionState, own: CellState, explanation: Explanation) -> list[str]:
+    lines = []
+    for phase in explanation.phases:
+        label = labels.format_short_label(own.cell)
+        lines += [*_format_phase(state, own, phase, label), ""]
+    lines += format_findings(find_findings(state, own))
+    notes = [*build_explanation_notes(explanation), *explanation.notes]
+    return [sanitise(line) for line in [*lines, *notes]]
+
+
+def _format_phase(
+    state: SessionState, own: CellState, phase: PhaseExplanation, label: str
+) -> list[str]:
+    peaks, dtype = find_peaks(state, own)
+    step_ms = phase.step_ns / 1e6
+    lines = [
+        f"a {PHASE_NAMES[phase.name]} of {label}: {format_figure(step_ms)} ms"
+        f"  (parts add up to {format_share(compute_closure(phase), 1)};"
+        f" the profiler's own {format_share(compute_profiler_share(phase))} is taken off)"
+    ]
+    if phase.busy_ns is not None:
+        lines[0] += f"  GPU busy {format_share(phase.busy_ns / phase.step_ns)}"
+    rows = [_build_row(piece, phase) for piece in build_pieces(phase, peaks, dtype)]
+    table = align_columns(HEADING, [[name for name, _ in HEADING], *rows])
+    lines += [_INDENT + line for line in table]
+    lines += [_INDENT + line for line in _format_operators(phase)]
+    return lines
+
+
+def _build_row(piece: Piece, phase: PhaseExplanation) -> list[str]:
+    return [
+        piece.name,
+        format_figure(piece.ns / 1e6),
+        format_share(piece.ns / phase.step_ns),
+        format_share(piece.python_ns / piece.ns) if piece.ns else MISSING,
+        MISSING if piece.bandwidth_share is None else format_share(piece.bandwidth_share),
+        MISSING if piece.flops_share is None else format_share(piece.flops_share),
+    ]
+
+
+def _format_operators(phase: PhaseExplanation) -> list[str]:
+    listed = [
+        f"{operator.kind} {operator.name.removeprefix('aten::')}"
+        f" {format_figure(max(operator.ns, operator.device_ns) / 1e6)} ms"
+        for operator in phase.operators[:LISTED_OPERATORS]
+    ]
+    return [f"operators: {', '.join(listed)}"] if listed else []
+
+
+def format_findings(findings: list[CellFinding]) -> list[str]:
+    """Return a line for each finding and one for its evidence."""
+    if not findings:
+        return ["no finding: no rule holds"]
+    lines = ["why, by what it costs a request at most:"]
+    for finding in findings:
+        cost = f"{format_share(finding.cost):>5}" if finding.cost else "    -"
+        lines.append(f"  {cost}  {finding.title}: {finding.evidence}")
+        tried = "; ".join(describe_change(change) for change in finding.changes)
+        lines.append(f"         from {finding.threshold}" + (f"; try {tried}" if tried else ""))
+    return lines

@@ -1,0 +1,129 @@
+"""The options of `txtop explain` beside the knobs of its cell, and the plans that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from txtop.errors import UsageError
+from txtop.models import model_config
+from txtop.options import limits
+from txtop.options.ab_plan import build_arm_cell
+from txtop.options.feasibility import explain_infeasible
+from txtop.options.fit_options import build_base_cell
+from txtop.options.help_groups import LONG, WHAT
+from txtop.options.run_options import build_duration_parameter
+from txtop.plan.cell import Cell
+from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan
+
+MOST_TRIED = 4
+"""Changes that are tried beside the cell: each more widens the intervals of all."""
+TRY_BUDGET_S = 60.0
+
+
+@Parameter(name="*", group=LONG)
+@dataclass(frozen=True, kw_only=True)
+class ExplainRuleOptions:
+    """The rules of an explanation as typed: how long the cell is measured before, and what else."""
+
+    iterations: Annotated[int, Parameter(help="iterations before it, at most; default 5")] = 5
+    budget: Annotated[
+        float, build_duration_parameter("--budget", "time limit of these; default 10")
+    ] = 10.0
+    try_changes: Annotated[
+        bool, Parameter(name="--try", group=WHAT, help="measure each change that is advised")
+    ] = False
+    nvtx: Annotated[
+        bool, Parameter(group=WHAT, help="mark load, requests and steps for another profiler")
+    ] = False
+    timeout: Annotated[
+        float | None,
+        build_duration_parameter("--timeout", "time limit of each part, loading included"),
+    ] = None
+    seed: Annotated[int, Parameter(group=WHAT, help="seed of inputs and weights; default 0")] = 0
+    allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
+    trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
+        False
+    )
+
+
+NO_EXPLAIN_RULES = ExplainRuleOptions()
+
+
+def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleOptions) -> Plan:
+    """Build the plan that measures one cell and explains it.
+
+    Raises `UsageError` for a cell that cannot be measured or has no steps of one size.
+    """
+    limits.check_integer("--iterations", rules.iterations)
+    limits.check_integer("--seed", rules.seed, 0)
+    limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
+    limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
+    allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
+    plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
+    again = explain_cell_again(plan, build_base_cell(model, knobs, "both"))
+    return msgspec.structs.replace(
+        again, iterations=rules.iterations, budget_s=rules.budget, nvtx=rules.nvtx
+    )
+
+
+def explain_cell_again(plan: Plan, cell: Cell) -> Plan:
+    """Build the plan that explains a cell of another session.
+
+    Raises `UsageError` for one that has no steps of one size.
+    """
+    if cell.serving is not None:
+        raise UsageError("requests have steps of many sizes", "txtop explain a full batch of it")
+    rules = NO_EXPLAIN_RULES
+    return Plan(
+        cells=(msgspec.structs.replace(require_explainable(cell), id="c001"),),
+        iterations=rules.iterations,
+        warmup=2,
+        budget_s=rules.budget,
+        fitted=True,
+        seed=plan.seed,
+        timeout_s=plan.timeout_s,
+        fidelity_positions=0,
+        allowed=plan.allowed,
+        explain=True,
+    )
+
+
+def require_explainable(cell: Cell) -> Cell:
+    """Return `cell`. Raises `UsageError` for one whose steps have no one size."""
+    if cell.speculative != "none":
+        raise UsageError(
+            "a step of speculative decoding has no one size", "explain it without --speculative"
+        )
+    return cell
+
+
+def build_try_plan(plan: Plan, cell: Cell, changes: Iterable[Mapping[str, Any]]) -> Plan | None:
+    """Build the A/B of `cell` and the first feasible `changes` of it; None if there is none."""
+    knobs = {
+        field: getattr(cell, field)
+        for field in cell.__struct_fields__
+        if field not in ("id", "alias", "attention_asked", "scenario", "serving")
+    }
+    arms = [msgspec.structs.replace(cell, id="A")]
+    for change in changes:
+        if len(arms) > MOST_TRIED:
+            break
+        arm = build_arm_cell(chr(ord("A") + len(arms)), knobs | dict(change))
+        if not explain_infeasible(arm) and model_config.explain_refusal(arm) is None:
+            arms.append(arm)
+    if len(arms) == 1:
+        return None
+    return Plan(
+        cells=tuple(arms),
+        margin=DEFAULT_MARGIN,
+        budget_s=TRY_BUDGET_S,
+        seed=plan.seed,
+        timeout_s=plan.timeout_s,
+        allowed=plan.allowed,
+        note="the advice of an explanation, tried",
+    )

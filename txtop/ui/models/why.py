@@ -1,0 +1,175 @@
+"""Where the time of a cell goes, on the screen: the bars of its steps, findings, its modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop.analysis.explanation import (
+    PHASE_NAMES,
+    build_explanation_notes,
+    build_pieces,
+    choose_main_phase,
+    compute_closure,
+    compute_profiler_share,
+    find_peaks,
+)
+from txtop.analysis.findings import CellFinding, find_findings
+from txtop.formatting import format_figure, format_share
+from txtop.plan.knobs import describe_change
+from txtop.protocol.events import Explanation, ModuleTime, PhaseExplanation
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.ui.models.cache import FrameCache
+
+
+@dataclass(frozen=True)
+class StepBar:
+    """The bar of a step: its name, its time, and its pieces by (name, share, share in Python)."""
+
+    name: str
+    ms: str
+    pieces: tuple[tuple[str, float, float], ...]
+    remark: str
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """A finding: its cost as a text, empty for a roof, its evidence and what can be tried."""
+
+    cost: str
+    title: str
+    evidence: str
+    threshold: str
+    tries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModuleRow:
+    """A module of the tree: its path, its name, how deep it lies, and its share of a step."""
+
+    path: str
+    name: str
+    depth: int
+    kind: str
+    ms: str
+    share: float
+    opens: bool
+
+
+@dataclass(frozen=True)
+class WhyView:
+    """The explanation of a cell.
+
+    `pending` says what is awaited, or why there is none. `modules` are those of the main step, each
+    before those within it.
+    """
+
+    cell: str
+    bars: tuple[StepBar, ...] = ()
+    findings: tuple[FindingRow, ...] = ()
+    modules: tuple[ModuleRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    pending: str = ""
+
+
+def build_why(state: SessionState, own: CellState | None, cache: FrameCache) -> WhyView | None:
+    """Build the explanation of a cell; None if the session neither has nor makes one of it."""
+    if own is None:
+        return None
+    explanation = state.explanations.get(own.cell.id)
+    if explanation is None:
+        if not state.plan.explain:
+            return None
+        pending = "stopped before it" if state.ended else "it follows once the cell was measured"
+        return WhyView(own.cell.id, pending=pending)
+    if not explanation.phases:
+        return WhyView(own.cell.id, pending=explanation.failed or "there is none")
+    made_of = (explanation, own.stage, len(own.samples))
+    return cache.get_or_make("why", made_of, lambda: _build(state, own, explanation))
+
+
+def _build(state: SessionState, own: CellState, explanation: Explanation) -> WhyView:
+    peaks, dtype = find_peaks(state, own)
+    main = choose_main_phase(explanation)
+    return WhyView(
+        cell=own.cell.id,
+        bars=tuple(
+            StepBar(
+                name=PHASE_NAMES[phase.name],
+                ms=format_figure(phase.step_ns / 1e6),
+                pieces=tuple(
+                    (piece.name, piece.ns / phase.step_ns, piece.python_ns / phase.step_ns)
+                    for piece in build_pieces(phase, peaks, dtype)
+                ),
+                remark=f"parts {format_share(compute_closure(phase), 1)};"
+                f" profiler's own {format_share(compute_profiler_share(phase))} taken off",
+            )
+            for phase in reversed(explanation.phases)
+        ),
+        findings=tuple(_build_finding(finding) for finding in find_findings(state, own)),
+        modules=_build_modules(main) if main is not None else (),
+        notes=tuple(build_explanation_notes(explanation)),
+    )
+
+
+def _build_finding(finding: CellFinding) -> FindingRow:
+    return FindingRow(
+        cost=format_share(finding.cost) if finding.cost else "",
+        title=finding.title,
+        evidence=finding.evidence,
+        threshold=finding.threshold,
+        tries=tuple(describe_change(change) for change in finding.changes),
+    )
+
+
+def _build_modules(phase: PhaseExplanation) -> tuple[ModuleRow, ...]:
+    """Return the modules, each before those within it, with how deep it lies in the tree."""
+    by_path = {module.path: module for module in phase.modules if module.path}
+    rows: list[ModuleRow] = []
+
+    def descend(parent: str, depth: int) -> None:
+        children = [path for path in by_path if _find_parent(path, by_path) == parent]
+        children.sort(key=lambda path: _rank(by_path[path]))
+        for path in children:
+            rows.append(_build_module(by_path[path], parent, depth, by_path, phase))
+            descend(path, depth + 1)
+
+    descend("", 0)
+    return tuple(rows)
+
+
+def _build_module(
+    module: ModuleTime,
+    parent: str,
+    depth: int,
+    by_path: dict[str, ModuleTime],
+    phase: PhaseExplanation,
+) -> ModuleRow:
+    path = module.path
+    on_gpu = phase.busy_ns is not None
+    ns = module.device_ns if on_gpu else module.ns
+    return ModuleRow(
+        path=path,
+        name=path[len(parent) + 1 :] if parent else path,
+        depth=depth,
+        kind=module.kind,
+        ms=format_figure(ns / 1e6),
+        share=ns / phase.step_ns if phase.step_ns else 0.0,
+        opens=any(_find_parent(other, by_path) == path for other in by_path if other != path),
+    )
+
+
+def _find_parent(path: str, by_path: dict[str, ModuleTime]) -> str:
+    """Return the nearest module around `path` that has a time of its own; empty for none."""
+    parent = path
+    while "." in parent:
+        parent = parent.rpartition(".")[0]
+        if parent in by_path:
+            return parent
+    return ""
+
+
+def _rank(module: ModuleTime) -> tuple[int, str]:
+    """Return the place of a module beside others: layers by number, the rest by time."""
+    last = module.path.rpartition(".")[2]
+    return (int(last) if last.isdigit() else -module.ns, module.path)

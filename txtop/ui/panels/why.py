@@ -1,0 +1,214 @@
+"""The panel of an explanation: the bar of a step, the findings, and the tree of modules."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scatter import get_series_role, get_series_sign
+from txtop.ui.drawing.spans import Row, clean, cut, fit, fit_block, join_ends, measure_text, wrap
+from txtop.ui.models.why import FindingRow, ModuleRow, StepBar, WhyView
+from txtop.ui.panels.base import MOVE_BINDINGS, KeysChanged, NavigablePanel
+from txtop.ui.panels.cell_detail.load_phases import apportion_width
+
+TITLE = "why"
+MIN_SHARE = 0.005
+COST_WIDTH = 5
+MODULE_BAR_WIDTH = 12
+MIN_TREE_ROWS = 4
+
+
+def render_why(
+    view: WhyView | None, area: Area, opened: frozenset[str], cursor: str, *, tree: bool
+) -> list[Row]:
+    """Render exactly `area.height` rows. `opened` are the modules whose own are shown.
+
+    With `tree` half of the room is the tree's; otherwise it has what the findings leave.
+    """
+    g, inside = area.glyphs, area.inside
+    if view is None:
+        text = "no explanation of this cell: x makes one, in a run of its own"
+        return draw_frame(TITLE, [], [[(g(text), "muted")]], area)
+    if view.pending:
+        return draw_frame(TITLE, [], [[(g(clean(view.pending)), "muted")]], area)
+    body: list[Row] = []
+    bars = view.bars if inside.height >= 14 else view.bars[:1]
+    for bar in bars:
+        body += _render_bar(bar, inside.width, g)
+    if inside.height >= 18:
+        body.append([])
+    rest = inside.height - len(body)
+    wants_tree = tree and rest >= 2 * MIN_TREE_ROWS
+    room = rest if not wants_tree else max(MIN_TREE_ROWS, rest // 2)
+    body += _render_findings(view, inside.width, room, g)
+    if view.modules and (wants_tree or inside.height - len(body) > 2 * MIN_TREE_ROWS):
+        body.append([])
+        body += _render_tree(view, inside.width, inside.height - len(body), g, opened, cursor)
+    remark = view.bars[0].remark if view.bars else ""
+    return draw_frame(
+        TITLE, [(g(remark), "muted")], fit_block(body, inside.width, inside.height), area
+    )
+
+
+def _render_bar(bar: StepBar, width: int, g: Glyphs) -> list[Row]:
+    """Render the name and time of a step, its pieces in proportion, and their names."""
+    pieces = [(name, share) for name, share, _ in bar.pieces if share >= MIN_SHARE]
+    rest = 1 - sum(share for _, share in pieces)
+    if rest >= MIN_SHARE:
+        pieces.append(("other", rest))
+    python = sum(share for _, _, share in bar.pieces)
+    right: Row = [(f"Python {100 * python:.0f} %", "muted")]
+    rows: list[Row] = [
+        join_ends([(f"{bar.name} ", "text"), (f"{bar.ms} ms", "text.bold")], right, width)
+    ]
+    widths = apportion_width([share for _, share in pieces], width)
+    rows.append(
+        [
+            (g("━") * (columns - 1) + " " if columns > 1 else g("·"), get_series_role(i))
+            for i, columns in enumerate(widths)
+            if columns
+        ]
+    )
+    return [*rows, _render_names(pieces, width, g)]
+
+
+def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row:
+    """Render the names and shares of as many pieces as a row holds, largest first."""
+    row: Row = []
+    used = 0
+    for i, (name, share) in enumerate(pieces):
+        sign, percent = get_series_sign(i, g), f"{100 * share:.0f} %"
+        wide = measure_text(sign) + measure_text(name) + len(percent) + 4
+        if used + wide - 2 > width:
+            break
+        row += [
+            (f"{sign} ", get_series_role(i)), (f"{name} ", "muted"), (f"{percent}  ", "text"),
+        ]  # fmt: skip
+        used += wide
+    return row
+
+
+def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Row]:
+    """Render the findings by cost, each with its evidence; without room the evidence is cut."""
+    if not view.findings:
+        return [[("no finding: no rule holds", "ok")]]
+    rows: list[Row] = []
+    full = room >= 4 * len(view.findings)
+    for finding in view.findings:
+        lines = _render_finding(finding, width, g, full=full)
+        if len(rows) + len(lines) > room:
+            left = len(view.findings) - view.findings.index(finding)
+            rows = [*rows[: room - 1], [(f"{left} more", "muted")]] if rows else lines[:room]
+            break
+        rows += lines
+    for note in view.notes:
+        if len(rows) < room:
+            rows.append([(cut(clean(g(note)), width, g("…")), "warn")])
+    return rows
+
+
+def _render_finding(finding: FindingRow, width: int, g: Glyphs, *, full: bool) -> list[Row]:
+    cost: Row = [(fit(finding.cost or g("—"), COST_WIDTH, "right") + "  ", "accent-a.bold")]
+    indent = " " * (COST_WIDTH + 2)
+    room = max(10, width - len(indent))
+    if not full:
+        head = f"{finding.title}: "
+        text = cut(clean(g(finding.evidence)), max(0, room - measure_text(head)), g("…"))
+        return [[*cost, (g(head), "text.bold"), (text, "text")]]
+    rows: list[Row] = [[*cost, (g(finding.title), "text.bold")]]
+    rows += [[(indent + line, "text")] for line in wrap(g(finding.evidence), room, 2, g("…"))]
+    tries = "   ".join(finding.tries)
+    if tries:
+        line = cut(clean(g(tries)), max(0, room - 5), g("…"))
+        rows.append([(indent + "try  ", "muted"), (line, "accent-b")])
+    return rows
+
+
+def list_visible(view: WhyView, opened: frozenset[str]) -> list[ModuleRow]:
+    """Return the modules of the tree whose parents are all open."""
+    visible: list[ModuleRow] = []
+    shut_depth: int | None = None
+    for row in view.modules:
+        if shut_depth is not None and row.depth > shut_depth:
+            continue
+        visible.append(row)
+        shut_depth = None if row.path in opened else row.depth
+    return visible
+
+
+def _render_tree(
+    view: WhyView, width: int, height: int, g: Glyphs, opened: frozenset[str], cursor: str
+) -> list[Row]:
+    visible = list_visible(view, opened)
+    place = next((i for i, row in enumerate(visible) if row.path == cursor), 0)
+    first = max(0, min(place - height // 2, len(visible) - height))
+    return [
+        _render_module(row, width, g, is_open=row.path in opened, selected=row.path == cursor)
+        for row in visible[first : first + height]
+    ]
+
+
+def _render_module(row: ModuleRow, width: int, g: Glyphs, *, is_open: bool, selected: bool) -> Row:
+    sign = g("▾" if is_open else "▸") if row.opens else " "
+    role = "accent-a.bold" if selected else "text"
+    name_width = max(8, width - MODULE_BAR_WIDTH - 28)
+    filled = round(min(1.0, row.share) * MODULE_BAR_WIDTH)
+    return [
+        (fit("  " * row.depth + f"{sign} {row.name}", name_width, mark=g("…")), role),
+        (fit(row.kind, 11), "muted"),
+        (fit(f"{row.ms} ms", 10, "right"), "text"),
+        (fit(f"{100 * row.share:.0f} %", 6, "right") + " ", "text.bold"),
+        (g("━") * filled, "accent-a"),
+        (g("╌") * (MODULE_BAR_WIDTH - filled), "muted"),
+    ]
+
+
+class WhyPanel(NavigablePanel):
+    """Where the time of a cell goes; its tree opens at the cursor while it has all the room."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *MOVE_BINDINGS,
+        Binding("enter", "turn", show=False),
+        Binding("right", "open(True)", show=False),
+        Binding("left", "open(False)", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._opened: frozenset[str] = frozenset()
+        self._cursor = ""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        view = self.view.why
+        if view is not None and view.modules and not self._cursor:
+            # The model itself is open: a tree of one row says nothing.
+            self._opened = frozenset(row.path for row in view.modules if row.depth == 0)
+            self._cursor = view.modules[0].path
+        return render_why(
+            view,
+            self.area(width, height),
+            self._opened,
+            self._cursor if self.has_focus else "",
+            tree=self.zoomed,
+        )
+
+    def action_move(self, by: int) -> None:
+        view = self.view.why
+        if view is None or not view.modules:
+            return
+        visible = list_visible(view, self._opened)
+        place = next((i for i, row in enumerate(visible) if row.path == self._cursor), 0)
+        self._cursor = visible[max(0, min(place + by, len(visible) - 1))].path
+        self.tick()
+
+    def action_turn(self) -> None:
+        self.action_open(self._cursor not in self._opened)
+
+    def action_open(self, opens: bool) -> None:
+        self._opened = self._opened | {self._cursor} if opens else self._opened - {self._cursor}
+        self.tick()
+        self.post_message(KeysChanged())

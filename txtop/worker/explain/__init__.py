@@ -1,0 +1,1 @@
+"""Where the time of a step goes: the worker that is profiled, and thrown away."""
