@@ -1,0 +1,131 @@
+"""Work on cells that were measured: their outputs, their answers, and profiled passes.
+
+It loads models of its own and times nothing that a cell reports.
+"""
+
+from __future__ import annotations
+
+import traceback
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from txtop.errors import TxtopError
+from txtop.protocol import commands, events
+from txtop.system import cpu
+from txtop.worker import failures
+from txtop.worker.command_queue import Cancelled, CommandQueue
+from txtop.worker.event_writer import EventWriter
+from txtop.worker.failures import AbsentError
+from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
+from txtop.worker.loading.phase_timer import PhaseTimer
+
+if TYPE_CHECKING:
+    from txtop.worker.accuracy.answering import TaskAnswerer
+    from txtop.worker.fidelity.scores import OutputComparer
+    from txtop.worker.tasks.task import ModelInputs
+
+LaterCommand = commands.Compare | commands.Answer | commands.Profile | commands.Explain
+_Outcome = events.Fidelity | events.TaskAnswered | events.DeviceTime | events.Explanation
+
+
+class MeasuredCells:
+    """Carries out the commands on measured cells, each with one event that may be a failure."""
+
+    def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue) -> None:
+        self._name = name
+        self._emitter = emitter
+        self._inbox = inbox
+        self._comparer: OutputComparer | None = None
+        self._answerer: TaskAnswerer | None = None
+
+    def follow(self, command: LaterCommand) -> bool:
+        """Carry out `command` and send its event. Return whether the device is lost.
+
+        Raises `Cancelled`.
+        """
+        sticky = False
+        try:
+            event = self._carry_out(command)
+        except Cancelled:
+            raise
+        except Exception as error:
+            if not isinstance(error, TxtopError):
+                traceback.print_exc()
+            failure = failures.classify(error)
+            event = _build_failed_event(command, failure.reason)
+            event.may_pass = isinstance(error, AbsentError)
+            # A pass has a process of its own, which ends with it.
+            sticky = failure.sticky and isinstance(command, commands.Compare | commands.Answer)
+        event.t_ns = perf_counter_ns()
+        if isinstance(command, commands.Profile | commands.Explain):
+            assert isinstance(event, events.DeviceTime | events.Explanation)
+            event.took_s = (event.t_ns - command.started_ns) / 1e9
+        self._emitter.send(event)
+        return sticky
+
+    def _carry_out(self, command: LaterCommand) -> _Outcome:
+        if isinstance(command, commands.Compare):
+            return self._ready_to_compare().run(command)
+        if isinstance(command, commands.Answer):
+            return self._ready_to_answer().run(command)
+        loaded, inputs = self._load(command)
+        if isinstance(command, commands.Profile):
+            from txtop.worker.tasks import device_profile
+
+            prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
+            return events.DeviceTime(t_ns=0, cell=command.cell.id, prefill=prefill, decode=decode)
+        from txtop.worker.explain.explain import explain_cell
+
+        event, traces = explain_cell(loaded.task, loaded.model, inputs, self._inbox.check)
+        for trace in traces:
+            trace.t_ns = perf_counter_ns()
+            self._emitter.send(trace)
+        return event
+
+    def _load(
+        self, command: commands.Profile | commands.Explain
+    ) -> tuple[LoadedModel, ModelInputs]:
+        """Load a cell that was measured before. Nothing of this load is reported."""
+        from txtop.worker.tasks.prompt_batches import build_inputs, encode_prompts_of
+
+        load = commands.LoadModel(
+            cell=command.cell,
+            started_ns=command.started_ns,
+            seed=command.seed,
+            allowed=command.allowed,
+        )
+        silent = PhaseTimer(command.started_ns, lambda _: None)
+        loaded = load_model(load, silent, self._name, lambda _: None)
+        encoded = encode_prompts_of(loaded, command.cell)
+        return loaded, build_inputs(loaded, command.cell, encoded)[0]
+
+    def _ready_to_compare(self) -> OutputComparer:
+        """Return the comparer, created with all cores: nothing is timed while it runs."""
+        if self._comparer is None:
+            threads = cpu.count_allowed_cores()
+            configure_environment(threads)
+            from txtop.worker.fidelity.scores import OutputComparer
+
+            self._comparer = OutputComparer(threads, self._emitter.send, self._inbox.check)
+        return self._comparer
+
+    def _ready_to_answer(self) -> TaskAnswerer:
+        """Return the answerer, created with all cores as well."""
+        if self._answerer is None:
+            threads = cpu.count_allowed_cores()
+            configure_environment(threads)
+            from txtop.worker.accuracy.answering import TaskAnswerer
+
+            self._answerer = TaskAnswerer(threads, self._emitter.send, self._inbox.check)
+        return self._answerer
+
+
+def _build_failed_event(command: LaterCommand, reason: str) -> _Outcome:
+    cell = command.cell.id
+    if isinstance(command, commands.Compare):
+        return events.Fidelity(t_ns=0, cell=cell, reference=command.reference.id, failed=reason)
+    if isinstance(command, commands.Answer):
+        return events.TaskAnswered(t_ns=0, cell=cell, task=command.task.name, failed=reason)
+    if isinstance(command, commands.Profile):
+        return events.DeviceTime(t_ns=0, cell=cell, failed=reason)
+    return events.Explanation(t_ns=0, cell=cell, failed=reason)
