@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta
 from txtop.plan.cell import Cell, Count
 from txtop.plan.model_names import name_models, shorten_model_name
 from txtop.plan.serving import MAX_NUMBER, Positive
+from txtop.plan.tuning import Tuning
 
 MIN_GATE_ITERATIONS = 20
 DEFAULT_MARGIN = 0.02
@@ -76,7 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes. With an `edge_search` the cells
-    are its first probe; those that follow are in the log.
+    are its first probe; those that follow are in the log. With a `tuning` they are the candidates of
+    a race.
     """
 
     cells: tuple[Cell, ...]
@@ -95,6 +97,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile = "gpu"
     note: Annotated[str, Meta(max_length=200)] = ""
     edge_search: EdgeSearch | None = None
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         """Name the models of the cells apart."""

@@ -19,9 +19,10 @@ from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import disturbed_blocks, fidelity
+from txtop.state import disturbed_blocks, fidelity, fold_race
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
+from txtop.state.race import RaceState
 from txtop.state.session import SessionState, WatchedDevice, merge_peaks
 
 WORKER_PROCESS = "process:worker:"
@@ -63,7 +64,7 @@ def _fold_speculation(session: SessionState, state: CellState, event: events.Spe
 
 
 def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
-    if session.plan.margin is not None:
+    if session.plan.margin is not None or session.race is not None:
         # What the whole device has in use holds all arms.
         event = msgspec.structs.replace(event, device_bytes=None)
     state.memory = event
@@ -173,6 +174,7 @@ def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.ab_test = ABTest.of(event.plan)
+    session.race = RaceState.of(event.plan)
 
 
 def _fold_probe(session: SessionState, event: events.Probe) -> None:
@@ -297,13 +299,16 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     """Start a cell. One that is measured again is a new object without its earlier samples."""
     if event.cell not in session.cells:
         return
+    if event.goes_on and session.race is not None:
+        fold_race.continue_candidate(session, event)
+        return
     if event.goes_on and event.cell in session.working:
         _replace_worker(session, session.cells[event.cell], event)
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
-    if session.ab_test is None:
+    if session.ab_test is None and session.race is None:
         session.working.clear()
-    elif state.cell == session.ab_test.first:
+    elif session.ab_test is not None and state.cell == session.ab_test.first:
         session.ab_test = ABTest.of(session.plan)
         for name, other in session.cells.items():
             if other.invalid and name != event.cell:
@@ -461,6 +466,8 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.CellRejected: _fold_rejection,
     events.CellFinished: _fold_cell_end,
     events.ABBlock: _fold_ab_block,
+    events.RaceBlock: fold_race.fold_race_block,
+    events.Standing: fold_race.fold_standing,
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
     events.DeviceTime: _fold_device_time,

@@ -14,6 +14,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
+from txtop.state.race import RaceState
 
 HOST = "host"
 MAX_NS = 2**63 - 1
@@ -57,7 +58,7 @@ class SessionState:
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
-    the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
+    the latest event among those `working`: arms of an A/B and candidates of a race are at work together. `peaks` are keyed
     by device and number of threads, `fidelity` and the session times `compared_at_ns` at which it
     came by cell and reference, `device_times` and the `probes` of a search by cell. Idle
     time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until
@@ -76,6 +77,7 @@ class SessionState:
     current: str | None = None
     working: set[str] = field(default_factory=set)
     ab_test: ABTest | None = None
+    race: RaceState | None = None
     probes: dict[str, events.Probe] = field(default_factory=dict)
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
@@ -188,9 +190,11 @@ class SessionState:
         self.log.append(LogLine(self.clock_ns, text, level, cell))
 
     def withdraw(self, name: str, why: str) -> None:
-        """Stop comparing the arm `name` of an A/B, for the reason `why`."""
+        """Stop comparing the arm `name` of an A/B or a race, for the reason `why`."""
         if self.ab_test is not None and name in self.cells:
             self.ab_test.withdraw(name, why)
+        if self.race is not None:
+            self.race.lose(name, why)
 
 
 _PROCESS = "process:"

@@ -76,6 +76,7 @@ def _copy_containers(state: SessionState) -> SessionState:
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
     plain.compared_at_ns = dict(state.compared_at_ns)
     plain.ab_test = state.ab_test.copy() if state.ab_test else None
+    plain.race = state.race.copy() if state.race else None
     return plain
 
 

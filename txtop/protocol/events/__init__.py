@@ -11,6 +11,8 @@ from txtop.protocol.events.ab import ABBlock as ABBlock
 from txtop.protocol.events.ab import DisturbedBlock as DisturbedBlock
 from txtop.protocol.events.ab import Fidelity as Fidelity
 from txtop.protocol.events.ab import FidelityProgress as FidelityProgress
+from txtop.protocol.events.ab import RaceBlock as RaceBlock
+from txtop.protocol.events.ab import Standing as Standing
 from txtop.protocol.events.base import Event as Event
 from txtop.protocol.events.base import Role as Role
 from txtop.protocol.events.cell import CellFinished as CellFinished
@@ -69,6 +71,8 @@ AnyEvent = (
     | Request
     | ServerStatus
     | ABBlock
+    | RaceBlock
+    | Standing
     | FidelityProgress
     | Fidelity
     | Memory
