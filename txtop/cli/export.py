@@ -12,7 +12,15 @@ from txtop.errors import UsageError
 from txtop.options import limits
 
 ExportFormat = Literal[
-    "json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"
+    "json",
+    "jsonl",
+    "csv",
+    "md",
+    "llama-bench",
+    "optimum-benchmark",
+    "benchmark_v2",
+    "python",
+    "plan",
 ]
 
 

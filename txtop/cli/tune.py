@@ -29,7 +29,7 @@ def tune(
     start: StartOptions = DEFAULT_START,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """Find the best configuration to deploy, confirm it against today's default, and say what binds."""
+    """Find the best configuration to deploy, confirm it against the default, and say what binds."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
     from txtop.options.tune_plan import build_tune_plan

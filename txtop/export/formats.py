@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export import benchmark_v2, csv, json, llama_bench, markdown, optimum_benchmark
+from txtop.export import benchmark_v2, csv, json, llama_bench, markdown, optimum_benchmark, snippet
 from txtop.state.session import SessionState
 
 WRITERS: dict[str, Callable[[SessionState, FinalMetrics], bytes]] = {
@@ -19,4 +19,6 @@ WRITERS: dict[str, Callable[[SessionState, FinalMetrics], bytes]] = {
     "llama-bench": llama_bench.to_llama_bench,
     "optimum-benchmark": optimum_benchmark.to_optimum_benchmark,
     "benchmark_v2": benchmark_v2.to_benchmark_v2,
+    "python": snippet.to_python,
+    "plan": snippet.to_plan,
 }

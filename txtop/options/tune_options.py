@@ -24,9 +24,9 @@ class TuneRuleOptions:
     minimise: Annotated[
         str | None, Parameter(help="tpot, ttft, e2e, cost (with --cost-per-hour) or energy")
     ] = None
-    slo: Annotated[
-        str | None, Parameter(help="limits of a call: ttft:p90<200ms,tpot:p90<50ms")
-    ] = None
+    slo: Annotated[str | None, Parameter(help="limits of a call: ttft:p90<200ms,tpot:p90<50ms")] = (
+        None
+    )
     floor: Annotated[
         str,
         Parameter(help="least quality: lossless-like, minor, visible, kld<=0.01, none"),
@@ -46,9 +46,7 @@ class TuneRuleOptions:
     ] = None
     margin: Annotated[
         str,
-        Parameter(
-            group=LONG, help="smallest difference that matters, as 1% or 0.01; default 2%"
-        ),
+        Parameter(group=LONG, help="smallest difference that matters, as 1% or 0.01; default 2%"),
     ] = f"{DEFAULT_MARGIN:.0%}"
     budget: Annotated[
         float | None,

@@ -200,7 +200,9 @@ def _expand_space(
                     "give one of them",
                 )
         lists = {
-            knob.option: [knob.of(default)] if knob.field in fixed else values.get(knob.field, [knob.of(default)])
+            knob.option: [knob.of(default)]
+            if knob.field in fixed
+            else values.get(knob.field, [knob.of(default)])
             for knob in KNOBS
         }
         expanded += expand_matrix(**lists)

@@ -77,8 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes. With an `edge_search` the cells
-    are its first probe; those that follow are in the log. With a `tuning` they are the candidates of
-    a race.
+    are its first probe; those that follow are in the log. With a `tuning` they are the candidates
+    of a race.
     """
 
     cells: tuple[Cell, ...]

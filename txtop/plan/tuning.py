@@ -8,7 +8,14 @@ import msgspec
 from msgspec import Meta
 
 Objective = Literal[
-    "tokens_per_s", "sequences_per_s", "decode_tokens_per_s", "tpot", "ttft", "e2e", "cost", "energy"
+    "tokens_per_s",
+    "sequences_per_s",
+    "decode_tokens_per_s",
+    "tpot",
+    "ttft",
+    "e2e",
+    "cost",
+    "energy",
 ]
 LimitedTime = Literal["ttft", "tpot", "e2e"]
 FloorBand = Literal["lossless-like", "minor", "visible"]

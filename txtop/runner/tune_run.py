@@ -104,7 +104,9 @@ class TuneRun:
         if not self._get_state(cell.id).over:
             self._client.reject(cell, detail, hint)
 
-    def _record_standing(self, name: str, why: str = "", against: str = "", detail: str = "") -> None:
+    def _record_standing(
+        self, name: str, why: str = "", against: str = "", detail: str = ""
+    ) -> None:
         self._recorder.record(
             events.Standing(t_ns=now_ns(), cell=name, why=why, against=against, detail=detail)
         )
@@ -280,7 +282,9 @@ class TuneRun:
             return
         if self._control.skip:
             self._control.skip = False
-            self._client.finish(state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept()))
+            self._client.finish(
+                state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
+            )
         elif state.over or pooled is None:
             if not state.over:
                 self._client.finish(state.cell, "failed", reason="its worker is gone")

@@ -28,7 +28,10 @@ class PooledWorker:
 
 
 class WorkerPool:
-    """Keep workers by key, the one used last at the end. `evictions` counts those that had to go."""
+    """Keep workers by key, the one used last at the end.
+
+    `evictions` counts those that had to go.
+    """
 
     def __init__(self, client: WorkerClient) -> None:
         self._client = client

@@ -31,8 +31,9 @@ def find_missing_cells(state: SessionState) -> frozenset[str]:
 def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     """Return (reference, cell) of each comparison of outputs that is due and not yet made.
 
-    Comparisons with the same reference are adjacent. Arms and candidates of a race are due at once; the cells of a matrix
-    once all cells of their model are over, and only those that were measured.
+    Comparisons with the same reference are adjacent. Arms and candidates of a race are due at
+    once; the cells of a matrix once all cells of their model are over, and only those that were
+    measured.
     """
     plan = state.plan
     if not plan.fidelity_positions:

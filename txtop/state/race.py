@@ -58,14 +58,14 @@ class RaceState:
         """Add a block. One that is not kept costs its time alone."""
         self.blocks.append(block)
         spent_s = sum(
-            cells[name].samples.e2e_ns[i] for name, places in block.iterations.items() for i in places
+            cells[name].samples.e2e_ns[i]
+            for name, places in block.iterations.items()
+            for i in places
         )
         spent_s /= NS_PER_S
         costs = {}
         for name, places in block.iterations.items():
-            cost = compute_cost(
-                cells[name], self.tuning.objective, places, block.joules.get(name)
-            )
+            cost = compute_cost(cells[name], self.tuning.objective, places, block.joules.get(name))
             if cost is not None:
                 costs[name] = cost
         if not block.kept or costs.keys() != block.iterations.keys():

@@ -57,13 +57,13 @@ class SessionState:
     """The state of a session after any number of events.
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
-    `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
-    the latest event among those `working`: arms of an A/B and candidates of a race are at work together. `peaks` are keyed
-    by device and number of threads, `fidelity` and the session times `compared_at_ns` at which it
-    came by cell and reference, `device_times` and the `probes` of a search by cell. Idle
-    time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until
-    known: the start of the first cell or worker, the first weights sent, or the first comparison of
-    outputs.
+    `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell
+    with the latest event among those `working`: arms of an A/B and candidates of a race are at
+    work together. `peaks` are keyed by device and number of threads, `fidelity` and the session
+    times `compared_at_ns` at which it came by cell and reference, `device_times` and the
+    `probes` of a search by cell. Idle time ends at `first_cell_ns` on the host and at
+    `first_to_device_ns` on a GPU, both 0 until known: the start of the first cell or worker,
+    the first weights sent, or the first comparison of outputs.
     """
 
     header: events.SessionHeader | None = None

@@ -209,7 +209,9 @@ class Race:
     def of(cls, names: Iterable[str], rules: RaceRules) -> Race:
         """Return a race that has not begun."""
         calls = len(rules.shares)
-        return cls(rules, {n: Candidate(n, calls=[Exceedance() for _ in range(calls)]) for n in names})
+        return cls(
+            rules, {n: Candidate(n, calls=[Exceedance() for _ in range(calls)]) for n in names}
+        )
 
     # Facts
 
@@ -358,7 +360,11 @@ def _find_return(race: Race) -> Return | None:
         if own.left is None or own.left.why not in ("slower", "halved"):
             continue
         other = race.candidates.get(own.left.against)
-        if other is not None and other.left is not None and other.left.why in ("over the limit", "failed"):
+        if (
+            other is not None
+            and other.left is not None
+            and other.left.why in ("over the limit", "failed")
+        ):
             return Return(own.name)
     return None
 
@@ -414,9 +420,9 @@ def choose_arms(race: Race) -> tuple[str, ...]:
     default = race.candidates.get(race.rules.default)
     # One that is slower or over a limit is still what the winner is measured against.
     unfit = ("does not fit", "failed", "below the floor")
-    if default is not None and default.name != leader:
-        if default.left is None or default.left.why not in unfit:
-            arms.append(default.name)
+    is_out = default is None or (default.left is not None and default.left.why in unfit)
+    if default is not None and default.name != leader and not is_out:
+        arms.append(default.name)
     close = [n for n in race.rank() if n not in arms and race.keeps_limits(n)]
     return (*arms, *close[:1])
 
