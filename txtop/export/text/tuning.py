@@ -109,6 +109,12 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
         kept.append(f"memory {format_gib(winner.peak_bytes)} GiB")
     if kept:
         lines.append("keeps: " + ", ".join(kept))
+    return lines + format_bindings(state, result)
+
+
+def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
+    """Format the nearest candidate beyond each limit, and what it would bring."""
+    lines = []
     for binding in result.bindings:
         beyond = sanitise(name_candidate(state, binding.own))
         brings = f"{binding.ratio:.2f}x as good" if binding.ratio is not None else "not timed"

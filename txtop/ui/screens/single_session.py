@@ -30,6 +30,7 @@ from txtop.ui.panels.header import HeaderPanel
 from txtop.ui.panels.hero import HeroPanel
 from txtop.ui.panels.log import LogPanel
 from txtop.ui.panels.machine import MachinePanel
+from txtop.ui.panels.race import RacePanel
 from txtop.ui.panels.results import ResultsPanel
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
 from txtop.ui.screens.session_screen import SessionScreen
@@ -68,6 +69,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
         yield EdgePanel(id="edge")
+        yield RacePanel(id="race")
         yield LogPanel(id="log")
         for name in ("detail-iterations", "detail-histogram", "detail-load"):
             yield CellDetailPanel(id=name)
@@ -100,6 +102,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             tradeoffs=plots,
             results=results,
             edge=bool(self.view.edges),
+            race=self.view.race is not None,
         )
 
     def show(self, view: View) -> None:
@@ -112,6 +115,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         shape = (rows, len(view.cells), plots, captioned, over)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
         changed |= bool(view.edges) != bool(self.view.edges)
+        changed |= (view.race is None) != (self.view.race is None)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view
