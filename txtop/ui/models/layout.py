@@ -64,7 +64,8 @@ def arrange_session(
     the plan, `zoom` a panel that takes the room of all the others. A `captioned` replay has a row
     more under its transport. With `tradeoffs` to draw, a wide terminal has them in its lower right
     corner. The `edge` of a search stands there, and on other terminals in place of the cells.
-    `results` take the place of the hero. A `race` has the place of the cells, and on a small terminal that of the hero, too.
+    `results` take the place of the hero. A `race` has the place of the cells, and on a small
+    terminal that of the hero, too.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"

@@ -1,4 +1,4 @@
-"""The panel of `txtop tune`: the leaders' intervals on one axis, and under them who left and why."""
+"""The panel of `txtop tune`: the leaders' intervals on one axis, then who left and why."""
 
 from __future__ import annotations
 
