@@ -394,11 +394,11 @@ def _judge_round(race: Race, number: int) -> Step | None:
                 return Leave(name, Departure("slower", leader))
     if leader is not None and race.is_decided:
         return None
-    if _is_time_over(race, number):
-        return None
     if leader is not None and number >= MIN_ROUNDS and len(race.running) > _count_allowed(race):
         worst = next(n for n in reversed(race.rank()) if n != leader)
         return Leave(worst, Departure("halved", leader))
+    if _is_time_over(race, number):
+        return None
     waiting = [n for n in race.running if number not in race.candidates[n].costs]
     return Measure("race", (waiting[0],), number) if waiting else None
 
