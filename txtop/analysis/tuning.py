@@ -11,7 +11,7 @@ from txtop.formatting import format_figure, format_gib
 from txtop.plan.tuning import RATES, CallLimit, Objective
 from txtop.state import fidelity
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState, read_time_ns
+from txtop.state.race import RaceState, count_work, read_time_ns
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.race import LogRatio, Outcome, name_outcome
@@ -110,9 +110,19 @@ def compute_figure(state: SessionState, own: CellState) -> float | None:
         price = state.plan.cost_per_hour
         return price / 3600 / fmean(rates) * 1e6 if rates and price else None
     if tuning.objective == "energy":
-        return None
+        return _compute_energy(state, own)
     values = metrics.compute_values(own, _METRICS[tuning.objective])
     return fmean(values) if values else None
+
+
+def _compute_energy(state: SessionState, own: CellState) -> float | None:
+    """Return the joules of a token (encoder: a sequence) over the blocks that count."""
+    joules, work, name = 0.0, 0, own.cell.id
+    for block in state.race.blocks if state.race is not None else ():
+        if block.kept and name in block.joules:
+            joules += block.joules[name]
+            work += sum(count_work(own, i) for i in block.iterations[name])
+    return joules / work if work else None
 
 
 def compute_gain(tuning_ratio: LogRatio) -> tuple[float, float | None, float | None]:

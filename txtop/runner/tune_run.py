@@ -15,7 +15,7 @@ from txtop.forecast.admission import explain_no_room
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import Tuning
 from txtop.protocol import commands, events
-from txtop.runner import worker_failure
+from txtop.runner import turn_energy, worker_failure
 from txtop.runner.batch_cell import CellSchedule
 from txtop.runner.block_validity import (
     Disturbances,
@@ -28,7 +28,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState
+from txtop.state.race import RaceState, compute_cost
 from txtop.stats.race import Leave, Measure, Return, Why, choose_step
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
@@ -192,6 +192,7 @@ class TuneRun:
         paired = step.stage == "confirm" and self._is_paired(step)
         turns = order if len(order) == 1 or paired else [*order, *reversed(order)]
         places: dict[str, list[int]] = {name: [] for name in order}
+        spans: dict[str, list[tuple[int, int]]] = {name: [] for name in order}
         from_ns, name = 0, order[0]
         try:
             if step.stage == "confirm":
@@ -201,7 +202,9 @@ class TuneRun:
                 pooled = self._prepare(name, step.stage)
                 self._client.wait_while_paused(pooled.process)
                 from_ns = from_ns or self._recorder.state.clock_ns
+                begun_ns = self._recorder.state.clock_ns
                 places[name] += self._take_turn(pooled, name)
+                spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
                 self._record(step, order, places, False, paired, ["a worker was lost"], [])
@@ -213,7 +216,25 @@ class TuneRun:
         kept = not reasons or not self._repeats.allow(
             busy=bool(taken), duration_ns=self._recorder.state.clock_ns - from_ns
         )
-        self._record(step, order, places, kept, paired, reasons, taken)
+        joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
+        self._record(step, order, places, kept, paired, reasons, taken, joules)
+        if kept:
+            self._drop_unmeasured(places, joules)
+
+    def _read_joules(self, spans: dict[str, list[tuple[int, int]]]) -> dict[str, float]:
+        joules = {
+            name: turn_energy.measure_joules(self._client, self._get_state(name), turns)
+            for name, turns in spans.items()
+        }
+        return {name: value for name, value in joules.items() if value is not None}
+
+    def _drop_unmeasured(self, places: dict[str, list[int]], joules: dict[str, float]) -> None:
+        """Take out candidates that have no such figure: their blocks would never count."""
+        objective = self._tuning.objective
+        for name, own in places.items():
+            state = self._get_state(name)
+            if compute_cost(state, objective, own, joules.get(name)) is None:
+                self._record_standing(name, "failed", detail=f"no {objective} is measured here")
 
     def _is_paired(self, step: Measure) -> bool:
         """Return True if ten palindromes would take longer than there is time to confirm."""
@@ -227,6 +248,8 @@ class TuneRun:
         """Measure the calls of one turn. Return their numbers."""
         state = self._get_state(name)
         block_ns = RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
+        if self._tuning.objective == "energy":
+            block_ns = turn_energy.TURN_NS
         first = len(state.samples)
         count = max(1, math.ceil(block_ns / state.samples.e2e_ns[-1]))
         self._client.iterate(pooled.process, state.cell, "measured", count)
@@ -257,6 +280,7 @@ class TuneRun:
         paired: bool,
         reasons: list[str],
         taken: list[events.Contention],
+        joules: dict[str, float] | None = None,
     ) -> None:
         self._recorder.record(
             events.RaceBlock(
@@ -269,6 +293,7 @@ class TuneRun:
                 paired=paired,
                 reasons=reasons,
                 contention=taken,
+                joules=joules or {},
             )
         )
 
