@@ -20,16 +20,16 @@ from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
 
-def build_plan(model: str = "ok", **rules: object) -> Plan:
+def build_plan(model: str = "ok", new_tokens: int = 4, **rules: object) -> Plan:
     cells = expand_matrix(
         models=[model],
         precisions=["fp32", "bf16"],
         batch_sizes=[1, 4],
         sequence_lengths=[8],
-        new_tokens=[4],
+        new_tokens=[new_tokens],
         weights=["random"],
     )
-    tuning = Tuning(default=cells[0].id, **{"budget_s": 2.0, **rules})  # type: ignore[arg-type]
+    tuning = Tuning(default=cells[0].id, **{"budget_s": 0.6, **rules})  # type: ignore[arg-type]
     return Plan(cells=cells, warmup=2, fidelity_positions=0, profile="none", tuning=tuning)
 
 
@@ -142,7 +142,7 @@ def test_who_is_over_a_limit_is_not_named_though_it_is_the_fastest(tmp_path: Pat
 
 
 def test_a_candidate_without_the_figure_leaves(tmp_path: Path) -> None:
-    """No energy is read here: the race ends, and nobody is named."""
-    run = Run(tmp_path / "s", build_plan(objective="energy"))
+    """One new token has no TPOT: the race ends, and nobody is named."""
+    run = Run(tmp_path / "s", build_plan(new_tokens=1, objective="tpot"))
     assert run.start().join(60.0) == ("done", True)
     assert find_result(run.state) is None

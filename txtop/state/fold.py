@@ -288,7 +288,9 @@ def _close_cell(session: SessionState, name: str) -> CellState | None:
     if state is None or state.over:
         return None
     if name not in session.working:
-        state = session.cells[name] = _create_cell(session, state.cell)
+        raced = session.race is not None
+        state = replace(state) if raced else _create_cell(session, state.cell)
+        session.cells[name] = state
     session.working.discard(name)
     if session.current == name:
         session.current = None

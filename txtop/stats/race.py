@@ -458,10 +458,10 @@ class Outcome:
         return self.gain == "faster" if self.gain is not None else self.close == "faster"
 
 
-def name_outcome(race: Race) -> Outcome | None:
+def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
     """Return the outcome so far; None if nobody can be named.
 
-    If the confirmation shows the runner-up to be better than the leader, it is named instead.
+    What is still open is inconclusive once the race is `over`. If the confirmation shows the runner-up to be better than the leader, it is named instead.
     """
     arms = choose_arms(race)
     if not arms:
@@ -478,6 +478,6 @@ def name_outcome(race: Race) -> Outcome | None:
     def judge(other: str | None) -> SequentialVerdict | None:
         if other is None or other == winner or other not in arms:
             return None
-        return confirmation.judge(winner, other, margin) or "inconclusive"
+        return confirmation.judge(winner, other, margin) or ("inconclusive" if over else None)
 
     return Outcome(winner, runner_up, arms, judge(default), judge(runner_up))

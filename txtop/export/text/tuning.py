@@ -85,6 +85,8 @@ def format_verdict(state: SessionState, race: RaceState, result: TuneResult) -> 
     if outcome.shows_difference:
         return "confirmed"
     if outcome.gain is None and outcome.close is None:
+        if state.ended is None:
+            return "not judged yet"
         return "not confirmed" if len(outcome.arms) > 1 else "the only one left"
     return "no difference shown"
 
@@ -133,14 +135,16 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
         (race.tuning.default, outcome.gain),
         (outcome.runner_up, outcome.close),
     ):
-        if other is None or verdict is None or other not in outcome.arms:
+        if other is None or other == outcome.winner or other not in outcome.arms:
             continue
         ratio, low, high = compute_gain(confirmation.compare(outcome.winner, other))
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
         blocks = format_count(len(confirmation.blocks), "block")
         who = sanitise(name_candidate(state, state.cells[other]))
         who = f"today's default, {who}" if other == race.tuning.default else f"the runner-up, {who}"
-        if verdict in ("equivalent", "inconclusive"):
+        if verdict is None:
+            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
+        elif verdict in ("equivalent", "inconclusive"):
             lines.append(
                 f"against {who}: no difference shown  {ratio:.3f}{interval}  {blocks}  {SURELY}"
             )

@@ -113,7 +113,7 @@ def _format_goal(race: RaceState) -> str:
 def _format_spent(race: RaceState) -> str:
     spent = formatting.format_clock(race.spent_s * NS_PER_S)
     budget_s = race.race.budget_s
-    if not budget_s or race.race.round == 0:
+    if not budget_s or race.race.round == 0 or race.spent_s > budget_s:
         return f"{spent} measured"
     return f"{spent} of {formatting.format_clock(budget_s * NS_PER_S)} measured"
 

@@ -77,7 +77,7 @@ class _Columns:
     """The widths of the columns, those of least use left out first."""
 
     def __init__(self, race: RaceView, width: int) -> None:
-        longest = max((measure_text(row.name) for row in race.rows), default=LEAST_NAME)
+        longest = max((measure_text(_label(row)) for row in race.rows), default=LEAST_NAME)
         self.name = max(LEAST_NAME, min(MOST_NAME, longest + 1))
         self.output = OUTPUT_WIDTH if any(row.output for row in race.rows) else 0
         self.gib = GIB_WIDTH if any(row.gib for row in race.rows) else 0
