@@ -33,13 +33,14 @@ LEFT_WORDS = {"halved": "behind", "over the limit": "over the limit"}
 class CandidateRow:
     """One candidate: its name, its place beside the leader, its memory and its output's badge.
 
-    `ratio` is how many times as good as the leader it is, from `low` to `high`, each None until
+    `leads` the leader, `keeps` those that keep the limits so far. `ratio` is how many times as good as the leader it is, from `low` to `high`, each None until
     known. `why` is the reason for which it left, empty while it is in.
     """
 
     id: str
     name: str
     leads: bool
+    keeps: bool
     is_default: bool
     running: bool
     ratio: float | None
@@ -80,10 +81,7 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
     race = state.race
     timed = [c for c in race.race.candidates.values() if c.left is None]
     order = race.race.rank() + [c.name for c in timed if not c.costs]
-    out = sorted(
-        (c for c in race.race.candidates.values() if c.left is not None),
-        key=lambda c: (-c.left_round, c.name),
-    )
+    out = _order_departed(race)
     leader = race.race.leader
     if leader in order:
         order = [leader, *(n for n in order if n != leader)]
@@ -103,6 +101,19 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
         role=role,
         margin=race.tuning.margin,
     )
+
+
+def _order_departed(race: RaceState) -> list[Candidate]:
+    """Return those that left, the latest first, one of each reason before the others."""
+    out = [c for c in race.race.candidates.values() if c.left is not None]
+    out.sort(key=lambda c: (-c.left_round, c.name))
+    ranks: Counter[str] = Counter()
+    keyed = []
+    for own in out:
+        why = own.left.why if own.left is not None else ""
+        keyed.append((ranks[why] > 0, len(keyed), own))
+        ranks[why] += 1
+    return [own for _, _, own in sorted(keyed, key=lambda item: item[:2])]
 
 
 def _format_goal(race: RaceState) -> str:
@@ -167,6 +178,7 @@ def _build_row(
         id=own.name,
         name=names.get(own.name, own.name),
         leads=own.name == leader,
+        keeps=race.race.keeps_limits(own.name),
         is_default=own.name == race.tuning.default,
         running=own.name == state.current and state.ended is None,
         ratio=ratio,

@@ -7,7 +7,7 @@ import math
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, fit, fit_block, join_ends, measure_text
+from txtop.ui.drawing.spans import Row, cut, fit, fit_block, join_ends, measure_text
 from txtop.ui.models.ab_comparison import FunnelInterval
 from txtop.ui.models.race import CandidateRow, RaceView
 from txtop.ui.models.view import View
@@ -49,8 +49,9 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     parts = [race.stage, f"{race.running} of {race.count} in"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
     gone = ", ".join(f"{count} {why}" for why, count in race.departures)
-    if gone:
-        left.append((g(f" · {gone}"), "muted"))
+    room = area.width - measure_text(left[0][0]) - measure_text(race.spent) - 2
+    if gone and room > len(" · "):
+        left.append((cut(g(f" · {gone}"), room, g("…")), "muted"))
     rows.append(join_ends(left, [(g(race.spent), "muted")], area.width))
     return rows
 
@@ -116,7 +117,7 @@ class _Columns:
 def _render_candidate(
     row: CandidateRow, columns: _Columns, axis: RatioAxis | None, g: Glyphs
 ) -> Row:
-    sign, role = ("▸", "accent-a") if row.running else ("★", "ok") if row.leads else ("·", "muted")
+    sign, role = _choose_sign(row)
     tone = "text.bold" if row.leads else "text"
     cells: Row = [(fit(g(sign), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), tone)]
     if columns.figure:
@@ -131,6 +132,15 @@ def _render_candidate(
     ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
     cells.append((fit(ratio, 7, "right"), tone))
     return cells + _render_costs(row, columns, g)
+
+
+def _choose_sign(row: CandidateRow) -> tuple[str, str]:
+    """Return the sign of a candidate that is in: at work, over a limit so far, the leader."""
+    if row.running:
+        return "▸", "accent-a"
+    if not row.keeps:
+        return "▲", "warn"
+    return ("★", "ok") if row.leads else ("·", "muted")
 
 
 def _render_costs(row: CandidateRow, columns: _Columns, g: Glyphs) -> Row:
