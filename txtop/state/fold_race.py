@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from txtop.plan import labels
 from txtop.protocol import events
+from txtop.state import disturbed_blocks
 from txtop.state.session import SessionState
 
 
@@ -20,9 +21,11 @@ def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
             return
         if not event.kept:
             samples.discarded.update(places)
+    before = session.race.blocks[-1] if session.race.blocks else None
     session.race.add(event, session.cells)
-    if not event.kept:
-        session.say(f"block discarded: {', '.join(event.reasons)}", "warning")
+    if event.reasons and not disturbed_blocks.is_same_trouble(before, event):
+        fate = "kept on a busy machine" if event.kept else "discarded"
+        session.say(f"block {fate}: {', '.join(event.reasons)}", "warning")
 
 
 def fold_standing(session: SessionState, event: events.Standing) -> None:

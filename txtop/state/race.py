@@ -34,6 +34,7 @@ class RaceState:
     tuning: Tuning
     race: Race
     blocks: list[RaceBlock] = field(default_factory=list)
+    lost_s: float = 0.0
 
     @classmethod
     def of(cls, plan: Plan) -> RaceState | None:
@@ -51,11 +52,16 @@ class RaceState:
 
     @property
     def spent_s(self) -> float:
-        """Return the seconds measured so far."""
-        return self.race.race_spent_s + sum(self.race.confirm_spent_s.values())
+        """Return the seconds measured so far, with those of blocks that do not count."""
+        return self.race.race_spent_s + sum(self.race.confirm_spent_s.values()) + self.lost_s
+
+    @property
+    def is_busy(self) -> bool:
+        """Return True if others took the processor in blocks that count for the confirmation."""
+        return any(b.kept and b.contention and b.stage == "confirm" for b in self.blocks)
 
     def add(self, block: RaceBlock, cells: dict[str, CellState]) -> None:
-        """Add a block. One that is not kept costs its time alone."""
+        """Add a block. One that is not kept counts for nothing; its repeats are bounded."""
         self.blocks.append(block)
         spent_s = sum(
             cells[name].samples.e2e_ns[i]
@@ -69,7 +75,7 @@ class RaceState:
             if cost is not None:
                 costs[name] = cost
         if not block.kept or costs.keys() != block.iterations.keys():
-            self._add_lost(block, spent_s)
+            self.lost_s += spent_s
             return
         for name, places in block.iterations.items():
             self.race.add_calls(name, self._count_calls(cells[name], places))
@@ -83,14 +89,6 @@ class RaceState:
         else:
             ((name, places),) = block.iterations.items()
             self.race.add_block(name, block.round, costs[name], spent_s, len(places))
-
-    def _add_lost(self, block: RaceBlock, spent_s: float) -> None:
-        if block.stage == "race":
-            self.race.race_spent_s += spent_s
-            return
-        for arms in self.race.confirm_spent_s:
-            if set(arms) == set(block.iterations):
-                self.race.confirm_spent_s[arms] += spent_s
 
     def _count_calls(self, state: CellState, places: list[int]) -> list[tuple[int, int]]:
         """Return for each limit how many calls there are, and how many were over it."""
@@ -116,7 +114,7 @@ class RaceState:
 
     def copy(self) -> RaceState:
         """Return an independent copy."""
-        return RaceState(self.tuning, copy.deepcopy(self.race), list(self.blocks))
+        return RaceState(self.tuning, copy.deepcopy(self.race), list(self.blocks), self.lost_s)
 
 
 def read_time_ns(state: CellState, time: LimitedTime, i: int) -> float | None:

@@ -461,7 +461,8 @@ class Outcome:
 def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
     """Return the outcome so far; None if nobody can be named.
 
-    What is still open is inconclusive once the race is `over`. If the confirmation shows the runner-up to be better than the leader, it is named instead.
+    What is still open is inconclusive once the race is `over`. If the confirmation shows the
+    runner-up to be better than the leader, it is named instead.
     """
     arms = choose_arms(race)
     if not arms:

@@ -1,4 +1,4 @@
-"""The race: who leaves, who is named, and how often that is wrong, simulated from recorded calls."""
+"""The race: who leaves and who is named; how often that is wrong, simulated from recorded calls."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_no_difference_is_shown_between_identical_candidates(
     shown_seeds = []
     for seed in SEEDS:
         names = [f"{label} {i}" for i in range(24)]
-        machine = Machine({n: calls for n in names}, dict.fromkeys(names, 1), seed)
+        machine = Machine(dict.fromkeys(names, calls), dict.fromkeys(names, 1), seed)
         outcome = name_outcome(simulate(machine, names[0]))
         assert outcome is not None
         if outcome.shows_difference:

@@ -140,16 +140,17 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
         ratio, low, high = compute_gain(confirmation.compare(outcome.winner, other))
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
         blocks = format_count(len(confirmation.blocks), "block")
+        surely = f"{SURELY}, on a busy machine" if race.is_busy else SURELY
         who = sanitise(name_candidate(state, state.cells[other]))
         who = f"today's default, {who}" if other == race.tuning.default else f"the runner-up, {who}"
         if verdict is None:
             lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
         elif verdict in ("equivalent", "inconclusive"):
             lines.append(
-                f"against {who}: no difference shown  {ratio:.3f}{interval}  {blocks}  {SURELY}"
+                f"against {who}: no difference shown  {ratio:.3f}{interval}  {blocks}  {surely}"
             )
         else:
-            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}  {SURELY}")
+            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}  {surely}")
     return lines
 
 

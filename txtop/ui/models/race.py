@@ -33,8 +33,9 @@ LEFT_WORDS = {"halved": "behind", "over the limit": "over the limit"}
 class CandidateRow:
     """One candidate: its name, its place beside the leader, its memory and its output's badge.
 
-    `leads` the leader, `keeps` those that keep the limits so far. `ratio` is how many times as good as the leader it is, from `low` to `high`, each None until
-    known. `why` is the reason for which it left, empty while it is in.
+    `leads` marks the leader, `keeps` those that keep the limits so far. `ratio` is how many times
+    as good as the leader it is, from `low` to `high`, each None until known. `why` is the reason
+    for which it left, empty while it is in.
     """
 
     id: str

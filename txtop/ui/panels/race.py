@@ -140,7 +140,7 @@ def _choose_sign(row: CandidateRow) -> tuple[str, str]:
         return "▸", "accent-a"
     if not row.keeps:
         return "▲", "warn"
-    return ("★", "ok") if row.leads else ("·", "muted")
+    return ("●", "ok") if row.leads else ("·", "muted")
 
 
 def _render_costs(row: CandidateRow, columns: _Columns, g: Glyphs) -> Row:
