@@ -36,6 +36,7 @@ LEAST_LEFT = 2
 # Of the least that a sweep measures, which is 10 calls and 3 s of each cell.
 SWEEP_SHARE = 0.4
 CONFIRM_SHARE = 0.25
+LEAST_BUDGET_S = 20.0
 _STAKES = (0.1, 0.25, 0.5, 0.8)
 
 
@@ -255,7 +256,8 @@ class Race:
         if self.rules.budget_s is not None:
             return self.rules.budget_s
         timed = [own.call_s for own in self.candidates.values() if own.costs]
-        return SWEEP_SHARE * sum(max(MIN_MEASURED_S, MIN_ITERATIONS * call_s) for call_s in timed)
+        least = sum(max(MIN_MEASURED_S, MIN_ITERATIONS * call_s) for call_s in timed)
+        return max(LEAST_BUDGET_S, SWEEP_SHARE * least) if timed else 0.0
 
     @property
     def race_s(self) -> float:

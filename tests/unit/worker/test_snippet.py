@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 def run_program(text: str) -> dict[str, Any]:
     """Run a program as an import does, and return its names."""
     names: dict[str, Any] = {"__name__": "program"}
-    exec(compile(text, "program.py", "exec"), names)  # noqa: S102
+    exec(compile(text, "program.py", "exec"), names)
     return names
 
 

@@ -45,7 +45,8 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     rows: list[Row] = []
     most = max(1, min(len(race.verdict), area.height // 4))
     for number, line in enumerate(race.verdict[:most]):
-        rows.append([(g(line), race.role if number == 0 else "text")])
+        text = cut(g(line), area.width, g("…"))
+        rows.append([(text, race.role if number == 0 else "text")])
     parts = [race.stage, f"{race.running} of {race.count} in"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
     gone = ", ".join(f"{count} {why}" for why, count in race.departures)
