@@ -62,7 +62,8 @@ def _export_confirmation(
     verdict: SequentialVerdict,
 ) -> ConfirmationExport:
     assert winner is not None
-    confirmation = race.race.confirmations[arms]
+    confirmation = race.race.find_confirmation(arms)
+    assert confirmation is not None
     ratio, ci95 = _export_ratio(confirmation.compare(winner.cell.id, other))
     return ConfirmationExport(
         against=other, blocks=len(confirmation.blocks), ratio=ratio, ci95=ci95, verdict=verdict

@@ -239,7 +239,7 @@ class TuneRun:
     def _is_paired(self, step: Measure) -> bool:
         """Return True if ten palindromes would take longer than there is time to confirm."""
         race = self._race.race
-        if (confirmation := race.confirmations.get(step.names)) is not None:
+        if (confirmation := race.find_confirmation(step.names)) is not None:
             return confirmation.paired
         calls_s = [max(BLOCK_NS / NS_PER_S, race.candidates[name].call_s) for name in step.names]
         return 2 * FIRST_LOOK * sum(calls_s) > max(race.confirm_s, FIRST_LOOK)

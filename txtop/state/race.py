@@ -53,7 +53,7 @@ class RaceState:
     @property
     def spent_s(self) -> float:
         """Return the seconds measured so far, with those of blocks that do not count."""
-        return self.race.race_spent_s + sum(self.race.confirm_spent_s.values()) + self.lost_s
+        return self.race.spent_s + self.lost_s
 
     @property
     def is_busy(self) -> bool:
@@ -80,12 +80,7 @@ class RaceState:
         for name, places in block.iterations.items():
             self.race.add_calls(name, self._count_calls(cells[name], places))
         if block.stage == "confirm":
-            arms = next(
-                (arms for arms in self.race.confirmations if set(arms) == set(costs)),
-                tuple(block.iterations),
-            )
-            ordered = {name: costs[name] for name in arms}
-            self.race.add_confirmation(ordered, spent_s, paired=block.paired)
+            self.race.add_confirmation(costs, spent_s, paired=block.paired)
         else:
             ((name, places),) = block.iterations.items()
             self.race.add_block(name, block.round, costs[name], spent_s, len(places))

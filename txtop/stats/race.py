@@ -111,12 +111,13 @@ class Candidate:
 class Confirmation:
     """Fresh blocks of few candidates that take turns: the costs of each by block.
 
-    `paired`: blocks are so long that there will be few, and each arm has one turn in a block.
+    The order of `arms` means nothing. `spent_s` is the time that was measured. `paired`: blocks are so long that there will be few, and each arm has one turn in a block.
     """
 
-    arms: tuple[str, ...]
+    arms: frozenset[str]
     paired: bool = False
     blocks: list[dict[str, float]] = field(default_factory=list)
+    spent_s: float = 0.0
 
     @property
     def first_look(self) -> int:
@@ -138,9 +139,9 @@ class Confirmation:
         low, high = ratio.interval
         return judge_log_ratio(-high, -low, margin)
 
-    def is_decided(self, margin: float) -> bool:
-        """Return True if the first arm is judged against every other."""
-        first, *others = self.arms
+    def is_decided(self, first: str, margin: float) -> bool:
+        """Return True if `first` is judged against every other arm."""
+        others = self.arms - {first}
         return all(self.judge(first, other, margin) is not None for other in others)
 
 
@@ -198,13 +199,12 @@ Step = Measure | Leave | Return
 
 @dataclass
 class Race:
-    """The state of a race. `spent_s` is the time measured so far in each stage."""
+    """The state of a race; `race_spent_s` is the time measured so far before any confirmation."""
 
     rules: RaceRules
     candidates: dict[str, Candidate]
-    confirmations: dict[tuple[str, ...], Confirmation] = field(default_factory=dict)
+    confirmations: dict[frozenset[str], Confirmation] = field(default_factory=dict)
     race_spent_s: float = 0.0
-    confirm_spent_s: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, names: Iterable[str], rules: RaceRules) -> Race:
@@ -233,11 +233,10 @@ class Race:
 
     def add_confirmation(self, costs: Mapping[str, float], spent_s: float, *, paired: bool) -> None:
         """Add a block of a confirmation."""
-        arms = tuple(costs)
-        if arms not in self.confirmations:
-            self.confirmations[arms] = Confirmation(arms, paired)
-        self.confirmations[arms].blocks.append(dict(costs))
-        self.confirm_spent_s[arms] = self.confirm_spent_s.get(arms, 0.0) + spent_s
+        arms = frozenset(costs)
+        own = self.confirmations.setdefault(arms, Confirmation(arms, paired))
+        own.blocks.append(dict(costs))
+        own.spent_s += spent_s
 
     def leave(self, name: str, departure: Departure) -> None:
         """Take a candidate out."""
@@ -249,6 +248,15 @@ class Race:
         self.candidates[name].left = None
 
     # Derived
+
+    def find_confirmation(self, arms: Iterable[str]) -> Confirmation | None:
+        """Return the confirmation of these candidates, None before its first block."""
+        return self.confirmations.get(frozenset(arms))
+
+    @property
+    def spent_s(self) -> float:
+        """Return the seconds measured so far."""
+        return self.race_spent_s + sum(own.spent_s for own in self.confirmations.values())
 
     @property
     def budget_s(self) -> float:
@@ -433,10 +441,10 @@ def _choose_confirmation(race: Race) -> Step | None:
     arms = choose_arms(race)
     if len(arms) < 2:
         return None
-    confirmation = race.confirmations.get(arms) or Confirmation(arms)
+    confirmation = race.find_confirmation(arms) or Confirmation(frozenset(arms))
     enough = len(confirmation.blocks) >= confirmation.first_look
-    spent = race.confirm_spent_s.get(arms, 0.0)
-    if enough and (confirmation.is_decided(race.rules.margin) or spent >= race.confirm_s):
+    is_decided = confirmation.is_decided(arms[0], race.rules.margin)
+    if enough and (is_decided or confirmation.spent_s >= race.confirm_s):
         return None
     return Measure("confirm", arms, len(confirmation.blocks))
 
@@ -472,7 +480,7 @@ def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
     winner, default = arms[0], race.rules.default
     others = [n for n in arms[1:] if n != default]
     runner_up = others[0] if others else None
-    margin, confirmation = race.rules.margin, race.confirmations.get(arms)
+    margin, confirmation = race.rules.margin, race.find_confirmation(arms)
     if confirmation is None:
         return Outcome(winner, runner_up, arms, None, None)
     if runner_up and confirmation.judge(runner_up, winner, margin) == "faster":

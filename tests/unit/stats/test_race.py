@@ -84,10 +84,6 @@ def simulate(machine: Machine, default: str, *, limited: bool = False) -> Race:
     return race
 
 
-def spend(race: Race) -> float:
-    return race.race_spent_s + sum(race.confirm_spent_s.values())
-
-
 @pytest.fixture(scope="module")
 def sweep() -> dict[str, dict[str, list[float] | float]]:
     """Return the calls of an exhaustive sweep of 24 cells of a small GPT-2, by label."""
@@ -119,7 +115,7 @@ def test_a_space_is_raced_in_40_percent_of_a_sweep_and_names_the_best(
         outcome = name_outcome(race)
         assert outcome is not None
         near += rates[outcome.winner] >= 0.97 * max(rates.values())
-        costs.append(spend(race) / swept_s)
+        costs.append(race.spent_s / swept_s)
     assert near >= 19
     assert max(costs) <= 0.4
 
@@ -324,3 +320,12 @@ def test_a_winner_no_better_than_the_default_shows_no_difference() -> None:
     outcome = name_outcome(race)
     assert outcome is not None and outcome.gain == "equivalent"
     assert not outcome.shows_difference
+
+
+def test_the_order_of_turns_does_not_make_another_confirmation() -> None:
+    race = build_race({"a": wobble(0.0), "b": wobble(1.0)})
+    race.add_confirmation({"a": 0.0, "b": 1.0}, BLOCK_S, paired=False)
+    race.add_confirmation({"b": 1.0, "a": 0.0}, BLOCK_S, paired=False)
+    confirmation = race.find_confirmation(("b", "a"))
+    assert confirmation is not None and len(confirmation.blocks) == 2
+    assert race.find_confirmation(("a", "c")) is None

@@ -127,7 +127,7 @@ def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
 def format_confirmations(state: SessionState, race: RaceState, result: TuneResult) -> list[str]:
     """Format the comparisons of the winner with fresh blocks, the one with the default first."""
     outcome = result.outcome
-    confirmation = race.race.confirmations.get(outcome.arms)
+    confirmation = race.race.find_confirmation(outcome.arms)
     if confirmation is None:
         return []
     lines = []

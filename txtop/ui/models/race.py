@@ -134,7 +134,7 @@ def _describe_stage(state: SessionState, race: RaceState) -> str:
     if state.ended is not None:
         return "over" if state.ended.reason == "done" else "stopped"
     arms = choose_arms(race.race)
-    confirmation = race.race.confirmations.get(arms)
+    confirmation = race.race.find_confirmation(arms)
     if confirmation is not None:
         return f"confirming, block {len(confirmation.blocks)}"
     if not any(own.costs for own in race.race.candidates.values()):
@@ -148,7 +148,7 @@ def _build_verdict(state: SessionState, race: RaceState) -> tuple[tuple[str, ...
     if result is None:
         over = state.ended is not None
         return (("nobody can be named",), "bad") if over else ((), "text.bold")
-    if result.outcome.arms not in race.race.confirmations and state.ended is None:
+    if race.race.find_confirmation(result.outcome.arms) is None and state.ended is None:
         return (), "text.bold"
     name = wording.name_candidate(state, result.winner)
     figure = wording.format_objective(state, result.winner)
