@@ -179,9 +179,9 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
         if out:
             name = min(out)[1]
             candidate = race.race.candidates[name]
-            ratio = math.exp(-race.race.compare(name, winner).mean) if candidate.costs else None
             detail = candidate.left.detail if candidate.left is not None else ""
-            bindings.append(Binding(title, state.cells[name], detail, ratio))
+            gain = math.exp(-race.race.compare(name, winner).mean) if candidate.costs else None
+            bindings.append(Binding(title, state.cells[name], detail, gain))
     return bindings
 
 

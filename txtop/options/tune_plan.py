@@ -113,6 +113,7 @@ def parse_objective(rules: TuneRuleOptions, *, encodes: bool) -> Objective:
     """Return what is raced for; `encodes` if the model makes no tokens. Raises `UsageError`."""
     if rules.maximise is not None and rules.minimise is not None:
         raise UsageError("--maximise and --minimise contradict each other", "give one of them")
+    objective: Objective
     if rules.minimise is not None:
         objective = _choose("--minimise", rules.minimise, MINIMISED)
     elif rules.maximise is not None:

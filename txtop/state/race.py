@@ -63,12 +63,12 @@ class RaceState:
     def add(self, block: RaceBlock, cells: dict[str, CellState]) -> None:
         """Add a block. One that is not kept counts for nothing; its repeats are bounded."""
         self.blocks.append(block)
-        spent_s = sum(
+        spent_ns = sum(
             cells[name].samples.e2e_ns[i]
             for name, places in block.iterations.items()
             for i in places
         )
-        spent_s /= NS_PER_S
+        spent_s = spent_ns / NS_PER_S
         costs = {}
         for name, places in block.iterations.items():
             cost = compute_cost(cells[name], self.tuning.objective, places, block.joules.get(name))
@@ -98,7 +98,7 @@ class RaceState:
         if not event.why:
             self.race.bring_back(event.cell)
             return
-        why = next((why for why in WHYS if why == event.why), "failed")
+        why: Why = next((why for why in WHYS if why == event.why), "failed")
         self.race.leave(event.cell, Departure(why, event.against, event.detail))
 
     def lose(self, name: str, reason: str) -> None:

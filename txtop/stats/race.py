@@ -111,7 +111,8 @@ class Candidate:
 class Confirmation:
     """Fresh blocks of few candidates that take turns: the costs of each by block.
 
-    The order of `arms` means nothing. `spent_s` is the time that was measured. `paired`: blocks are so long that there will be few, and each arm has one turn in a block.
+    The order of `arms` means nothing. `spent_s` is the time that was measured. `paired`: blocks are
+    so long that there will be few, and each arm has one turn in a block.
     """
 
     arms: frozenset[str]
@@ -418,7 +419,7 @@ def _count_allowed(race: Race) -> int:
     total = len(race.candidates)
     halvings = max(1, math.ceil(math.log2(max(2, total))) - 1)
     done = int(halvings * min(1.0, race.race_spent_s / race.race_s))
-    return max(LEAST_LEFT, math.ceil(total / 2**done))
+    return max(LEAST_LEFT, math.ceil(total / (1 << done)))
 
 
 def choose_arms(race: Race) -> tuple[str, ...]:

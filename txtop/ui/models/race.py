@@ -109,7 +109,7 @@ def _order_departed(race: RaceState) -> list[Candidate]:
     out = [c for c in race.race.candidates.values() if c.left is not None]
     out.sort(key=lambda c: (-c.left_round, c.name))
     ranks: Counter[str] = Counter()
-    keyed = []
+    keyed: list[tuple[bool, int, Candidate]] = []
     for own in out:
         why = own.left.why if own.left is not None else ""
         keyed.append((ranks[why] > 0, len(keyed), own))
