@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import explanations, fit_session, load_sweep, ui_sessions
+from support import explanations, fit_session, load_sweep, race_session, ui_sessions
 from support.paths import SERVING_RECORDING
 from support.pilot import FakeRunner
 from txtop import resources
@@ -149,6 +149,23 @@ def explained(folder: Path) -> AppMode:
     return Frozen(ui_sessions.write(folder / "explained", made), ReplayStart(at="100:00"))
 
 
+def raced(folder: Path) -> AppMode:
+    """Return the end of an invented race: none is bundled."""
+    made = list(race_session.Race().events())
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    return Frozen(ui_sessions.write(folder / "raced", made), ReplayStart(at="100:00"))
+
+
+def racing(folder: Path) -> AppMode:
+    """Return an invented race under way."""
+    made = list(race_session.Race(steps=100).events())
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    path = ui_sessions.write(folder / "racing", made)
+    return LiveMode(path=path, runner=lambda _path: FakeRunner())
+
+
 def home(_folder: Path) -> AppMode:
     return HomeMode()
 
@@ -173,6 +190,8 @@ SCENES = {
     "fit": Scene(fitted, "does not"),
     "why": Scene(explained, "decode step"),
     "why-tree": Scene(explained, "decode step", ("6", "down", "enter"), "mlp"),
+    "tune": Scene(raced, "confirmed"),
+    "tune-live": Scene(racing, "round"),
     "detail": Scene(recording("gpt2-precisions", "0:30"), "gpt2", ("enter",), "figures"),
     "detail-encoder": Scene(recording("bert-lengths", "1:23"), "bert", ("enter",), "figures"),
     "serving": Scene(serving("1:15"), "continuous"),

@@ -6,6 +6,7 @@ import errno
 import os
 
 from txtop.analysis.edge import Edge, find_edges
+from txtop.analysis.tuning import find_result
 from txtop.errors import RunError
 from txtop.state.session import SessionState
 
@@ -39,6 +40,8 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
     edges = find_edges(state)
     if edges:
         return _judge_edges(edges)
+    if state.race is not None:
+        return _judge_race(state)
     if state.failed:
         return EXIT_FAILED
     return EXIT_INCONCLUSIVE if _is_open(state) else 0
@@ -49,6 +52,16 @@ def _judge_edges(edges: list[Edge]) -> int:
     if any(edge.largest is None for edge in edges):
         return EXIT_FAILED
     return 0 if all(edge.is_found for edge in edges) else EXIT_INCONCLUSIVE
+
+
+def _judge_race(state: SessionState) -> int:
+    """Return the code of a race: a candidate that leaves it is no failure."""
+    result = find_result(state)
+    if result is None:
+        return EXIT_FAILED
+    outcome = result.outcome
+    is_inconclusive = "inconclusive" in (outcome.gain, outcome.close)
+    return EXIT_INCONCLUSIVE if is_inconclusive and not outcome.shows_difference else 0
 
 
 def _is_open(state: SessionState) -> bool:

@@ -20,6 +20,8 @@ ExportFormat = Literal[
     "optimum-benchmark",
     "benchmark_v2",
     "chrome-trace",
+    "python",
+    "plan",
 ]
 
 

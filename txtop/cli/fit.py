@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -14,8 +15,12 @@ from txtop.cli.common import (
     StartOptions,
     check_screen_options,
 )
+from txtop.errors import UsageError
 from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions
 from txtop.options.fit_options import NO_FIT_RULES, FitRuleOptions
+
+if TYPE_CHECKING:
+    from txtop.plan.plan import EdgeSearch
 
 
 def fit(
@@ -36,8 +41,28 @@ def fit(
     given = {knob: value for knob, value in vars(shared).items() if value is not None}
     search = fit_plan.build_search(model, given, rules)
     if fit_plan.exceeds_machine(search):
-        from txtop.export.text.edge import format_predictions
-
-        print(format_predictions(search, fit_plan.predict_edges(search)), end="")
-        return 0
+        return _print_forecast(search, name, start)
     return run_plan(fit_plan.build_fit_plan(search, rules), name, start, screen)
+
+
+def _print_forecast(search: EdgeSearch, name: str | None, start: StartOptions) -> int:
+    """Print, and with `--json` export, what is forecast for more memory than there is here.
+
+    Raises `UsageError` for options about a recording, which there is none of.
+    """
+    from txtop.cli.output import write_output
+    from txtop.export.text.edge import export_predictions, format_predictions
+    from txtop.forecast.fit_plan import predict_edges
+
+    for option, given in (("--name", name is not None), ("--detach", start.detach)):
+        if given:
+            raise UsageError(
+                f"{option}: nothing runs and nothing is recorded, as --memory is more than is free",
+                f"leave out {option}",
+            )
+    predictions = predict_edges(search)
+    text = format_predictions(search, predictions)
+    if start.json_file is not None:
+        write_output(start.json_file, export_predictions(search, predictions))
+    print(text, end="", file=sys.stderr if start.json_file == "-" else sys.stdout)
+    return 0

@@ -25,6 +25,7 @@ COMMANDS = (
         "ab", "txtop.cli.ab:ab", "decide which of two configurations is faster, and what it costs"
     ),
     CommandEntry("fit", "txtop.cli.fit:fit", "find the largest batch or prompt that fits"),
+    CommandEntry("tune", "txtop.cli.tune:tune", "find the best configuration to deploy"),
     CommandEntry("explain", "txtop.cli.explain:explain", "show where the time goes, and why"),
     CommandEntry("resume", "txtop.cli.run:resume", "finish an interrupted session"),
     CommandEntry("attach", "txtop.cli.replay:attach", "show a running session from any terminal"),

@@ -19,6 +19,7 @@ from txtop.state.pending_work import (
     find_pending_profiles,
 )
 from txtop.state.session import SessionState
+from txtop.stats.race import choose_step
 
 
 def load_session(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, ReadProblems]:
@@ -82,6 +83,8 @@ def is_incomplete(path: Path) -> bool:
     search = state.plan.edge_search
     if search is not None:
         return choose_next_probe(state, search) is not None
+    if state.race is not None:
+        return choose_step(state.race.race) is not None
     return bool(find_missing_cells(state) or pending)
 
 

@@ -16,6 +16,7 @@ from txtop.export import (
     llama_bench,
     markdown,
     optimum_benchmark,
+    snippet,
 )
 from txtop.state.session import SessionState
 
@@ -28,4 +29,6 @@ WRITERS: dict[str, Callable[[SessionState, FinalMetrics], bytes]] = {
     "optimum-benchmark": optimum_benchmark.to_optimum_benchmark,
     "benchmark_v2": benchmark_v2.to_benchmark_v2,
     "chrome-trace": chrome_trace.to_chrome_trace,
+    "python": snippet.to_python,
+    "plan": snippet.to_plan,
 }

@@ -34,6 +34,7 @@ from txtop.export.schema import (
     TokensExport,
     Tool,
 )
+from txtop.export.tuning import export_tuning
 from txtop.protocol.events import DevicePhase
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
@@ -95,6 +96,7 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
         telemetry=_export_telemetry(state),
         edges=_export_edges(state) if header.plan.edge_search is not None else msgspec.UNSET,
         explanations=export_explanations(state) if state.explanations else msgspec.UNSET,
+        tuning=export_tuning(state, state.race) if state.race is not None else msgspec.UNSET,
     )
 
 

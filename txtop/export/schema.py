@@ -317,6 +317,65 @@ class EdgeExport(msgspec.Struct, kw_only=True):
     forecast_bytes: dict[str, int | None]
 
 
+class ConfirmationExport(msgspec.Struct, kw_only=True):
+    """The winner of a race beside another candidate, in fresh blocks of both.
+
+    `ratio` is how many times as good the winner is, with its interval.
+    """
+
+    against: str
+    blocks: int
+    ratio: float
+    ci95: tuple[float, float] | None
+    verdict: str
+
+
+class CandidateExport(msgspec.Struct, kw_only=True):
+    """A candidate of a race: why it `left` and against which other, None if it stayed.
+
+    `ratio` is how many times as good as the winner it is, in the `blocks` that both have.
+    """
+
+    cell: str
+    left: str | None
+    against: str | None
+    detail: str
+    blocks: int
+    ratio: float | None
+    ci95: tuple[float, float] | None
+
+
+class BindingExport(msgspec.Struct, kw_only=True):
+    """The nearest candidate beyond a limit; `ratio` as in a candidate, None if it was not timed."""
+
+    limit: str
+    cell: str
+    detail: str
+    ratio: float | None
+
+
+class TuningExport(msgspec.Struct, kw_only=True):
+    """The race of `txtop tune`. `value` is the objective of the winner, in `unit`.
+
+    `serve` is the server's command and `python` the program of the winner, empty without one.
+    """
+
+    objective: str
+    unit: str
+    margin: float
+    default: str
+    winner: str | None
+    runner_up: str | None
+    value: float | None
+    shows_difference: bool | None
+    confirmations: list[ConfirmationExport]
+    candidates: list[CandidateExport]
+    bindings: list[BindingExport]
+    measured_s: float
+    serve: str
+    python: str
+
+
 class Export(msgspec.Struct, kw_only=True):
     """The top level of the export."""
 
@@ -327,6 +386,7 @@ class Export(msgspec.Struct, kw_only=True):
     telemetry: TelemetryExport
     edges: list[EdgeExport] | msgspec.UnsetType = msgspec.UNSET
     explanations: list[ExplanationExport] | msgspec.UnsetType = msgspec.UNSET
+    tuning: TuningExport | msgspec.UnsetType = msgspec.UNSET
 
 
 def build_json_schema() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from txtop.plan.cell import Cell, Count
 from txtop.plan.model_names import name_models, shorten_model_name
 from txtop.plan.serving import MAX_NUMBER, Positive
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN, MAX_TASKS, TaskSpec
+from txtop.plan.tuning import Tuning
 
 MIN_GATE_ITERATIONS = 20
 DEFAULT_MARGIN = 0.02
@@ -77,10 +78,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes. With an `edge_search` the cells
-    are its first probe; those that follow are in the log. The `tasks` are answered by each
-    precision; a loss of accuracy up to `accuracy_margin`, a share of 1, does not matter. With
-    `explain` a process of its own profiles where the time of each cell goes, once it was measured.
-    `nvtx` marks load, requests and steps for another profiler.
+    are its first probe; those that follow are in the log. With a `tuning` they are the candidates
+    of a race. The `tasks` are answered by each precision; a loss of accuracy up to
+    `accuracy_margin`, a share of 1, does not matter. With `explain` a process of its own profiles
+    where the time of each cell goes, once it was measured. `nvtx` marks load, requests and steps
+    for another profiler.
     """
 
     cells: tuple[Cell, ...]
@@ -103,6 +105,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     accuracy_margin: Annotated[float, Meta(gt=0, le=1)] = DEFAULT_ACCURACY_MARGIN
     explain: bool = False
     nvtx: bool = False
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         """Name the models of the cells apart."""

@@ -1,7 +1,7 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `FidelityRun`, `AccuracyRun` and
-`ProfileRun`; asking workers is `WorkerClient`'s.
+The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `TuneRun`, `FidelityRun`,
+`AccuracyRun` and `PassRun`; asking workers is `WorkerClient`'s.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from txtop.runner.profile_run import ExplainRun, ProfileRun
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
+from txtop.runner.tune_run import TuneRun
 from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
@@ -217,6 +218,8 @@ class Conductor:
         others = (outputs, answers, profiles, explanations)
         if self.plan.edge_search is not None:
             FitRun(self._client, self.plan.edge_search).run()
+        elif self.plan.tuning is not None:
+            TuneRun(self._client, self.plan.tuning, outputs).run()
         elif self.plan.margin is None:
             MatrixRun(self._client, others, missing).run()
         elif missing:

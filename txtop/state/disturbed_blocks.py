@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from txtop.protocol.events import ABBlock, DisturbedBlock
+from txtop.protocol.events import ABBlock, DisturbedBlock, RaceBlock
 
 
 def is_same_trouble(
-    before: DisturbedBlock | ABBlock | None, block: DisturbedBlock | ABBlock
+    before: DisturbedBlock | ABBlock | RaceBlock | None,
+    block: DisturbedBlock | ABBlock | RaceBlock,
 ) -> bool:
     """Check that others took the processor from both blocks, which share their fate."""
     return (

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 
 from txtop.formatting import format_count, format_number
-from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.prompt_file import TokenCounts
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import accuracy_fold, disturbed_blocks, fidelity, profiled_passes
+from txtop.state import accuracy_fold, disturbed_blocks, measured_fold, race_fold
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
+from txtop.state.race import RaceState
 from txtop.state.session import SessionState, WatchedDevice, merge_peaks
 
 WORKER_PROCESS = "process:worker:"
@@ -73,7 +73,7 @@ def _fold_speculation(session: SessionState, state: CellState, event: events.Spe
 
 
 def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
-    if session.plan.margin is not None:
+    if session.plan.margin is not None or session.race is not None:
         # What the whole device has in use holds all arms.
         event = msgspec.structs.replace(event, device_bytes=None)
     state.memory = event
@@ -185,6 +185,7 @@ def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.ab_test = ABTest.of(event.plan)
+    session.race = RaceState.of(event.plan)
 
 
 def _fold_probe(session: SessionState, event: events.Probe) -> None:
@@ -298,7 +299,9 @@ def _close_cell(session: SessionState, name: str) -> CellState | None:
     if state is None or state.over:
         return None
     if name not in session.working:
-        state = session.cells[name] = _create_cell(session, state.cell)
+        raced = session.race is not None
+        state = replace(state) if raced else _create_cell(session, state.cell)
+        session.cells[name] = state
     session.working.discard(name)
     if session.current == name:
         session.current = None
@@ -309,13 +312,16 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     """Start a cell. One that is measured again is a new object without its earlier samples."""
     if event.cell not in session.cells:
         return
+    if event.goes_on and session.race is not None:
+        race_fold.continue_candidate(session, event)
+        return
     if event.goes_on and event.cell in session.working:
         _replace_worker(session, session.cells[event.cell], event)
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
-    if session.ab_test is None:
+    if session.ab_test is None and session.race is None:
         session.working.clear()
-    elif state.cell == session.ab_test.first:
+    elif session.ab_test is not None and state.cell == session.ab_test.first:
         session.ab_test = ABTest.of(session.plan)
         for name, other in session.cells.items():
             if other.invalid and name != event.cell:
@@ -366,33 +372,6 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
         session.say(f"block kept on a busy machine: {', '.join(event.reasons)}", "warning")
     if line and (event.kept or news):
         session.say(line, "info" if event.kept else "warning")
-
-
-def _fold_fidelity_progress(session: SessionState, event: events.FidelityProgress) -> None:
-    if {event.cell, event.reference} <= session.cells.keys():
-        session.comparing = event
-        # Arms are compared before the first of them starts, and no phase tells of it.
-        session.first_cell_ns = session.first_cell_ns or session.clock_ns
-        session.first_to_device_ns = session.first_to_device_ns or session.clock_ns
-
-
-def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
-    if not {event.cell, event.reference} <= session.cells.keys():
-        return
-    session.comparing = None
-    session.fidelity[event.cell, event.reference] = event
-    session.compared_at_ns[event.cell, event.reference] = session.clock_ns
-    precision = session.cells[event.reference].cell.precision
-    session.say(
-        f"output against {precision}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell
-    )
-    if not event.invalid:
-        return
-    session.withdraw(event.cell, INVALID_OUTPUT)
-    target = session.cells[event.cell].cell
-    for name, state in session.cells.items():
-        if references.has_same_output(state.cell, target):
-            session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
 
 
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
@@ -465,14 +444,16 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.CellRejected: _fold_rejection,
     events.CellFinished: _fold_cell_end,
     events.ABBlock: _fold_ab_block,
-    events.FidelityProgress: _fold_fidelity_progress,
-    events.Fidelity: _fold_fidelity,
+    events.RaceBlock: race_fold.fold_race_block,
+    events.Standing: race_fold.fold_standing,
+    events.FidelityProgress: measured_fold.fold_fidelity_progress,
+    events.Fidelity: measured_fold.fold_fidelity,
     events.TaskQuestions: accuracy_fold.fold_questions,
     events.TaskAnswers: accuracy_fold.fold_answers,
     events.TaskAnswered: accuracy_fold.fold_answered,
-    events.DeviceTime: profiled_passes.fold_device_time,
-    events.Explanation: profiled_passes.fold_explanation,
-    events.TraceSlices: profiled_passes.fold_trace,
+    events.DeviceTime: measured_fold.fold_device_time,
+    events.Explanation: measured_fold.fold_explanation,
+    events.TraceSlices: measured_fold.fold_trace,
 }
 
 

@@ -33,13 +33,23 @@ def find_missing_cells(state: SessionState) -> frozenset[str]:
 def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     """Return (reference, cell) of each comparison of outputs that is due and not yet made.
 
-    Comparisons with the same reference are adjacent. Arms are due at once; the cells of a matrix
-    once all cells of their model are over, and only those that were measured.
+    Comparisons with the same reference are adjacent. Arms and candidates of a race are due at
+    once; the cells of a matrix once all cells of their model are over, and only those that were
+    measured.
     """
     plan = state.plan
     if not plan.fidelity_positions:
         return []
-    if plan.margin is not None:
+    if plan.tuning is not None:
+        best = references.find_most_precise(plan.cells)
+        pairs = [
+            (best, c)
+            for c in plan.cells
+            if not state.cells[c.id].over
+            and (c.precision != best.precision or c.quantizes_cache)
+            and c.model == best.model
+        ]
+    elif plan.margin is not None:
         first = plan.cells[0]
         pairs = []
         for arm in plan.cells[1:]:

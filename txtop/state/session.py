@@ -15,6 +15,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
+from txtop.state.race import RaceState
 
 HOST = "host"
 MAX_NS = 2**63 - 1
@@ -58,13 +59,14 @@ class SessionState:
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
-    the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
-    by device and number of threads, `fidelity` and the session times `compared_at_ns` at which it
-    came by cell and reference, `questions` by task, `answers` and the `answered` that ends them by
-    cell and task, of which those of `answering` go on, `device_times`, `explanations` and the
-    `probes` of a search by cell, `traces` by cell and phase. Idle time ends at `first_cell_ns` on
-    the host and at `first_to_device_ns` on a GPU, both 0 until known: the start of the first cell
-    or worker, the first weights sent, or the first comparison of outputs or answer.
+    the latest event among those `working`: arms of an A/B and candidates of a race are at work
+    together. `peaks` are keyed by device and number of threads, `fidelity` and the session times
+    `compared_at_ns` at which it came by cell and reference, `questions` by task, `answers` and the
+    `answered` that ends them by cell and task, of which those of `answering` go on, `device_times`,
+    `explanations` and the `probes` of a search by cell, `traces` by cell and phase. Idle time ends
+    at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until known: the
+    start of the first cell or worker, the first weights sent, or the first comparison of outputs or
+    answer.
     """
 
     header: events.SessionHeader | None = None
@@ -78,6 +80,7 @@ class SessionState:
     current: str | None = None
     working: set[str] = field(default_factory=set)
     ab_test: ABTest | None = None
+    race: RaceState | None = None
     probes: dict[str, events.Probe] = field(default_factory=dict)
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
@@ -200,9 +203,11 @@ class SessionState:
         self.log.append(LogLine(self.clock_ns, text, level, cell))
 
     def withdraw(self, name: str, why: str) -> None:
-        """Stop comparing the arm `name` of an A/B, for the reason `why`."""
+        """Stop comparing the arm `name` of an A/B or a race, for the reason `why`."""
         if self.ab_test is not None and name in self.cells:
             self.ab_test.withdraw(name, why)
+        if self.race is not None:
+            self.race.lose(name, why)
 
 
 _PROCESS = "process:"

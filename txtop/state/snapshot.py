@@ -79,6 +79,7 @@ def _copy_containers(state: SessionState) -> SessionState:
     plain.questions, plain.answers = dict(state.questions), dict(state.answers)
     plain.answered = dict(state.answered)
     plain.ab_test = state.ab_test.copy() if state.ab_test else None
+    plain.race = state.race.copy() if state.race else None
     return plain
 
 

@@ -70,6 +70,9 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
                 "a", "a", "a live A/B of two precisions", "choose_ab", ("home",), changes=True
             ),
             KeyCommand(
+                "d", "d", "race the configurations to deploy", "tune", ("home",), changes=True
+            ),
+            KeyCommand(
                 "b", "b", "presets and custom runs", "build_matrix", ("home",), changes=True
             ),
             KeyCommand("enter", "enter", "open the selected session", "open", ("home",)),
@@ -212,7 +215,8 @@ def build_footer_keys(
         hints += [("esc", "home"), ("← → ↑ ↓", "move"), ("pgdn", "cells")]
     elif where == "home":
         hints = [("c", "compare")] if marked == 2 else []
-        hints += [("r", "quick preset"), ("a", "A/B"), ("b", "matrix"), ("enter", "open")]
+        hints += [("r", "quick preset"), ("a", "A/B"), ("b", "matrix"), ("d", "tune")]
+        hints += [("enter", "open")]
         hints += [("R", "finish")] if resumable else []
         hints += [("space", "mark"), ("/", "find"), ("↑ ↓", "select")]
     elif where == "replay":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from txtop.analysis import metrics
 from txtop.analysis.edge import (
     Axis,
@@ -12,8 +14,10 @@ from txtop.analysis.edge import (
     explain_failure,
     find_edges,
     find_most,
+    list_axes,
 )
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.schema import EXPORT_SCHEMA
 from txtop.formatting import GIB, MISSING, format_count, format_figure, format_share
 from txtop.plan.plan import EdgeSearch
 from txtop.sanitise import sanitise
@@ -56,6 +60,35 @@ def format_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
             lines.append(f"  expected not to fit  {value:<14} {_format_gib(beyond)} GiB")
         lines.append("  a forecast alone: this machine has less memory than was asked for")
     return "\n".join(lines) + "\n"
+
+
+def export_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) -> bytes:
+    """Export what is predicted for a memory that this machine does not have, as JSON.
+
+    `fits` is None where nothing can be predicted, and `beyond` where the model's own limit ends
+    the search.
+    """
+    rows = []
+    for axis, prediction in zip(list_axes(search), predictions, strict=True):
+        steps, needed, beyond = prediction[1:] if prediction is not None else (None, None, None)
+        is_last = steps is not None and steps >= find_most(search, axis)
+        rows.append(
+            {
+                "knob": axis.field,
+                "step": axis.step,
+                "fits": steps * axis.step if steps is not None else None,
+                "needed_bytes": needed if steps else None,
+                "beyond": (steps + 1) * axis.step if steps is not None and not is_last else None,
+                "beyond_bytes": None if is_last else beyond,
+            }
+        )
+    body = {
+        "schema": f"{EXPORT_SCHEMA}-forecast",
+        "model": search.base.model,
+        "limit_bytes": search.limit_bytes,
+        "forecasts": rows,
+    }
+    return msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n"
 
 
 def format_title(axis: Axis, search: EdgeSearch) -> str:

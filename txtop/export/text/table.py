@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.export.text import ab, accuracy, edge, explanation, published, serving_table
+from txtop.export import snippet
+from txtop.export.text import (
+    ab,
+    accuracy,
+    edge,
+    explanation,
+    published,
+    serving_table,
+    tuning,
+)
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
@@ -254,6 +263,8 @@ def format_report(
         lines += [*decided, ""]
     if edges := edge.format_edges(state, finals):
         lines += [*edges, ""]
+    if tuned := tuning.format_tuning(state):
+        lines += [*tuned, *snippet.format_use(state, name or header.session), ""]
     shared, heading, rows = hoist_shared(list_columns(state), build_rows(state, finals))
     lines += [shared] if shared else []
     lines += format_table(heading, rows, width)

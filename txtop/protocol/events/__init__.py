@@ -11,6 +11,8 @@ from txtop.protocol.events.ab import ABBlock as ABBlock
 from txtop.protocol.events.ab import DisturbedBlock as DisturbedBlock
 from txtop.protocol.events.ab import Fidelity as Fidelity
 from txtop.protocol.events.ab import FidelityProgress as FidelityProgress
+from txtop.protocol.events.ab import RaceBlock as RaceBlock
+from txtop.protocol.events.ab import Standing as Standing
 from txtop.protocol.events.accuracy import TaskAnswered as TaskAnswered
 from txtop.protocol.events.accuracy import TaskAnswers as TaskAnswers
 from txtop.protocol.events.accuracy import TaskQuestions as TaskQuestions
@@ -80,6 +82,8 @@ AnyEvent = (
     | Request
     | ServerStatus
     | ABBlock
+    | RaceBlock
+    | Standing
     | FidelityProgress
     | Fidelity
     | TaskQuestions

@@ -1,4 +1,4 @@
-"""Events of an A/B and of comparing outputs."""
+"""Events of an A/B, of a race, and of comparing outputs."""
 
 from __future__ import annotations
 
@@ -39,6 +39,38 @@ class ABBlock(Event, kw_only=True, tag="round"):
     reloaded: bool = False
     reasons: list[Name] = []
     contention: list[Contention] = []
+
+
+class RaceBlock(Event, kw_only=True, tag="race_block"):
+    """One block of a race: the numbers of the iterations of each candidate that took a turn in it.
+
+    In the stage `race` it is one candidate's block of a `round`; in `confirm` the candidates take
+    turns, in `order` and, unless `paired`, in reverse, and `round` counts these blocks. The other
+    fields are as in an `ABBlock`. `joules` is what the device used in it, by candidate, where the
+    energy is raced.
+    """
+
+    stage: Literal["race", "confirm"]
+    round: Natural
+    order: list[Name]
+    iterations: dict[Name, list[Natural]]
+    kept: bool
+    paired: bool = False
+    reasons: list[Name] = []
+    contention: list[Contention] = []
+    joules: dict[Name, Real] = {}
+
+
+class Standing(Event, kw_only=True, tag="standing"):
+    """A candidate leaves a race, and why; without a `why` it comes back.
+
+    `against` is the candidate beside which it was judged, empty if it was judged alone.
+    """
+
+    cell: Name
+    why: Name = ""
+    against: Name = ""
+    detail: Text = ""
 
 
 class FidelityProgress(Event, kw_only=True, tag="comparing"):

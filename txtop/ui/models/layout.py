@@ -65,6 +65,7 @@ def arrange_session(
     results: bool = False,
     edge: bool = False,
     why: bool = False,
+    race: bool = False,
 ) -> PanelLayout:
     """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
@@ -73,7 +74,8 @@ def arrange_session(
     more under its transport. With `tradeoffs` to draw, a wide terminal has them in its lower right
     corner. The `edge` of a search stands there, and on other terminals in place of the cells.
     `results` take the place of the hero. With `why` an explanation stands under it, in place of
-    cells and log.
+    cells and log. A `race` has the place of the cells, and on a small terminal that of the hero,
+    too.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
@@ -93,10 +95,14 @@ def arrange_session(
         places[zoom] = PanelRegion(0, top, width, rest)
     elif boxed:
         places |= _arrange_large(width, height, top, rest, cells, tradeoffs=tradeoffs or edge)
+    elif race:
+        places |= _arrange_race(width, top, rest, machine_rows)
     else:
         places |= _arrange_small(width, top, rest, machine_rows)
     if results and "hero" in places:
         places["results"] = places.pop("hero")
+    if race and boxed and "cells" in places and not zoom:
+        places["race"] = places.pop("cells")
     if edge and not zoom:
         instead = "tradeoffs" if "tradeoffs" in places else "cells"
         if instead in places:
@@ -106,6 +112,15 @@ def arrange_session(
         log = places.pop("log").height if "log" in places else 0
         places["why"] = table._replace(height=table.height + log)
     return PanelLayout(places, boxed)
+
+
+def _arrange_race(width: int, top: int, rest: int, machine_rows: int) -> dict[str, PanelRegion]:
+    """Place the race above the machine, which is left out where rows are short."""
+    machine = machine_rows if rest - machine_rows >= 2 * MIN_CELLS_ROWS else 0
+    places = {"race": PanelRegion(0, top, width, rest - machine)}
+    if machine:
+        places["machine"] = PanelRegion(0, top + rest - machine, width, machine)
+    return places
 
 
 def _arrange_small(width: int, top: int, rest: int, machine_rows: int) -> dict[str, PanelRegion]:

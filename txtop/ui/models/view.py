@@ -31,6 +31,7 @@ from txtop.ui.models.machine_detail import (
     build_machine_detail,
 )
 from txtop.ui.models.machine_roofline import build_roofline
+from txtop.ui.models.race import RaceView, build_race
 from txtop.ui.models.results import ResultsView, build_last_phase, build_results
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
@@ -120,8 +121,8 @@ class View:
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
     time left. `phase` are forms of what the run does after its last cell, and `results` its
-    outcome, which takes the hero's place. `edges` are those of a search for what fits, `why` the
-    explanation of the hero's cell.
+    outcome, which takes the hero's place. `edges` are those of a search for what fits, `race`
+    that of a search for what to deploy, `why` the explanation of the hero's cell.
     `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the cell that
     is opened. `late` is True while the next frame would have more, though no event arrives.
     """
@@ -150,6 +151,7 @@ class View:
     tradeoffs: TradeoffsView = NO_TRADEOFFS
     edges: tuple[EdgeView, ...] = ()
     why: WhyView | None = None
+    race: RaceView | None = None
     ab: ABView | None = None
     detail: CellDetailView | None = None
     log: tuple[LogRow, ...] = ()
@@ -229,6 +231,7 @@ def build_view(
         tradeoffs=build_tradeoffs(state, rows, current, cache),
         edges=build_edges(state, {row.id: row for row in rows}),
         why=build_why(state, current, cache),
+        race=build_race(state, cache.names_apart(state)),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,
         log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state, cache)),
@@ -238,10 +241,11 @@ def build_view(
 
 
 def _estimate_left(state: SessionState, order: list[CellState], ab_test: ABView | None) -> str:
-    """Return the time left; empty for a search, whose probes are not known before."""
+    """Return the time left; empty for a search, whose work is not known before."""
     if ab_test is not None:
         return ab_test.left
-    return "" if state.plan.edge_search is not None else estimate_time_left(state, order)
+    searches = state.plan.edge_search is not None or state.race is not None
+    return "" if searches else estimate_time_left(state, order)
 
 
 def select_hero_cell(state: SessionState) -> CellState | None:

@@ -46,7 +46,7 @@ def render_funnel(
         return [[] for _ in range(max(0, area.height))]
     visible = _select_shown(looks, down)
     ends = compute_ratio_range(looks, margin)
-    draw = _RatioAxis(*ends, across, margin)
+    draw = RatioAxis(*ends, across, margin)
     rows: list[Row] = []
     for i, look in enumerate(visible):
         newest = i == len(visible) - 1
@@ -68,7 +68,7 @@ def _select_shown(looks: Sequence[FunnelInterval], most: int) -> list[FunnelInte
     return [looks[0], *looks[len(looks) - most + 1 :]]
 
 
-class _RatioAxis:
+class RatioAxis:
     """The positions of ratios from `low` to `high` over `width` columns."""
 
     def __init__(self, low: float, high: float, width: int, margin: float) -> None:

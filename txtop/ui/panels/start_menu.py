@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MARKS = {"broken": ("▲", "warn"), "missing": ("·", "muted"), "ok": ("✓", "ok")}
 NAME_WIDTH, MAX_TITLE_ROWS = 16, 4
 MORE_HINT = "more: txtop doctor "
+TUNE_HINTS = ("a race of configurations within limits", "a race of configurations")
 AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
 
 
@@ -30,6 +31,7 @@ def render_start_menu(quick: Preset | None, area: Area) -> list[Row]:
         _render_key(
             area.width, "b", "a preset, or your own matrix", ("shows time and memory first",)
         ),
+        _render_key(area.width, "d", "what to deploy", TUNE_HINTS),
     ]
     rows = [row for key in keys for row in (*key, [])][:-1]
     tight = [row for row in rows if row]

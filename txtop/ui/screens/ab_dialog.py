@@ -25,6 +25,8 @@ ABAnswer = tuple[str, str, str]
 class ABDialog(Dialog[ABAnswer]):
     """The questions for a model and for two precisions, answered with all three."""
 
+    question = "A/B: of which model?"
+
     def __init__(self, models: Sequence[ABModel]) -> None:
         super().__init__()
         self._models = models
@@ -60,7 +62,7 @@ class ABDialog(Dialog[ABAnswer]):
         return self._render_precisions(width)
 
     def _render_models(self, width: int) -> list[Row]:
-        self.query_one("#frame").border_title = "A/B: of which model?"
+        self.query_one("#frame").border_title = self.question
         g, page = get_glyphs(), self._page
         rows: list[Row] = []
         for key, model in zip(CHOICE_KEYS, page, strict=False):
@@ -160,3 +162,12 @@ class ABDialog(Dialog[ABAnswer]):
         else:
             self._first = chosen
         self.show()
+
+
+class TuneDialog(ABDialog):
+    """The question for the model whose configurations are raced, answered with it alone."""
+
+    question = "race configurations: of which model?"
+
+    def _choose(self, model: ABModel) -> None:
+        self.answer((model.model, "", ""))

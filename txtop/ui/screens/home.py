@@ -27,6 +27,9 @@ from txtop.ui.panels.footer import FooterRow
 from txtop.ui.screens.mode_screen import ModeScreen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from txtop.ui.models.ab_choices import ABModel
     from txtop.ui.models.home import HomeFrame, ListedSession
     from txtop.ui.models.machine import MachineView
     from txtop.ui.models.matrix_choices import MatrixChoices
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 FAR = 1_000_000
 # Rows of the machine on a small terminal without GPUs, as it is taken to be until the first frame.
 MIN_MACHINE_ROWS = 3
-START_ACTIONS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
+START_ACTIONS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix", "d": "tune"}
 CURSOR_MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
 
 
@@ -357,25 +360,40 @@ class HomeScreen(ModeScreen["HomeFrame"]):
     def action_run_quick(self) -> None:
         self.switch_mode(self.mode.quick())
 
-    def action_choose_ab(self) -> None:
-        """Ask for a model and two precisions; that of the selected session comes first."""
+    def _list_models(self) -> Sequence[ABModel]:
+        """List the models to choose from; that of the selected session comes first."""
         # Imported late: the home screen is drawn before models are looked for.
         from txtop.ui.models.ab_choices import list_ab_models
-        from txtop.ui.screens.ab_dialog import ABAnswer, ABDialog
 
         selected = [self.selected] if self.selected is not None else []
         recent = [*selected, *(item for item in self.sessions.list.listed if not item.bundled)]
-        models = list_ab_models(filter(None, (item.first_model for item in recent)))
+        return list_ab_models(filter(None, (item.first_model for item in recent)))
+
+    def _start(self, build: Callable[[], LiveMode]) -> None:
+        try:
+            self.switch_mode(build())
+        except TxtopError as error:
+            self.say(str(error), "error")
+
+    def action_choose_ab(self) -> None:
+        """Ask for a model and two precisions."""
+        from txtop.ui.screens.ab_dialog import ABAnswer, ABDialog
 
         def start(answer: ABAnswer | None) -> None:
-            if answer is None:
-                return
-            try:
-                self.switch_mode(self.mode.start_ab(*answer))
-            except TxtopError as error:
-                self.say(str(error), "error")
+            if answer is not None:
+                self._start(lambda: self.mode.start_ab(*answer))
 
-        self.app.push_screen(ABDialog(models), start)
+        self.app.push_screen(ABDialog(self._list_models()), start)
+
+    def action_tune(self) -> None:
+        """Ask for the model whose configurations are raced."""
+        from txtop.ui.screens.ab_dialog import ABAnswer, TuneDialog
+
+        def start(answer: ABAnswer | None) -> None:
+            if answer is not None:
+                self._start(lambda: self.mode.start_tune(answer[0]))
+
+        self.app.push_screen(TuneDialog(self._list_models()), start)
 
     def action_build_matrix(self) -> None:
         """Open the matrix builder with what was chosen there last."""

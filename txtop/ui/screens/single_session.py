@@ -32,6 +32,7 @@ from txtop.ui.panels.header import HeaderPanel
 from txtop.ui.panels.hero import HeroPanel
 from txtop.ui.panels.log import LogPanel
 from txtop.ui.panels.machine import MachinePanel
+from txtop.ui.panels.race import RacePanel
 from txtop.ui.panels.results import ResultsPanel
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
 from txtop.ui.panels.why import WhyPanel
@@ -75,6 +76,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield TradeoffsPanel(id="tradeoffs")
         yield EdgePanel(id="edge")
         yield WhyPanel(id="why")
+        yield RacePanel(id="race")
         yield LogPanel(id="log")
         for name in ("detail-iterations", "detail-histogram", "detail-load"):
             yield CellDetailPanel(id=name)
@@ -108,6 +110,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             results=results,
             edge=bool(self.view.edges),
             why=self.view.why is not None,
+            race=self.view.race is not None,
         )
 
     def show(self, view: View) -> None:
@@ -121,6 +124,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
         changed |= bool(view.edges) != bool(self.view.edges)
         changed |= (view.why is None) != (self.view.why is None)
+        changed |= (view.race is None) != (self.view.race is None)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view

@@ -168,13 +168,13 @@ def _build_from_prompts(
     notes = [f"compared on {cell.prompts.name}"]
     if left > 0:
         notes.append(f"its prompts have {positions - left} positions, not {positions}")
-    prompt = order[0].ids[:longest]
+    start = order[0].ids[:longest]
     written = _WRITTEN if trained else _WRITTEN_RANDOM
     if loaded.position_limits.prompt is not None:
-        written = max(0, min(written, loaded.position_limits.prompt - len(prompt)))
+        written = max(0, min(written, loaded.position_limits.prompt - len(start)))
     tokenizer = load_tokenizer(loaded.source) if trained else None
     sentences = windows[:_SENTENCES] if loaded.family == "encoder" else []
-    return Passage(windows, prompt, written, tokenizer, notes, sentences)
+    return Passage(windows, start, written, tokenizer, notes, sentences)
 
 
 def _cut_windows(

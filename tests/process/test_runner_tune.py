@@ -1,0 +1,152 @@
+"""A race: blocks are dealt until one is named, failures cost a candidate, a kill costs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from support.fake_run import FAKE, Run
+from txtop.analysis.tuning import find_result
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import CallLimit, Tuning
+from txtop.protocol import events
+from txtop.runner import turn_energy
+from txtop.runner.conductor import Conductor
+from txtop.session.reader import read_all
+from txtop.session.verify import verify_log
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+
+def build_plan(model: str = "ok", *caches: str, **rules: object) -> Plan:
+    cells = expand_matrix(
+        models=[model],
+        precisions=["fp32", "bf16"],
+        batch_sizes=[1, 4],
+        cache=list(caches),
+        sequence_lengths=[8],
+        new_tokens=[4],
+        weights=["random"],
+    )
+    tuning = Tuning(default=cells[0].id, **{"budget_s": 0.6, **rules})  # type: ignore[arg-type]
+    return Plan(cells=cells, warmup=2, fidelity_positions=0, profile="none", tuning=tuning)
+
+
+def name_winner(state: SessionState) -> tuple[str, int]:
+    """Return what tells the fastest from the others: both caches are as fast."""
+    result = find_result(state)
+    assert result is not None
+    return result.winner.cell.precision, result.winner.cell.batch_size
+
+
+def list_blocks(folder: Path) -> list[events.RaceBlock]:
+    return [e for e in read_all(folder)[0] if isinstance(e, events.RaceBlock)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(tmp_path_factory.mktemp("race") / "s", build_plan("ok", "dynamic", "static"))
+    run.run()
+    return run
+
+
+def test_the_fastest_is_named_and_confirmed(finished: Run) -> None:
+    assert finished.ended == ("done", True)
+    result = find_result(finished.state)
+    assert result is not None
+    assert name_winner(finished.state) == ("bf16", 4)
+    assert result.outcome.gain == "faster" and result.outcome.shows_difference
+    # Both caches are as fast, so that the runner-up is confirmed, too.
+    assert len(result.outcome.arms) == 3 and result.outcome.close == "equivalent"
+    stages = {block.stage for block in list_blocks(finished.folder)}
+    assert stages == {"race", "confirm"}
+    assert {own.status for own in finished.state.cells.values()} == {"ok"}
+    assert not verify_log(finished.folder).wrong
+
+
+def test_a_log_folds_to_the_state_of_the_run(finished: Run) -> None:
+    again, live = fold_all(read_all(finished.folder)[0]), finished.state
+    assert again.race is not None and live.race is not None
+    assert again.race.race == live.race.race
+
+
+def test_cells_that_share_weights_share_a_worker(finished: Run) -> None:
+    started = [e for e in read_all(finished.folder)[0] if isinstance(e, events.CellStarted)]
+    raced = started[:8]
+    assert len({e.worker for e in raced}) == 2
+    confirmed = {e.worker for e in started} - {e.worker for e in raced}
+    result = find_result(finished.state)
+    assert result is not None and len(confirmed) == len(result.outcome.arms)
+
+
+def test_a_race_that_was_cut_off_repeats_no_block(finished: Run, tmp_path: Path) -> None:
+    """Cut the log as a kill does, in the middle of the race, then of the confirmation."""
+    lines = (finished.folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    blocks = [i for i, line in enumerate(lines) if b'"kind":"race_block"' in line]
+    confirms = [i for i in blocks if b'"stage":"confirm"' in lines[i]]
+    for place in (blocks[len(blocks) // 3], confirms[2]):
+        folder = tmp_path / f"s{place}"
+        folder.mkdir()
+        (folder / "events.jsonl").write_bytes(b"".join(lines[: place + 3]))
+        before = list_blocks(folder)
+        assert Conductor(None, folder, worker=FAKE, sampler=None).run() == ("done", True)
+        after = list_blocks(folder)
+        assert after[: len(before)] == before
+        dealt = [(b.stage, b.round, *b.iterations) for b in after if b.kept and b.stage == "race"]
+        assert len(dealt) == len(set(dealt))
+        state = fold_all(read_all(folder)[0])
+        assert name_winner(state) == name_winner(finished.state)
+        assert not verify_log(folder).wrong
+
+
+@pytest.mark.parametrize(("model", "most"), [("holds-2", 2), ("rejects", 0)])
+def test_a_candidate_that_fails_leaves(model: str, most: int, tmp_path: Path) -> None:
+    """Those with a batch above `most` fail, and the others are raced."""
+    run = Run(tmp_path / "s", build_plan(model))
+    assert run.start().join(60.0) == ("done", True)
+    assert run.state.race is not None
+    failed = {
+        name
+        for name, own in run.state.race.race.candidates.items()
+        if own.left is not None and own.left.why == "failed"
+    }
+    cells = run.state.cells
+    assert failed == {name for name in cells if cells[name].cell.batch_size > most}
+    assert (find_result(run.state) is None) == (not most)
+
+
+def test_who_is_over_a_limit_is_not_named_though_it_is_the_fastest(tmp_path: Path) -> None:
+    plan = build_plan()
+    run = Run(tmp_path / "s0", plan)
+    run.run()
+    result = find_result(run.state)
+    assert result is not None
+    winner = result.winner
+    # Half of what the fastest batch takes: batch 1 keeps it or nobody does.
+    middle = sorted(winner.samples.e2e_ns)[len(winner.samples) // 2] / 1e6
+    limited = msgspec.structs.replace(
+        plan,
+        tuning=msgspec.structs.replace(
+            plan.tuning, limits=(CallLimit(time="e2e", share=0.9, most_ms=middle / 4),)
+        ),
+    )
+    run = Run(tmp_path / "s1", limited)
+    run.run()
+    assert run.state.race is not None
+    assert find_result(run.state) is None
+    assert {o.left.why for o in run.state.race.race.candidates.values() if o.left} == {
+        "over the limit"
+    }
+
+
+def test_a_candidate_without_the_figure_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No energy is read here: the race ends, and nobody is named."""
+    monkeypatch.setattr(turn_energy, "TURN_NS", 1_000_000)
+    run = Run(tmp_path / "s", build_plan(objective="energy"))
+    assert run.start().join(60.0) == ("done", True)
+    assert find_result(run.state) is None

@@ -1,0 +1,89 @@
+"""The panel of a race: who is in, who left and why, the outcome, and its place on the screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import race_session
+from txtop.protocol.events import AnyEvent
+from txtop.state.fold import fold_all
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.spans import measure_row
+from txtop.ui.models.layout import arrange_session
+from txtop.ui.models.view import View, build_view
+from txtop.ui.panels.race import render_race
+
+
+def build(events: list[AnyEvent]) -> View:
+    return build_view(fold_all(events))
+
+
+def draw(view: View, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
+    rows = render_race(view, Area(width, height, Glyphs(mode)))
+    assert len(rows) == height and {measure_row(row) for row in rows} == {width}
+    return ["".join(text for text, _ in row).rstrip() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def underway() -> View:
+    return build(list(race_session.Race(steps=100).events()))
+
+
+@pytest.fixture(scope="module")
+def over() -> View:
+    return build(list(race_session.Race().events()))
+
+
+def test_a_race_under_way_says_who_is_in_and_who_left(underway: View) -> None:
+    assert underway.race is not None
+    title, head, *rows = draw(underway, 80, 17)
+    assert "race" in title and "E2E p90 below 2500 ms" in title
+    assert "round" in head and f"{underway.race.running} of 24 in" in head
+    assert head.endswith("of 04:00 measured")
+    assert underway.left == "", "nobody knows how long a race takes"
+    text = "\n".join(rows)
+    for why in ("slower", "over the limit", "does not fit", "below the floor"):
+        assert why in text, why
+    assert "(default)" in text
+
+
+def test_intervals_of_those_that_are_in_stand_on_one_axis(underway: View) -> None:
+    lines = draw(underway, 120, 17)
+    axis = next(i for i, line in enumerate(lines) if "beside the leader" in line)
+    inside = lines[2:axis]
+    assert inside and all("x" in line for line in inside)
+    assert any("├" in line for line in inside)
+    assert "1.0" in lines[axis]
+
+
+def test_who_is_over_a_limit_so_far_is_marked(underway: View) -> None:
+    assert underway.race is not None
+    over = [row for row in underway.race.rows if not row.keeps and not row.why]
+    assert over and any(f"▲ {row.name}" in "\n".join(draw(underway, 120, 17)) for row in over)
+
+
+def test_an_outcome_says_how_sure_it_is_and_what_binds(over: View) -> None:
+    lines = draw(over, 120, 24)
+    assert "confirmed" in lines[1] and "tok/s" in lines[1]
+    assert "x today's default" in lines[2] and "blocks" in lines[2]
+    assert any(line.strip().startswith("binds: E2E p90") for line in lines)
+    assert any("binds: quality" in line and "not timed" in line for line in lines)
+
+
+def test_any_size_has_whole_rows(underway: View, over: View) -> None:
+    for view in (underway, over):
+        for width in range(1, 150, 7):
+            for height in range(1, 30, 4):
+                draw(view, width, height)
+    assert all(line.isascii() for line in draw(over, 78, 20, "ascii"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_the_race_stands_in_place_of_the_cells(size: tuple[int, int]) -> None:
+    places = arrange_session(*size, cells=24, race=True).places
+    assert "race" in places and "cells" not in places
+    assert ("hero" in places) == (size[0] >= 100)
+    assert "cells" in arrange_session(*size, cells=24, race=True, zoom="cells").places
+    for name, region in places.items():
+        assert region.y + region.height <= size[1] and region.x + region.width <= size[0], name

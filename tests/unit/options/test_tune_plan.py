@@ -1,0 +1,128 @@
+"""The space of a race, its limits and its objective, as they are typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import tiny_models
+from txtop.errors import UsageError
+from txtop.options.tune_options import TuneRuleOptions
+from txtop.options.tune_plan import (
+    build_tune_plan,
+    parse_floor,
+    parse_limits,
+    parse_objective,
+    parse_space,
+)
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import CallLimit
+
+SMALL = {"sequence_length": 16, "new_tokens": 8, "device": "cpu"}
+
+
+def build(space: list[str] | None = None, fixed: dict[str, object] | None = None) -> Plan:
+    return build_tune_plan("gpt2", {**SMALL, **(fixed or {})}, TuneRuleOptions(space=space))
+
+
+def test_the_usual_space_has_precisions_attention_batches_threads_and_caches() -> None:
+    plan = build()
+    assert len({cell.precision for cell in plan.cells}) >= 2
+    assert {cell.attention for cell in plan.cells} == {"sdpa", "eager"}
+    assert {cell.batch_size for cell in plan.cells} == {1, 8, 32}
+    assert {cell.cache for cell in plan.cells} == {"dynamic", "static"}
+    first = plan.cells[0]
+    assert plan.tuning is not None and plan.tuning.default == first.id
+    assert (first.precision, first.attention, first.batch_size) == ("fp32", "sdpa", 1)
+    assert len(plan.cells) >= 24
+
+
+def test_todays_default_takes_part_though_the_space_has_it_not() -> None:
+    plan = build(["precisions=bf16", "batch-sizes=2,4"])
+    cells = [(cell.precision, cell.batch_size) for cell in plan.cells]
+    assert cells == [("fp32", 1), ("bf16", 2), ("bf16", 4)]
+
+
+def test_a_knob_that_is_fixed_has_that_value_in_all() -> None:
+    plan = build(fixed={"batch_size": 4})
+    assert {cell.batch_size for cell in plan.cells} == {4}
+    with pytest.raises(UsageError, match="--batch-size and batch-sizes in --space contradict"):
+        build(["batch-sizes=1,2"], {"batch_size": 4})
+
+
+def test_a_latency_is_raced_at_one_batch() -> None:
+    plan = build_tune_plan("gpt2", SMALL, TuneRuleOptions(minimise="tpot"))
+    assert {cell.batch_size for cell in plan.cells} == {1}
+
+
+def test_values_of_a_space_are_those_of_run() -> None:
+    assert parse_space(["precisions=fp32,bf16 batch-sizes=1-8*2", "threads=1,2"]) == {
+        "precision": ["fp32", "bf16"],
+        "batch_size": [1, 2, 4, 8],
+        "threads": [1, 2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("precision=bf16", "no option 'precision'"),
+        ("models=gpt2", "no option 'models'"),
+        ("precisions=fp8", "no precision 'fp8'"),
+        ("precisions", "sets nothing"),
+        ("batch-sizes=0", "0 is not between"),
+        ("threads=1 threads=2", "threads is given twice"),
+    ],
+)
+def test_a_space_that_cannot_be_read_is_refused(text: str, cause: str) -> None:
+    with pytest.raises(UsageError, match=cause):
+        build([text])
+
+
+def test_one_candidate_is_no_race() -> None:
+    with pytest.raises(UsageError, match="one candidate is no race"):
+        build(["precisions=fp32"])
+
+
+def test_limits_are_of_a_percentile() -> None:
+    assert parse_limits("ttft:p90<200ms, tpot:p99<=0.05s,e2e<2s") == (
+        CallLimit(time="ttft", share=0.9, most_ms=200),
+        CallLimit(time="tpot", share=0.99, most_ms=50),
+        CallLimit(time="e2e", share=0.9, most_ms=2000),
+    )
+    assert parse_limits(None) == ()
+    for text in ("ttft", "ttft:p0<1ms", "itl<3ms", "ttft<0", "ttft<1ms,ttft<2ms", "ttft:90<2ms"):
+        with pytest.raises(UsageError, match="--slo"):
+            parse_limits(text)
+
+
+def test_a_floor_is_a_band_or_a_divergence() -> None:
+    assert parse_floor("minor") == ("minor", None)
+    assert parse_floor("kld<=0.01") == (None, 0.01)
+    assert parse_floor("none") == (None, None)
+    for text in ("good", "kld<=0", "kld<=x", "kld"):
+        with pytest.raises(UsageError, match="--floor"):
+            parse_floor(text)
+
+
+def test_an_objective_fits_the_model() -> None:
+    assert parse_objective(TuneRuleOptions(), encodes=False) == "tokens_per_s"
+    assert parse_objective(TuneRuleOptions(), encodes=True) == "sequences_per_s"
+    for rules, cause in (
+        (TuneRuleOptions(maximise="tokens_per_s"), "an encoder has no tokens_per_s"),
+        (TuneRuleOptions(minimise="cost"), "needs a price"),
+        (TuneRuleOptions(minimise="joy"), "no objective 'joy'"),
+        (TuneRuleOptions(minimise="e2e", maximise="tokens_per_s"), "contradict"),
+    ):
+        with pytest.raises(UsageError, match=cause):
+            parse_objective(rules, encodes=True)
+
+
+def test_a_prompt_beyond_the_context_is_left_out(tmp_path: Path) -> None:
+    model = str(tiny_models.gpt2(tmp_path / "m"))
+    fixed = {"new_tokens": 8, "device": "cpu"}
+    rules = TuneRuleOptions(space=["sequence-lengths=8,4096", "precisions=fp32,bf16"])
+    with pytest.raises(UsageError, match="64"):
+        # Today's default itself has 128 tokens, of 64 positions.
+        build_tune_plan(model, fixed, rules)

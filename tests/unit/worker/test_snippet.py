@@ -1,0 +1,91 @@
+"""The program of a configuration: plain Transformers that makes the same tokens as the worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import streams, tiny_models
+from support.inline_worker import run_inline
+from txtop.export.snippet import build_serve_command, build_snippet
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
+from txtop.protocol import commands, events
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+torch = pytest.importorskip("torch")
+
+
+def run_program(text: str) -> dict[str, Any]:
+    """Run a program as an import does, and return its names."""
+    names: dict[str, Any] = {"__name__": "program"}
+    exec(compile(text, "program.py", "exec"), names)
+    return names
+
+
+def measure(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> tuple[SessionState, list[int]]:
+    """Load `cell` in a worker; return the session, and the tokens of its first sequence."""
+    from txtop.worker.tasks.task import make_inputs
+
+    with run_inline(monkeypatch) as worker:
+        worker.follow(commands.LoadModel(cell=cell, started_ns=0, seed=0))
+        (load,) = worker.of(events.ModelLoaded)
+        loaded, made = worker.loaded, []
+        inputs = make_inputs(cell, loaded.vocabulary, 0, loaded.device, loaded.end_token)
+        if loaded.family != "encoder":
+            loaded.task.iterate(
+                inputs, False, None, lambda: None, lambda ids: made.append(int(ids[0]))
+            )
+        header = streams.stream(Plan(cells=(cell,)))[:2]
+        started = events.CellStarted(t_ns=header[1].t_ns, cell=cell.id, worker="worker")
+        load.t_ns = started.t_ns
+        return fold_all([*header, started, load]), made
+
+
+@pytest.mark.parametrize(
+    ("precision", "attention", "cache"),
+    [("fp32", "sdpa", "dynamic"), ("bf16", "eager", "static"), ("int8", "sdpa", "dynamic")],
+)
+def test_a_program_makes_the_tokens_that_were_measured(
+    precision: str, attention: str, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if precision == "int8":
+        pytest.importorskip("torchao")
+    cell = Cell(
+        id="c1", model=str(tiny_models.gpt2(tmp_path / "m")), precision=precision, threads=1,  # type: ignore[arg-type]
+        attention=attention, cache=cache, batch_size=2, sequence_length=8, new_tokens=6,  # type: ignore[arg-type]
+        device="cpu",
+    )  # fmt: skip
+    state, made = measure(cell, monkeypatch)
+    names = run_program(build_snippet(state, state.cells["c1"]))
+    written = names["call"]()
+    assert written.shape == (2, 14)
+    assert written[0, 8:].tolist() == made
+    assert names["measure"](2) > 0
+
+
+def test_a_program_of_an_encoder_is_one_forward_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tiny_models.bert(tmp_path / "m"))
+    cell = Cell(id="c1", model=model, batch_size=2, sequence_length=8, threads=1, device="cpu")
+    state, _ = measure(cell, monkeypatch)
+    names = run_program(build_snippet(state, state.cells["c1"]))
+    assert names["call"]()[0].shape[:2] == (2, 8)
+    assert build_serve_command(state.cells["c1"]) == ""
+
+
+def test_a_server_is_offered_where_transformers_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tiny_models.gpt2(tmp_path / "m"))
+    cell = Cell(id="c1", model=model, precision="bf16", sequence_length=8, new_tokens=2,
+                batch_size=4, threads=1, device="cpu")  # fmt: skip
+    state, _ = measure(cell, monkeypatch)
+    assert build_serve_command(state.cells["c1"]) == (
+        f"transformers serve {model} --dtype bfloat16 --attn-implementation sdpa --device cpu"
+        " --continuous-batching"
+    )

@@ -1,0 +1,198 @@
+"""What `txtop tune` derives from a session: who keeps the limits, who is named, and what binds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+
+from txtop.analysis import metrics
+from txtop.formatting import format_figure, format_gib
+from txtop.plan.tuning import RATES, CallLimit, Objective
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.race import RaceState, count_work, read_time_ns
+from txtop.state.session import SessionState
+from txtop.stats.fidelity_bands import FIDELITY_BANDS
+from txtop.stats.race import LogRatio, Outcome, name_outcome
+from txtop.units import NS_PER_MS
+
+_METRICS: dict[Objective, str] = {
+    "tokens_per_s": "tokens_per_s",
+    "sequences_per_s": "sequences_per_s",
+    "decode_tokens_per_s": "decode_tokens_per_s",
+    "tpot": "tpot_ms",
+    "ttft": "ttft_ms",
+    "e2e": "e2e_ms",
+}
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The nearest candidate on the other side of a limit.
+
+    `ratio` is how many times as good as the winner it would be, None if it was not timed.
+    """
+
+    limit: str
+    own: CellState
+    detail: str
+    ratio: float | None
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """The configuration that is named, how it was confirmed, and what binds."""
+
+    winner: CellState
+    outcome: Outcome
+    bindings: tuple[Binding, ...]
+
+
+def explain_below_floor(state: SessionState, name: str) -> str:
+    """Return why the output of a candidate is below the floor; empty if it is not.
+
+    Random weights have no quality to lose.
+    """
+    tuning, result = state.plan.tuning, state.output_of(name)
+    if tuning is None or result is None:
+        return ""
+    badge = fidelity.compute_badge(result)
+    if badge == "INVALID":
+        return "NaN or Inf in its output"
+    if tuning.floor_kld is not None:
+        if result.kld is None or result.kld <= tuning.floor_kld:
+            return ""
+        return f"its output is {result.kld:.3g} nats from the reference"
+    if tuning.floor is None or badge == "unknown":
+        return ""
+    if badge not in FIDELITY_BANDS:
+        return f"its output cannot be compared: {result.failed or badge}"
+    if FIDELITY_BANDS.index(badge) <= FIDELITY_BANDS.index(tuning.floor):
+        return ""
+    return f"its output is {fidelity.format_badge_forms(result)[0]}"
+
+
+def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:
+    """Return the time that the share of a limit keeps, over the measured calls."""
+    times = sorted(
+        ns for i in own.samples.kept() if (ns := read_time_ns(own, limit.time, i)) is not None
+    )
+    if not times:
+        return None
+    return times[min(len(times) - 1, math.ceil(limit.share * len(times)) - 1)] / NS_PER_MS
+
+
+def describe_over_limit(own: CellState, limit: CallLimit) -> str:
+    """Describe by how much a candidate is over a limit."""
+    reached = compute_quantile_ms(own, limit)
+    figure = f"{format_figure(reached)} ms" if reached is not None else "unknown"
+    share = f"p{100 * limit.share:.4g}"
+    return f"{limit.time.upper()} {share} {figure}, limit {limit.most_ms:g} ms"
+
+
+def explain_too_large(state: SessionState, name: str) -> str:
+    """Return why the measured peak of a candidate is too large; empty if it is not."""
+    tuning, peak = state.plan.tuning, state.cells[name].peak_bytes
+    limit = tuning.memory_bytes if tuning is not None else None
+    if limit is None or peak is None or peak <= limit:
+        return ""
+    return f"took {format_gib(peak)} GiB, {format_gib(limit)} GiB asked for"
+
+
+def compute_figure(state: SessionState, own: CellState) -> float | None:
+    """Return the objective of a candidate in its unit, over its measured calls."""
+    tuning = state.plan.tuning
+    if tuning is None:
+        return None
+    if tuning.objective == "cost":
+        rates = metrics.compute_values(own, metrics.choose_headline_metric(own))
+        price = state.plan.cost_per_hour
+        return price / 3600 / fmean(rates) * 1e6 if rates and price else None
+    if tuning.objective == "energy":
+        return _compute_energy(state, own)
+    values = metrics.compute_values(own, _METRICS[tuning.objective])
+    return fmean(values) if values else None
+
+
+def _compute_energy(state: SessionState, own: CellState) -> float | None:
+    """Return the joules of a token (encoder: a sequence) over the blocks that count."""
+    joules, work, name = 0.0, 0, own.cell.id
+    for block in state.race.blocks if state.race is not None else ():
+        if block.kept and name in block.joules:
+            joules += block.joules[name]
+            work += sum(count_work(own, i) for i in block.iterations[name])
+    return joules / work if work else None
+
+
+def compute_gain(tuning_ratio: LogRatio) -> tuple[float, float | None, float | None]:
+    """Return (ratio, low, high) of how many times as good the second of a comparison is."""
+    interval = tuning_ratio.interval
+    if interval is None:
+        return math.exp(-tuning_ratio.mean), None, None
+    return math.exp(-tuning_ratio.mean), math.exp(-interval[1]), math.exp(-interval[0])
+
+
+def is_maximised(objective: Objective) -> bool:
+    """Return True if more of the objective is better."""
+    return objective in RATES
+
+
+def find_result(state: SessionState) -> TuneResult | None:
+    """Return what a session names so far; None if nothing can be named."""
+    if state.race is None:
+        return None
+    outcome = name_outcome(state.race.race, over=state.ended is not None)
+    if outcome is None:
+        return None
+    winner = state.cells[outcome.winner]
+    return TuneResult(winner, outcome, tuple(_find_bindings(state, state.race, outcome.winner)))
+
+
+def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Binding]:
+    """Return the nearest candidate beyond each limit that would be better, or was not timed."""
+    bindings: list[Binding] = []
+    for limit in race.tuning.limits:
+        beyond = [
+            (reached, name)
+            for name in race.race.candidates
+            if not race.race.keeps_limits(name)
+            and (reached := compute_quantile_ms(state.cells[name], limit)) is not None
+            and reached > limit.most_ms
+        ]
+        better = [
+            (reached, name, ratio)
+            for reached, name in beyond
+            if (ratio := math.exp(-race.race.compare(name, winner).mean)) > 1
+        ]
+        if better:
+            _, name, ratio = min(better)
+            own = state.cells[name]
+            detail = describe_over_limit(own, limit)
+            bindings.append(Binding(limit.format(), own, detail, ratio))
+    for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
+        out = [
+            (_measure_distance(state, own.name, why), own.name)
+            for own in race.race.candidates.values()
+            if own.left is not None and own.left.why == why
+        ]
+        if out:
+            name = min(out)[1]
+            candidate = race.race.candidates[name]
+            detail = candidate.left.detail if candidate.left is not None else ""
+            gain = math.exp(-race.race.compare(name, winner).mean) if candidate.costs else None
+            bindings.append(Binding(title, state.cells[name], detail, gain))
+    return bindings
+
+
+def _measure_distance(state: SessionState, name: str, why: str) -> float:
+    """Return how far a candidate is beyond a limit, to be compared with others alone."""
+    if why == "below the floor":
+        result = state.output_of(name)
+        if result is None:
+            return math.inf
+        return result.kld if result.kld is not None else 1 - (result.cosine_tokens or 0.0)
+    own = state.cells[name]
+    if own.peak_bytes is not None:
+        return float(own.peak_bytes)
+    return float(own.cell.batch_size * own.cell.sequence_length)

@@ -1,0 +1,39 @@
+"""`txtop tune`: the configuration to deploy, raced under limits of time, memory and quality."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from txtop.cli.common import (
+    DEFAULT_SCREEN,
+    DEFAULT_START,
+    NameOption,
+    ScreenOptions,
+    StartOptions,
+    check_screen_options,
+)
+from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions
+from txtop.options.tune_options import NO_TUNE_RULES, TuneRuleOptions
+
+
+def tune(
+    model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
+    /,
+    *,
+    shared: SharedKnobOptions = NOTHING_SHARED,
+    rules: TuneRuleOptions = NO_TUNE_RULES,
+    name: NameOption = None,
+    start: StartOptions = DEFAULT_START,
+    screen: ScreenOptions = DEFAULT_SCREEN,
+) -> int:
+    """Find the best configuration to deploy, confirm it against the default, and say what binds."""
+    check_screen_options(screen)
+    from txtop.cli.start import run_plan
+    from txtop.options.tune_plan import build_tune_plan
+
+    given = {knob: value for knob, value in vars(shared).items() if value is not None}
+    plan = build_tune_plan(model, given, rules, lambda line: print(line, file=sys.stderr))
+    return run_plan(plan, name, start, screen)

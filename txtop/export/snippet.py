@@ -1,0 +1,295 @@
+"""A configuration as a program of plain Transformers, as a server's command, and as a plan file.
+
+The program loads and calls the model as the worker does, and prints the figure that was measured.
+"""
+
+from __future__ import annotations
+
+import shlex
+from string import Template
+
+from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.tuning import find_result
+from txtop.errors import UsageError
+from txtop.export.text import tuning
+from txtop.models import builtin
+from txtop.options.plan_file import encode_plan_file
+from txtop.options.run_options import RunOptions
+from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS
+from txtop.plan.speculation import get_lookup
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+
+_DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_RECIPES = {
+    "torchao weight-only": "Int8WeightOnlyConfig",
+    "torchao dynamic": "Int8DynamicActivationInt8WeightConfig",
+}
+_BACKENDS = {
+    "sdpa:flash": "FLASH_ATTENTION",
+    "sdpa:efficient": "EFFICIENT_ATTENTION",
+    "sdpa:math": "MATH",
+    "sdpa:cudnn": "CUDNN_ATTENTION",
+}
+_CALLS = 20
+_HEAD = Template('''"""$title
+
+Plain Transformers; prints what it reaches here.
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "$threads"
+
+import time
+$nullcontext
+import torch
+from transformers import $names
+
+torch.set_num_threads($threads)
+$numerics$load
+''')
+_INPUTS = Template("""ids = torch.randint(
+    model.config.get_text_config().vocab_size,
+    ($batch, $length),
+    generator=torch.Generator().manual_seed($seed),
+).to(model.device)
+mask = torch.ones_like(ids)
+""")
+_GENERATE = Template("""
+# Greedy decoding of exactly $new tokens, whatever the model's own settings say.
+start = model.generation_config.decoder_start_token_id
+model.generation_config = GenerationConfig(decoder_start_token_id=start or 0)
+settings = GenerationConfig(
+    max_new_tokens=$new,
+    do_sample=False,
+    num_beams=1,
+    use_cache=True,
+    eos_token_id=None,
+$arguments)
+$compile
+
+def call(ids=ids, mask=mask):
+    with torch.inference_mode()$context:
+        return model.generate(inputs=ids, attention_mask=mask, generation_config=settings)
+""")
+_FORWARD = Template("""$compile
+
+def call(ids=ids, mask=mask):
+    with torch.inference_mode()$context:
+        return model(input_ids=ids, attention_mask=mask)
+""")
+_TIMING = Template('''
+
+def measure(calls=$calls):
+    """Return the mean rate of some calls, in $unit."""
+    rates = []
+    for _ in range(calls):
+        begun = time.perf_counter()
+        call()
+$wait        rates.append($work / (time.perf_counter() - begun))
+    return sum(rates) / len(rates)
+
+
+if __name__ == "__main__":
+    measure(5)
+    print(f"{measure():,.1f} $unit")
+''')
+_CONV1D = """
+# The projections of GPT-2 are no Linear, which the quantiser looks for.
+from transformers.pytorch_utils import Conv1D
+
+for parent in list(model.modules()):
+    for name, child in list(parent.named_children()):
+        if isinstance(child, Conv1D):
+            linear = torch.nn.Linear(*child.weight.shape, device="meta")
+            linear.weight = torch.nn.Parameter(child.weight.detach().t().contiguous(), False)
+            linear.bias = torch.nn.Parameter(child.bias.detach(), False)
+            setattr(parent, name, linear.eval())
+"""
+
+
+def build_snippet(state: SessionState, own: CellState) -> str:
+    """Build the program of a configuration that was measured.
+
+    Raises:
+        UsageError: it was not loaded, or needs what plain Transformers does not have.
+    """
+    load, cell = own.load, own.cell
+    if load is None:
+        raise UsageError("the configuration was not loaded", "txtop resume finishes the session")
+    if cell.assistant or cell.quantizes_cache or cell.cache == "offloaded":
+        raise UsageError(
+            f"no program for {cell.speculative if cell.assistant else cell.cache}",
+            "the command of txtop measures it again",
+        )
+    encodes = own.family == "encoder"
+    names = [load.model_class or "AutoModel"] + ([] if encodes else ["GenerationConfig"])
+    if not encodes and cell.cache == "static" and cell.compile != "none":
+        names.append("CompileConfig")
+    kernel = _BACKENDS.get(cell.attention)
+    context = f", sdpa_kernel(SDPBackend.{kernel})" if kernel else ""
+    head = _HEAD.substitute(
+        title=tuning.describe_winner(state, own),
+        threads=load.threads,
+        nullcontext="",
+        names=", ".join(sorted(names)),
+        numerics=_build_numerics(cell, kernel),
+        load=_build_load(state, own),
+    )
+    inputs = _INPUTS.substitute(
+        batch=cell.batch_size, length=cell.sequence_length, seed=state.plan.seed
+    )
+    body = (_FORWARD if encodes else _GENERATE).substitute(
+        new=cell.new_tokens,
+        arguments=_build_arguments(cell),
+        compile=_build_compile(cell, encodes=encodes),
+        context=context,
+    )
+    on_gpu = load.device != "cpu"
+    timing = _TIMING.substitute(
+        calls=_CALLS,
+        unit="seq/s" if encodes else "tok/s",
+        wait="        torch.accelerator.synchronize()\n" if on_gpu else "",
+        work=cell.batch_size * (1 if encodes else cell.new_tokens),
+    )
+    return head + inputs + body + timing
+
+
+def _build_numerics(cell: Cell, kernel: str | None) -> str:
+    lines = ""
+    if kernel:
+        lines += "from torch.nn.attention import SDPBackend, sdpa_kernel\n\n"
+    if cell.precision == "tf32":
+        lines += 'torch.set_float32_matmul_precision("high")\n'
+    return lines
+
+
+def _build_load(state: SessionState, own: CellState) -> str:
+    """Build the lines that load the model in its precision, on its device."""
+    load, cell = own.load, own.cell
+    assert load is not None
+    known_model = builtin.find_builtin(cell.model)
+    model = known_model.hub_id if known_model is not None else cell.model
+    attention = "flex_attention" if cell.attention == "flex" else own.attention.partition(":")[0]
+    dtype = _DTYPES.get(cell.precision) or ("float32" if load.device == "cpu" else "bfloat16")
+    more = ""
+    if state.plan.allowed.remote_code:
+        more = "    trust_remote_code=True,\n"
+    lines = (
+        f"model = {load.model_class}.from_pretrained(\n    {model!r},\n"
+        f"    dtype=torch.{dtype},\n    attn_implementation={attention!r},\n{more}).eval()\n"
+    )
+    if load.recipe.startswith("torch-dynamic"):
+        lines += _CONV1D + (
+            "torch.ao.quantization.quantize_dynamic(\n"
+            "    model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True\n)\n"
+        )
+    elif load.recipe in _RECIPES:
+        name = _RECIPES[load.recipe]
+        lines += _CONV1D + (
+            f"from torchao.quantization import {name}, quantize_\n\n"
+            f"quantize_(model, {name}(set_inductor_config=False))\n"
+        )
+    if load.device != "cpu":
+        lines += f"model = model.to({load.device!r})\n"
+    return lines
+
+
+def _build_arguments(cell: Cell) -> str:
+    lines = ""
+    if cell.cache == "static":
+        lines += '    cache_implementation="static",\n'
+    if (lookup := get_lookup(cell.speculative)) is not None:
+        lines += f"    prompt_lookup_num_tokens={lookup},\n"
+    if cell.cache == "static" and cell.compile != "none":
+        mode = "default" if cell.compile == "decode" else cell.compile
+        lines += f'    compile_config=CompileConfig(mode="{mode}", dynamic=False),\n'
+    else:
+        lines += "    disable_compile=True,\n"
+    return lines
+
+
+def _build_compile(cell: Cell, *, encodes: bool) -> str:
+    if cell.compile == "none":
+        return ""
+    if not encodes and cell.cache == "static":
+        # Without it generate() compiles on accelerators only.
+        return "settings.compile_config._compile_all_devices = True\n"
+    mode = "default" if cell.compile == "decode" else cell.compile
+    dynamic = ", dynamic=True" if not encodes else ""
+    compiled = f'torch.compile(model.forward, mode="{mode}"{dynamic})'
+    if cell.compile != "decode":
+        return f"model.forward = {compiled}\n"
+    return (
+        "from functools import wraps\n\n"
+        f"plain, step = model.forward, {compiled}\n\n\n"
+        "@wraps(plain)\ndef forward(*args, **named):\n"
+        '    ids = named.get("decoder_input_ids", named.get("input_ids"))\n'
+        "    is_step = ids is not None and ids.shape[1] == 1\n"
+        "    return (step if is_step else plain)(*args, **named)\n\n\n"
+        "model.forward = forward\n"
+    )
+
+
+def build_serve_command(own: CellState) -> str:
+    """Return the `transformers serve` line of a configuration; empty where there is none."""
+    cell, load = own.cell, own.load
+    plain = cell.cache == "dynamic" and cell.speculative == "none" and ":" not in cell.attention
+    if load is None or own.family != "causal" or cell.precision not in _DTYPES or not plain:
+        return ""
+    if cell.precision == "tf32" or cell.compile not in ("none", "default"):
+        return ""
+    known_model = builtin.find_builtin(cell.model)
+    parts = ["transformers", "serve", known_model.hub_id if known_model else cell.model]
+    parts += ["--dtype", _DTYPES[cell.precision], "--attn-implementation", own.attention]
+    parts += ["--device", load.device]
+    parts += ["--compile"] if cell.compile == "default" else []
+    parts += ["--continuous-batching"] if cell.batch_size > 1 else []
+    return shlex.join(parts)
+
+
+def build_plan_options(state: SessionState, own: CellState) -> RunOptions:
+    """Return the options of `run` that measure a configuration again."""
+    given: dict[str, object] = {}
+    for knob in KNOBS:
+        value = knob.of(own.cell)
+        if value != knob.default or knob.field == "model":
+            given[knob.option] = [value] if knob.several else value
+    if state.plan.seed:
+        given["seed"] = state.plan.seed
+    return RunOptions(**given)
+
+
+def to_plan_file(state: SessionState, own: CellState) -> bytes:
+    """Return the plan file that measures a configuration again."""
+    return encode_plan_file(build_plan_options(state, own))
+
+
+def format_use(state: SessionState, name: str) -> list[str]:
+    """Format how the winner of the session `name` is used."""
+    result = find_result(state)
+    serve = build_serve_command(result.winner) if result is not None else ""
+    return tuning.format_use(state, serve, name)
+
+
+def _require_winner(state: SessionState) -> CellState:
+    result = find_result(state)
+    if result is None:
+        raise UsageError("no configuration is named in this session", "txtop tune MODEL names one")
+    return result.winner
+
+
+def to_python(state: SessionState, _finals: FinalMetrics) -> bytes:
+    """Return the program of the winner.
+
+    Raises:
+        UsageError: there is none, or no program for it.
+    """
+    return build_snippet(state, _require_winner(state)).encode()
+
+
+def to_plan(state: SessionState, _finals: FinalMetrics) -> bytes:
+    """Return the plan file that measures the winner again. Raises `UsageError` without one."""
+    return to_plan_file(state, _require_winner(state))

@@ -1,0 +1,184 @@
+"""The result of `txtop tune` as printed lines: what to deploy, how sure that is, and what binds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from txtop.analysis.tuning import (
+    TuneResult,
+    compute_figure,
+    compute_gain,
+    compute_quantile_ms,
+    find_result,
+)
+from txtop.formatting import format_clock, format_count, format_figure, format_gib
+from txtop.options.command_line import format_cell_command
+from txtop.plan import labels
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import UNITS, Tuning
+from txtop.sanitise import sanitise
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.race import RaceState
+from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
+
+SURELY = "95 %, holds however often you check"
+
+
+def format_tuning(state: SessionState) -> list[str]:
+    """Format what a session recommends; no lines of one that tunes nothing."""
+    race = state.race
+    if race is None:
+        return []
+    result = find_result(state)
+    lines = [f"{_format_goal(state, race.tuning)}:"]
+    if result is None:
+        lines.append("  nothing can be named: no candidate that keeps the limits was measured")
+    else:
+        lines += [f"  {line}" for line in _format_result(state, race, result)]
+    lines += [f"  {line}" for line in _format_course(state, race)]
+    return lines
+
+
+def _format_goal(state: SessionState, tuning: Tuning) -> str:
+    model = sanitise(state.plan.cells[0].model_name)
+    parts = [f"best {tuning.objective.replace('_', ' ').replace(' per s', '/s')} of {model}"]
+    parts += [limit.format() for limit in tuning.limits]
+    if tuning.floor_kld is not None:
+        parts.append(f"at most {tuning.floor_kld:g} nats from the reference")
+    elif tuning.floor is not None:
+        parts.append(f"quality at least {tuning.floor}")
+    if tuning.memory_bytes is not None:
+        parts.append(f"in {format_gib(tuning.memory_bytes)} GiB")
+    return ", ".join(parts)
+
+
+def name_candidate(state: SessionState, own: CellState) -> str:
+    """Name a candidate by what tells it from the others."""
+    return labels.name_apart([c.cell for c in state.cells.values()])[own.cell.id]
+
+
+def format_objective(state: SessionState, own: CellState) -> str:
+    """Format the objective of a candidate with its unit; empty if it has none."""
+    tuning, figure = state.plan.tuning, compute_figure(state, own)
+    if tuning is None or figure is None:
+        return ""
+    unit = UNITS[tuning.objective]
+    if tuning.objective == "cost" and own.family == "encoder":
+        unit = "$/Mseq"
+    return f"{format_figure(figure)} {unit}"
+
+
+def describe_winner(state: SessionState, own: CellState) -> str:
+    """Describe a configuration in one line, with what it reached."""
+    figure = format_objective(state, own)
+    label = labels.format_short_label(own.cell)
+    return sanitise(f"{label}: {figure} here" if figure else label)
+
+
+def format_verdict(state: SessionState, race: RaceState, result: TuneResult) -> str:
+    """Format in a few words what was shown."""
+    outcome = result.outcome
+    if outcome.shows_difference:
+        return "confirmed"
+    if outcome.gain is None and outcome.close is None:
+        if state.ended is None:
+            return "not judged yet"
+        return "not confirmed" if len(outcome.arms) > 1 else "the only one left"
+    return "no difference shown"
+
+
+def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> list[str]:
+    winner = result.winner
+    figure = format_objective(state, winner)
+    is_default = winner.cell.id == race.tuning.default
+    named = sanitise(name_candidate(state, winner))
+    today = " (today's default)" if is_default else ""
+    lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, race, result)}"]
+    lines += format_confirmations(state, race, result)
+    kept = [
+        f"{limit.time.upper()} p{100 * limit.share:.4g} {format_figure(reached)} ms"
+        for limit in race.tuning.limits
+        if (reached := compute_quantile_ms(winner, limit)) is not None
+    ]
+    output = state.output_of(winner.cell.id)
+    if output is not None:
+        kept.append(f"output {fidelity.format_badge_forms(output)[0]}")
+    if winner.peak_bytes is not None:
+        kept.append(f"memory {format_gib(winner.peak_bytes)} GiB")
+    if kept:
+        lines.append("keeps: " + ", ".join(kept))
+    return lines + format_bindings(state, result)
+
+
+def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
+    """Format the nearest candidate beyond each limit, and what it would bring."""
+    lines = []
+    for binding in result.bindings:
+        beyond = sanitise(name_candidate(state, binding.own))
+        brings = f"{binding.ratio:.2f}x as good" if binding.ratio is not None else "not timed"
+        lines.append(f"binds: {binding.limit}; {beyond}: {sanitise(binding.detail)}, {brings}")
+    return lines
+
+
+def format_confirmations(state: SessionState, race: RaceState, result: TuneResult) -> list[str]:
+    """Format the comparisons of the winner with fresh blocks, the one with the default first."""
+    outcome = result.outcome
+    confirmation = race.race.find_confirmation(outcome.arms)
+    if confirmation is None:
+        return []
+    lines = []
+    for other, verdict in (
+        (race.tuning.default, outcome.gain),
+        (outcome.runner_up, outcome.close),
+    ):
+        if other is None or other == outcome.winner or other not in outcome.arms:
+            continue
+        ratio, low, high = compute_gain(confirmation.compare(outcome.winner, other))
+        interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
+        blocks = format_count(len(confirmation.blocks), "block")
+        surely = f"{SURELY}, on a busy machine" if race.is_busy else SURELY
+        who = sanitise(name_candidate(state, state.cells[other]))
+        who = f"today's default, {who}" if other == race.tuning.default else f"the runner-up, {who}"
+        if verdict is None:
+            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
+        elif verdict in ("equivalent", "inconclusive"):
+            lines.append(
+                f"against {who}: no difference shown  {ratio:.3f}{interval}  {blocks}  {surely}"
+            )
+        else:
+            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}  {surely}")
+    return lines
+
+
+def _format_course(state: SessionState, race: RaceState) -> list[str]:
+    candidates = race.race.candidates.values()
+    whys = Counter(own.left.why for own in candidates if own.left is not None)
+    words = {"halved": "behind when time was short"}
+    parts = [f"{count} {words.get(why, why)}" for why, count in whys.items()]
+    parts.append(f"{len(race.race.running)} to the end")
+    took = f"{format_clock(race.spent_s * NS_PER_S)} measured"
+    if state.ended is not None:
+        took += f", {format_clock(state.clock_ns)} in all"
+    return [f"race: {format_count(len(candidates), 'candidate')}: {', '.join(parts)}; {took}"]
+
+
+def format_use(state: SessionState, serve: str, name: str) -> list[str]:
+    """Format how the winner of the session `name` is used; `serve` is its server's command."""
+    result = find_result(state)
+    if result is None or state.ended is None:
+        return []
+    lines = [f"measure again: {format_cell_command(_strip(state), result.winner.cell)}"]
+    lines += [f"serve: {serve}"] if serve else []
+    if name:
+        lines.append(f"program: txtop export {name} --format python")
+        lines.append(f"plan: txtop export {name} --format plan")
+    return [f"  {sanitise(line, 2_000)}" for line in lines]
+
+
+def _strip(state: SessionState) -> Plan:
+    """Return the plan without what is the race's own."""
+    return msgspec.structs.replace(state.plan, tuning=None, profile="gpu")

@@ -1,0 +1,93 @@
+"""The race of `txtop tune` in the JSON export."""
+
+from __future__ import annotations
+
+from txtop.analysis.tuning import compute_figure, compute_gain, find_result
+from txtop.errors import UsageError
+from txtop.export.schema import BindingExport, CandidateExport, ConfirmationExport, TuningExport
+from txtop.export.snippet import build_serve_command, build_snippet
+from txtop.plan.tuning import UNITS
+from txtop.state.cell import CellState
+from txtop.state.race import RaceState
+from txtop.state.session import SessionState
+from txtop.stats.race import LogRatio
+from txtop.stats.sequential import SequentialVerdict
+
+
+def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
+    """Export who was raced, who is named, and what binds."""
+    result, tuning = find_result(state), race.tuning
+    winner = result.winner if result is not None else None
+    outcome = result.outcome if result is not None else None
+    confirmations = []
+    if outcome is not None:
+        for other, verdict in ((tuning.default, outcome.gain), (outcome.runner_up, outcome.close)):
+            if other is not None and verdict is not None:
+                confirmations.append(
+                    _export_confirmation(race, outcome.arms, winner, other, verdict)
+                )
+    return TuningExport(
+        objective=tuning.objective,
+        unit=UNITS[tuning.objective],
+        margin=tuning.margin,
+        default=tuning.default,
+        winner=winner.cell.id if winner is not None else None,
+        runner_up=outcome.runner_up if outcome is not None else None,
+        value=compute_figure(state, winner) if winner is not None else None,
+        shows_difference=outcome.shows_difference if outcome is not None else None,
+        confirmations=confirmations,
+        candidates=[_export_candidate(race, name, winner) for name in race.race.candidates],
+        bindings=[
+            BindingExport(limit=b.limit, cell=b.own.cell.id, detail=b.detail, ratio=b.ratio)
+            for b in (result.bindings if result is not None else ())
+        ],
+        measured_s=race.spent_s,
+        serve=build_serve_command(winner) if winner is not None else "",
+        python=_build_python(state, winner) if winner is not None else "",
+    )
+
+
+def _build_python(state: SessionState, winner: CellState) -> str:
+    try:
+        return build_snippet(state, winner)
+    except UsageError:
+        return ""
+
+
+def _export_confirmation(
+    race: RaceState,
+    arms: tuple[str, ...],
+    winner: CellState | None,
+    other: str,
+    verdict: SequentialVerdict,
+) -> ConfirmationExport:
+    assert winner is not None
+    confirmation = race.race.find_confirmation(arms)
+    assert confirmation is not None
+    ratio, ci95 = _export_ratio(confirmation.compare(winner.cell.id, other))
+    return ConfirmationExport(
+        against=other, blocks=len(confirmation.blocks), ratio=ratio, ci95=ci95, verdict=verdict
+    )
+
+
+def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> CandidateExport:
+    own = race.race.candidates[name]
+    ratio, ci95 = None, None
+    if winner is not None and own.costs:
+        ratio, ci95 = _export_ratio(race.race.compare(name, winner.cell.id))
+    left = own.left
+    return CandidateExport(
+        cell=name,
+        left=left.why if left is not None else None,
+        against=(left.against or None) if left is not None else None,
+        detail=left.detail if left is not None else "",
+        blocks=len(own.costs),
+        ratio=ratio,
+        ci95=ci95,
+    )
+
+
+def _export_ratio(ratio: LogRatio) -> tuple[float, tuple[float, float] | None]:
+    """Return how many times as good the first of a comparison is, with its interval."""
+    mean, low, high = compute_gain(ratio)
+    return mean, (low, high) if low is not None and high is not None else None

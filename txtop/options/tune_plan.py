@@ -1,0 +1,279 @@
+"""The plan of `txtop tune`: the space of configurations, and the rules of the race as typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from txtop.errors import UsageError, did_you_mean
+from txtop.models import model_config
+from txtop.models.local_accelerator import find_accelerator
+from txtop.models.model_path import make_absolute
+from txtop.options import ab_plan, limits
+from txtop.options.feasibility import (
+    drop_infeasible,
+    explain_infeasible,
+    find_fast_precision,
+)
+from txtop.options.parsing import parse_numbers, parse_percentage
+from txtop.options.tune_options import TuneRuleOptions
+from txtop.plan.cell import Cell
+from txtop.plan.knobs import BY_FIELD, KNOBS, as_list
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Allowed, Plan
+from txtop.plan.tuning import RATES, CallLimit, FloorBand, Objective, Tuning
+from txtop.quantities import SIZE_FORMS, parse_duration, parse_size
+from txtop.system import cpu
+
+MAX_CANDIDATES = 400
+BATCHES = (1, 8, 32)
+MINIMISED: tuple[Objective, ...] = ("tpot", "ttft", "e2e", "cost", "energy")
+_LATENCIES = ("tpot", "ttft", "e2e")
+_LIMIT = re.compile(r"(ttft|tpot|e2e)(?::p([0-9]{1,2}(?:\.[0-9]{1,3})?))?(?:<=?)(.+)")
+_LIMIT_FORMS = "write ttft:p90<200ms,tpot:p90<50ms"
+_FLOORS: tuple[FloorBand, ...] = ("lossless-like", "minor", "visible")
+_KLD = re.compile(r"kld<=?([0-9.e-]{1,12})")
+_BY_OPTION = {knob.option: knob for knob in KNOBS}
+
+Values = Mapping[str, list[Any]]
+
+
+def build_tune_plan(
+    model: str,
+    fixed: Mapping[str, Any],
+    rules: TuneRuleOptions,
+    say: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Build the plan of a race; the knobs in `fixed`, by field, are those of every candidate.
+
+    `say` is called with a line for each reason to leave candidates out. Raises `UsageError`.
+    """
+    limits.check_model_name(model)
+    _check_rules(rules)
+    family = model_config.find_family(model)
+    objective = parse_objective(rules, encodes=family == "encoder")
+    call_limits = parse_limits(rules.slo)
+    if family == "encoder" and any(limit.time != "e2e" for limit in call_limits):
+        raise UsageError("--slo: an encoder makes no tokens", "e2e:p90<50ms")
+    default = _build_default(model, fixed)
+    cells = _expand_space(default, fixed, rules.space, objective)
+    candidates, left_out = drop_infeasible(cells)
+    for line in left_out:
+        say(line)
+    candidates = tuple(c for c in candidates if model_config.explain_refusal(c) is None)
+    if len(candidates) < 2:
+        raise UsageError("one candidate is no race", "more values in --space")
+    if len(candidates) > MAX_CANDIDATES:
+        raise UsageError(
+            f"{len(candidates)} candidates are more than {MAX_CANDIDATES}",
+            "fewer values in --space",
+        )
+    floor, kld = parse_floor(rules.floor)
+    memory = parse_size(rules.memory) if rules.memory is not None else None
+    if rules.memory is not None and not memory:
+        raise UsageError(f"--memory: {rules.memory[:40]!a} is not a size", SIZE_FORMS)
+    plan = Plan(
+        cells=candidates,
+        seed=rules.seed,
+        timeout_s=rules.timeout,
+        cost_per_hour=rules.cost_per_hour,
+        profile="none",
+        allowed=Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code),
+        tuning=Tuning(
+            objective=objective,
+            default=candidates[0].id,
+            limits=call_limits,
+            floor=floor,
+            floor_kld=kld,
+            memory_bytes=memory,
+            margin=parse_percentage("--margin", rules.margin),
+            budget_s=rules.budget,
+        ),
+    )
+    if rules.fidelity_positions is None:
+        return plan
+    return msgspec.structs.replace(plan, fidelity_positions=rules.fidelity_positions)
+
+
+def _check_rules(rules: TuneRuleOptions) -> None:
+    limits.check_integer("--seed", rules.seed, 0)
+    limits.check_integer("--fidelity-positions", rules.fidelity_positions, 0)
+    limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
+    limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
+    limits.check_amount("--cost-per-hour", rules.cost_per_hour, limits.MAX_COST_PER_HOUR)
+    if parse_percentage("--margin", rules.margin) <= 0:
+        raise UsageError("--margin 0 % leaves no two equal", "above 0 and below 100 %, as 2%")
+
+
+def parse_objective(rules: TuneRuleOptions, *, encodes: bool) -> Objective:
+    """Return what is raced for; `encodes` if the model makes no tokens. Raises `UsageError`."""
+    if rules.maximise is not None and rules.minimise is not None:
+        raise UsageError("--maximise and --minimise contradict each other", "give one of them")
+    objective: Objective
+    if rules.minimise is not None:
+        objective = _choose("--minimise", rules.minimise, MINIMISED)
+    elif rules.maximise is not None:
+        objective = _choose("--maximise", rules.maximise, RATES)
+    else:
+        objective = "sequences_per_s" if encodes else "tokens_per_s"
+    if encodes and objective in ("tokens_per_s", "decode_tokens_per_s", "tpot", "ttft"):
+        raise UsageError(f"an encoder has no {objective}", "--maximise sequences_per_s")
+    if objective == "cost" and rules.cost_per_hour is None:
+        raise UsageError("--minimise cost needs a price", "--cost-per-hour")
+    return objective
+
+
+def _choose(option: str, given: str, names: Sequence[Any]) -> Any:
+    name = given.strip().replace("-", "_")
+    if name not in names:
+        hint = did_you_mean(name, names, f"one of {', '.join(names)}")
+        raise UsageError(f"{option}: no objective {given[:40]!a}", hint)
+    return name
+
+
+def parse_limits(text: str | None) -> tuple[CallLimit, ...]:
+    """Return the limits of `--slo`; without a percentile they are of p90. Raises `UsageError`."""
+    bounds = []
+    for part in text.split(",") if text is not None else ():
+        match = _LIMIT.fullmatch(part.strip().lower().replace(" ", ""))
+        most_ms = parse_duration(match[3], "ms") if match else None
+        share = float(match[2] or 90) / 100 if match else 0.0
+        if match is None or not most_ms or not 0 < share < 1:
+            raise UsageError(f"--slo: {part[:40]!a} is no limit", _LIMIT_FORMS)
+        bounds.append(CallLimit(time=match[1], share=share, most_ms=most_ms))  # type: ignore[arg-type]
+    if len({(bound.time, bound.share) for bound in bounds}) < len(bounds):
+        raise UsageError("--slo: a limit is given twice", _LIMIT_FORMS)
+    return tuple(bounds)
+
+
+def parse_floor(text: str) -> tuple[FloorBand | None, float | None]:
+    """Return the band of `--floor`, or its largest KLD in nats. Raises `UsageError`."""
+    given = text.strip().lower().replace(" ", "")
+    if given == "none":
+        return None, None
+    if match := _KLD.fullmatch(given):
+        try:
+            kld = float(match[1])
+        except ValueError:
+            kld = 0.0
+        if 0 < kld <= 1e3:
+            return None, kld
+    for band in _FLOORS:
+        if given == band:
+            return band, None
+    hint = did_you_mean(given, _FLOORS, f"one of {', '.join(_FLOORS)}, kld<=0.01, none")
+    raise UsageError(f"--floor: {text[:40]!a} is no quality", hint)
+
+
+# The space
+
+
+def _build_default(model: str, fixed: Mapping[str, Any]) -> Cell:
+    """Build the candidate that is run today: every knob that is not fixed at its default."""
+    for knob in KNOBS:
+        if knob.is_number:
+            limits.check_integer(f"--{knob.single}", fixed.get(knob.field))
+    cell = ab_plan.build_arm_cell("", {"model": make_absolute(model), **fixed})
+    if why := explain_infeasible(cell):
+        raise UsageError(why)
+    if refusal := model_config.explain_refusal(cell):
+        raise UsageError(*refusal)
+    return cell
+
+
+def _expand_space(
+    default: Cell, fixed: Mapping[str, Any], space: list[str] | None, objective: Objective
+) -> tuple[Cell, ...]:
+    """Return the default and every candidate of the space, each once."""
+    products = [parse_space(space)] if space else _list_usual(default, objective)
+    expanded: list[Cell] = []
+    for values in products:
+        if twice := values.keys() & fixed.keys():
+            knob = BY_FIELD[min(twice)]
+            if space:
+                raise UsageError(
+                    f"--{knob.single} and {knob.option.replace('_', '-')} in --space contradict"
+                    " each other",
+                    "give one of them",
+                )
+        lists = {
+            knob.option: [knob.of(default)]
+            if knob.field in fixed
+            else values.get(knob.field, [knob.of(default)])
+            for knob in KNOBS
+        }
+        expanded += expand_matrix(**lists)
+    cells = [
+        msgspec.structs.replace(cell, id="", attention_asked=default.attention_asked)
+        for cell in expanded
+    ]
+    return tuple(dict.fromkeys([default, *cells]))
+
+
+def parse_space(texts: list[str]) -> dict[str, list[Any]]:
+    """Return the values by field of texts as `precisions=fp32,bf16`. Raises `UsageError`."""
+    values: dict[str, list[Any]] = {}
+    for text in chain.from_iterable(text.split() for text in texts):
+        name, is_set, typed = text.removeprefix("--").partition("=")
+        option = name.strip().replace("-", "_")
+        if not is_set or not typed.strip():
+            hint = "OPTION=VALUES of run, as precisions=fp32,bf16 batch-sizes=1,8"
+            raise UsageError(f"--space: {text[:40]!a} sets nothing", hint)
+        if option not in _BY_OPTION or option == "models":
+            names = [name.replace("_", "-") for name in _BY_OPTION if name != "models"]
+            hint = did_you_mean(name, names, f"options: {', '.join(names)}")
+            raise UsageError(f"--space: no option {name[:40]!a}", hint)
+        knob = _BY_OPTION[option]
+        if knob.field in values:
+            raise UsageError(f"--space: {name} is given twice", "all its values at once")
+        values[knob.field] = _parse_values(knob.field, knob.is_number, typed)
+    return values
+
+
+def _parse_values(field: str, is_number: bool, typed: str) -> list[Any]:
+    if is_number:
+        numbers = parse_numbers("--space", [typed]) or []
+        for number in numbers:
+            limits.check_integer(f"--space: {field}", number)
+        return list(numbers)
+    return [ab_plan.parse_arm("--space", f"{field}={value}")[field] for value in typed.split(",")]
+
+
+def _list_usual(default: Cell, objective: Objective) -> list[dict[str, list[Any]]]:
+    """Return the space without `--space`, as products whose union it is.
+
+    A larger batch never makes a call shorter, so latencies are raced at the batch that is fixed.
+    Every cache and, on a GPU, every way to compile are tried with the other knobs at their usual
+    values.
+    """
+    device = find_accelerator(default.device)
+    on_cpu = device is not None and device.kind == "cpu"
+    precisions = ["fp32", find_fast_precision(default.device), "int8"]
+    if not on_cpu:
+        precisions = ["fp32", "tf32", "fp16", "bf16", "int8"]
+    batches = [default.batch_size] if objective in _LATENCIES else list(BATCHES)
+    common: dict[str, list[Any]] = {
+        "precision": as_list(list(dict.fromkeys(precisions))),
+        "batch_size": batches,
+    }
+    attention = ["sdpa", "eager"] if on_cpu else ["sdpa", "eager", "flash_attention_2"]
+    whole = {**common, "attention": attention}
+    if on_cpu:
+        whole["threads"] = _list_threads()
+        return [whole, {**common, "cache": ["static"]}]
+    return [
+        whole,
+        {**common, "cache": ["static"], "compile": ["none", "default", "reduce-overhead"]},
+    ]
+
+
+def _list_threads() -> list[int | None]:
+    """Return the usual threads (all cores but one), half of the cores, and all."""
+    cores = cpu.count_allowed_cores()
+    usual = max(1, cores - 1)
+    others = [n for n in (cores // 2, cores) if n >= 1 and n != usual]
+    return [None, *dict.fromkeys(others)]

@@ -1,0 +1,337 @@
+"""Conduct the race of `txtop tune`: block by block, until one configuration is named.
+
+`stats.race` decides what comes next from the folded state, so that a resumed run goes on where the
+log ends. Cells that share weights share a worker, and workers stay loaded while there is room.
+"""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from txtop.analysis import tuning as rules
+from txtop.analysis.contention import sum_up
+from txtop.forecast.admission import explain_no_room
+from txtop.plan.cell import Cell
+from txtop.plan.tuning import Tuning
+from txtop.protocol import commands, events
+from txtop.runner import turn_energy, worker_failure
+from txtop.runner.batch_cell import CellSchedule
+from txtop.runner.block_validity import (
+    Disturbances,
+    MachineReadings,
+    Repeats,
+    find_disturbances,
+)
+from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.recorder import now_ns
+from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
+from txtop.runner.worker_pool import PooledWorker, WorkerPool
+from txtop.state.cell import CellState
+from txtop.state.race import RaceState, compute_cost
+from txtop.stats.race import Leave, Measure, Return, Why, choose_step
+from txtop.stats.sequential import FIRST_LOOK
+from txtop.units import NS_PER_S
+
+BLOCK_NS = 100_000_000
+# A block for which a model was loaded is longer, so that more is measured than loaded.
+RELOADED_BLOCK_NS = 1_000_000_000
+# For the warm-up of a candidate in a worker; the gate takes a part of it.
+WARMUP_BUDGET_S = 3.0
+GRACE_S = 1.0
+
+
+class TuneRun:
+    """Run the race of a plan with a tuning, and confirm its winner."""
+
+    def __init__(self, client: WorkerClient, tuning: Tuning, outputs: FidelityRun) -> None:
+        self._client, self._tuning, self._outputs = client, tuning, outputs
+        self._plan, self._recorder, self._control = client.plan, client.recorder, client.control
+        self._pool = WorkerPool(client)
+        self._repeats = Repeats(self._plan.budget_s)
+        self._random = Random(self._plan.seed)
+        self._since_ns: dict[str, int] = {}
+        self._confirmed: tuple[str, ...] = ()
+
+    def run(self) -> None:
+        """Admit, race and confirm, until the run is stopped."""
+        try:
+            self._admit()
+            while not self._control.stops:
+                step = choose_step(self._race.race, self._list_loaded())
+                if step is None:
+                    break
+                if isinstance(step, Measure):
+                    self._measure(step)
+                elif isinstance(step, Return):
+                    self._record_standing(step.name)
+                else:
+                    self._let_leave(step)
+            if not self._control.stops:
+                self._finish()
+        finally:
+            self._pool.end_all(GRACE_S if self._control.stops < 2 else 0.1)
+
+    @property
+    def _race(self) -> RaceState:
+        race = self._recorder.state.race
+        assert race is not None
+        return race
+
+    def _get_state(self, name: str) -> CellState:
+        return self._recorder.state.cells[name]
+
+    # Who takes part
+
+    def _admit(self) -> None:
+        """Leave out what cannot run, does not fit, or is too far from the reference's output."""
+        for name in self._race.race.running:
+            cell = self._get_state(name).cell
+            if self._client.refuse(cell):
+                continue
+            if why := explain_no_room(self._recorder.state, cell):
+                self._reject(cell, "does not fit", why, "another --memory")
+        self._outputs.run()
+        if self._control.stops:
+            return
+        for name in self._race.race.running:
+            if why := rules.explain_below_floor(self._recorder.state, name):
+                cell = self._get_state(name).cell
+                self._reject(cell, "below the floor", why, "another --floor")
+
+    def _reject(self, cell: Cell, why: Why, detail: str, hint: str) -> None:
+        self._record_standing(cell.id, why, detail=detail)
+        if not self._get_state(cell.id).over:
+            self._client.reject(cell, detail, hint)
+
+    def _record_standing(
+        self, name: str, why: str = "", against: str = "", detail: str = ""
+    ) -> None:
+        self._recorder.record(
+            events.Standing(t_ns=now_ns(), cell=name, why=why, against=against, detail=detail)
+        )
+
+    def _let_leave(self, step: Leave) -> None:
+        departure, detail = step.departure, step.departure.detail
+        if departure.why == "over the limit":
+            limit = self._tuning.limits[int(detail)]
+            detail = rules.describe_over_limit(self._get_state(step.name), limit)
+        self._record_standing(step.name, departure.why, departure.against, detail)
+
+    # Workers
+
+    def _get_key(self, name: str, stage: str) -> str:
+        """Return the key of a worker: confirmed configurations have one each, freshly loaded."""
+        return f"confirm {name}" if stage == "confirm" else self._get_state(name).cell.group
+
+    def _list_loaded(self) -> list[str]:
+        """Return the candidates whose weights are loaded, the ones used last first."""
+        order = {key: place for place, key in enumerate(self._pool.keys)}
+        near = [n for n in self._race.race.running if self._get_key(n, "race") in order]
+        return sorted(near, key=lambda n: order[self._get_key(n, "race")])
+
+    def _prepare(self, name: str, stage: str) -> PooledWorker:
+        """Return a worker that is warm for the candidate, loaded if need be.
+
+        Raises:
+            WorkerDied: the worker died.
+            CellEnded: the candidate failed, or a stop or a skip ends it.
+        """
+        cell, key = self._get_state(name).cell, self._get_key(name, stage)
+        pooled = self._pool.take(key)
+        is_loaded = pooled is not None
+        if pooled is None:
+            pooled = self._pool.start(key, cell)
+        if name not in pooled.warm or name not in self._recorder.state.working:
+            self._recorder.record(
+                events.CellStarted(
+                    t_ns=now_ns(),
+                    cell=name,
+                    worker=pooled.process.name,
+                    shares_weights=is_loaded,
+                    goes_on=bool(self._get_state(name).started_at_ns),
+                )
+            )
+        if not is_loaded:
+            self._client.load(pooled.process, cell)
+        if pooled.prepared != name:
+            prepare = commands.Prepare(cell=cell)
+            self._client.ask(pooled.process, prepare, cell, events.Workload)
+            pooled.prepared = name
+            self._warm_up(pooled, cell)
+        return pooled
+
+    def _warm_up(self, pooled: PooledWorker, cell: Cell) -> None:
+        if cell.id in pooled.warm:
+            return self._client.iterate(pooled.process, cell, "warmup", 1)
+        schedule = self._build_schedule(cell.id)
+        while (block := schedule.next_warmup()) is not None:
+            self._client.wait_while_paused(pooled.process)
+            self._client.iterate(pooled.process, cell, *block)
+        pooled.warm.add(cell.id)
+        self._since_ns.setdefault(cell.id, self._recorder.state.clock_ns)
+
+    def _build_schedule(self, name: str) -> CellSchedule:
+        state = self._get_state(name)
+        since = len(state.samples)
+        return CellSchedule(self._plan, self._recorder.state, state, WARMUP_BUDGET_S, since)
+
+    # Blocks
+
+    def _measure(self, step: Measure) -> None:
+        """Measure one block of the candidates of `step`, in turns if there are several."""
+        self._client.start_deadline(self._plan.timeout_s)
+        self._control.skip = False
+        if step.stage == "confirm" and self._confirmed != step.names:
+            # Confirmed by processes that are as fresh as the figures.
+            self._pool.end_all()
+            self._confirmed = step.names
+        order = list(step.names)
+        if step.stage == "confirm":
+            self._random.shuffle(order)
+        paired = step.stage == "confirm" and self._is_paired(step)
+        turns = order if len(order) == 1 or paired else [*order, *reversed(order)]
+        places: dict[str, list[int]] = {name: [] for name in order}
+        spans: dict[str, list[tuple[int, int]]] = {name: [] for name in order}
+        from_ns, name = 0, order[0]
+        try:
+            if step.stage == "confirm":
+                for name in order:
+                    self._prepare(name, step.stage)
+            for name in turns:
+                pooled = self._prepare(name, step.stage)
+                self._client.wait_while_paused(pooled.process)
+                from_ns = from_ns or self._recorder.state.clock_ns
+                begun_ns = self._recorder.state.clock_ns
+                places[name] += self._take_turn(pooled, name)
+                spans[name].append((begun_ns, self._recorder.state.clock_ns))
+        except (WorkerDied, CellEnded) as error:
+            if any(places.values()):
+                self._record(step, order, places, False, paired, ["a worker was lost"], [])
+            self._handle_loss(name, step.stage, error)
+            return
+        parts = [self._find_disturbances(name, from_ns) for name in order]
+        reasons = list(dict.fromkeys(reason for part in parts for reason in part.reasons))
+        taken = sum_up((1, part.contention) for part in parts)
+        kept = not reasons or not self._repeats.allow(
+            busy=bool(taken), duration_ns=self._recorder.state.clock_ns - from_ns
+        )
+        joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
+        self._record(step, order, places, kept, paired, reasons, taken, joules)
+        if kept:
+            self._drop_unmeasured(places, joules)
+
+    def _read_joules(self, spans: dict[str, list[tuple[int, int]]]) -> dict[str, float]:
+        joules = {
+            name: turn_energy.measure_joules(self._client, self._get_state(name), turns)
+            for name, turns in spans.items()
+        }
+        return {name: value for name, value in joules.items() if value is not None}
+
+    def _drop_unmeasured(self, places: dict[str, list[int]], joules: dict[str, float]) -> None:
+        """Take out candidates that have no such figure: their blocks would never count."""
+        objective = self._tuning.objective
+        for name, own in places.items():
+            state = self._get_state(name)
+            if compute_cost(state, objective, own, joules.get(name)) is None:
+                self._record_standing(name, "failed", detail=f"no {objective} is measured here")
+
+    def _is_paired(self, step: Measure) -> bool:
+        """Return True if ten palindromes would take longer than there is time to confirm."""
+        race = self._race.race
+        if (confirmation := race.find_confirmation(step.names)) is not None:
+            return confirmation.paired
+        calls_s = [max(BLOCK_NS / NS_PER_S, race.candidates[name].call_s) for name in step.names]
+        return 2 * FIRST_LOOK * sum(calls_s) > max(race.confirm_s, FIRST_LOOK)
+
+    def _take_turn(self, pooled: PooledWorker, name: str) -> range:
+        """Measure the calls of one turn. Return their numbers."""
+        state = self._get_state(name)
+        block_ns = RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
+        if self._tuning.objective == "energy":
+            block_ns = turn_energy.TURN_NS
+        first = len(state.samples)
+        count = max(1, math.ceil(block_ns / state.samples.e2e_ns[-1]))
+        self._client.iterate(pooled.process, state.cell, "measured", count)
+        last = len(self._get_state(name).samples)
+        if state.memory is None:
+            self._read_memory(pooled, state)
+        return range(first, last)
+
+    def _read_memory(self, pooled: PooledWorker, state: CellState) -> None:
+        """Read the peak of a candidate; one that takes more than was asked for leaves."""
+        finish = commands.Finish(cell=state.cell.id)
+        self._client.ask(pooled.process, finish, state.cell, events.Memory)
+        pooled.prepared = ""
+        if why := rules.explain_too_large(self._recorder.state, state.cell.id):
+            self._record_standing(state.cell.id, "does not fit", detail=why)
+
+    def _find_disturbances(self, name: str, from_ns: int) -> Disturbances:
+        session, load = self._recorder.state, self._get_state(name).load
+        readings = MachineReadings.from_session(session, load.device_id if load else None)
+        return find_disturbances(readings, self._since_ns.get(name, 0), from_ns, session.clock_ns)
+
+    def _record(
+        self,
+        step: Measure,
+        order: list[str],
+        places: dict[str, list[int]],
+        kept: bool,
+        paired: bool,
+        reasons: list[str],
+        taken: list[events.Contention],
+        joules: dict[str, float] | None = None,
+    ) -> None:
+        self._recorder.record(
+            events.RaceBlock(
+                t_ns=now_ns(),
+                stage=step.stage,
+                round=step.round,
+                order=order,
+                iterations={name: list(places[name]) for name in order if places[name]},
+                kept=kept,
+                paired=paired,
+                reasons=reasons,
+                contention=taken,
+                joules=joules or {},
+            )
+        )
+
+    # Ends
+
+    def _handle_loss(self, name: str, stage: str, error: WorkerDied | CellEnded) -> None:
+        """Record the end of a candidate whose worker failed, and forget the worker."""
+        state, key = self._get_state(name), self._get_key(name, stage)
+        pooled = self._pool.take(key)
+        if self._control.stops:
+            return
+        if self._control.skip:
+            self._control.skip = False
+            self._client.finish(
+                state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
+            )
+        elif state.over or pooled is None:
+            if not state.over:
+                self._client.finish(state.cell, "failed", reason="its worker is gone")
+        elif isinstance(error, WorkerDied):
+            schedule = self._build_schedule(name)
+            event = worker_failure.build_death_event(pooled.process, state, schedule)
+            self._recorder.record(event)
+        elif error.status == "timeout":
+            schedule = self._build_schedule(name)
+            self._recorder.record(
+                worker_failure.end_silent_worker(pooled.process, state, schedule, error.reason)
+            )
+        self._pool.end(key, 0.1)
+
+    def _finish(self) -> None:
+        """End every candidate that was measured."""
+        for name, state in list(self._recorder.state.cells.items()):
+            if state.over:
+                continue
+            kept = len(state.samples.kept())
+            left = self._race.race.candidates[name].left
+            if kept:
+                self._client.finish(state.cell, "ok", stopped_by="race", n=kept)
+            elif left is not None:
+                self._client.finish(state.cell, "skipped", reason=left.why)

@@ -1,0 +1,164 @@
+"""The state of a race: its blocks and departures, folded into `stats.race`.
+
+The cost of a block is the mean log of the time, or the log of the energy, of one unit of work.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import LimitedTime, Objective, Tuning
+from txtop.protocol.events import RaceBlock, Standing
+from txtop.state.cell import CellState
+from txtop.stats.race import Departure, Race, RaceRules, Why
+from txtop.units import NS_PER_MS, NS_PER_S
+
+WHYS: tuple[Why, ...] = (
+    "slower",
+    "halved",
+    "over the limit",
+    "does not fit",
+    "below the floor",
+    "failed",
+)
+
+
+@dataclass
+class RaceState:
+    """The race of a session, with the blocks that were measured for it."""
+
+    tuning: Tuning
+    race: Race
+    blocks: list[RaceBlock] = field(default_factory=list)
+    lost_s: float = 0.0
+
+    @classmethod
+    def of(cls, plan: Plan) -> RaceState | None:
+        """Return the empty state of a plan, or None if the plan tunes nothing."""
+        if plan.tuning is None:
+            return None
+        tuning = plan.tuning
+        rules = RaceRules(
+            margin=tuning.margin,
+            budget_s=tuning.budget_s,
+            shares=tuple(limit.share for limit in tuning.limits),
+            default=tuning.default,
+        )
+        return cls(tuning, Race.of((cell.id for cell in plan.cells), rules))
+
+    @property
+    def spent_s(self) -> float:
+        """Return the seconds measured so far, with those of blocks that do not count."""
+        return self.race.spent_s + self.lost_s
+
+    @property
+    def is_busy(self) -> bool:
+        """Return True if others took the processor in blocks that count for the confirmation."""
+        return any(b.kept and b.contention and b.stage == "confirm" for b in self.blocks)
+
+    def add(self, block: RaceBlock, cells: dict[str, CellState]) -> None:
+        """Add a block. One that is not kept counts for nothing; its repeats are bounded."""
+        self.blocks.append(block)
+        spent_ns = sum(
+            cells[name].samples.e2e_ns[i]
+            for name, places in block.iterations.items()
+            for i in places
+        )
+        spent_s = spent_ns / NS_PER_S
+        costs = {}
+        for name, places in block.iterations.items():
+            cost = compute_cost(cells[name], self.tuning.objective, places, block.joules.get(name))
+            if cost is not None:
+                costs[name] = cost
+        if not block.kept or costs.keys() != block.iterations.keys():
+            self.lost_s += spent_s
+            return
+        for name, places in block.iterations.items():
+            self.race.add_calls(name, self._count_calls(cells[name], places))
+        if block.stage == "confirm":
+            self.race.add_confirmation(costs, spent_s, paired=block.paired)
+        else:
+            ((name, places),) = block.iterations.items()
+            self.race.add_block(name, block.round, costs[name], spent_s, len(places))
+
+    def _count_calls(self, state: CellState, places: list[int]) -> list[tuple[int, int]]:
+        """Return for each limit how many calls there are, and how many were over it."""
+        counts = []
+        for limit in self.tuning.limits:
+            times = [ns for i in places if (ns := read_time_ns(state, limit.time, i)) is not None]
+            counts.append((len(times), sum(ns > limit.most_ms * NS_PER_MS for ns in times)))
+        return counts
+
+    def stand(self, event: Standing) -> None:
+        """Take a candidate out, or in again."""
+        if not event.why:
+            self.race.bring_back(event.cell)
+            return
+        why: Why = next((why for why in WHYS if why == event.why), "failed")
+        self.race.leave(event.cell, Departure(why, event.against, event.detail))
+
+    def lose(self, name: str, reason: str) -> None:
+        """Take out a candidate that ended, unless it is out already."""
+        own = self.race.candidates.get(name)
+        if own is not None and own.left is None:
+            self.race.leave(name, Departure("failed", detail=reason))
+
+    def copy(self) -> RaceState:
+        """Return an independent copy."""
+        return RaceState(self.tuning, copy.deepcopy(self.race), list(self.blocks), self.lost_s)
+
+
+def read_time_ns(state: CellState, time: LimitedTime, i: int) -> float | None:
+    """Return a time of iteration i in ns; None if it has none."""
+    samples = state.samples
+    if time == "e2e":
+        return samples.e2e_ns[i]
+    if samples.ttft_ns[i] < 0 or state.lag:
+        return None
+    if time == "ttft":
+        return samples.ttft_ns[i]
+    if samples.tokens[i] < 2:
+        return None
+    return (samples.e2e_ns[i] - samples.ttft_ns[i]) / (samples.tokens[i] - 1)
+
+
+def compute_cost(
+    state: CellState, objective: Objective, places: list[int], joules: float | None = None
+) -> float | None:
+    """Return the mean log of what one unit of work costs in the iterations at `places`.
+
+    None if they have no such figure. The units do not matter: costs are only ever compared.
+    """
+    work = sum(count_work(state, i) for i in places)
+    if objective == "energy":
+        return math.log(joules / work) if joules and joules > 0 and work else None
+    logs = []
+    for i in places:
+        cost = _compute_call_cost(state, objective, i)
+        if cost is None or cost <= 0:
+            return None
+        logs.append(math.log(cost))
+    return fmean(logs) if logs else None
+
+
+def count_work(state: CellState, i: int) -> int:
+    """Return the tokens that iteration i made; of an encoder, its sequences."""
+    return state.cell.batch_size * (state.samples.tokens[i] or 1)
+
+
+def _compute_call_cost(state: CellState, objective: Objective, i: int) -> float | None:
+    samples = state.samples
+    if objective in ("tokens_per_s", "cost"):
+        return samples.e2e_ns[i] / count_work(state, i)
+    if objective == "sequences_per_s":
+        return samples.e2e_ns[i] / state.cell.batch_size
+    if objective == "decode_tokens_per_s":
+        step_ns = read_time_ns(state, "tpot", i)
+        return None if step_ns is None else step_ns / state.cell.batch_size
+    if objective in ("ttft", "tpot", "e2e"):
+        return read_time_ns(state, objective, i)
+    return None

@@ -1,0 +1,68 @@
+"""Fold the events of a race. Apart from `fold` for its length alone."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+from txtop.plan import labels
+from txtop.protocol import events
+from txtop.state import disturbed_blocks
+from txtop.state.session import SessionState
+
+
+def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
+    """Fold a block of a race; iterations of one that does not count are discarded."""
+    if session.race is None or not event.iterations.keys() <= session.cells.keys():
+        return
+    for name, places in event.iterations.items():
+        samples = session.cells[name].samples
+        if any(i >= len(samples) for i in places):
+            return
+        if not event.kept:
+            samples.discarded.update(places)
+    before = session.race.blocks[-1] if session.race.blocks else None
+    session.race.add(event, session.cells)
+    if event.reasons and not disturbed_blocks.is_same_trouble(before, event):
+        fate = "kept on a busy machine" if event.kept else "discarded"
+        session.say(f"block {fate}: {', '.join(event.reasons)}", "warning")
+
+
+def fold_standing(session: SessionState, event: events.Standing) -> None:
+    """Fold that a candidate leaves, or comes back."""
+    if session.race is None or event.cell not in session.cells:
+        return
+    session.race.stand(event)
+    if not event.why:
+        session.say("back in the race", cell=event.cell)
+        return
+    session.working.discard(event.cell)
+    other = session.cells.get(event.against)
+    beside = f" beside {labels.format_short_label(other.cell)}" if other is not None else ""
+    detail = f": {event.detail}" if event.detail else ""
+    session.say(f"left, {event.why}{beside}{detail}", cell=event.cell)
+
+
+def continue_candidate(session: SessionState, event: events.CellStarted) -> None:
+    """Continue a candidate in another worker, with what was measured of it so far.
+
+    One that was not at work is a new object, so that an older snapshot of it stays true.
+    """
+    state = session.cells[event.cell]
+    if event.cell not in session.working:
+        state = replace(
+            state,
+            samples=copy.deepcopy(state.samples),
+            blocks=list(state.blocks),
+            open_gaps_ns=state.open_gaps_ns[:],
+            finished=None,
+        )
+        session.cells[event.cell] = state
+        session.working.add(event.cell)
+    session.current = event.cell
+    state.worker, state.stage, state.progress = event.worker, "loading", None
+    state.shares_weights = event.shares_weights
+    if event.shares_weights:
+        state.load = session.loads.get(state.cell.group, state.load)
+    state.open_index = -1
+    del state.open_gaps_ns[:]

@@ -1,0 +1,495 @@
+"""A race of many candidates: who leaves and why, who gets the next block, and when it is decided.
+
+Pure functions of numbers, so that a simulation runs the code of the real race. A cost is the log of
+a time (or an energy) of one unit of work, lower is better. In a round every candidate that is still
+in gets one block. The rules are those of docs/method.md, "The race".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Literal
+
+from txtop.stats.intervals import (
+    Interval,
+    compute_anytime_half_width,
+    compute_anytime_t_half_width,
+    compute_deviation,
+)
+from txtop.stats.sequential import (
+    ALPHA,
+    FIRST_LOOK,
+    FIRST_LOOK_PAIRED,
+    SequentialVerdict,
+    judge_log_ratio,
+)
+from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S
+
+Why = Literal["slower", "halved", "over the limit", "does not fit", "below the floor", "failed"]
+# Before a round is compared at all: of fewer the interval is infinite anyway.
+MIN_ROUNDS = 4
+# Halving begins once each candidate could be compared, and leaves two at the least.
+LEAST_LEFT = 2
+# Of the least that a sweep measures, which is 10 calls and 3 s of each cell.
+SWEEP_SHARE = 0.4
+CONFIRM_SHARE = 0.25
+LEAST_BUDGET_S = 20.0
+_STAKES = (0.1, 0.25, 0.5, 0.8)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Why a candidate left, the candidate `against` which it was judged, and the figures."""
+
+    why: Why
+    against: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """The log of the cost of one candidate over that of another after `n` blocks.
+
+    Positive: the first costs more. The interval holds at every look, None for too few blocks.
+    """
+
+    n: int
+    mean: float
+    interval: Interval | None
+
+
+@dataclass
+class Exceedance:
+    """The calls of a candidate under one limit: `n` in all, `over` of them above it."""
+
+    n: int = 0
+    over: int = 0
+
+    def is_kept(self, share: float) -> bool:
+        """Return True if no more calls are over the limit than 1 - `share`, as far as is known."""
+        return self.n == 0 or self.over <= (1 - share) * self.n + 1e-9
+
+    def compute_evidence(self, share: float) -> float:
+        """Return the wealth of a bettor against "at most 1 - `share` of the calls are over".
+
+        If that is true its mean is at most 1 after any number of calls, so it ever reaches 1 /
+        alpha with a probability of at most alpha (Waudby-Smith and Ramdas 2024, "Estimating means
+        of bounded random variables by betting"). The mean of four stakes.
+        """
+        allowed = 1 - share
+        wealth = 0.0
+        for stake in _STAKES:
+            bet = stake / max(allowed, 1e-3)
+            # A call within the limit must leave something to bet with.
+            bet = min(bet, 0.9 / allowed) if allowed else bet
+            log = self.over * math.log1p(bet * (1 - allowed)) + (self.n - self.over) * math.log1p(
+                -bet * allowed
+            )
+            wealth += math.exp(min(700.0, log))
+        return wealth / len(_STAKES)
+
+
+@dataclass
+class Candidate:
+    """One candidate: its costs by round, its calls under each limit, and how it left, if it did.
+
+    `call_s` is the duration of one call.
+    """
+
+    name: str
+    costs: dict[int, float] = field(default_factory=dict)
+    calls: list[Exceedance] = field(default_factory=list)
+    call_s: float = 0.0
+    left: Departure | None = None
+    left_round: int = 0
+
+
+@dataclass
+class Confirmation:
+    """Fresh blocks of few candidates that take turns: the costs of each by block.
+
+    The order of `arms` means nothing. `spent_s` is the time that was measured. `paired`: blocks are
+    so long that there will be few, and each arm has one turn in a block.
+    """
+
+    arms: frozenset[str]
+    paired: bool = False
+    blocks: list[dict[str, float]] = field(default_factory=list)
+    spent_s: float = 0.0
+
+    @property
+    def first_look(self) -> int:
+        """Return the number of blocks before which nothing is decided."""
+        return FIRST_LOOK_PAIRED if self.paired else FIRST_LOOK
+
+    def compare(self, name: str, other: str) -> LogRatio:
+        """Return the cost of `name` over that of `other`; all comparisons share the 5 %."""
+        logs = [block[name] - block[other] for block in self.blocks]
+        comparisons = max(1, len(self.arms) * (len(self.arms) - 1) // 2)
+        half = compute_anytime_t_half_width if self.paired else compute_anytime_half_width
+        return _compute_log_ratio(logs, half, ALPHA / comparisons)
+
+    def judge(self, name: str, other: str, margin: float) -> SequentialVerdict | None:
+        """Judge `name` against `other`: faster, slower, equivalent, or None while it is open."""
+        ratio = self.compare(name, other)
+        if ratio.interval is None or ratio.n < self.first_look:
+            return None
+        low, high = ratio.interval
+        return judge_log_ratio(-high, -low, margin)
+
+    def is_decided(self, first: str, margin: float) -> bool:
+        """Return True if `first` is judged against every other arm."""
+        others = self.arms - {first}
+        return all(self.judge(first, other, margin) is not None for other in others)
+
+
+def _compute_log_ratio(logs: Sequence[float], half_width: object, alpha: float) -> LogRatio:
+    n = len(logs)
+    if n < 2:
+        return LogRatio(n, logs[0] if logs else 0.0, None)
+    mean = fmean(logs)
+    half = half_width(n, compute_deviation(logs, mean), alpha)  # type: ignore[operator]
+    return LogRatio(n, mean, (mean - half, mean + half) if math.isfinite(half) else None)
+
+
+@dataclass(frozen=True)
+class RaceRules:
+    """The rules of a race.
+
+    `shares` are those of the calls that must keep each limit, as 0.9. `budget_s` is the time of
+    measuring in all, of which a quarter is for the confirmation; None for 40 % of the least that a
+    sweep of the candidates measures. `default` is the candidate that the winner is confirmed
+    against, empty for none.
+    """
+
+    margin: float
+    budget_s: float | None = None
+    shares: tuple[float, ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The next step: one block of the candidates `names`, in the race or to confirm."""
+
+    stage: Literal["race", "confirm"]
+    names: tuple[str, ...]
+    round: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The next step: a candidate leaves the race."""
+
+    name: str
+    departure: Departure
+
+
+@dataclass(frozen=True)
+class Return:
+    """The next step: a candidate comes back, as the one that it was slower than must not be had."""
+
+    name: str
+
+
+Step = Measure | Leave | Return
+
+
+@dataclass
+class Race:
+    """The state of a race; `race_spent_s` is the time measured so far before any confirmation."""
+
+    rules: RaceRules
+    candidates: dict[str, Candidate]
+    confirmations: dict[frozenset[str], Confirmation] = field(default_factory=dict)
+    race_spent_s: float = 0.0
+
+    @classmethod
+    def of(cls, names: Iterable[str], rules: RaceRules) -> Race:
+        """Return a race that has not begun."""
+        calls = len(rules.shares)
+        return cls(
+            rules, {n: Candidate(n, calls=[Exceedance() for _ in range(calls)]) for n in names}
+        )
+
+    # Facts
+
+    def add_calls(self, name: str, calls: Sequence[tuple[int, int]]) -> None:
+        """Count calls of a candidate: for each limit their number, and how many were over it."""
+        for own, (n, over) in zip(self.candidates[name].calls, calls, strict=True):
+            own.n += n
+            own.over += over
+
+    def add_block(
+        self, name: str, round_number: int, cost: float, spent_s: float, calls: int = 1
+    ) -> None:
+        """Add the block of a candidate in a round of the race: `calls` of them took `spent_s`."""
+        own = self.candidates[name]
+        own.costs[round_number] = cost
+        own.call_s = spent_s / max(1, calls)
+        self.race_spent_s += spent_s
+
+    def add_confirmation(self, costs: Mapping[str, float], spent_s: float, *, paired: bool) -> None:
+        """Add a block of a confirmation."""
+        arms = frozenset(costs)
+        own = self.confirmations.setdefault(arms, Confirmation(arms, paired))
+        own.blocks.append(dict(costs))
+        own.spent_s += spent_s
+
+    def leave(self, name: str, departure: Departure) -> None:
+        """Take a candidate out."""
+        own = self.candidates[name]
+        own.left, own.left_round = departure, self.round
+
+    def bring_back(self, name: str) -> None:
+        """Take a candidate in again."""
+        self.candidates[name].left = None
+
+    # Derived
+
+    def find_confirmation(self, arms: Iterable[str]) -> Confirmation | None:
+        """Return the confirmation of these candidates, None before its first block."""
+        return self.confirmations.get(frozenset(arms))
+
+    @property
+    def spent_s(self) -> float:
+        """Return the seconds measured so far."""
+        return self.race_spent_s + sum(own.spent_s for own in self.confirmations.values())
+
+    @property
+    def budget_s(self) -> float:
+        """Return the seconds of measuring for everything; 0 before the first round is complete."""
+        if self.rules.budget_s is not None:
+            return self.rules.budget_s
+        timed = [own.call_s for own in self.candidates.values() if own.costs]
+        least = sum(max(MIN_MEASURED_S, MIN_ITERATIONS * call_s) for call_s in timed)
+        return max(LEAST_BUDGET_S, SWEEP_SHARE * least) if timed else 0.0
+
+    @property
+    def race_s(self) -> float:
+        """Return the seconds of measuring for the race itself."""
+        return (1 - CONFIRM_SHARE) * self.budget_s
+
+    @property
+    def confirm_s(self) -> float:
+        """Return the seconds of measuring for a confirmation."""
+        return CONFIRM_SHARE * self.budget_s
+
+    @property
+    def running(self) -> list[str]:
+        """Return the candidates that are in."""
+        return [c.name for c in self.candidates.values() if c.left is None]
+
+    @property
+    def round(self) -> int:
+        """Return the round that is being measured, from 0: the first that a candidate lacks."""
+        counts = [_count_rounds(self.candidates[name]) for name in self.running]
+        return min(counts, default=0)
+
+    def keeps_limits(self, name: str) -> bool:
+        """Return True if a candidate keeps every limit, as far as was measured."""
+        own = self.candidates[name]
+        return all(c.is_kept(s) for c, s in zip(own.calls, self.rules.shares, strict=True))
+
+    def compare(self, name: str, other: str) -> LogRatio:
+        """Return the cost of `name` over that of `other` in the rounds that both have.
+
+        The 5 % are shared by the comparisons of the best with each other candidate, so that it is
+        taken out by mistake with a probability of at most 5 %, however often this is looked at.
+        """
+        mine, theirs = self.candidates[name].costs, self.candidates[other].costs
+        logs = [mine[n] - theirs[n] for n in sorted(mine.keys() & theirs.keys())]
+        alpha = ALPHA / max(1, len(self.candidates) - 1)
+        return _compute_log_ratio(logs, compute_anytime_t_half_width, alpha)
+
+    def rank(self, names: Iterable[str] | None = None) -> list[str]:
+        """Return candidates with blocks by their cost, the best first.
+
+        Each is compared with the one that has the most rounds, in the rounds that both have.
+        """
+        timed = [n for n in (self.running if names is None else names) if self.candidates[n].costs]
+        if not timed:
+            return []
+        longest = max(timed, key=lambda n: len(self.candidates[n].costs))
+        return sorted(timed, key=lambda n: self.compare(n, longest).mean)
+
+    @property
+    def leader(self) -> str | None:
+        """Return the best of those that are in and keep the limits so far; None without one."""
+        return next((name for name in self.rank() if self.keeps_limits(name)), None)
+
+    @property
+    def is_decided(self) -> bool:
+        """Return True if nobody who is in can be better than the leader by more than the margin."""
+        leader = self.leader
+        if leader is None:
+            return False
+        band = math.log1p(self.rules.margin)
+        for name in self.running:
+            if name == leader:
+                continue
+            interval = self.compare(name, leader).interval
+            if interval is None or interval[0] < -band:
+                return False
+        return True
+
+
+def _count_rounds(candidate: Candidate) -> int:
+    return max(candidate.costs, default=-1) + 1
+
+
+def choose_step(race: Race, loaded: Sequence[str] = ()) -> Step | None:
+    """Return what comes next, None if the race is over.
+
+    Candidates in `loaded`, in their order, get their block before others.
+    """
+    step = _find_departure(race) or _find_return(race)
+    if step is not None:
+        return step
+    if not race.running:
+        return None
+    return _choose_block(race, loaded) or _choose_confirmation(race)
+
+
+def _find_departure(race: Race) -> Leave | None:
+    """Return a candidate that is shown to be over a limit."""
+    most = len(race.candidates) * max(1, len(race.rules.shares)) / ALPHA
+    for name in race.running:
+        own = race.candidates[name]
+        for index, share in enumerate(race.rules.shares):
+            if own.calls[index].compute_evidence(share) >= most:
+                return Leave(name, Departure("over the limit", detail=str(index)))
+    return None
+
+
+def _find_return(race: Race) -> Return | None:
+    """Return a candidate that left for one that must not be had, as it turned out."""
+    for own in race.candidates.values():
+        if own.left is None or own.left.why not in ("slower", "halved"):
+            continue
+        other = race.candidates.get(own.left.against)
+        if (
+            other is not None
+            and other.left is not None
+            and other.left.why in ("over the limit", "failed")
+        ):
+            return Return(own.name)
+    return None
+
+
+def _choose_block(race: Race, loaded: Sequence[str]) -> Step | None:
+    """Return the next step of the race itself; None once it is decided or its time is over."""
+    running, number = race.running, race.round
+    waiting = [n for n in running if number not in race.candidates[n].costs]
+    begun = len(waiting) < len(running) or number == 0
+    if begun and waiting and not _is_time_over(race, number):
+        near = [name for name in loaded if name in waiting]
+        return Measure("race", ((near or waiting)[0],), number)
+    return _judge_round(race, number)
+
+
+def _is_time_over(race: Race, number: int) -> bool:
+    """Return True if the race has used up its time, and every candidate was compared."""
+    return race.race_spent_s >= race.race_s and number >= MIN_ROUNDS
+
+
+def _judge_round(race: Race, number: int) -> Step | None:
+    leader = race.leader
+    if leader is not None:
+        for name in race.running:
+            interval = race.compare(name, leader).interval
+            if name != leader and interval is not None and interval[0] > 0:
+                return Leave(name, Departure("slower", leader))
+    if leader is not None and race.is_decided:
+        return None
+    if leader is not None and number >= MIN_ROUNDS and len(race.running) > _count_allowed(race):
+        worst = next(n for n in reversed(race.rank()) if n != leader)
+        return Leave(worst, Departure("halved", leader))
+    if _is_time_over(race, number):
+        return None
+    waiting = [n for n in race.running if number not in race.candidates[n].costs]
+    return Measure("race", (waiting[0],), number) if waiting else None
+
+
+def _count_allowed(race: Race) -> int:
+    """Return how many may be in by now: half as many after each equal part of the time."""
+    total = len(race.candidates)
+    halvings = max(1, math.ceil(math.log2(max(2, total))) - 1)
+    done = int(halvings * min(1.0, race.race_spent_s / race.race_s))
+    return max(LEAST_LEFT, math.ceil(total / (1 << done)))
+
+
+def choose_arms(race: Race) -> tuple[str, ...]:
+    """Return who is confirmed: the leader, today's default, and who is not shown to be slower."""
+    leader = race.leader
+    if leader is None:
+        return ()
+    arms = [leader]
+    default = race.candidates.get(race.rules.default)
+    # One that is slower or over a limit is still what the winner is measured against.
+    unfit = ("does not fit", "failed", "below the floor")
+    is_out = default is None or (default.left is not None and default.left.why in unfit)
+    if default is not None and default.name != leader and not is_out:
+        arms.append(default.name)
+    close = [n for n in race.rank() if n not in arms and race.keeps_limits(n)]
+    return (*arms, *close[:1])
+
+
+def _choose_confirmation(race: Race) -> Step | None:
+    arms = choose_arms(race)
+    if len(arms) < 2:
+        return None
+    confirmation = race.find_confirmation(arms) or Confirmation(frozenset(arms))
+    enough = len(confirmation.blocks) >= confirmation.first_look
+    is_decided = confirmation.is_decided(arms[0], race.rules.margin)
+    if enough and (is_decided or confirmation.spent_s >= race.confirm_s):
+        return None
+    return Measure("confirm", arms, len(confirmation.blocks))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome: who is named, against whom it was confirmed, and what that showed.
+
+    `gain` is the verdict against today's default, None if there is none to compare with.
+    """
+
+    winner: str
+    runner_up: str | None
+    arms: tuple[str, ...]
+    gain: SequentialVerdict | None
+    close: SequentialVerdict | None
+
+    @property
+    def shows_difference(self) -> bool:
+        """Return True if the winner is shown to be better than what it was confirmed against."""
+        return self.gain == "faster" if self.gain is not None else self.close == "faster"
+
+
+def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
+    """Return the outcome so far; None if nobody can be named.
+
+    What is still open is inconclusive once the race is `over`. If the confirmation shows the
+    runner-up to be better than the leader, it is named instead.
+    """
+    arms = choose_arms(race)
+    if not arms:
+        return None
+    winner, default = arms[0], race.rules.default
+    others = [n for n in arms[1:] if n != default]
+    runner_up = others[0] if others else None
+    margin, confirmation = race.rules.margin, race.find_confirmation(arms)
+    if confirmation is None:
+        return Outcome(winner, runner_up, arms, None, None)
+    if runner_up and confirmation.judge(runner_up, winner, margin) == "faster":
+        winner, runner_up = runner_up, winner
+
+    def judge(other: str | None) -> SequentialVerdict | None:
+        if other is None or other == winner or other not in arms:
+            return None
+        return confirmation.judge(winner, other, margin) or ("inconclusive" if over else None)
+
+    return Outcome(winner, runner_up, arms, judge(default), judge(runner_up))

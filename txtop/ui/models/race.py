@@ -1,0 +1,209 @@
+"""The race of `txtop tune` on the screen: who is in it, who left and why, and what it has cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.analysis.tuning import compute_gain, find_result
+from txtop.export.text import tuning as wording
+from txtop.plan.tuning import Objective
+from txtop.state import fidelity
+from txtop.state.race import RaceState
+from txtop.state.session import SessionState
+from txtop.stats.race import Candidate, choose_arms
+from txtop.units import NS_PER_S
+
+OBJECTIVES: dict[Objective, str] = {
+    "tokens_per_s": "most tokens/s",
+    "sequences_per_s": "most sequences/s",
+    "decode_tokens_per_s": "most decoded tokens/s",
+    "tpot": "least TPOT",
+    "ttft": "least TTFT",
+    "e2e": "least time a call",
+    "cost": "least cost",
+    "energy": "least energy",
+}
+LEFT_WORDS = {"halved": "behind", "over the limit": "over the limit"}
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """One candidate: its name, its place beside the leader, its memory and its output's badge.
+
+    `leads` marks the leader, `keeps` those that keep the limits so far. `ratio` is how many times
+    as good as the leader it is, from `low` to `high`, each None until known. `why` is the reason
+    for which it left, empty while it is in.
+    """
+
+    id: str
+    name: str
+    leads: bool
+    keeps: bool
+    is_default: bool
+    running: bool
+    ratio: float | None
+    low: float | None
+    high: float | None
+    figure: str
+    gib: str
+    output: str
+    output_role: str
+    why: str
+    blocks: int
+
+
+@dataclass(frozen=True)
+class RaceView:
+    """The race: the candidates, the leaders first and those that left last, and its course.
+
+    `verdict` are the lines of the outcome, empty before the confirmation begins; `role` is the
+    colour of the first.
+    """
+
+    goal: str
+    stage: str
+    rows: tuple[CandidateRow, ...]
+    running: int
+    count: int
+    departures: tuple[tuple[str, int], ...]
+    spent: str
+    verdict: tuple[str, ...] = ()
+    role: str = "text.bold"
+    margin: float = 0.02
+
+
+def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None:
+    """Build the race of a session, None without one; `names` tell its cells apart."""
+    if state.race is None:
+        return None
+    race = state.race
+    timed = [c for c in race.race.candidates.values() if c.left is None]
+    order = race.race.rank() + [c.name for c in timed if not c.costs]
+    out = _order_departed(race)
+    leader = race.race.leader
+    if leader in order:
+        order = [leader, *(n for n in order if n != leader)]
+    rows = [_build_row(state, race, race.race.candidates[n], leader, names) for n in order]
+    rows += [_build_row(state, race, own, leader, names) for own in out]
+    departures = Counter(own.left.why for own in out if own.left is not None)
+    verdict, role = _build_verdict(state, race)
+    return RaceView(
+        goal=_format_goal(race),
+        stage=_describe_stage(state, race),
+        rows=tuple(rows),
+        running=len(order),
+        count=len(race.race.candidates),
+        departures=tuple((LEFT_WORDS.get(why, why), count) for why, count in departures.items()),
+        spent=_format_spent(race),
+        verdict=verdict,
+        role=role,
+        margin=race.tuning.margin,
+    )
+
+
+def _order_departed(race: RaceState) -> list[Candidate]:
+    """Return those that left, the latest first, one of each reason before the others."""
+    out = [c for c in race.race.candidates.values() if c.left is not None]
+    out.sort(key=lambda c: (-c.left_round, c.name))
+    ranks: Counter[str] = Counter()
+    keyed: list[tuple[bool, int, Candidate]] = []
+    for own in out:
+        why = own.left.why if own.left is not None else ""
+        keyed.append((ranks[why] > 0, len(keyed), own))
+        ranks[why] += 1
+    return [own for _, _, own in sorted(keyed, key=lambda item: item[:2])]
+
+
+def _format_goal(race: RaceState) -> str:
+    limits = [limit.format() for limit in race.tuning.limits]
+    return ", ".join([OBJECTIVES[race.tuning.objective], *limits])
+
+
+def _format_spent(race: RaceState) -> str:
+    spent = formatting.format_clock(race.spent_s * NS_PER_S)
+    budget_s = race.race.budget_s
+    if not budget_s or race.race.round == 0 or race.spent_s > budget_s:
+        return f"{spent} measured"
+    return f"{spent} of {formatting.format_clock(budget_s * NS_PER_S)} measured"
+
+
+def _describe_stage(state: SessionState, race: RaceState) -> str:
+    if state.ended is not None:
+        return "over" if state.ended.reason == "done" else "stopped"
+    arms = choose_arms(race.race)
+    confirmation = race.race.find_confirmation(arms)
+    if confirmation is not None:
+        return f"confirming, block {len(confirmation.blocks)}"
+    if not any(own.costs for own in race.race.candidates.values()):
+        return "comparing outputs" if state.comparing is not None else "admitting"
+    return f"round {race.race.round + 1}"
+
+
+def _build_verdict(state: SessionState, race: RaceState) -> tuple[tuple[str, ...], str]:
+    """Build the lines of the outcome: they are there once a confirmation has blocks."""
+    result = find_result(state)
+    if result is None:
+        over = state.ended is not None
+        return (("nobody can be named",), "bad") if over else ((), "text.bold")
+    if race.race.find_confirmation(result.outcome.arms) is None and state.ended is None:
+        return (), "text.bold"
+    name = wording.name_candidate(state, result.winner)
+    figure = wording.format_objective(state, result.winner)
+    word = wording.format_verdict(state, race, result)
+    lines = [f"{name}  {figure}  {word}"]
+    lines += wording.format_confirmations(state, race, result)
+    if state.ended is not None:
+        lines += wording.format_bindings(state, result)
+    return tuple(lines), "ok" if result.outcome.shows_difference else "text.bold"
+
+
+def _build_row(
+    state: SessionState,
+    race: RaceState,
+    own: Candidate,
+    leader: str | None,
+    names: Mapping[str, str],
+) -> CandidateRow:
+    cell = state.cells[own.name]
+    ratio, low, high = None, None, None
+    if leader is not None and own.costs and own.name != leader:
+        ratio, low, high = compute_gain(race.race.compare(own.name, leader))
+    elif own.name == leader:
+        ratio = 1.0
+    output = state.output_of(own.name)
+    badge = fidelity.format_badge_forms(output)[0] if output is not None else ""
+    return CandidateRow(
+        id=own.name,
+        name=names.get(own.name, own.name),
+        leads=own.name == leader,
+        keeps=race.race.keeps_limits(own.name),
+        is_default=own.name == race.tuning.default,
+        running=own.name == state.current and state.ended is None,
+        ratio=ratio,
+        low=low,
+        high=high,
+        figure=wording.format_objective(state, cell) if own.costs else "",
+        gib=formatting.format_gib(cell.peak_bytes) if cell.peak_bytes else "",
+        output=badge,
+        output_role=_choose_role(fidelity.compute_badge(output)) if output is not None else "muted",
+        why=_describe_departure(own),
+        blocks=len(own.costs),
+    )
+
+
+def _choose_role(badge: str) -> str:
+    return {"lossless-like": "ok", "visible": "warn", "broken": "bad", "INVALID": "bad"}.get(
+        badge, "text"
+    )
+
+
+def _describe_departure(own: Candidate) -> str:
+    if own.left is None:
+        return ""
+    why = LEFT_WORDS.get(own.left.why, own.left.why)
+    if own.left.why in ("slower", "halved"):
+        return why
+    return f"{why}: {own.left.detail}" if own.left.detail else why

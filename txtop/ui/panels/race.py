@@ -1,0 +1,172 @@
+"""The panel of `txtop tune`: the leaders' intervals on one axis, then who left and why."""
+
+from __future__ import annotations
+
+import math
+
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, cut, fit, fit_block, join_ends, measure_text
+from txtop.ui.models.ab_comparison import FunnelInterval
+from txtop.ui.models.race import CandidateRow, RaceView
+from txtop.ui.models.view import View
+from txtop.ui.panels.ab_funnel import RatioAxis
+from txtop.ui.panels.base import FramedPanel
+
+LEAST_NAME, MOST_NAME = 14, 40
+FIGURE_WIDTH, GIB_WIDTH, OUTPUT_WIDTH = 12, 9, 16
+LEAST_AXIS = 18
+# The axis holds no more than this share of the leader, else nothing is seen beside it.
+LOWEST, HIGHEST = 0.5, 1.25
+
+
+class RacePanel(FramedPanel):
+    """The race of the session."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return render_race(self.view, self.area(width, height))
+
+
+def render_race(view: View, area: Area) -> list[Row]:
+    """Render exactly `area.height` rows."""
+    g, inside, race = area.glyphs, area.inside, view.race
+    if race is None:
+        return draw_frame("race", [], [[("no race", "muted")]], area)
+    body = _render_head(race, inside)
+    body += _render_rows(race, inside, inside.height - len(body))
+    subtitle: Row = [(g(race.goal), "muted")]
+    return draw_frame("race", subtitle, fit_block(body, inside.width, inside.height), area)
+
+
+def _render_head(race: RaceView, area: Area) -> list[Row]:
+    """Render the outcome if there is one, and how far the race is."""
+    g = area.glyphs
+    rows: list[Row] = []
+    most = max(1, min(len(race.verdict), area.height // 4))
+    for number, line in enumerate(race.verdict[:most]):
+        text = cut(g(line), area.width, g("…"))
+        rows.append([(text, race.role if number == 0 else "text")])
+    parts = [race.stage, f"{race.running} of {race.count} in"]
+    left: Row = [(g(" · ".join(parts)), "text.bold")]
+    gone = ", ".join(f"{count} {why}" for why, count in race.departures)
+    room = area.width - measure_text(left[0][0]) - measure_text(race.spent) - 2
+    if gone and room > len(" · "):
+        left.append((cut(g(f" · {gone}"), room, g("…")), "muted"))
+    rows.append(join_ends(left, [(g(race.spent), "muted")], area.width))
+    return rows
+
+
+def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
+    """Render the candidates that are in with their intervals, the axis, and those that left."""
+    g, width = area.glyphs, area.width
+    if height < 1:
+        return []
+    inside = [row for row in race.rows if not row.why]
+    out = [row for row in race.rows if row.why]
+    # Those that left are a third of the rows at least, so that both are seen.
+    kept = max(1, min(len(inside), height - 1 - min(len(out), max(1, height // 3))))
+    columns = _Columns(race, width)
+    axis = columns.build_axis(race, inside[:kept])
+    rows = [_render_candidate(row, columns, axis, g) for row in inside[:kept]]
+    if axis is not None and inside:
+        label = fit(g("beside the leader"), columns.before, "left", mark="")
+        rows.append([(label, "muted"), (axis.ticks(), "muted")])
+    return rows + [_render_departed(row, columns, width, g) for row in out]
+
+
+class _Columns:
+    """The widths of the columns, those of least use left out first."""
+
+    def __init__(self, race: RaceView, width: int) -> None:
+        longest = max((measure_text(_label(row)) for row in race.rows), default=LEAST_NAME)
+        self.name = max(LEAST_NAME, min(MOST_NAME, longest + 1))
+        self.output = OUTPUT_WIDTH if any(row.output for row in race.rows) else 0
+        self.gib = GIB_WIDTH if any(row.gib for row in race.rows) else 0
+        self.figure = FIGURE_WIDTH
+        for column in ("output", "figure", "gib"):
+            if self.before + self.after + LEAST_AXIS > width:
+                self.shrink(column, width)
+        self.axis = max(0, width - self.before - self.after)
+
+    def shrink(self, column: str, width: int) -> None:
+        """Leave a column out; that of the outputs is narrowed to its mark first."""
+        if column == "output" and self.output:
+            self.output = 3
+            return
+        setattr(self, column, 0)
+
+    @property
+    def before(self) -> int:
+        return 2 + self.name + self.figure
+
+    @property
+    def after(self) -> int:
+        return 7 + self.gib + self.output
+
+    def build_axis(self, race: RaceView, rows: list[CandidateRow]) -> RatioAxis | None:
+        """Build the axis of ratios beside the leader; None without room for it."""
+        if self.axis < 8:
+            return None
+        ends = [value for row in rows for value in (row.low, row.high, row.ratio) if value]
+        low = max(LOWEST, min([*ends, 0.95]))
+        high = min(HIGHEST, max([*ends, 1.05]))
+        low, high = math.floor(low * 20) / 20, math.ceil(high * 20) / 20
+        return RatioAxis(low, high, self.axis, race.margin)
+
+
+def _render_candidate(
+    row: CandidateRow, columns: _Columns, axis: RatioAxis | None, g: Glyphs
+) -> Row:
+    sign, role = _choose_sign(row)
+    tone = "text.bold" if row.leads else "text"
+    cells: Row = [(fit(g(sign), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), tone)]
+    if columns.figure:
+        cells.append((fit(g(row.figure), columns.figure - 1, "right") + " ", tone))
+    if axis is not None:
+        if row.ratio is None:
+            cells += axis.empty(g)
+        else:
+            low, high = row.low or row.ratio, row.high or row.ratio
+            interval = FunnelInterval(row.blocks, row.ratio, low, high, counts=row.low is not None)
+            cells += axis.interval(interval, "accent-a", row.leads, g)
+    ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
+    cells.append((fit(ratio, 7, "right"), tone))
+    return cells + _render_costs(row, columns, g)
+
+
+def _choose_sign(row: CandidateRow) -> tuple[str, str]:
+    """Return the sign of a candidate that is in: at work, over a limit so far, the leader."""
+    if row.running:
+        return "▸", "accent-a"
+    if not row.keeps:
+        return "▲", "warn"
+    return ("●", "ok") if row.leads else ("·", "muted")
+
+
+def _render_costs(row: CandidateRow, columns: _Columns, g: Glyphs) -> Row:
+    """Render the memory and the output's badge."""
+    cells: Row = []
+    if columns.gib:
+        text = f"{row.gib} GiB" if row.gib else ""
+        cells.append((fit(text, columns.gib, "right"), "text"))
+    if columns.output:
+        badge = row.output if columns.output > 3 else row.output[:1]
+        cells.append((" " + fit(g(badge), columns.output - 1, mark=""), row.output_role))
+    return cells
+
+
+def _label(row: CandidateRow) -> str:
+    return f"{row.name} (default)" if row.is_default else row.name
+
+
+def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs) -> Row:
+    role = "muted" if row.why in ("slower", "behind") else "warn"
+    cells: Row = [(fit(g("✗"), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), "muted")]
+    if columns.figure:
+        cells.append((fit(g(row.figure), columns.figure - 1, "right") + " ", "muted"))
+    ratio = f", {row.ratio:.2f}x" if row.ratio is not None else ""
+    text = g(f"{row.why}{ratio}")
+    costs = _render_costs(row, columns, g) if row.blocks else []
+    room = max(0, width - columns.before - columns.gib * bool(costs) - columns.output * bool(costs))
+    return [*cells, (fit(text, room, mark=g("…")), role), *costs]
