@@ -23,10 +23,9 @@ from txtop.state import accuracy_fold, disturbed_blocks, measured_fold, race_fol
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.race import RaceState
-from txtop.state.session import SessionState, WatchedDevice, merge_peaks
+from txtop.state.session import INVALID_OUTPUT, SessionState, WatchedDevice, merge_peaks
 
 WORKER_PROCESS = "process:worker:"
-INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
 
 
 def _fold_progress(session: SessionState, state: CellState, event: events.Progress) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from txtop.plan import references
 from txtop.protocol import events
 from txtop.state import fidelity
-from txtop.state.session import SessionState
+from txtop.state.session import INVALID_OUTPUT, SessionState
 
 
 def fold_fidelity_progress(session: SessionState, event: events.FidelityProgress) -> None:

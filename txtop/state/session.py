@@ -20,6 +20,8 @@ from txtop.state.race import RaceState
 HOST = "host"
 MAX_NS = 2**63 - 1
 
+INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
+
 
 @dataclass
 class WatchedDevice:
