@@ -388,7 +388,7 @@ def test_one_of_several_and_several_have_different_marks(mode: GlyphMode) -> Non
     choices = MatrixChoices()
     g = Glyphs(mode)
     drawn = lines(knobs.render_matrix_choices(choices, None, Area(120, 16, g, boxed=True)))
-    assert g("(●)auto ( )cpu") in drawn and "[x]1 [ ]2" in drawn
+    assert g("(●)auto  ( )cpu") in drawn and "[x]1  [ ]2" in drawn
     rows = drawn.splitlines()[1:-1]
     assert sum(g("(●)") in row for row in rows) == 4 and sum("[x]" in row for row in rows) == 9
     assert not any(g("(●)") in row and "[x]" in row for row in rows)
