@@ -22,7 +22,7 @@ KIND_NAMES = {
     "rest": "rest of the model",
     "compiled": "compiled code",
     "sampling": "sampling",
-    "loop": "generate() itself",
+    "loop": "around the model",
     "idle": "GPU waits for the host",
 }
 PHASE_NAMES = {"prefill": "prefill", "decode": "decode step", "forward": "forward pass"}

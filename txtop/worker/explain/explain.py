@@ -44,7 +44,7 @@ LEAST_ROUNDS, MOST_ROUNDS = 3, 10
 """Passes with and without the profiler, of each phase."""
 CLOSED = 0.01
 """Further rounds are made until the parts add up to the step within this share of it."""
-PHASE_S = 5.0
+PHASE_S = 4.0
 """The time after which a phase gets no further round."""
 CPU, CUDA = torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA
 
