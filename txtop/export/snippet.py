@@ -125,7 +125,7 @@ def build_snippet(state: SessionState, own: CellState) -> str:
             "the command of txtop measures it again",
         )
     encodes = own.family == "encoder"
-    names = [load.model_class or "AutoModel"] + ([] if encodes else ["GenerationConfig"])
+    names = [_get_class(own)] + ([] if encodes else ["GenerationConfig"])
     if not encodes and cell.cache == "static" and cell.compile != "none":
         names.append("CompileConfig")
     kernel = _BACKENDS.get(cell.attention)
@@ -157,6 +157,14 @@ def build_snippet(state: SessionState, own: CellState) -> str:
     return head + inputs + body + timing
 
 
+def _get_class(own: CellState) -> str:
+    """Return the class that was measured; an older recording does not name it."""
+    if own.load is not None and own.load.model_class:
+        return own.load.model_class
+    classes = {"causal": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
+    return classes.get(own.family or "", "AutoModel")
+
+
 def _build_numerics(cell: Cell, kernel: str | None) -> str:
     lines = ""
     if kernel:
@@ -178,7 +186,7 @@ def _build_load(state: SessionState, own: CellState) -> str:
     if state.plan.allowed.remote_code:
         more = "    trust_remote_code=True,\n"
     lines = (
-        f"model = {load.model_class}.from_pretrained(\n    {model!r},\n"
+        f"model = {_get_class(own)}.from_pretrained(\n    {model!r},\n"
         f"    dtype=torch.{dtype},\n    attn_implementation={attention!r},\n{more}).eval()\n"
     )
     if load.recipe.startswith("torch-dynamic"):

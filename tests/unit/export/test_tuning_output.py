@@ -1,0 +1,107 @@
+"""The result of a race: its report, its exports, its exit code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+
+import pytest
+
+from support import race_session
+from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.tuning import find_result
+from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
+from txtop.errors import UsageError
+from txtop.export.formats import WRITERS
+from txtop.export.text.table import format_report
+from txtop.protocol import events
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
+
+
+@pytest.fixture(scope="module")
+def over() -> SessionState:
+    return fold_all(list(race_session.Race().events()))
+
+
+def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState) -> None:
+    text = format_report(over, FinalMetrics(), "night")
+    assert (
+        "best tokens/s of gpt2, E2E p90 below 2500 ms, quality at least minor, in 4.0 GiB" in text
+    )
+    assert "bf16 · sdpa · b16" in text and "confirmed" in text
+    assert "x today's default, fp32 · sdpa · b1 [" in text
+    assert "95 %, holds however often you check" in text
+    assert "binds: E2E p90 below 2500 ms; bf16 · sdpa · b32" in text
+    assert "binds: quality; int8" in text and "not timed" in text
+    assert "race: 24 candidates: " in text and "to the end" in text
+    assert "txtop export night --format python" in text
+    assert "serve: transformers serve openai-community/gpt2 --dtype bfloat16" in text
+
+
+def test_the_winner_is_exported_with_those_that_left(over: SessionState) -> None:
+    tuning = json.loads(WRITERS["json"](over, FinalMetrics()))["tuning"]
+    result = find_result(over)
+    assert result is not None
+    assert tuning["winner"] == result.winner.cell.id
+    assert tuning["shows_difference"] is True
+    (confirmation, *_) = tuning["confirmations"]
+    assert confirmation["against"] == tuning["default"] and confirmation["verdict"] == "faster"
+    low, high = confirmation["ci95"]
+    assert low < confirmation["ratio"] < high
+    whys = {own["left"] for own in tuning["candidates"]}
+    assert {"slower", "over the limit", "does not fit", "below the floor"} <= whys
+    timed = [own for own in tuning["candidates"] if own["left"] == "below the floor"]
+    assert timed and all(own["blocks"] == 0 for own in timed)
+    compile(tuning["python"], "program.py", "exec")
+
+
+def test_the_plan_and_the_program_are_those_of_the_winner(over: SessionState) -> None:
+    plan = tomllib.loads(WRITERS["plan"](over, FinalMetrics()).decode())
+    assert plan["precisions"] == ["bf16"] and plan["batch_sizes"] == [16]
+    program = WRITERS["python"](over, FinalMetrics()).decode()
+    assert '"openai-community/gpt2"' in program.replace("'", '"')
+    assert "dtype=torch.bfloat16" in program and "(16, 128)" in program
+    assert "txtop" not in program
+
+
+def test_a_session_that_races_nothing_names_nobody() -> None:
+    header = race_session.ui_events.header(race_session.build_plan())
+    plain = fold_all([header])
+    for name in ("python", "plan"):
+        with pytest.raises(UsageError, match="no configuration is named"):
+            WRITERS[name](plain, FinalMetrics())
+
+
+def test_the_command_measures_the_winner_again(over: SessionState) -> None:
+    text = format_report(over, FinalMetrics(), "night")
+    line = next(line for line in text.splitlines() if "measure again:" in line)
+    arguments = shlex.split(line.partition(": ")[2])
+    assert arguments[:4] == ["txtop", "run", "--models", "gpt2"]
+    assert arguments[arguments.index("--precisions") + 1] == "bf16"
+    assert arguments[arguments.index("--batch-sizes") + 1] == "16"
+
+
+def end(state: SessionState, reason: str = "done") -> SessionState:
+    fold(
+        state,
+        events.SessionEnded(
+            t_ns=state.clock_ns,
+            reason=reason,
+            wall_s=0.0,
+            statistics_version=1,
+            sha256="",  # type: ignore[arg-type]
+        ),
+    )
+    return state
+
+
+def test_exit_codes_of_a_race(over: SessionState) -> None:
+    """Candidates that leave are no failure; nobody to name is one."""
+    assert choose_exit_code(over, recorded=True, last_line="") == 0
+    header = race_session.ui_events.header(race_session.build_plan())
+    nobody = end(fold_all([header]))
+    assert choose_exit_code(nobody, recorded=True, last_line="") == EXIT_FAILED
+    stopped = end(fold_all([header]), "stopped")
+    assert choose_exit_code(stopped, recorded=True, last_line="") == 130
