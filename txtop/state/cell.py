@@ -65,8 +65,8 @@ class Samples:
     holds the steps of all complete iterations, one after the other (a step is a token, or several
     in speculative decoding): those of iteration i are
     `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
-    of blocks that do not count. `prompt_tokens` are those of a whole batch, -1 where all batches are
-    alike. `cut` is another number of warm-up iterations than was measured.
+    of blocks that do not count. `prompt_tokens` are those of a whole batch, -1 where all batches
+    are alike. `cut` is another number of warm-up iterations than was measured.
     """
 
     role: list[events.Role] = field(default_factory=list)

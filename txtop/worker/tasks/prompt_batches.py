@@ -42,9 +42,7 @@ def build_inputs(
 ) -> list[ModelInputs]:
     """Return the batches of `cell`: one of random ids, or those of its prompts."""
     if encoded is None:
-        return [
-            make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token)
-        ]
+        return [make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token)]
     left = loaded.family == "causal"
     return build_batches(cell, encoded, loaded.seed, loaded.device, left=left)
 
