@@ -29,6 +29,7 @@ class ServedRequests:
     prompt_tokens: array[int] = field(default_factory=lambda: array("q"))
     batch: array[int] = field(default_factory=lambda: array("q"))
     computed: array[int] = field(default_factory=lambda: array("q"))
+    cached: array[int] = field(default_factory=lambda: array("q"))
     kv_most: float | None = None
 
     def add(self, event: events.Request) -> None:
@@ -41,6 +42,7 @@ class ServedRequests:
         self.prompt_tokens.append(event.prompt_tokens)
         self.batch.append(event.batch)
         self.computed.append(event.computed)
+        self.cached.append(event.cached)
 
     def update_status(self, status: events.ServerStatus, at_ns: int) -> None:
         """Store the server's latest status; `at_ns` is on the session's clock."""
