@@ -141,11 +141,11 @@ def test_other_prompts_are_other_work_and_another_folder_is_not(texts: PromptFil
 
 def test_work_without_prompts_has_the_hash_that_it_had_before_there_were_any() -> None:
     serving = Serving(rate=2.0)
-    for cell, start in (
+    for cell, begins in (
         (Cell(id="c1", model="gpt2"), "529bd7b724e26c92"),
         (Cell(id="c1", model="gpt2", scenario="dynamic", serving=serving), "c12b9043c97cf857"),
     ):
-        assert hash_workload(Plan(cells=(cell,))).startswith(start)
+        assert hash_workload(Plan(cells=(cell,))).startswith(begins)
 
 
 def test_the_length_is_the_mean_once_the_prompts_were_read(texts: PromptFile) -> None:
