@@ -32,7 +32,7 @@ def cell(directory: Path, scenario: Scenario, serving: Serving = MIXED, name: st
     )
 
 
-def arrive(of: Cell, count: int) -> list[commands.WorkerCommand]:
+def arrive(of: Cell, count: int) -> list[commands.Arrive]:
     now = perf_counter_ns()
     return [
         commands.Arrive(cell=of.id, index=i, role="measured", arrival_ns=now, sent_ns=now)
@@ -95,8 +95,9 @@ def answers(
         batch_server.serve_cell(
             target, TextGenerationTask(model, cpu), prompts, cpu, client.inbox, client.tell
         )
+    requests = arrive(target, count)
     assert [answer.tokens for answer in client.answers] == [
-        prompts.get_shape(answer.index).new_tokens for answer in client.answers
+        prompts.get_shape(requests[answer.index]).new_tokens for answer in client.answers
     ]
     for answer in client.answers:
         assert answer.arrival_ns <= answer.start_ns <= (answer.first_ns or 0) <= answer.end_ns
@@ -132,12 +133,13 @@ def test_every_request_gets_the_same_answer_as_alone(
     assert alone.keys() == together.keys() == set(range(12))
     assert len(set(map(tuple, alone.values()))) > 6
     prompts = Prompts(cell(gpt2, scenario), tiny_models.VOCABULARY, 7)
+    requests = arrive(cell(gpt2, scenario), 12)
     for index, mine in alone.items():
         assert len(mine) == len(together[index])
         pairs = list(zip(mine, together[index], strict=True))
         first_difference = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
         if first_difference is not None:
-            assert tied(model, prompts.ids(index).tolist(), mine[:first_difference])
+            assert tied(model, prompts.find(requests[index]).ids.tolist(), mine[:first_difference])
 
 
 @needs_continuous

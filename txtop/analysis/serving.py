@@ -207,6 +207,13 @@ def summarise_server(state: CellState) -> dict[str, Summary]:
         figures["padding_waste"] = summarise_single(
             wasted, "share", "of the token positions computed"
         )
+    places = state.samples.kept()
+    if state.cell.prefix_cache == "on" and places:
+        asked = sum(state.served.prompt_tokens[i] for i in places)
+        cached = sum(state.served.cached[i] for i in places)
+        figures["prefix_cached"] = summarise_single(
+            cached / max(1, asked), "share", "of the prompt tokens, from the prefix cache"
+        )
     if state.served.kv_most is not None:
         figures["kv_cache_use"] = summarise_single(
             state.served.kv_most, "share", "the most that was seen"

@@ -27,5 +27,6 @@ def describe_left_out(state: SessionState, format: str) -> str:
     count = len(state.cells) - len(select_batch_cells(state))
     if format not in BATCH_FORMATS or not count:
         return ""
-    cells = f"{format_count(count, 'cell')} that served requests"
-    return f"left out {cells}: {format} knows full batches alone, --format json has all"
+    cells = f"{format_count(count, 'cell')} that served requests or took prompts of a file"
+    only = f"{format} knows full batches alone, of one length"
+    return f"left out {cells}: {only}; --format json has all"

@@ -19,6 +19,7 @@ from msgspec import UNSET
 from txtop.errors import SessionError
 from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import BY_FIELD
 from txtop.protocol import events
 from txtop.sanitise import sanitise
 from txtop.session import catalog
@@ -81,7 +82,15 @@ class RunHistory:
 
 
 def normalise_cell(cell: Cell) -> Cell:
-    """Return the cell without its names and the kind of its weights: the work that it asks for."""
+    """Return the cell without its names and the kind of its weights: the work that it asks for.
+
+    Of prompts it is that of a plan, which does not know their tokens.
+    """
+    file = cell.prompts
+    if file is not None:
+        unread = msgspec.structs.replace(file, tokens=None, new_tokens=None)
+        length = BY_FIELD["sequence_length"].of(cell)
+        cell = msgspec.structs.replace(cell, prompts=unread, sequence_length=length)
     return msgspec.structs.replace(cell, id="", alias=UNSET, weights="auto")
 
 

@@ -17,6 +17,7 @@ BESIDE_OTHERS = order_knobs(
 # A note begins with model, precision and load. Weights, device and new tokens are shown beside it.
 _OF_A_NOTE = order_knobs(
     first=("sequence_length", "attention", "compile", "cache", "speculative", "threads"),
+    last=("prompts",),
     without=("model", "precision", "batch_size", "new_tokens", "device", "weights"),
 )
 

@@ -82,7 +82,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Prompt(NamedTuple):
-    """The prompt of a line; plain text is one message of a user. `new_tokens` may be unset."""
+    """The prompt of a line; plain text is one message of a user. `new_tokens` may not be set."""
 
     line: int
     messages: tuple[Message, ...]

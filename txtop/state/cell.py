@@ -29,6 +29,7 @@ class ServedRequests:
     prompt_tokens: array[int] = field(default_factory=lambda: array("q"))
     batch: array[int] = field(default_factory=lambda: array("q"))
     computed: array[int] = field(default_factory=lambda: array("q"))
+    cached: array[int] = field(default_factory=lambda: array("q"))
     kv_most: float | None = None
 
     def add(self, event: events.Request) -> None:
@@ -41,6 +42,7 @@ class ServedRequests:
         self.prompt_tokens.append(event.prompt_tokens)
         self.batch.append(event.batch)
         self.computed.append(event.computed)
+        self.cached.append(event.cached)
 
     def update_status(self, status: events.ServerStatus, at_ns: int) -> None:
         """Store the server's latest status; `at_ns` is on the session's clock."""
@@ -63,10 +65,10 @@ class Samples:
 
     Times are in ns: `start_ns` on the worker's clock, `at_ns`, the end, on the session's. `gaps_ns`
     holds the steps of all complete iterations, one after the other (a step is a token, or several
-    in speculative decoding): those of iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the
-    first being its TTFT. `discarded` are iterations of blocks that do not count. `prompt_tokens`
-    are those of a whole batch, -1 where all batches are alike. `cut` is another number of warm-up
-    iterations than was measured.
+    in speculative decoding): those of iteration i are
+    `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
+    of blocks that do not count. `prompt_tokens` are those of a whole batch, -1 where all batches
+    are alike. `cut` is another number of warm-up iterations than was measured.
     """
 
     role: list[events.Role] = field(default_factory=list)

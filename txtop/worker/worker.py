@@ -147,6 +147,7 @@ class Worker:
 
     def _reject(self, cell: str, error: RejectedError) -> None:
         self._inputs = None
+        self._batches = []
         reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
         now = perf_counter_ns()
         may_pass = isinstance(error, AbsentError)
@@ -177,6 +178,7 @@ class Worker:
         if failure.sticky:
             self.leave(failures.EXIT_DEVICE_LOST)
         self._inputs = None
+        self._batches = []
         self._free()
 
     def _load(self, command: commands.LoadModel) -> None:
@@ -362,6 +364,7 @@ class Worker:
         from txtop.worker import memory
 
         self._inputs = self._prompts = None
+        self._batches = []
         self._emitter.send(memory.build_memory_event(cell, self._ready().device, perf_counter_ns()))
         self._free()
 

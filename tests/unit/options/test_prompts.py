@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan, hash_workload
 from txtop.plan.prompt_file import PromptFile, TokenCounts, parse_prompt_file
-from txtop.protocol import codec, events
+from txtop.plan.serving import Serving
+from txtop.protocol import events
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
@@ -139,14 +139,13 @@ def test_other_prompts_are_other_work_and_another_folder_is_not(texts: PromptFil
     assert references.has_same_output(same, counted) and not references.has_same_output(same, other)
 
 
-def test_work_without_prompts_has_the_hash_of_recordings_made_before_there_were_any() -> None:
-    folder = Path(__file__).parents[2] / "recordings"
-    header = codec.decode((folder / "serving.jsonl").read_bytes().splitlines()[0])
-    assert isinstance(header, events.SessionHeader)
-    body = json.loads((folder / "serving.jsonl").read_bytes().splitlines()[0])["plan"]["cells"][0]
-    assert "prompts" not in body and header.plan.cells[0].prompts is None
-    cell = msgspec.structs.replace(header.plan.cells[0], prompts=None)
-    assert hash_workload(Plan(cells=(cell,))) == hash_workload(Plan(cells=header.plan.cells[:1]))
+def test_work_without_prompts_has_the_hash_that_it_had_before_there_were_any() -> None:
+    serving = Serving(rate=2.0)
+    for cell, begins in (
+        (Cell(id="c1", model="gpt2"), "529bd7b724e26c92"),
+        (Cell(id="c1", model="gpt2", scenario="dynamic", serving=serving), "c12b9043c97cf857"),
+    ):
+        assert hash_workload(Plan(cells=(cell,))).startswith(begins)
 
 
 def test_the_length_is_the_mean_once_the_prompts_were_read(texts: PromptFile) -> None:
@@ -159,11 +158,12 @@ def test_the_length_is_the_mean_once_the_prompts_were_read(texts: PromptFile) ->
         cores_logical=1, memory_bytes=1, python=""), versions={}, seed=0, boot_id="",
     )  # fmt: skip
     fold(session, header)
+    fold(session, events.CellStarted(t_ns=1, cell="c1", worker="w"))
     fold(session, events.Workload(
         t_ns=1, cell="c1", inputs_sha256="x", threads=1, prompt_tokens=[2, 30, 91],
         new_tokens=[4, 4, 4]))  # fmt: skip
     counted = session.cells["c1"].cell
-    assert counted.sequence_length == 41 and labels.format_length(counted) == "~41"
+    assert (counted.sequence_length, labels.format_length(counted)) == (41, "~41")
     assert labels.format_new_tokens(counted) == "4"
     assert counted.prompts is not None and counted.prompts.tokens == TokenCounts(2, 41.0, 91)
     assert "length" not in labels.format_short_label(counted)

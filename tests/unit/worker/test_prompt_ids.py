@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from support import tiny_models
 from support.inline_worker import InlineWorker
+from support.library_versions import needs_continuous
 from txtop.plan.cell import Cell
 from txtop.plan.prompt_file import parse_prompt_file
 from txtop.plan.serving import Serving
 from txtop.protocol import commands, events
+from txtop.worker.serving import continuous_server
 
 TEXTS = ["w7 w8 w9", "w10", "w11 w12 w13 w14 w15", "w20 w21"]
 
@@ -190,3 +194,53 @@ def test_turns_are_requests_and_conversations_take_turns(
     assert [order[i + 2][:3] for i in (0, 1)] == [order[0][:3], order[1][:3]]
     # Warm-up takes the other end.
     assert find(0, "warmup") == order[5] and find(6) == order[0]
+
+
+def test_outputs_are_compared_on_the_same_prompts(worker: InlineWorker, tmp_path: Path) -> None:
+    model = tiny_models.tokenizer(tiny_models.gpt2(tmp_path / "gpt2"))
+    cell = build_cell(model, *TEXTS, name="p.txt")
+    start(worker, cell)
+    order = get_ids(worker)
+    other = msgspec.structs.replace(cell, id="c2", precision="bf16")
+    for positions, kept in ((2048, order), (len(order[0]) - 1, order[:1])):
+        worker.follow(
+            commands.Compare(cell=other, reference=cell, positions=positions, started_ns=0, seed=0)
+        )
+        (event,) = worker.of(events.Fidelity)
+        digest = hashlib.sha256()
+        for ids in kept:
+            digest.update(np.array(ids[:-1], dtype=np.int64).tobytes())
+        assert event.input_sha256 == digest.hexdigest() and event.text
+        assert event.positions == sum(len(ids) - 1 for ids in kept)
+        assert "compared on p.txt" in event.notes and event.kld is not None
+    assert not any("positions, not" in note for note in event.notes)
+
+
+@needs_continuous
+def test_a_prefix_cache_has_the_whole_blocks_that_prompts_begin_with(
+    worker: InlineWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuous_server, "PAGE_SIZE", 8)
+    model = tiny_models.tokenizer(tiny_models.gpt2(tmp_path / "gpt2"))
+    prefix = " ".join(f"w{i}" for i in range(10, 29)) + " "
+    lines = [{"text": f"w{40 + i} w{50 + i} w9", "prefix": prefix} for i in range(4)]
+    serving = Serving(requests=4, max_batch=1, concurrency=1)
+    served = {}
+    for kept in ("off", "on"):
+        cell = build_cell(model, *lines, scenario="continuous", serving=serving, prefix_cache=kept)
+        start(worker, cell)
+        for i in range(4):
+            worker._worker._inbox.accept(
+                commands.Arrive(cell="c1", index=i, role="measured", arrival_ns=0, sent_ns=0)
+            )
+        worker._worker._inbox.accept(commands.Close(cell="c1"))
+        worker.follow(commands.Serve(cell="c1"))
+        served[kept] = sorted(worker.of(events.Request), key=lambda request: request.index)
+    assert {request.prompt_tokens for request in served["on"]} == {23}
+    assert [request.cached for request in served["off"]] == [0] * 4
+    # The start and 19 words are two whole blocks of 8 and a part of the third.
+    assert [request.cached for request in served["on"]] == [0, 16, 16, 16]
+    assert [request.computed for request in served["on"]] == [25, 9, 9, 9]
+    # What is made does not depend on it.
+    texts = [[request.output_sha256 for request in served[kept]] for kept in ("off", "on")]
+    assert texts[0] == texts[1]

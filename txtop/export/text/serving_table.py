@@ -27,6 +27,7 @@ COLUMNS = (
     ("padding %", ">"),
 )
 KV_COLUMN = ("KV %", ">")
+CACHED_COLUMN = ("cached %", ">")
 GOODPUT_COLUMNS = (("good/s", ">"), ("good %", ">"))
 
 
@@ -64,6 +65,7 @@ def list_serving_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     """Return name and side of each column; empty if no cell served."""
     served = _select_serving_cells(state)
     kv = [KV_COLUMN] if any(c.served.kv_most is not None for c in served) else []
+    kv += [CACHED_COLUMN] if any(c.cell.prefix_cache == "on" for c in served) else []
     promised = GOODPUT_COLUMNS if any(c.cell.serving and c.cell.serving.slo for c in served) else ()
     return (*COLUMNS, *kv, *promised) if served else ()
 
@@ -103,6 +105,7 @@ def _build_row(state: SessionState, cell: CellState, finals: FinalMetrics) -> di
         "slots %": mean("occupancy", 100),
         "padding %": mean("padding_waste", 100),
         "KV %": mean("kv_cache_use", 100),
+        "cached %": mean("prefix_cached", 100),
         "good/s": mean("goodput_requests_per_s"),
         "good %": mean("goodput_share", 100),
     }

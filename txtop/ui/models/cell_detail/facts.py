@@ -328,7 +328,8 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         facts.append(CellFact("KV cache", _format_cache(state)))
     if cell.speculative != "none":
         facts += _list_drafts(state)
-    facts += [CellFact(knob.title, knob.call(cell)) for knob in _OTHERS]
+    changed = [knob for knob in _OTHERS if knob.of(cell) != knob.default]
+    facts += [CellFact(knob.title, knob.call(cell)) for knob in changed]
     if load is not None:
         facts.append(CellFact("page cache", load.page_cache))
     if state.workload is not None:

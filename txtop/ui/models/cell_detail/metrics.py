@@ -31,6 +31,7 @@ METRIC_LABELS = {
     "in_service": "served",
     "occupancy": "slots",
     "padding_waste": "padding",
+    "prefix_cached": "cached",
     "kv_cache_use": "KV used",
     "load_lateness": "late",
     "goodput_requests_per_s": "goodput",
