@@ -262,11 +262,11 @@ def _count_cached(cached: dict[str, int]) -> Iterator[None]:
         cached[request_id] = matched
         return matched
 
-    PagedAttentionCache.search_prefix_match = count
+    PagedAttentionCache.search_prefix_match = count  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        PagedAttentionCache.search_prefix_match = search
+        PagedAttentionCache.search_prefix_match = search  # type: ignore[method-assign]
 
 
 def _greedy() -> Any:
