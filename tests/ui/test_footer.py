@@ -113,7 +113,7 @@ def test_r_means_one_thing() -> None:
 async def test_a_click_on_a_key_is_that_key(recording: Path) -> None:
     show = ReplayMode(recording)
     async with opened(show, size=(120, 40)) as (app, pilot):
-        await until(pilot, lambda: "space pause" in text(app))
+        await until(pilot, lambda: "space pause" in text(app) and show.player is not None)
         player = show.player
         assert player is not None
         await pilot.click(FooterPanel, offset=(column("pause", text(app).splitlines()[-1]), 0))
@@ -193,7 +193,7 @@ async def test_what_a_screen_offers_can_be_found(
     monkeypatch.setattr(report.subprocess, "run", run)
     show = ReplayMode(recording)
     async with opened(show, size=(120, 40)) as (app, pilot):
-        await until(pilot, lambda: "space pause" in text(app))
+        await until(pilot, lambda: "space pause" in text(app) and show.player is not None)
         player = show.player
         assert player is not None
         # A click on the timeline: a cell's beginning is exact, the last column is the end.

@@ -170,7 +170,7 @@ async def test_the_cursor_stays_at_the_row_that_is_typed_in() -> None:
         await pilot.press("down", "plus", *"gp")
         builder.move(1, 0)
         assert builder.begin_typing("another line")
-        await until(pilot, lambda: "models      > gp" in text(app))
+        await until(pilot, lambda: "models     > gp" in text(app))
         assert builder.choices.knob.typing == "names" and len(builder.query("TextInput")) == 1
 
 
