@@ -10,19 +10,13 @@ from txtop.system.search_path import leave_out_current_directory
 
 leave_out_current_directory()
 
-from txtop.system.home import ensure_home
-
-ensure_home()
-
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    from txtop.cli import streams
-    from txtop.system.terminal_size import forget_stale_size
+    from txtop.system import streams
 
     streams.open_closed_streams()
     streams.make_streams_forgiving()
-    forget_stale_size()
     try:
         return streams.finish_output(_run())
     except OSError as error:
@@ -33,6 +27,7 @@ def _run() -> int:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"txtop {__version__}")
         return 0
+    _mend_environment()
     if sys.argv[1:] in (["--help"], ["-h"]):
         from txtop.cli.overview import format_help
 
@@ -41,6 +36,14 @@ def _run() -> int:
     from txtop.cli.app import run_command_line
 
     return run_command_line(sys.argv[1:])
+
+
+def _mend_environment() -> None:
+    from txtop.system.home import ensure_home
+    from txtop.system.terminal_size import forget_stale_size
+
+    ensure_home()
+    forget_stale_size()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from support.pilot import FakeMachine
 from txtop.options import feasibility
+from txtop.system import gpus, torch_build
 from txtop.ui import home_source
 
 
@@ -25,6 +26,14 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def bf16_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have units for bf16, on which the preset that is started depends."""
     monkeypatch.setattr(feasibility, "find_fast_precision", lambda _device: "bf16")
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no GPU, on which the values that the matrix builder offers depend."""
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: False)
+    monkeypatch.setattr(gpus, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(gpus, "DEV", tmp_path / "dev")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.pilot import home_screen, opened, text, until
-from txtop.models.local_models import list_cached_models
+from txtop.models.local_models import list_cached_models, list_folder_models
 from txtop.ui.models.ab_choices import (
     choose_default_pair,
     list_ab_models,
@@ -35,6 +35,7 @@ def cache_model(cache: Path, name: str, *, weights: bool = True) -> None:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     for i in range(30):
         cache_model(tmp_path, f"org/model-{i:02d}")
     cache_model(tmp_path, "org/half-loaded", weights=False)
@@ -44,6 +45,43 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_only_whole_models_of_the_cache_are_offered(cache: Path) -> None:
     assert list_cached_models(cache) == [f"org/model-{i:02d}" for i in range(30)]
     assert list_cached_models(cache / "nowhere") == []
+
+
+def test_models_beside_the_user_are_offered(
+    cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("here")
+    for name in ("tuned", "half", "notes"):
+        (folder / name).mkdir()
+    (folder / "tuned" / "config.json").write_text('{"model_type": "gpt2"}')
+    (folder / "tuned" / "model.safetensors").touch()
+    (folder / "half" / "config.json").write_text("{}")
+    (folder / "small.gguf").touch()
+    (folder / "readme.txt").touch()
+    assert list_folder_models(folder) == ["./small.gguf", "./tuned"]
+    assert list_folder_models(folder / "readme.txt") == list_folder_models(folder / "no") == []
+    monkeypatch.chdir(folder)
+    offered = list_ab_models(["gpt2"])
+    assert [one.name for one in offered[:4]] == ["gpt2", "small.gguf", "tuned", "model-00"]
+    assert offered[2].source == "on the disk"
+
+
+def test_the_pages_of_models_go_round(cache: Path) -> None:
+    for i in range(30, 120):
+        cache_model(cache, f"org/model-{i:02d}")
+    models = list_ab_models()
+
+    class Sized(ABDialog):
+        inner_size = (70, 20)
+
+    pages = set()
+    for turns in range(-3, 4):
+        dialog = Sized(models)
+        for _ in range(abs(turns)):
+            dialog._turn_page(1 if turns > 0 else -1)
+        pages.update(model.model for model in dialog._page)
+    # Three turns, the model and `enter` after `a` are six keys.
+    assert len(models) > 120 and len(pages) >= 7 * 18 - 17
 
 
 def test_models_of_recent_sessions_come_first_unless_they_would_be_downloaded(cache: Path) -> None:

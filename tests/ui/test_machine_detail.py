@@ -46,11 +46,18 @@ def state(
     return folded(story.whole(), until_s=30)
 
 
-def lines(session: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
+def lines(
+    session: SessionState,
+    width: int,
+    height: int,
+    mode: GlyphMode = "braille",
+    *,
+    busy: bool = False,
+) -> list[str]:
     rows = render_machine(
         build_machine(session),
         Area(width, height, Glyphs(mode), boxed=width >= 100),
-        build_machine_detail(session),
+        build_machine_detail(session, programs={7: "make -j"} if busy else None),
     )
     assert len(rows) == height and all(measure_row(row) == width for row in rows)
     return ["".join(part for part, _ in row) for row in rows]
@@ -99,6 +106,30 @@ def test_others_are_named_none_or_not_to_be_seen() -> None:
     assert "4123  trainer" in drawn and "21.0 GiB" in drawn
     assert "none on these GPUs" in "\n".join(lines(state(gpus=2), 80, 22))
     assert "other processes" not in "\n".join(lines(state(gpus=2, foreign=None), 80, 22))
+
+
+def test_the_home_screen_names_who_uses_the_processor() -> None:
+    session = state(cores=2)
+    assert build_machine_detail(session).busy is None
+    assert build_machine_detail(session, programs={}).busy == ()
+    idle = lines(session, 120, 16, busy=True)
+    heading = next(y for y, line in enumerate(idle) if "processes" in line)
+    assert "listed while they use a quarter of a core" in idle[heading]
+    processes = (
+        events.ForeignProcess(pid=7, name="make", cores=0.2),
+        events.ForeignProcess(pid=1234567, name="\x1b[31mtrainer" + "r" * 60, cores=1.5),
+    )
+    told = events.Telemetry(t_ns=session.clock_ns, device="host", values={}, foreign=processes)
+    fold(session, told)
+    drawn = lines(session, 120, 16, busy=True)
+    assert "processes" in drawn[heading] and "cores used" in drawn[heading]
+    assert r"\x1b[31mtrainer" in drawn[heading + 1] and "pid 1234567" in drawn[heading + 1]
+    assert "0.20" in drawn[heading + 2] and "make -j " in drawn[heading + 2]
+    # Nothing moves when somebody begins.
+    assert [line[:58] for line in drawn] == [line[:58] for line in idle]
+    assert drawn[:heading] == idle[:heading] and drawn[heading + 3 :] == idle[heading + 3 :]
+    bars = [line.count("━") for line in drawn[heading + 1 : heading + 3]]
+    assert bars[0] > 3 * bars[1] > 0
 
 
 def test_a_hostile_name_is_inert() -> None:

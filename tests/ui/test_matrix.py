@@ -16,6 +16,7 @@ from support.ui_sessions import session, write
 from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
+from txtop.options.presets import find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
@@ -194,11 +195,13 @@ async def test_the_mouse_chooses_and_scrolls(started: list[Plan]) -> None:
         builder = app.screen
         assert isinstance(builder, MatrixScreen)
         row = next(y for y, line in enumerate(text(app).splitlines()) if " batch  " in line)
-        column = text(app).splitlines()[row].index("[ ] 32")
+        column = text(app).splitlines()[row].index("[ ]32")
+        await pilot.click(offset=(column + 1, row))
+        # The row is one line up, above its hint, on which a click does nothing.
         await pilot.click(offset=(column + 1, row))
         assert builder.choices.to_run_options().batch_sizes == [1, 32]
-        await pilot.click(offset=(column + 1, row))
-        await pilot.click(offset=(110, row))
+        await pilot.click(offset=(column + 1, row - 1))
+        await pilot.click(offset=(110, row - 1))
         await pilot.click(offset=(1, 1))
         assert builder.choices.to_run_options().batch_sizes == [1]
         await pilot.press("pagedown", "pageup", "home", "question_mark")
@@ -351,18 +354,44 @@ def test_what_will_not_run_is_marked_and_first() -> None:
     assert "refused:" not in lines(skipped[1:])
 
 
-def test_the_knob_under_the_cursor_is_explained() -> None:
+@pytest.mark.parametrize("size", [(80, 13, False), (120, 16, True), (200, 16, True)])
+def test_the_hint_of_the_row_under_the_cursor_stands_beside_it(
+    size: tuple[int, int, bool],
+) -> None:
+    width, height, boxed = size
     choices = MatrixChoices()
     for row, knob in enumerate(choices.knobs):
         for column in range(len(knob.values) if knob.name == "preset" else 1):
             choices.go(row, column)
-            heading, *rows = lines(
-                knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs()))
-            ).splitlines()
-            hint = knobs.describe_value(knob)
-            assert len(hint.split()) > 2 and heading.count("─") > 2
-            here = next(line for line in rows if "▸" in line)
-            assert here.rstrip().endswith(f"   {hint}") != (hint[:20] in heading), (heading, here)
+            area = Area(width, height, Glyphs(), boxed=boxed)
+            drawn = knobs.render_matrix_choices(choices, None, area)
+            assert len(drawn) <= height
+            at = next(y for y, line in enumerate(drawn) if any("▸" in part for part, _ in line))
+            name = knob.values[column]
+            hint = find_preset(name).title if isinstance(name, str) and row == 0 else ""
+            hint = hint or knobs.HINTS.get(knob.name, "or choose below")
+            hint = f"not here: {knob.reason}" if knob.reason else hint
+            assert lines(drawn[at + 1 : at + 2]).strip("│ ") == hint
+
+
+def test_a_row_out_of_sight_is_named() -> None:
+    choices = MatrixChoices()
+    heading = lines(knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs()))[:1])
+    assert "↓ budget, iterations" in heading
+    choices.go(12, 0)
+    heading = lines(knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs()))[:1])
+    assert "↑ preset, models" in heading and "↓" not in heading
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_of_several_and_several_have_different_marks(mode: GlyphMode) -> None:
+    choices = MatrixChoices()
+    g = Glyphs(mode)
+    drawn = lines(knobs.render_matrix_choices(choices, None, Area(120, 16, g, boxed=True)))
+    assert g("(●)auto ( )cpu") in drawn and "[x]1 [ ]2" in drawn
+    rows = drawn.splitlines()[1:-1]
+    assert sum(g("(●)") in row for row in rows) == 4 and sum("[x]" in row for row in rows) == 9
+    assert not any(g("(●)") in row and "[x]" in row for row in rows)
 
 
 @pytest.mark.parametrize("width", [30, 48, 80])

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from txtop.errors import TxtopError, UsageError
 from txtop.forecast.history import RunHistory
 from txtop.forecast.preview import build_matrix_preview
+from txtop.models import precision_needs
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan, expand_cells
-from txtop.system import cpu
+from txtop.system import cpu, gpus, torch_build
+from txtop.system.gpus import Gpu
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import crop
@@ -133,10 +135,79 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(
 
 
 def test_a_message_names_the_rows_and_not_the_options() -> None:
-    named = MatrixChoices().name_rows(
-        "--rate needs --scenario dynamic; --cost-per-hour is not here"
+    named = MatrixChoices().name_rows("--rate needs --scenario dynamic; --max-batch is not here")
+    assert named == "rate needs scenario dynamic; max batch is not here"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (RunOptions(sequence_lengths=[2048]), "choose length of at most 992"),
+        (RunOptions(rate=["sweep"]), "choose scenario single, dynamic or continuous"),
+        (
+            RunOptions(models=["t5-small"], scenario=["continuous"]),
+            "no cell is left to measure: continuous batching is for decoders",
+        ),
+        (
+            RunOptions(attention=["flash_attention_2"]),
+            "no cell is left to measure: flash_attention_2 knows fp16 and bf16, not fp32",
+        ),
+        (RunOptions(batch_sizes=[]), "choose at least one batch size"),
+    ],
+)
+def test_a_problem_is_worded_for_the_builder(options: RunOptions, problem: str) -> None:
+    preview = MatrixChoices().name_rows_of(build_matrix_preview(options, RunHistory()))
+    assert problem in preview.problem
+    texts = [preview.problem, *(cell.why for cell in preview.cells)]
+    assert not any("--" in text or "…" in text for text in texts)
+
+
+def on_device(monkeypatch: pytest.MonkeyPatch, *gpus_here: Gpu) -> MatrixChoices:
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: bool(gpus_here))
+    monkeypatch.setattr(gpus, "list_gpus", lambda: list(gpus_here))
+    return MatrixChoices()
+
+
+def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        precision_needs, "find_version", lambda name: None if name == "bitsandbytes" else "1"
     )
-    assert named == "rate needs scenario dynamic; cost per hour is not here"
+    choices = on_device(monkeypatch)
+    lacking = {knob.name: knob.lacking for knob in choices.knobs if knob.lacking}
+    assert set(lacking) == {"precisions", "attention", "device"}
+    by_device = {"tf32", "fp8", "fp8:weight-only"}
+    by_library = {"nf4", "int8:bnb"}
+    assert set(lacking["precisions"]) == by_device | by_library | {"mxfp4"}
+    assert "bitsandbytes" in lacking["precisions"]["nf4"]
+    assert {"sdpa:cudnn", "flash_attention_2"} < set(lacking["attention"])
+    assert "without CUDA" in lacking["device"]["cuda"]
+    assert not at(choices, "precisions", "tf32").toggle()
+    assert choices.named("precisions").chosen == ["fp32"]
+    rows = render_matrix_choices(choices, None, Area(120, 16, Glyphs(), boxed=True))
+    row = next(i for i, line in enumerate(rows) if ("tf32", "muted") in line)
+    assert (" · ", "muted") in rows[row]
+    drawn = "".join(text for text, _ in rows[row + 1])
+    assert "not here: tf32 needs an NVIDIA GPU from sm80" in drawn
+
+
+def test_a_value_that_a_preset_chose_can_be_given_up_though_it_is_not_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choices = on_device(monkeypatch)
+    choices.named("precisions").chosen = ["fp32", "tf32"]
+    rows = render_matrix_choices(choices, None, Area(120, 16, Glyphs(), boxed=True))
+    assert any(("x", "warn.bold") in row for row in rows)
+    assert at(choices, "precisions", "tf32").toggle()
+    assert choices.named("precisions").chosen == ["fp32"]
+
+
+def test_the_chosen_device_decides_what_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = on_device(monkeypatch, Gpu("NVIDIA A100-SXM4-80GB", "GPU-a"))
+    assert "tf32" not in choices.named("precisions").lacking
+    assert at(choices, "device", "cpu").toggle()
+    assert "tf32" in choices.named("precisions").lacking
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -194,21 +265,3 @@ def test_requests_are_one_more_knob_and_a_sweep_one_more_rate() -> None:
     )
     choices.named("rate").choose(None)
     assert choices.to_run_options().rate is None
-
-
-def test_boxes_circles_and_what_is_not_here_look_different() -> None:
-    rows = render_matrix_choices(MatrixChoices(), None, Area(200, 14, Glyphs()))
-    drawn = "\n".join("".join(text for text, _ in row) for row in rows)
-    assert "[x] fp32 [ ] fp16" in drawn and " ·  tf32 " in drawn
-    assert "( ) 10 s (●) 30 s" in drawn
-    role = next(role for row in rows[1:] for text, role in row if text == "tf32")
-    assert role == "muted"
-
-
-def test_the_cursor_on_what_is_not_here_says_why() -> None:
-    choices = at(MatrixChoices(), "precisions")
-    choices.move(right=3)
-    drawn = render_matrix_choices(choices, None, Area(200, 14, Glyphs()))
-    assert "Ampere" in "".join(text for row in drawn for text, _ in row)
-    cells = build_matrix_preview(RunOptions(precisions=["fp32", "tf32"]), RunHistory()).cells
-    assert any("Ampere" in cell.why for cell in cells)

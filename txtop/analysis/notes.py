@@ -8,6 +8,7 @@ from __future__ import annotations
 from txtop.analysis import contention, device_time, drafts, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.formatting import format_count, format_few
+from txtop.models import precision_kernels
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -27,11 +28,18 @@ def build_serving_notes(state: CellState) -> list[str]:
     return notes
 
 
+DEQUANTISES = "dequantises the weights in every call"
+
+
 def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
     """Return all notes on a cell, each one once."""
     notes = list(state.load.notes) if state.load else []
     if state.workload:
         notes += state.workload.notes
+    if state.kernels and state.kernels.dequantises and not any(DEQUANTISES in n for n in notes):
+        cell = state.cell
+        instead = precision_kernels.suggest_instead(cell.precision)
+        notes.append(f"{cell.precision} {DEQUANTISES}: try {instead}")
     if state.load and state.load.weights == "random":
         notes.append(
             "random weights: the real architecture, so the speed is real and the text is not"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop.analysis import metrics
+from txtop.plan import modes
 from txtop.plan.cell import Cell
 from txtop.protocol.events import DevicePeaks, Geometry
 from txtop.state.cell import CellState
@@ -265,14 +266,15 @@ def _require_ceiling(work: float, demand: float, peak: float) -> float:
 def _estimate_lift(session: SessionState, state: CellState) -> float | None:
     """Return by which factor int8 weights would raise the ceiling of the memory.
 
-    None if that is under `MIN_LIFT`, if the weights are int8 already, for experts, which are not
-    converted, and without the compiler on a GPU, where int8 weights are dequantised in every call.
+    None if that is under `MIN_LIFT`, if the checkpoint or the weights are quantised, for experts,
+    which are not converted, and without the compiler on a GPU, where int8 weights are dequantised
+    in every call.
     """
     if state.load is not None and state.load.device != "cpu" and state.cell.compile == "none":
         return None
     try:
         geometry, _ = _require_facts(session, state)
-        if state.cell.precision.startswith("int8") or geometry.routed:
+        if not _is_plain(state.cell.precision) or geometry.routed:
             return None
         multiplied = geometry.position_parameters + geometry.sequence_parameters
         saved = multiplied * (geometry.value_bytes - 1)
@@ -281,6 +283,11 @@ def _estimate_lift(session: SessionState, state: CellState) -> float | None:
     except _CeilingUnknown:
         return None
     return now / then if 0 < then * MIN_LIFT < now else None
+
+
+def _is_plain(precision: str) -> bool:
+    """Return whether the weights were never quantised: a dequantised checkpoint has been."""
+    return modes.is_dense(precision) and not precision.startswith(modes.DEQUANTISED)
 
 
 def _try_ceiling(

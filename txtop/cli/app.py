@@ -9,11 +9,11 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__, settings
-from txtop.cli import streams
 from txtop.cli.common import DEFAULT_SCREEN, ScreenOptions, SessionDirOption
 from txtop.cli.completion import build_completion
 from txtop.cli.overview import COMMANDS, COMPLETION_HELP, DESCRIPTION, OPTION_HELP
 from txtop.errors import TxtopError
+from txtop.system import streams
 
 app = App(
     name="txtop",

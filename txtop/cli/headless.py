@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TextIO
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli import session_list, streams
+from txtop.cli import session_list
 from txtop.cli.exit_code import choose_exit_code
 from txtop.cli.output import write_output
 from txtop.cli.session_args import load_session
@@ -30,6 +30,7 @@ from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup
 from txtop.state.session import SessionState
+from txtop.system import streams
 from txtop.system.signals import handle_signals
 
 POLL_S = 0.1

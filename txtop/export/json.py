@@ -167,6 +167,10 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         precision=cell.precision,
         recipe=load.recipe or None if load else None,
         converted_share=load.converted_share if load else None,
+        scheme=load.scheme or None if load else None,
+        products=load.products if load else {},
+        product_kernels=state.kernels.products if state.kernels else [],
+        dequantises=state.kernels.dequantises if state.kernels else None,
         attention=state.attention,
         kernels={
             "prefill": state.kernels.prefill if state.kernels else None,

@@ -169,6 +169,10 @@ class CellFacts(msgspec.Struct, kw_only=True):
     precision: str
     recipe: str | None
     converted_share: float | None
+    scheme: str | None
+    products: dict[str, int]
+    product_kernels: list[str]
+    dequantises: bool | None
     attention: str
     kernels: dict[str, str | None]
     device: str

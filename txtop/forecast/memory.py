@@ -15,7 +15,7 @@ from txtop.models.dimensions import Dimensions, read_dimensions
 from txtop.models.model_config import find_config, find_local_path
 from txtop.models.pass_memory import PassShape, count_pass_bytes, count_window_mask_bytes
 from txtop.models.purpose import detect_family
-from txtop.plan import requests
+from txtop.plan import modes, requests
 from txtop.plan.cell import Cell
 
 MIB = 1 << 20
@@ -27,6 +27,8 @@ CONTEXT_BYTES = 560 * MIB
 COMPILER_BYTES = 130 * MIB
 # torchao, imported.
 QUANTISER_BYTES = 10 * MIB
+# A scale or two of 16 bits for each group of 64.
+SCALE_BYTES = 4 / 64
 # What oneDNN keeps of products in half precision on a CPU; with experts each has shapes of its own.
 HALF_BYTES = 24 * MIB
 HALF_EXPERTS_BYTES = 100 * MIB
@@ -111,7 +113,7 @@ def forecast_memory(
         process_bytes = CONTEXT_BYTES if on_gpu else PROCESS_BYTES
     if not on_gpu:
         process_bytes += COMPILER_BYTES if cell.compile != "none" else 0
-        process_bytes += QUANTISER_BYTES if cell.precision.startswith("int8") else 0
+        process_bytes += 0 if modes.is_dense(cell.precision) else QUANTISER_BYTES
         if shape.value_bytes < 4:
             process_bytes += HALF_EXPERTS_BYTES if size.experts else HALF_BYTES
     return MemoryForecast(
@@ -134,9 +136,10 @@ def _count_heap_loss(called_bytes: int, state_bytes: int) -> float:
 
 def _get_value_bytes(precision: str, *, on_gpu: bool) -> int:
     """Return the bytes of a value of the cache and the activations."""
-    if precision.startswith("int8"):
-        return 2 if on_gpu else 4
-    return model_size.BYTES_PER_WEIGHT[precision]
+    if modes.is_dense(precision):
+        return int(modes.get_bits(precision) // 8)
+    fixed = modes.find_base(precision, "cuda" if on_gpu else "cpu")
+    return 2 if on_gpu or fixed else 4
 
 
 def count_weight_bytes(
@@ -144,24 +147,32 @@ def count_weight_bytes(
 ) -> int:
     """Return the bytes of the weights as they are stored.
 
-    int8 leaves the tables as they are, also the one that a head shares. T5 keeps in fp32 what leads
-    out of a feed-forward layer.
+    int8 leaves the tables as they are, also the one that a head shares; 4 bits and bitsandbytes the
+    head as well. T5 keeps in fp32 what leads out of a feed-forward layer.
     """
-    if not precision.startswith("int8"):
+    if modes.is_dense(precision):
         kept = precision == "fp16" and size.family == "seq2seq"
         extra = 2 * size.count_feed_forward_outputs() if kept else 0
-        return parameters * model_size.BYTES_PER_WEIGHT[precision] + extra
+        return round(parameters * modes.get_bits(precision) / 8) + extra
     base = _get_value_bytes(precision, on_gpu=on_gpu)
     tables = size.vocabulary * size.width
     if size.family == "encoder" or size.model_type == "gpt2":
         tables += size.positions * size.width
     shared = size.vocabulary * size.width if size.tied and size.family != "encoder" else 0
-    return tables * base + max(0, parameters - tables) + shared
+    share = modes.get_bits(precision) / 8
+    if modes.skips_head(precision):
+        # The head stays: a shared table as it is, one of its own in the type of the sums.
+        own = 0 if size.tied or size.family == "encoder" else size.vocabulary * size.width
+        converted = max(0, parameters - tables - own)
+        return (tables + own) * base + round(converted * (share + SCALE_BYTES))
+    return tables * base + round(max(0, parameters - tables) * share) + shared
 
 
 def _is_weight_only(size: Dimensions, precision: str) -> bool:
     """Return True if the products of `precision` are made in the precision of the sums."""
     recipe = precision.partition(":")[2]
+    if recipe == "bnb":
+        return False
     return precision.startswith("int8") and (
         recipe == "weight-only" or (not recipe and size.family != "encoder")
     )
@@ -175,6 +186,6 @@ def _count_dequantised(size: Dimensions, cell: Cell, value_bytes: int) -> int:
 
 def _count_load_bytes(size: Dimensions, parameters: int, cell: Cell, value_bytes: int) -> int:
     """Return the peak of a load that converts: all weights, and the matrix in the making."""
-    if not cell.precision.startswith("int8"):
+    if modes.is_dense(cell.precision):
         return 0
     return parameters * value_bytes + round(DEQUANTISED_COPIES * size.largest_matrix * value_bytes)

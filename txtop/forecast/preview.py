@@ -18,6 +18,7 @@ from txtop.forecast.memory import forecast_memory
 from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit, runs_on_gpu
 from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
+from txtop.models.precision_needs import explain_unavailable
 from txtop.options.command_line import format_command
 from txtop.options.feasibility import classify
 from txtop.options.run_options import RunOptions
@@ -51,15 +52,24 @@ class CellPreview:
 
 @dataclass(frozen=True)
 class MatrixPreview:
-    """A matrix before it is measured; `plan` is None if `error` says why there is none."""
+    """A matrix before it is measured; `plan` is None if `error` says why there is none.
+
+    `remedy` is the next step, empty if none is known.
+    """
 
     cells: tuple[CellPreview, ...] = ()
     plan: Plan | None = None
     error: str = ""
+    remedy: str = ""
     command: str = ""
     time: DurationEstimate = UNKNOWN_DURATION
     memory_errors: tuple[float, ...] = ()
     """The errors of earlier forecasts of memory here, as shares of the peak."""
+
+    @property
+    def problem(self) -> str:
+        """Return why there is no plan and the next step, in one line."""
+        return f"{self.error}: {self.remedy}" if self.remedy else self.error
 
     def counts(self, free_memory: FreeMemory) -> dict[str, int]:
         """Count the cells of each fate, and the planned ones of each fit."""
@@ -82,14 +92,18 @@ def build_matrix_preview(
     except EmptyOptionError as error:
         return MatrixPreview(error=_format_empty(error.option))
     except TxtopError as error:
-        return MatrixPreview(error=str(error))
+        return MatrixPreview(error=error.cause, remedy=error.hint)
     judged = zip(cells, classify(cells), strict=True)
     previews = tuple(_preview_cell(cell, plain, why, history) for cell, (plain, why) in judged)
     command = format_command(options, session_dir)
     try:
         plan = build_plan(options)
     except TxtopError as error:
-        return MatrixPreview(previews, error=str(error), command=command)
+        cause, remedy = error.cause, error.hint
+        if all(preview.fate == "left out" for preview in previews):
+            # The list of cells has the reason of each.
+            cause, remedy = f"no cell is left to measure: {previews[0].why}", ""
+        return MatrixPreview(previews, error=cause, remedy=remedy, command=command)
     return MatrixPreview(
         previews,
         plan,
@@ -141,4 +155,6 @@ def _preview_cell(cell: Cell, plain: Cell, why: str, history: RunHistory) -> Cel
     if refused := model_config.explain_refusal(plain):
         brief = f"context {model_config.find_context_length(cell.model)}"
         return CellPreview(cell, "refused", refused[0], needs, brief)
+    if missing := explain_unavailable(plain):
+        return CellPreview(cell, "refused", missing[0], needs, "not here")
     return CellPreview(cell, "planned", "", needs)

@@ -13,6 +13,7 @@ from typing import Any
 
 from txtop.plan import requests
 from txtop.plan.cell import Cell
+from txtop.plan.modes import DEQUANTISED, find_base, is_dense
 from txtop.system.gpus import Capability
 
 CPU_ATTENTIONS = ("eager", "sdpa", "sdpa:flash", "sdpa:math", "flex")
@@ -69,7 +70,11 @@ _BIASED = ("t5", "mt5", "umt5", "longt5", "bloom", "mpt")
 
 def get_compute_dtype(precision: str, accelerator: Accelerator) -> str:
     """Return the dtype in which attention runs in `precision`: fp32, fp16 or bf16."""
-    if precision.startswith("int8"):
+    if precision.startswith(f"{DEQUANTISED}:"):
+        return precision.partition(":")[2]
+    if not is_dense(precision):
+        if base := find_base(precision, accelerator.kind):
+            return base
         if accelerator.kind == "cpu":
             return "fp32"
         return "fp16" if accelerator.is_below(BF16_CAPABILITY) else "bf16"

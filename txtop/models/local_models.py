@@ -1,4 +1,5 @@
-"""The models whose weights are on this machine's disk, in the Hub's cache; without the Hub."""
+"""The models whose weights are on this machine's disk, in the Hub's cache or in the current
+directory; without the Hub."""
 
 from __future__ import annotations
 
@@ -34,6 +35,29 @@ def list_cached_models(cache: Path | None = None) -> list[str]:
         for repository in repositories
         if _has_weights(repository)
     ]
+
+
+def list_folder_models(folder: Path) -> list[str]:
+    """Return the paths of the models in a folder: directories with weights, and .gguf files."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [f"./{entry.name}" for entry in entries if _is_model(entry)]
+
+
+def _is_model(entry: Path) -> bool:
+    """Return True for what a path may name; a sharded .gguf is named by its directory."""
+    with suppress(OSError):
+        if entry.is_file():
+            return entry.suffix == ".gguf"
+        if entry.is_dir():
+            names = {path.name for path in entry.iterdir()}
+            weights = find_entry(names) or find_entry(names, pickled=True)
+            return ("config.json" in names and weights is not None) or any(
+                name.endswith(".gguf") for name in names
+            )
+    return False
 
 
 def _has_weights(repository: Path) -> bool:

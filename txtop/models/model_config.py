@@ -9,7 +9,6 @@ from typing import Any
 
 from txtop.models.builtin import Family, find_builtin
 from txtop.models.purpose import detect_family
-from txtop.models.quantised import describe_scheme, explain_quantised
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
@@ -127,8 +126,6 @@ def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     config = find_config(cell.model)
     if config is None:
         return None
-    if cell.weights != "random" and (scheme := describe_scheme(config)):
-        return explain_quantised(cell.model, scheme)
     path, positions = find_local_path(cell.model), find_max_positions(config)
     exact = path is None or any(key in config for key in _ROTARY)
     family = detect_family(config, path)

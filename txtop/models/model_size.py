@@ -10,10 +10,6 @@ from txtop.models.model_config import find_config, find_local_path
 from txtop.models.quantised import describe_scheme, read_tensors
 from txtop.models.weight_files import list_weight_files
 
-BYTES_PER_WEIGHT = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
-    ("int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"), 1
-)
-
 
 def _count_stored_parameters(directory: Path) -> int | None:
     """Count the elements of all tensors in a directory's weights, from their headers."""

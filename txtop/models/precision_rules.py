@@ -40,7 +40,7 @@ def explain_missing_precision(
     on_cpu = accelerator.kind == "cpu"
     has_tf32 = accelerator.kind == "cuda" and not accelerator.is_below(BF16_CAPABILITY)
     if precision == "tf32" and not has_tf32:
-        return "tf32 is for NVIDIA GPUs from sm80 (Ampere) on", "--precisions fp32"
+        return "tf32 needs an NVIDIA GPU from sm80 (Ampere) on", "--precisions fp32"
     if precision == "int8:torch-dynamic" and not on_cpu:
         return f"{precision} has kernels for a CPU alone", "--precisions int8:dynamic"
     if precision == "int8:dynamic" and not on_cpu and not compiled:

@@ -1,42 +1,241 @@
-"""Checkpoints that are stored quantised: recognised before loading, and not measured as dense.
+"""Checkpoints that are stored quantised: their scheme, what it needs, and what their files show.
 
-Their precision is that of their file and not the one that a cell asks for.
+Their precision is that of their files and not the one that a cell asks for. A configuration of a
+library that a cell carries (`--quantization`) is named by the same table.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from txtop.models.weight_files import list_weight_files
+from txtop.plan.modes import ADA, DEQUANTISED, Needs
 
 _KEYS = ("quantization_config", "compression_config")
-_BITS = (("load_in_4bit", "4-bit"), ("load_in_8bit", "8-bit"))
 # A file starts with the length of its JSON header, which the format limits to 100 MB.
 MAX_HEADER_BYTES = 100_000_000
+_GPTQ = "pip install --no-deps gptqmodel optimum"
+_NAME_CHARACTERS = 40
+# The setting with which Transformers multiplies fp8 of compressed-tensors as it is stored.
+_KEEPS = "use_optimized_inference"
+_OF_A_LOAD = ("backend", "dequantize", "max_input_length", _KEEPS)
 
 
-def describe_scheme(config: Mapping[str, Any]) -> str:
-    """Return the scheme that a config.json names, as `gptq 4-bit`; "" for dense weights."""
-    parts = (config, config.get("text_config"))
-    for part in parts:
+def _name_gptq(config: Mapping[str, Any]) -> str:
+    group = config.get("group_size")
+    bits = config.get("bits") or config.get("w_bit") or 4
+    backend = config.get("backend")
+    name = f"int{bits}" + (f"-g{group}" if isinstance(group, int) and group > 0 else "")
+    return f"{name}/{backend}" if backend and backend != "auto" else name
+
+
+def _name_bitsandbytes(config: Mapping[str, Any]) -> str:
+    if config.get("load_in_8bit"):
+        return "int8"
+    return str(config.get("bnb_4bit_quant_type") or "fp4")
+
+
+def _name_compressed(config: Mapping[str, Any]) -> str:
+    groups = config.get("config_groups")
+    group: Any = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
+    weights = group.get("weights") if isinstance(group, Mapping) else None
+    if not isinstance(weights, Mapping):
+        return "unknown"
+    kind = "fp" if weights.get("type") == "float" else "int"
+    activations = group.get("input_activations")
+    dynamic = isinstance(activations, Mapping) and activations.get("dynamic")
+    name = f"{kind}{weights.get('num_bits', '')}"
+    return f"{name}-dynamic" if kind == "fp" and dynamic else name
+
+
+def _name_torchao(config: Mapping[str, Any]) -> str:
+    kind = config.get("quant_type")
+    kind = kind.get("default", kind) if isinstance(kind, Mapping) else kind
+    text = str(kind.get("_type", "") if isinstance(kind, Mapping) else kind)
+    for word, name in (("Int4", "int4"), ("int4", "int4"), ("Float8", "fp8"), ("float8", "fp8"),
+                       ("Int8", "int8"), ("int8", "int8")):  # fmt: skip
+        if word in text:
+            return name
+    return text[:_NAME_CHARACTERS] or "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way in which checkpoints are stored quantised.
+
+    `signs` are ends of names of tensors, or beginnings of safetensors dtypes, that only such files
+    have. `kernels` are parts of the names of operators that multiply in it. `widens` is set where
+    Transformers ends in dense weights by default, or has no kernels at all.
+    """
+
+    prefix: str
+    name: Callable[[Mapping[str, Any]], str]
+    needs: Needs
+    signs: tuple[str, ...]
+    kernels: tuple[str, ...] = ()
+    widens: bool = False
+    instead: str = ""
+    """What to try where it multiplies dequantised weights in every call."""
+
+
+_GPTQ_KERNELS = (
+    "_weight_int4pack_mm", "gemm_int4", "marlin", "exllama", "machete", "gemm_half_q_half",
+)  # fmt: skip
+_BACKENDS = 'another kernel: quantization=FILE.json with "backend": "gptq_torch_fused", say'
+# By `quant_method` of config.json.
+METHODS: Mapping[str, Method] = {
+    "gptq": Method(
+        prefix="gptq",
+        name=_name_gptq,
+        needs=Needs(libraries=("gptqmodel", "optimum"), install=_GPTQ),
+        signs=(".qweight",),
+        kernels=_GPTQ_KERNELS,
+        instead=_BACKENDS,
+    ),
+    "awq": Method(
+        prefix="awq",
+        name=_name_gptq,
+        needs=Needs(libraries=("gptqmodel", "accelerate"), install=_GPTQ),
+        signs=(".qweight",),
+        kernels=(*_GPTQ_KERNELS, "gemm_forward", "awq_gemm"),
+        instead=_BACKENDS,
+    ),
+    "bitsandbytes": Method(
+        prefix="bnb",
+        name=_name_bitsandbytes,
+        needs=Needs(libraries=("bitsandbytes", "accelerate")),
+        signs=(".absmax", ".SCB", ".quant_map"),
+        kernels=("gemv_4bit", "gemm_4bit", "int8_linear_matmul", "int8_scaled_mm"),
+    ),
+    "compressed-tensors": Method(
+        prefix="ct",
+        name=_name_compressed,
+        needs=Needs(libraries=("compressed-tensors",)),
+        signs=(".weight_packed", ".weight_scale"),
+        kernels=("_scaled_mm",),
+        widens=True,
+    ),
+    "fp8": Method(
+        prefix="fp8",
+        name=lambda config: "block" if config.get("weight_block_size", True) else "tensor",
+        needs=Needs(libraries=("accelerate",), on_cpu=False, capability=ADA),
+        signs=(".weight_scale_inv", "F8"),
+        kernels=("fp8_matmul", "fp8_linear", "_scaled_mm", "deep_gemm", "w8a8"),
+    ),
+    "mxfp4": Method(
+        prefix="",
+        name=lambda _: "mxfp4",
+        needs=Needs(
+            libraries=("kernels", "accelerate"),
+            install="pip install kernels",
+            on_cpu=False,
+            capability=(7, 5),
+        ),
+        signs=("_blocks",),
+        kernels=("matmul_ogs", "mxfp4"),
+    ),
+    "torchao": Method(
+        prefix="torchao",
+        name=_name_torchao,
+        needs=Needs(libraries=("torchao",), install="pip install torchao"),
+        signs=("_qdata", "_scale", "F8"),
+        kernels=("_int_mm", "_weight_int4pack_mm", "_weight_int8pack_mm", "_scaled_mm"),
+        instead="--compile default, which fuses them into the products",
+    ),
+}
+
+
+def find_quantisation(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the configuration of a quantiser that a config.json holds, None for dense weights."""
+    for part in (config, config.get("text_config")):
         for key in _KEYS:
             asked = part.get(key) if isinstance(part, Mapping) else None
             if asked:
-                return _name_scheme(asked)
-    return ""
+                return dict(asked) if isinstance(asked, Mapping) else {"quant_method": str(asked)}
+    return None
 
 
-def _name_scheme(asked: Any) -> str:
-    if not isinstance(asked, Mapping):
-        return "unknown scheme"
-    method = asked.get("quant_method") or asked.get("quant_algo") or "unknown scheme"
-    bits = next((text for key, text in _BITS if asked.get(key)), "")
-    if not bits and isinstance(asked.get("bits"), int):
-        bits = f"{asked['bits']}-bit"
-    return f"{method} {bits}".strip()
+def merge(stored: Mapping[str, Any] | None, asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the configuration of a load, of files and of `--quantization`; None is empty.
+
+    What files are stored as is not open to question: of `asked`, settings of the load alone count.
+    """
+    asked = asked or {}
+    return {**asked, **(stored or {}), **{k: asked[k] for k in _OF_A_LOAD if k in asked}}
+
+
+def get_method_name(quantisation: Mapping[str, Any]) -> str:
+    """Return `quant_method`; older checkpoints of bitsandbytes do not state it."""
+    if quantisation.get("load_in_4bit") or quantisation.get("load_in_8bit"):
+        return "bitsandbytes"
+    method = quantisation.get("quant_method") or quantisation.get("quant_algo") or "unknown scheme"
+    return str(method)[:_NAME_CHARACTERS]
+
+
+def find_method(quantisation: Mapping[str, Any]) -> Method | None:
+    """Return the entry of the table for a quantiser's configuration, None if it is not there."""
+    return METHODS.get(get_method_name(quantisation))
+
+
+def name_scheme(quantisation: Mapping[str, Any]) -> str:
+    """Return the scheme of a quantiser's configuration, as `gptq:int4-g128`."""
+    method = find_method(quantisation)
+    if method is None:
+        return get_method_name(quantisation)
+    return ":".join(filter(None, (method.prefix, method.name(quantisation))))
+
+
+def describe_scheme(config: Mapping[str, Any]) -> str:
+    """Return the scheme that a config.json names, as `gptq:int4-g128`; "" for dense weights."""
+    quantisation = find_quantisation(config)
+    return "" if quantisation is None else name_scheme(quantisation)
+
+
+def name_precision(quantisation: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return the precision in which a load ends: the scheme, or the dtype that it widens to.
+
+    `config` is that of the model.
+    """
+    method = find_method(quantisation)
+    widens = method is not None and method.widens and not keeps_fp8(quantisation)
+    if quantisation.get("dequantize") or widens:
+        return f"{DEQUANTISED}:{find_dtype(config)}"
+    return name_scheme(quantisation)
+
+
+def keeps_fp8(quantisation: Mapping[str, Any]) -> bool:
+    """Return whether compressed-tensors is asked to multiply in fp8, and the scheme is of fp8."""
+    asked = quantisation.get(_KEEPS) and not quantisation.get("dequantize")
+    return bool(asked) and _name_compressed(quantisation).startswith("fp8")
+
+
+def find_needs(quantisation: Mapping[str, Any], method: Method) -> Needs:
+    """Return what a load of `method` needs with the settings in `quantisation`.
+
+    Dequantising needs the libraries alone; kernels for fp8 need a GPU that has them.
+    """
+    needs = method.needs
+    if quantisation.get("dequantize"):
+        return Needs(libraries=needs.libraries, install=needs.install)
+    if keeps_fp8(quantisation):
+        return replace(needs, on_cpu=False, capability=ADA)
+    return needs
+
+
+def find_dtype(config: Mapping[str, Any]) -> str:
+    """Return the dtype that a config.json states for what is not quantised, bf16 without one."""
+    names = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+    for part in (config, config.get("text_config")):
+        if isinstance(part, Mapping):
+            stated = part.get("dtype") or part.get("torch_dtype")
+            if name := names.get(str(stated).removeprefix("torch.")):
+                return name
+    return "bf16"
 
 
 def find_scheme(directory: Path, config: Mapping[str, Any]) -> str:
@@ -47,18 +246,57 @@ def find_scheme(directory: Path, config: Mapping[str, Any]) -> str:
     scheme = describe_scheme(config)
     if scheme:
         return scheme
+    stored = {str(tensor["dtype"]) for tensor in _read_all_tensors(directory).values()}
+    return next((dtype for dtype in sorted(stored) if dtype[:2] in ("F4", "F6", "F8")), "")
+
+
+def explain_false_config(directory: Path, config: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return reason and hint if config.json and the files of `directory` contradict each other.
+
+    A configuration may name a quantiser and hold plain weights, or hold weights below 16 bits and
+    name none. None for files that are not there or cannot be read.
+    """
+    tensors = _read_all_tensors(directory)
+    quantisation = find_quantisation(config)
+    if not tensors:
+        return None
+    if quantisation is None:
+        scheme = find_scheme(directory, config)
+        if not scheme:
+            return None
+        reason = f"{directory} holds weights in {scheme}, and its config.json names no quantiser"
+        return reason, "the quantization_config that belongs to it, or the model it was made from"
+    method = find_method(quantisation)
+    if method is None or _has_sign(method.signs, tensors):
+        return None
+    dtypes = ", ".join(sorted({str(tensor.get("dtype")) for tensor in tensors.values()})[:4])
+    reason = f"{directory}/config.json names {name_scheme(quantisation)}, and its weights are plain"
+    return f"{reason} ({dtypes})", "remove quantization_config from config.json"
+
+
+def _has_sign(signs: Iterable[str], tensors: Mapping[str, Mapping[str, Any]]) -> bool:
+    ends = tuple(sign for sign in signs if not sign.isalnum())
+    dtypes = tuple(sign for sign in signs if sign.isalnum())
+    for name, tensor in tensors.items():
+        if name.endswith(ends) or (dtypes and str(tensor.get("dtype")).startswith(dtypes)):
+            return True
+    return False
+
+
+def _read_all_tensors(directory: Path) -> dict[str, Any]:
+    """Return the entries of all headers of a directory; {} if one cannot be read."""
     try:
-        stored = {tensor["dtype"] for path in list_weight_files(directory)
-                  for tensor in read_tensors(path).values()}  # fmt: skip
+        files = [(path, path.stat().st_mtime_ns) for path in list_weight_files(directory)]
+        return {name: tensor for path, mtime in files
+                for name, tensor in _read_header(path, mtime).items()
+                if isinstance(tensor, dict) and "dtype" in tensor}  # fmt: skip
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return ""
-    return next((str(dtype) for dtype in sorted(stored) if dtype[:2] in ("F4", "F6", "F8")), "")
+        return {}
 
 
-def explain_quantised(model: str, scheme: str) -> tuple[str, str]:
-    """Return reason and hint for refusing `model`, which is stored in `scheme`."""
-    reason = f"{model} is stored quantised ({scheme}): its speed as such is not measured yet"
-    return reason, "the model it was made from, in --precisions int8 say, or --weights random"
+@lru_cache(maxsize=64)
+def _read_header(path: Path, mtime_ns: int) -> dict[str, Any]:
+    return read_tensors(path)
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

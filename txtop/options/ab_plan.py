@@ -11,6 +11,7 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute, make_assistant_absolute
+from txtop.models.precision_needs import explain_unavailable, settle_precision
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
@@ -47,7 +48,7 @@ class ABOptions:
 def parse_arm(option: str, text: str) -> dict[str, Any]:
     """Return the knobs of one arm, by field. Raises `UsageError` for an unknown knob or value."""
     knobs: dict[str, Any] = {}
-    for part in text.split(","):
+    for part in _split_knobs(text):
         name, is_set, value = part.partition("=")
         knob = name.strip().replace("-", "_")
         if not is_set or not value.strip():
@@ -60,6 +61,18 @@ def parse_arm(option: str, text: str) -> dict[str, Any]:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
         knobs[knob] = _parse_value(option, knob, value.strip())
     return knobs
+
+
+def _split_knobs(text: str) -> list[str]:
+    """Split at commas, but for those between the braces and brackets of JSON."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "{[") - (character in "}]")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _parse_value(option: str, knob: str, value: str) -> Any:
@@ -98,6 +111,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     )
     for cell in cells:
         refusal = model_config.explain_refusal(cell)
+        refusal = refusal or explain_unavailable(cell)
         if refusal:
             raise UsageError(f"arm {cell.id}: {refusal[0]}", refusal[1])
         if why := explain_infeasible(cell):
@@ -124,7 +138,7 @@ def build_arm_cell(name: str, knobs: Values) -> Cell:
     """Build the cell of the arm `name` from the knobs that were given for it."""
     if "speculative" in knobs:
         knobs = {**knobs, "speculative": make_assistant_absolute(knobs["speculative"])}
-    cell = Cell(id=name, **knobs)
+    cell = settle_precision(Cell(id=name, **knobs))
     return cell.ask_attention() if "attention" in knobs else cell
 
 

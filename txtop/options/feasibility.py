@@ -15,24 +15,29 @@ from txtop.models import (
     model_config,
     precision_rules,
 )
-from txtop.models.attention_kernels import Accelerator
+from txtop.models.local_accelerator import find_accelerator
+from txtop.models.precision_needs import explain_missing_needs, settle_precision
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
-from txtop.system import cpu, gpus, torch_build
-from txtop.system.device_names import get_device_kind
+from txtop.plan.knobs import BY_FIELD
+from txtop.system import cpu, gpus
 
 
 def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
     """Return each cell with the reason not to measure it beside the others, or with "".
 
-    Cells of an encoder that differ only in what it ignores are one cell: the first is kept.
+    Cells of an encoder that differ only in what it ignores are one cell: the first is kept. So are
+    those of a checkpoint that is stored quantised, whatever precision was asked for.
     """
     judged: list[tuple[Cell, str]] = []
     seen: set[Cell] = set()
     families = {name: model_config.find_family(name) for name in {cell.model for cell in cells}}
-    for cell in cells:
+    for asked in cells:
+        cell = settle_precision(asked)
         reason = _explain(cell, families[cell.model])
         plain = msgspec.structs.replace(cell, id="")
+        if cell.precision != asked.precision and not reason and plain in seen:
+            reason = f"{cell.model_name} is stored quantised: one cell, in {cell.precision}"
         if families[cell.model] == "encoder":
             first = cells[0].new_tokens
             plain = msgspec.structs.replace(
@@ -66,30 +71,37 @@ def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str
     return numbered, lines
 
 
-def find_accelerator(device: str) -> Accelerator | None:
-    """Return what is known before loading of the device that `--device` means here.
-
-    Where it is not known which of several GPUs that is, they are judged only if they are of one
-    capability. None if nothing is known, as of `auto` without an NVIDIA GPU.
-    """
-    kind = get_device_kind(device)
-    if kind == "auto" and not torch_build.has_cuda():
-        return Accelerator("cpu")
-    if kind not in ("auto", "cuda"):
-        return Accelerator(kind)
-    present = gpus.list_gpus()
-    if kind == "auto" and not present:
-        return None
-    gpu = gpus.select_gpu(device, present)
-    names = [gpu.name] if gpu else [one.name for one in present]
-    capabilities = {gpus.find_capability(name) for name in names}
-    name, capability = (names[0], capabilities.pop()) if len(capabilities) == 1 else ("", None)
-    return Accelerator("cuda", name, capability)
-
-
 def find_fast_precision(device: str) -> precision_rules.FastPrecision:
     """Return the reduced precision that is fast on what `--device` means here."""
     return precision_rules.choose_fast_precision(find_accelerator(device), cpu.read_cpu_features())
+
+
+def explain_lacking(field: str, value: object, device: str) -> str:
+    """Return why `device` lacks a value of the knob `field` in every cell; empty if it has it.
+
+    Empty as well where it is not known. The device itself is judged as a value of `device`.
+    """
+    if field == "device":
+        return gpus.explain_missing_device(str(value))
+    accelerator = find_accelerator(device)
+    if accelerator is None or field not in ("precision", "attention"):
+        return ""
+    plain = Cell(id="", model="")
+    if field == "precision":
+        missing = precision_rules.explain_missing_precision(
+            str(value), accelerator, compiled=plain.compile != "none"
+        )
+        missing = missing or explain_missing_needs(
+            msgspec.structs.replace(plain, precision=str(value)), accelerator
+        )
+        return missing[0] if missing else ""
+    reasons = [
+        attention_kernels.explain_missing_kernel(
+            msgspec.structs.replace(plain, precision=precision, attention=value), accelerator, None
+        )
+        for precision in BY_FIELD["precision"].values
+    ]
+    return reasons[0][0] if all(reasons) and reasons[0] else ""
 
 
 def explain_infeasible(cell: Cell) -> str:

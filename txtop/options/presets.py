@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from txtop.models import precision_needs
+from txtop.models.local_accelerator import find_accelerator
 from txtop.models.precision_rules import FastPrecision
 from txtop.options import feasibility
 from txtop.plan.cell import Attention, Precision
@@ -29,7 +31,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
     `smoke` asks the same question of less work: it ends within a minute on two cores. `instead`
     holds what stands in for it where another precision than bf16 is the fast one, and `why` the
-    reason that a stand-in is measured.
+    reason that a stand-in is measured. If it `widens`, every further precision that this machine
+    can run is added.
     """
 
     title: str
@@ -45,6 +48,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     iterations: int | None = None
     budget_s: float | None = None
     fidelity_positions: int | None = None
+    widens: bool = False
     smoke: Preset | None = None
     instead: dict[FastPrecision, Preset] = {}
 
@@ -133,8 +137,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "precision": _shrink(
         Preset(
-            title="gpt2 in fp32, fp16, bf16 and int8",
+            title="gpt2 in every precision of this machine",
             precisions=("fp32", "fp16", "bf16", "int8"),
+            widens=True,
         ),
         sequence_lengths=(8,),
         new_tokens=(4,),
@@ -168,4 +173,9 @@ def find_preset(name: str, *, scale: PresetScale = "full", device: Device | None
     """
     preset = PRESETS[name]
     fast = feasibility.find_fast_precision(device or preset.device) if preset.instead else "bf16"
-    return preset.instead.get(fast, preset).at(scale)
+    chosen = preset.instead.get(fast, preset).at(scale)
+    if not chosen.widens:
+        return chosen
+    accelerator = find_accelerator(device or preset.device)
+    more = precision_needs.list_available(accelerator, without=chosen.precisions)
+    return msgspec.structs.replace(chosen, precisions=(*chosen.precisions, *more))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.models import model_config
+from txtop.models import model_config, precision_needs
 from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
@@ -48,6 +48,10 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         refusal = model_config.explain_refusal(cell)
         if refusal:
             raise UsageError(*refusal)
+    cells = precision_needs.link_plain_models(cells)
+    unavailable = [precision_needs.explain_unavailable(cell) for cell in cells]
+    if unavailable[0] and all(unavailable):
+        raise UsageError(*unavailable[0])
     base = get_preset_defaults(options)
     iterations, budget_s = get_measuring_rule(options, base)
     plan = Plan(

@@ -6,27 +6,25 @@ serving.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from txtop.formatting import format_count, format_share
+from txtop.plan import modes
 from txtop.plan.model_names import shorten_model_name
 from txtop.plan.serving import Positive, Scenario, Serving
 from txtop.plan.speculation import Speculative, get_assistant
 from txtop.system.device_names import Device
 
-Precision = Literal[
-    "fp32",
-    "fp16",
-    "bf16",
-    "tf32",
-    "int8",
-    "int8:weight-only",
-    "int8:dynamic",
-    "int8:torch-dynamic",
-]
+if TYPE_CHECKING:
+    Precision = str
+else:
+    Precision = Literal[*modes.TYPED]
+"""A precision as it is typed."""
+PrecisionName = Annotated[str, Meta(min_length=1, max_length=80)]
+"""A precision as typed, or the scheme of a checkpoint that is stored quantised."""
 Attention = Literal[
     "eager",
     "sdpa",
@@ -43,13 +41,14 @@ Cache = Literal[
     "dynamic", "static", "quantized:fp8", "quantized:int8", "quantized:int4", "offloaded"
 ]
 Weights = Literal["auto", "pretrained", "random"]
+Quantization = Annotated[str, Meta(max_length=4000)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
 """The modes of torch.compile that capture CUDA graphs, which need fixed addresses."""
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
-_OF_A_CALL = ("id", "alias", "scenario", "serving", "speculative", *_OF_A_GRAPH)
+_OF_A_CALL = ("id", "alias", "base", "scenario", "serving", "speculative", *_OF_A_GRAPH)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +59,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     arrive one by one, as `serving` describes. `attention_asked` is set if `sdpa` was asked for;
     where it is only the default, a model that has none of it is measured with `eager`. `alias`
     names the model where the last part of `model` does not tell it from the others of the plan.
+    `quantization` is a whole configuration of a library in JSON, "" for none. `base` is the plain
+    model of the plan that a stored quantised one was made of, as far as configurations tell.
     """
 
     id: str
     model: str
-    precision: Precision = "fp32"
+    precision: PrecisionName = "fp32"
     attention: Attention = "sdpa"
     attention_asked: bool | UnsetType = UNSET
     batch_size: Positive = 1
@@ -73,12 +74,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = "auto"
     threads: Positive | None = None
     weights: Weights = "auto"
+    quantization: Quantization = ""
     compile: Compile = "none"
     cache: Cache = "dynamic"
     speculative: Speculative = "none"
     scenario: Scenario = "static"
     serving: Serving | None = None
     alias: str | UnsetType = UNSET
+    base: str | UnsetType = UNSET
 
     def ask_attention(self) -> Cell:
         """Return the cell with its attention asked for, not chosen by default."""

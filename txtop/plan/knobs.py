@@ -17,6 +17,8 @@ import msgspec
 from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
+from txtop.plan.modes import TYPED
+from txtop.plan.quantization import label_quantization, parse_quantization
 from txtop.plan.speculation import parse_speculative, shorten_speculative
 from txtop.system.device_names import DEVICE_KINDS, parse_device
 
@@ -63,6 +65,8 @@ class Knob:
     """Formats a value for logs and notes: `length 512`."""
     in_column: Callable[[Any], str] = str
     """Formats a value under the heading of its column."""
+    choices: tuple[str, ...] = ()
+    """The values that may be typed where the field of `Cell` holds others as well."""
     quiet: bool = True
     """The default is left out of the label of what arms share."""
     offers: tuple[Any, ...] | None = None
@@ -78,6 +82,8 @@ class Knob:
     @cached_property
     def type(self) -> Any:
         """Return the type of a value, without the `None` of an optional field."""
+        if self.choices:
+            return Literal[*self.choices]
         hint = _HINTS[self.field]
         if get_origin(hint) in (Union, UnionType):
             (hint,) = (member for member in get_args(hint) if member is not NoneType)
@@ -149,8 +155,9 @@ KNOBS = (
         title="precision",
         heading="prec",
         ahead=("prec", 8),
-        help="default fp32",
+        help="default fp32; a checkpoint that is stored quantised keeps its own",
         hint="int8 = best int8 recipe for this device",
+        choices=TYPED,
         quiet=False,
     ),
     Knob(
@@ -161,7 +168,7 @@ KNOBS = (
         live=("attn", 7),
         ahead=("attention", 10),
         help="default sdpa",
-        hint="the kernel; one that is not here fails its cell",
+        hint="the kernel; sdpa is the one that PyTorch chooses",
         quiet=False,
     ),
     Knob(
@@ -228,7 +235,7 @@ KNOBS = (
         live=("thr", 5),
         ahead=("threads", 8),
         help="threads of the model on a CPU; default all cores but one",
-        hint="threads of the model on a CPU; auto: all cores but one",
+        hint="CPU threads of the model; auto: all cores but one",
         section="Where",
         label=_threads,
         default_label="usual threads",
@@ -280,6 +287,17 @@ KNOBS = (
         label="{} weights".format,
         offers=(),
         must_agree=False,
+    ),
+    Knob(
+        field="quantization",
+        option="quantization",
+        title="quantization",
+        help="a library's quantisation configuration: a JSON file, or its text",
+        parse=parse_quantization,
+        label=label_quantization,
+        default_label="none",
+        note=label_quantization,
+        offers=(),
     ),
 )
 BY_FIELD = {knob.field: knob for knob in KNOBS}

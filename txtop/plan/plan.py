@@ -140,10 +140,12 @@ def hash_workload(plan: Plan) -> str:
 
     Sessions with equal hashes measured the same work; latency promises change no work.
     """
-    skipped = ("id", "alias", "attention_asked", "threads", "device")
+    skipped = ("id", "alias", "base", "attention_asked", "threads", "device")
     cells = []
     for cell in plan.cells:
         workload = msgspec.structs.asdict(cell)
+        if not cell.quantization:
+            del workload["quantization"]
         if cell.serving is None:
             del workload["scenario"], workload["serving"]
         else:

@@ -10,22 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
+from msgspec import UNSET
 
+from txtop.plan import modes
 from txtop.plan.cell import Cell
-
-# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7. TF32
-# keeps 10 as well, but only inside products.
-_FROM_THE_BEST = (
-    "fp32",
-    "tf32",
-    "fp16",
-    "bf16",
-    "int8",
-    "int8:weight-only",
-    "int8:dynamic",
-    "int8:torch-dynamic",
-)
-
 
 # A cache in one of these gives the output of a dynamic one, or is as far from it as named.
 _CACHES_FROM_THE_BEST = ("quantized:int8", "quantized:fp8", "quantized:int4")
@@ -33,7 +21,7 @@ _CACHES_FROM_THE_BEST = ("quantized:int8", "quantized:fp8", "quantized:int4")
 
 def find_most_precise(cells: Iterable[Cell]) -> Cell:
     """Return the cell with the highest precision, then the most precise cache, then the first."""
-    return min(cells, key=lambda c: (_FROM_THE_BEST.index(c.precision), _rank_cache(c)))
+    return min(cells, key=lambda cell: (modes.rank(cell.precision), _rank_cache(cell)))
 
 
 def _rank_cache(cell: Cell) -> int:
@@ -46,12 +34,21 @@ def find_speed_references(cells: Iterable[Cell]) -> dict[str, Cell]:
     A quantised cache does the work of a dynamic one. That cell is its own reference. Cells without
     another cell of the same work are left out.
     """
+    return _find_best(cells, _describe_work)
 
-    def strip(cell: Cell) -> Cell:
-        cache = "dynamic" if cell.quantizes_cache else cell.cache
-        return msgspec.structs.replace(cell, id="", precision="fp32", cache=cache)
 
-    return _find_best(cells, strip)
+def _describe_work(cell: Cell) -> Cell:
+    """Return the cell as it would be of the plain model, in one precision and cache for all."""
+    return msgspec.structs.replace(
+        cell,
+        id="",
+        precision="fp32",
+        quantization="",
+        cache="dynamic" if cell.quantizes_cache else cell.cache,
+        model=cell.base or cell.model,
+        alias=UNSET,
+        base=UNSET,
+    )
 
 
 def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
@@ -95,11 +92,11 @@ def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
 def get_output_key(cell: Cell) -> tuple[Hashable, ...]:
     """Return a key that cells with the same output share."""
     cache = (cell.cache, cell.sequence_length) if cell.quantizes_cache else None
-    return cell.precision, cache, *_model_key(cell)
+    return cell.precision, cell.quantization, cell.model, cache, *_model_key(cell)
 
 
 def _model_key(cell: Cell) -> tuple[Hashable, ...]:
-    return cell.model, cell.weights, cell.device, cell.attention
+    return cell.base or cell.model, cell.weights, cell.device, cell.attention
 
 
 def _step_key(cell: Cell) -> tuple[Hashable, ...]:

@@ -40,9 +40,13 @@ class MatrixRun:
     def run(self) -> None:
         """Measure every cell, until the run is stopped."""
         self._run_others()
+        # What cannot be measured is said before hours are spent on the rest.
+        refused = {c.id for c in self._client.plan.cells
+                   if c.id in self._missing and self._client.refuse(c)}  # fmt: skip
+        waiting = self._missing - refused
         for group in self._client.plan.groups:
             if not self._control.stops:
-                self._run_group([cell for cell in group if cell.id in self._missing])
+                self._run_group([cell for cell in group if cell.id in waiting])
                 self._run_others()
 
     def _run_others(self) -> None:
@@ -56,8 +60,6 @@ class MatrixRun:
         try:
             while waiting and not self._control.stops:
                 cell = waiting.pop(0)
-                if self._client.refuse(cell):
-                    continue
                 if worker is None:
                     worker = self._client.start_worker()
                 worker, loaded = self.run_cell(worker, cell)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from txtop.models import model_config
+from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import commands, events
@@ -141,10 +142,16 @@ class WorkerClient:
         self._deadline = Deadline(timeout_s, time.monotonic(), self._silence_s)
 
     def refuse(self, cell: Cell) -> bool:
-        """Reject `cell` if its config alone shows that it cannot be measured. Return whether."""
-        refusal = model_config.explain_refusal(cell)
-        if refusal:
+        """Reject `cell` if config, libraries or device show that it cannot be measured.
+
+        Return whether.
+        """
+        if refusal := model_config.explain_refusal(cell):
             self.reject(cell, *refusal)
+        elif missing := explain_unavailable(cell):
+            # A library can be installed, and a resumed session may be on another machine.
+            self.reject(cell, *missing, may_pass=True)
+            return True
         return refusal is not None
 
     def reject(self, cell: Cell, reason: str, hint: str, *, may_pass: bool = False) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from txtop.system import torch_build
 from txtop.system.device_names import get_device_kind, is_uuid
 
 PROC = Path("/proc/driver/nvidia/gpus")
+DEV = Path("/dev")
 _FILE = Path(__file__).with_name("gpu_capabilities.toml")
 _FACT = r"^{}:\s*(.+?)\s*$"
 _MODEL, _UUID = (re.compile(_FACT.format(name), re.MULTILINE) for name in ("Model", "GPU UUID"))
@@ -69,6 +72,28 @@ def select_gpu(
         index = int(visible[index])
     in_order = environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or len({g.name for g in gpus}) == 1
     return gpus[index] if in_order and index < len(gpus) else None
+
+
+def explain_missing_device(device: str) -> str:
+    """Return why this machine cannot have the kind of `device`; empty if it may have it.
+
+    It is judged by the files of drivers in `DEV`, of which `dxg` is that of Windows Subsystem for
+    Linux.
+    """
+    kind = get_device_kind(device)
+    if kind == "mps" and sys.platform != "darwin":
+        return "mps is the GPU of a Mac"
+    if kind == "xpu" and not _has_driver("dri", "dxg"):
+        return "this machine has no Intel GPU"
+    if kind == "cuda" and not torch_build.has_cuda():
+        return "the installed PyTorch is built without CUDA"
+    if kind == "cuda" and not _has_driver("nvidiactl", "kfd", "dxg"):
+        return "this machine has no NVIDIA or AMD GPU"
+    return ""
+
+
+def _has_driver(*names: str) -> bool:
+    return any((DEV / name).exists() for name in names)
 
 
 def list_visible_devices(environ: Mapping[str, str] = os.environ) -> list[str] | None:

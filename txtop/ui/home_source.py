@@ -14,12 +14,14 @@ from txtop.forecast.memory_fit import read_free_memory
 from txtop.plan.model_names import name_models
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
+from txtop.protocol.events import Telemetry
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
-from txtop.state.session import SessionState
+from txtop.state.session import HOST, SessionState
 from txtop.system.cpu import count_allowed_cores
+from txtop.system.process_program import read_program
 from txtop.system.search_path import build_module_command
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
@@ -65,6 +67,7 @@ class HomeSource:
         self.outcomes = outcomes or OutcomeReader()
         self._outcomes_from_s = time.monotonic() + OUTCOMES_AFTER_S
         self._doctor = DoctorProbe(findings)
+        self.programs: dict[int, str] = {}
         self._rest = b""
         self._looked_s = 0.0
         self._seen: frozenset[tuple[str, int]] = frozenset()
@@ -141,6 +144,8 @@ class HomeSource:
                 continue
             if event is not None:
                 fold(self.state, event)
+            if isinstance(event, Telemetry) and event.device == HOST and event.foreign is not None:
+                self.programs = {p.pid: read_program(p.pid, p.name) for p in event.foreign}
         return bool(whole)
 
     def close(self) -> None:
@@ -204,7 +209,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {count_allowed_cores()} cores",
         machine=build_machine(machine.state),
-        machine_detail=build_machine_detail(machine.state),
+        machine_detail=build_machine_detail(machine.state, programs=machine.programs),
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,

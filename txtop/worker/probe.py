@@ -35,7 +35,7 @@ def probe() -> Iterator[Capability]:
         return
     yield _probe_gpu()
     yield _probe_cpu_types()
-    yield _probe_precisions()
+    yield from _probe_precisions()
     yield _probe_attention()
     yield _probe_caches()
     yield _probe_compile()
@@ -94,16 +94,15 @@ def _choose_device() -> torch.device:
     return torch.device(choose_device_type())
 
 
-def _probe_precisions() -> Capability:
-    from txtop.worker.loading import int8
+def _probe_precisions() -> Iterator[Capability]:
+    from txtop.worker import precision_probe
+    from txtop.worker.device import describe_accelerator
 
-    device = _choose_device().type
-    recipes = int8.list_recipes(device)
-    slow = " (fp16 is slow on a CPU)" if device == "cpu" else ""
-    plain = f"fp32, bf16, fp16{slow}"
-    if not recipes:
-        return Capability("precisions", "missing", f"{plain}; no int8", "pip install torchao")
-    return Capability("precisions", "ok", ", ".join([plain, *recipes]))
+    device = describe_accelerator(_choose_device())
+    versions = [f"{name} {number}" for name, number in precision_probe.list_versions().items()]
+    yield Capability("quantisers", "ok", ", ".join(versions) or "none is installed")
+    yield from precision_probe.probe_precisions(device)
+    yield from precision_probe.probe_schemes(device)
 
 
 def _probe_attention() -> Capability:

@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from txtop.errors import TxtopError
-from txtop.models import model_config
+from txtop.models import model_config, precision_kernels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
@@ -235,7 +235,10 @@ class Worker:
         if inputs is None or inputs.cell.id != cell:
             return
         self._enter(cell, "kernels")
-        prefill, decode = kernel_check.inspect_kernels(loaded.task, inputs, loaded.device)
+        signs = precision_kernels.find_kernels(inputs.cell, loaded.source.quantisation)
+        ran = kernel_check.inspect_kernels(
+            loaded.task, inputs, loaded.device, signs if loaded.converted else ()
+        )
         if inputs.cell.speculative != "none":
             compared = speculation.compare_with_plain(loaded.task, loaded.model, inputs)
             compared.t_ns = perf_counter_ns()
@@ -243,7 +246,16 @@ class Worker:
         self._free()
         memory.reset_peaks(loaded.device)
         now = perf_counter_ns()
-        self._emitter.send(events.Kernels(t_ns=now, cell=cell, prefill=prefill, decode=decode))
+        self._emitter.send(
+            events.Kernels(
+                t_ns=now,
+                cell=cell,
+                prefill=ran.prefill,
+                decode=ran.decode,
+                products=list(ran.products[:16]),
+                dequantises=ran.dequantises,
+            )
+        )
 
     def _iterate(self, command: commands.Iterate) -> None:
         inputs = self._inputs

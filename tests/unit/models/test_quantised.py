@@ -1,4 +1,4 @@
-"""A checkpoint that is stored quantised is refused before loading, in whatever scheme it is."""
+"""A checkpoint that is stored quantised has the precision of its files, or a reason against it."""
 
 from __future__ import annotations
 
@@ -8,73 +8,241 @@ from typing import Any
 
 import pytest
 
-from support import tiny_models
-from txtop.models import model_config, model_size, quantised
-from txtop.plan.cell import Cell, Weights
-from txtop.plan.plan import Allowed
-from txtop.worker.failures import RejectedError
-from txtop.worker.loading.source import resolve_model
+from support import quantised_models, tiny_models
+from txtop.analysis.roofline import _is_plain
+from txtop.errors import UsageError
+from txtop.models import model_size, precision_needs, quantised
+from txtop.models.attention_kernels import Accelerator
+from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
+from txtop.plan import modes, references
+from txtop.plan.cell import Cell
 
+CPU = Accelerator("cpu")
+HOPPER = Accelerator("cuda", "NVIDIA H100", (9, 0))
+AMPERE = Accelerator("cuda", "NVIDIA A100", (8, 0))
+CT_INT8 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights":
+    {"type": "int", "num_bits": 8}}}}  # fmt: skip
+CT_FP8 = {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights":
+    {"type": "float", "num_bits": 8}, "input_activations": {"dynamic": True}}}}  # fmt: skip
 SCHEMES: list[tuple[dict[str, Any], str]] = [
-    ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes 4-bit"),
-    ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes 8-bit"),
-    ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "gptq 4-bit"),
-    ({"quant_method": "awq", "bits": 4}, "awq 4-bit"),
-    ({"quant_method": "fp8", "activation_scheme": "dynamic"}, "fp8"),
-    ({"quant_method": "compressed-tensors", "config_groups": {}}, "compressed-tensors"),
-    ({"quant_method": "mxfp4"}, "mxfp4"),
+    *((entry[0], name) for name, entry in quantised_models.METHODS.items()),
+    ({"load_in_4bit": True}, "bnb:fp4"),
+    ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "gptq:int4"),
+    ({"quant_method": "gptq", "bits": 4, "backend": "gptq_torch"}, "gptq:int4/gptq_torch"),
+    ({"quant_method": "compressed-tensors", "config_groups": {}}, "ct:unknown"),
+    (CT_INT8, "ct:int8"),
+    (CT_FP8, "ct:fp8-dynamic"),
+    ({"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig"}}},
+     "torchao:int4"),
+    ({"quant_method": "hqq"}, "hqq"),
     ({"quant_algo": "NVFP4"}, "NVFP4"),
-    ({"bits": 3}, "unknown scheme 3-bit"),
-]
+    ({"bits": 3}, "unknown scheme"),
+]  # fmt: skip
 
 
-def resolve(path: Path, weights: Weights = "auto") -> list[str]:
-    return resolve_model(str(path), weights, Allowed(), lambda _: None, lambda *_: None).notes
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """All libraries are there, but for those that a test takes away."""
+    versions: dict[str, str | None] = {}
+    monkeypatch.setattr(precision_needs, "find_version", lambda name: versions.get(name, "1.0"))
+    monkeypatch.setattr(precision_needs, "find_accelerator", lambda _: CPU)
+    return versions
 
 
-@pytest.mark.fault(43)
+def explain(path: Path, device: Accelerator | None = CPU, **values: Any) -> tuple[str, str] | None:
+    return precision_needs.explain_missing_needs(Cell(id="c", model=str(path), **values), device)
+
+
 @pytest.mark.parametrize("place", ["quantization_config", "compression_config", "text_config"])
 @pytest.mark.parametrize(("asked", "scheme"), SCHEMES, ids=[s[1] for s in SCHEMES])
-def test_a_scheme_is_named_and_refused_before_loading(
-    asked: dict[str, Any], scheme: str, place: str, tmp_path: Path
-) -> None:
-    entry = {"quantization_config": asked} if place == "text_config" else asked
-    path = tiny_models.drop(tiny_models.gpt2(tmp_path), **{place: entry})
-    cell = Cell(id="c", model=str(path))
-    refusal = model_config.explain_refusal(cell)
-    assert refusal is not None and f"({scheme})" in refusal[0] and "--weights random" in refusal[1]
-    with pytest.raises(RejectedError) as refused:
-        resolve(path)
-    assert (refused.value.cause, refused.value.hint) == refusal
-    # Packed elements are no parameters.
-    assert model_size.find_parameter_count(str(path)) is None
-    (path / "model.safetensors").unlink()
-    with pytest.raises(RejectedError, match="stored quantised"):
-        resolve(path)
-    assert f"({scheme})" in resolve(path, "random")[0]
-    assert (
-        model_config.explain_refusal(
-            Cell(id="c", model=str(path), weights="random", sequence_length=8, new_tokens=4)
-        )
-        is None
-    )
-
-
-@pytest.mark.fault(43)
-def test_files_below_16_bits_are_quantised_without_a_word_in_the_configuration(
-    tmp_path: Path,
-) -> None:
-    path = tiny_models.gpt2(tmp_path)
-    assert resolve(path) == []
-    header = {"a": {"dtype": "F8_E4M3", "shape": [2, 2], "data_offsets": [0, 4]}}
-    text = json.dumps(header).encode()
-    (path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 4)
-    with pytest.raises(RejectedError, match="F8_E4M3"):
-        resolve(path)
+def test_a_scheme_is_named(asked: dict[str, Any], scheme: str, place: str) -> None:
+    config = {place: {"quantization_config": asked} if place == "text_config" else asked}
+    assert quantised.describe_scheme(config) == scheme
 
 
 def test_dense_configurations_have_no_scheme() -> None:
     dense: list[dict[str, Any]] = [{}, {"quantization_config": None}, {"bits": 4}]
     for config in [*dense, {"quantization_config": {}}]:
         assert quantised.describe_scheme(config) == ""
-    assert quantised.describe_scheme({"quantization_config": "int4"}) == "unknown scheme"
+    assert quantised.describe_scheme({"quantization_config": "int4"}) == "int4"
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize(
+    ("method", "device", "lacking", "reason"),
+    [
+        ("gptq:int4-g128", CPU, "gptqmodel", "needs gptqmodel, which is not installed"),
+        ("gptq:int4-g128", CPU, "", ""),
+        ("awq:int4-g64", HOPPER, "gptqmodel", "needs gptqmodel"),
+        ("bnb:nf4", CPU, "bitsandbytes", "bnb:nf4 needs bitsandbytes"),
+        ("bnb:int8", CPU, "", ""),
+        ("fp8:block", CPU, "", "from sm89 (Ada) on, not a CPU"),
+        ("fp8:block", AMPERE, "", "from sm89 (Ada) on, not NVIDIA A100 (sm80)"),
+        ("fp8:block", HOPPER, "", ""),
+        ("mxfp4", CPU, "", "mxfp4 needs an NVIDIA GPU"),
+        ("mxfp4", HOPPER, "kernels", "needs kernels"),
+        ("torchao:int8", CPU, "", ""),
+        ("torchao:int8", CPU, "torchao", "torchao:int8 needs torchao"),
+    ],
+)
+def test_what_cannot_run_here_is_refused_by_library_or_device(
+    method: str,
+    device: Accelerator,
+    lacking: str,
+    reason: str,
+    tmp_path: Path,
+    installed: dict[str, str | None],
+) -> None:
+    if lacking:
+        installed[lacking] = None
+    refusal = explain(quantised_models.write(tmp_path, method), device)
+    assert (refusal is None) == (reason == "")
+    assert refusal is None or (reason in refusal[0] and refusal[1])
+
+
+@pytest.mark.parametrize("method", list(quantised_models.METHODS))
+def test_random_weights_of_a_quantised_checkpoint_are_refused(method: str, tmp_path: Path) -> None:
+    refusal = explain(quantised_models.write(tmp_path, method), HOPPER, weights="random")
+    assert refusal is not None and "random weights would be dense" in refusal[0]
+    # Packed elements are no parameters.
+    assert model_size.find_parameter_count(str(tmp_path)) is None
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("method", list(quantised_models.METHODS))
+def test_a_config_that_names_a_quantiser_beside_plain_weights_is_refused(
+    method: str, tmp_path: Path
+) -> None:
+    tiny_models.gpt2(tmp_path)
+    quantised_models.set_config(tmp_path, quantization_config=quantised_models.METHODS[method][0])
+    refusal = explain(tmp_path, HOPPER)
+    assert refusal is not None and "its weights are plain (F32)" in refusal[0]
+
+
+def test_an_unknown_method_is_refused_by_its_name(tmp_path: Path) -> None:
+    quantised_models.set_config(
+        tiny_models.gpt2(tmp_path), quantization_config={"quant_method": "hqq"}
+    )
+    refusal = explain(tmp_path)
+    assert refusal is not None and "stored as hqq, which txtop does not know" in refusal[0]
+
+
+@pytest.mark.fault(43)
+def test_files_below_16_bits_without_a_word_in_the_configuration_are_refused(
+    tmp_path: Path,
+) -> None:
+    tiny_models.gpt2(tmp_path)
+    assert explain(tmp_path) is None
+    quantised_models.write_tensors(tmp_path, {"a": ("F8_E4M3", [2, 2])})
+    refusal = explain(tmp_path)
+    assert refusal is not None and "F8_E4M3" in refusal[0]
+
+
+def test_a_quantised_checkpoint_is_one_cell_named_by_its_scheme(tmp_path: Path) -> None:
+    plain = tiny_models.gpt2(tmp_path / "plain")
+    stored = quantised_models.write(tmp_path / "stored", "torchao:int8")
+    lines: list[str] = []
+    asked = RunOptions(models=[str(plain), str(stored)], precisions=["fp32", "bf16", "int4"],
+                       sequence_lengths=[8], new_tokens=[4])  # fmt: skip
+    plan = build_plan(asked, lines.append)
+    assert [cell.precision for cell in plan.cells] == ["fp32", "bf16", "int4", "torchao:int8"]
+    assert any("is stored quantised: one cell, in torchao:int8" in line for line in lines)
+    # Speed and output are compared with those of the model that it was made from.
+    first, last = plan.cells[0], plan.cells[-1]
+    assert references.find_output_references(plan.cells)[last.id] == first
+    assert references.find_speed_references(plan.cells)[last.id] == first
+
+
+def test_a_plan_goes_on_without_what_is_refused_and_not_if_that_is_all(
+    installed: dict[str, str | None],
+) -> None:
+    installed["bitsandbytes"] = None
+    precisions = ["fp8", "mxfp4", "int4", "nf4"]
+    plan = build_plan(RunOptions(models=["gpt2"], precisions=precisions))
+    reasons = [precision_needs.explain_unavailable(cell) for cell in plan.cells]
+    assert [bool(reason) for reason in reasons] == [True, True, False, True]
+    with pytest.raises(UsageError, match="nf4 needs bitsandbytes"):
+        build_plan(RunOptions(models=["gpt2"], precisions=["nf4"]))
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "label"),
+    [
+        ({"quant_method": "fp8", "dequantize": True}, "dequantised:fp16"),
+        ({"quant_method": "compressed-tensors"}, "dequantised:fp16"),
+        # Kernels are there for fp8 alone, and where they are asked for.
+        ({**CT_FP8, "use_optimized_inference": False}, "dequantised:fp16"),
+        ({**CT_INT8, "use_optimized_inference": True}, "dequantised:fp16"),
+        ({**CT_FP8, "use_optimized_inference": True}, "ct:fp8-dynamic"),
+        ({"quant_method": "fp8"}, "fp8:block"),
+    ],
+)
+def test_a_load_that_dequantises_carries_no_label_of_4_or_8_bits(
+    quantisation: dict[str, Any], label: str
+) -> None:
+    name = quantised.name_precision(quantisation, {"torch_dtype": "float16"})
+    assert name == label
+    assert modes.is_dense(name) == label.startswith("dequantised")
+    assert not _is_plain(name), "int8 would lift no ceiling of what was quantised already"
+
+
+def test_a_forced_dequantising_load_is_settled_as_that(tmp_path: Path) -> None:
+    stored = quantised_models.write(tmp_path, "fp8:block", torch_dtype="bfloat16")
+    text = json.dumps({"quant_method": "fp8", "dequantize": True})
+    cell = Cell(id="c", model=str(stored), quantization=text)
+    assert precision_needs.settle_precision(cell).precision == "dequantised:bf16"
+    assert explain(stored, CPU, quantization=text) is None
+    assert explain(stored, CPU) is not None
+
+
+def test_fp8_of_compressed_tensors_needs_the_kernels_that_are_asked_for(tmp_path: Path) -> None:
+    stored = quantised_models.write(tmp_path, "torchao:int8")
+    quantised_models.set_config(stored, quantization_config=CT_FP8)
+    quantised_models.write_tensors(
+        stored, {"fc.weight": ("F8_E4M3", [16, 16]), "fc.weight_scale": ("F32", [16, 1])}
+    )
+    text = json.dumps({"quant_method": "compressed-tensors", "use_optimized_inference": True})
+    assert explain(stored, CPU) is None
+    assert explain(stored, HOPPER, quantization=text) is None
+    for device in (CPU, AMPERE):
+        refusal = explain(stored, device, quantization=text)
+        assert refusal is not None and "ct:fp8-dynamic needs an NVIDIA GPU from sm89" in refusal[0]
+
+
+def test_a_configuration_does_not_rename_what_the_files_hold(tmp_path: Path) -> None:
+    stored = quantised_models.write(tmp_path, "gptq:int4-g128")
+    text = json.dumps({"quant_method": "gptq", "bits": 8, "backend": "gptq_torch"})
+    settled = precision_needs.settle_precision(Cell(id="c", model=str(stored), quantization=text))
+    assert settled.precision == "gptq:int4-g128/gptq_torch"
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "reason"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "not made from a plain checkpoint"),
+        ({"quant_method": "what"}, "not made from a plain checkpoint"),
+        ({"quant_method": "torchao", "dequantize": True}, "nothing to dequantise"),
+        ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, ""),
+    ],
+)
+def test_a_configuration_for_a_plain_checkpoint_is_one_that_makes(
+    quantisation: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    path, text = tiny_models.gpt2(tmp_path), json.dumps(quantisation)
+    refusal = explain(path, CPU, quantization=text)
+    assert (refusal is None) == (reason == "") and (refusal is None or reason in refusal[0])
+
+
+def test_the_order_of_references_is_that_of_the_table() -> None:
+    names = ["int4", "fp32", "gptq:int4-g128", "dequantised:bf16", "int8", "bf16", "torchao:int8"]
+    ordered = ["fp32", "bf16", "dequantised:bf16", "int8", "torchao:int8", "int4", "gptq:int4-g128"]
+    assert sorted(names, key=modes.rank) == ordered
+
+
+def test_the_preset_takes_what_the_machine_can_run(installed: dict[str, str | None]) -> None:
+    names = precision_needs.list_available(CPU, without=("int8",))
+    assert names == ["nf4", "int4", "int8:bnb"]
+    assert "fp8" in precision_needs.list_available(HOPPER, without=())
+    installed["bitsandbytes"] = None
+    assert precision_needs.list_available(CPU, without=("int8",)) == ["int4"]

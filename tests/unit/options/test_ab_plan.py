@@ -42,7 +42,7 @@ def test_every_knob_of_a_cell_can_be_turned() -> None:
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
     # The option of the attention alone says if it was asked for.
-    others = {"id", "alias", "scenario", "serving", "attention_asked"}
+    others = {"id", "alias", "base", "scenario", "serving", "attention_asked"}
     assert set(ab_plan.FIELDS) == set(Cell.__struct_fields__) - others
 
 

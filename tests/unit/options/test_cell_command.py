@@ -15,6 +15,7 @@ from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
+from txtop.models.precision_needs import explain_unavailable
 from txtop.options.ab_plan import ABOptions, build_ab_plan
 from txtop.options.command_line import format_cell_command
 from txtop.options.feasibility import explain_infeasible
@@ -89,7 +90,9 @@ RULES: dict[str, Any] = {
 
 
 def sensible(cell: Cell) -> bool:
-    return not explain_infeasible(cell) and model_config.explain_refusal(cell) is None
+    if explain_infeasible(cell) or explain_unavailable(cell):
+        return False
+    return model_config.explain_refusal(cell) is None
 
 
 @settings(max_examples=40, deadline=None)

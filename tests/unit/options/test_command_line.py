@@ -236,6 +236,7 @@ def test_every_option_can_be_written() -> None:
         slo="ttft=1s",
         device="cpu",
         weights="random",
+        quantization=['{"load_in_4bit":true}'],
         iterations=6,
         warmup=7,
         timeout_s=9.0,

@@ -47,7 +47,7 @@ BASE: dict[str, Any] = {
             "needs --compile",
         ),
         ({"precisions": ["int8:dynamic"], "device": "cpu"}, 1, ""),
-        ({"precisions": ["fp32", "tf32"], "device": "cpu"}, 1, "NVIDIA GPUs"),
+        ({"precisions": ["fp32", "tf32"], "device": "cpu"}, 1, "NVIDIA GPU"),
         ({"precisions": ["fp32", "tf32"], "device": "cuda"}, 2, ""),
         ({"precisions": ["fp32", "tf32"], "device": "auto"}, 2, ""),
         ({"compile": ["none", "reduce-overhead"]}, 1, "--cache static"),

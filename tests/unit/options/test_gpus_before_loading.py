@@ -8,11 +8,13 @@ import pytest
 
 from txtop.forecast import preview
 from txtop.forecast.history import RunHistory
+from txtop.models import precision_needs
 from txtop.models.attention_kernels import Accelerator
-from txtop.options.feasibility import drop_infeasible, find_accelerator
+from txtop.options.feasibility import drop_infeasible, explain_lacking, find_accelerator
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Attention, Compile, Precision
+from txtop.plan.knobs import BY_FIELD
 from txtop.plan.matrix import expand_matrix
 from txtop.system import gpus, torch_build
 
@@ -143,3 +145,41 @@ def test_a_precision_is_judged_by_the_gpu_as_an_attention_is(
 def test_the_kind_of_a_device_is_what_stands_before_its_number(device: str, kind: str) -> None:
     accelerator = find_accelerator(device)
     assert accelerator is not None and accelerator.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("card", "device", "field", "lacking"),
+    [
+        ("H100", "cuda", "precision", {"int8:dynamic", "int8:torch-dynamic", "mxfp4"}),
+        (
+            "T4",
+            "auto",
+            "precision",
+            {"tf32", "int8:dynamic", "int8:torch-dynamic", "mxfp4"}
+            | {"fp8", "fp8:weight-only", "int4", "int4:weight-only"},
+        ),
+        ("T4", "cpu", "precision", {"tf32", "mxfp4", "fp8", "fp8:weight-only"}),
+        ("H100", "auto", "attention", set()),
+        ("H100", "mps", "attention", set()),
+        (
+            "T4",
+            "cuda",
+            "attention",
+            {"sdpa:flash", "sdpa:cudnn", "flash_attention_2", "flash_attention_3"},
+        ),
+        ("V100", "auto", "batch_size", set()),
+    ],
+)
+def test_a_value_is_lacking_if_no_cell_with_it_can_be_measured(
+    card: str,
+    device: str,
+    field: str,
+    lacking: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    insert_gpus(tmp_path, monkeypatch, CARDS[card])
+    monkeypatch.setattr(precision_needs, "find_version", lambda library: "1")
+    values = BY_FIELD[field].values or (1, 4096)
+    reasons = {value: explain_lacking(field, value, device) for value in values}
+    assert {value for value, reason in reasons.items() if reason} == lacking

@@ -37,6 +37,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
     assert {knob.field for knob in KNOBS} == {*Cell.__struct_fields__} - {
         "id",
         "alias",
+        "base",
         "attention_asked",
         "scenario",
         "serving",

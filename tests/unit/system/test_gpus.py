@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from txtop.system import gpus
+from txtop.system import gpus, torch_build
 from txtop.system.device_peaks import read_table
 from txtop.system.gpus import Gpu
 
@@ -89,3 +89,36 @@ def test_the_gpu_that_a_device_names(
 ) -> None:
     expected = None if selected is None else present[selected]
     assert gpus.select_gpu(device, present, environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "drivers", "cuda", "reason"),
+    [
+        ("auto", (), False, ""),
+        ("cpu", (), False, ""),
+        ("cuda", ("nvidiactl",), True, ""),
+        ("cuda:1", ("kfd",), True, ""),
+        ("cuda", ("dxg",), True, ""),
+        ("cuda", (), True, "no NVIDIA or AMD GPU"),
+        ("cuda", ("nvidiactl",), False, "built without CUDA"),
+        ("GPU-00000000", (), True, "no NVIDIA or AMD GPU"),
+        ("xpu", ("dri",), False, ""),
+        ("xpu", ("nvidiactl",), True, "no Intel GPU"),
+        ("mps", ("dri",), True, "a Mac"),
+    ],
+)
+def test_a_device_without_its_driver_is_not_here(
+    device: str,
+    drivers: tuple[str, ...],
+    cuda: bool,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in drivers:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gpus, "DEV", tmp_path)
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: cuda)
+    monkeypatch.setattr("sys.platform", "linux")
+    missing = gpus.explain_missing_device(device)
+    assert reason in missing and bool(reason) == bool(missing)

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from support import tiny_models
 from txtop.plan.cell import Cell, Compile, Precision
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading import int8, precision
+from txtop.worker.loading import int8, precision, storages
 
 RECIPES = ("weight-only", "dynamic", "torch-dynamic")
 
@@ -169,7 +169,7 @@ def test_all_of_gpt2_is_converted(name: str, tmp_path: Path) -> None:
 def test_without_conv1d_only_the_head_of_gpt2_is_reached(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "_replace_conv1d", lambda _: None)
+    monkeypatch.setattr(int8, "replace_conv1d", lambda _: None)
     _, share = int8.convert(gpt2(tmp_path), name)
     head = tiny_models.VOCABULARY * tiny_models.WIDTH
     blocks = 2 * 12 * tiny_models.WIDTH**2
@@ -211,10 +211,12 @@ def test_a_layer_that_is_left_out_lowers_the_share(
 @pytest.mark.parametrize("name", RECIPES)
 def test_stored_bytes_are_those_of_int8_and_its_scales(name: str) -> None:
     model = nn.Sequential(nn.Linear(64, 32))
-    assert int8.count_stored_bytes(model) == 4 * (64 * 32 + 32)
+    assert storages.count_stored_bytes(model) == 4 * (64 * 32 + 32)
     int8.convert(model, name)
     scales = 8 if name == "torch-dynamic" else 32 * 4
-    assert int8.count_stored_bytes(model) == pytest.approx(64 * 32 + 32 * 4 + scales, abs=32 * 4)
+    assert storages.count_stored_bytes(model) == pytest.approx(
+        64 * 32 + 32 * 4 + scales, abs=32 * 4
+    )
 
 
 def build_tiny(name: str, **values: int) -> nn.Module:

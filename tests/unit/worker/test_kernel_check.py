@@ -126,13 +126,24 @@ def test_the_kernel_of_a_real_pass(
     kind: str, requested: Attention, ran: str, tmp_path: Path
 ) -> None:
     task, inputs = task_and_inputs(tmp_path, kind, requested)
-    prefill, decode = kernel_check.inspect_kernels(task, inputs, CPU)
-    assert (prefill, decode) == (ran, None if kind == "bert" else ran)
+    kernels = kernel_check.inspect_kernels(task, inputs, CPU)
+    assert (kernels.prefill, kernels.decode) == (ran, None if kind == "bert" else ran)
 
 
 def test_one_new_token_has_no_decode(tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
-    assert kernel_check.inspect_kernels(task, inputs.shortened(1), CPU) == ("flash", None)
+    kernels = kernel_check.inspect_kernels(task, inputs.shortened(1), CPU)
+    assert (kernels.prefill, kernels.decode) == ("flash", None)
+
+
+def test_dense_products_in_every_step_are_dequantisation(tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
+    plain = kernel_check.inspect_kernels(task, inputs, CPU)
+    assert (plain.products, plain.dequantises) == ((), False)
+    false = kernel_check.inspect_kernels(task, inputs, CPU, ("_weight_int4pack_mm",))
+    assert (false.products, false.dequantises) == ((), True)
+    true = kernel_check.inspect_kernels(task, inputs, CPU, ("addmm",))
+    assert true.products == ("addmm",) and not true.dequantises
 
 
 def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:

@@ -51,7 +51,10 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `assistant_bytes` are the sizes of a model that drafts tokens, which no other figure counts.
     `experts` is the number of experts in a layer, of which a token passes through
     `experts_per_token` and thus through `active_parameters` of the model; None without experts.
-    `resident_bytes` is the worker's resident size then, weights included.
+    `resident_bytes` is the worker's resident size then, weights included. `scheme` is that of a
+    checkpoint that is stored quantised. `products` are the bytes of matrix-product weights as they
+    are stored, by the class of module and, in brackets, of its weight. `weight_bytes` is the sum
+    over all storages.
     """
 
     cell: Name
@@ -85,6 +88,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     experts_per_token: Natural | None = None
     active_parameters: Natural | None = None
     resident_bytes: Natural | None = None
+    scheme: Name = ""
+    products: dict[Name, Natural] = {}
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
@@ -117,8 +122,14 @@ class Workload(Event, kw_only=True, tag="workload"):
 
 
 class Kernels(Event, kw_only=True, tag="kernels"):
-    """The attention kernels that ran in one untimed, profiled pass; None if none was identified."""
+    """The kernels that ran in one untimed, profiled pass.
+
+    Attention has None if none was identified. `products` are the operators that multiplied
+    quantised weights; if it `dequantises` there were none, and dense products in every call.
+    """
 
     cell: Name
     prefill: Name | None = None
     decode: Name | None = None
+    products: list[Name] = []
+    dequantises: bool = False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from txtop.models import model_config
 from txtop.models.builtin import BUILTIN_MODELS
-from txtop.models.local_models import list_cached_models
+from txtop.models.local_models import list_cached_models, list_folder_models
 from txtop.options.feasibility import explain_infeasible, find_fast_precision
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD
@@ -37,11 +38,12 @@ class ABPrecision:
 
 
 def list_ab_models(recent: Iterable[str] = ()) -> list[ABModel]:
-    """List the models: those of recent sessions that are here, the Hub's cache, the built-in ones.
+    """List the models: those of recent sessions that are here, those of the current directory, the
+    Hub's cache, the built-in ones.
 
     A Hub name of a recent session that is not in the cache would be a download: it is left out.
     """
-    cached = list_cached_models()
+    cached = [*list_folder_models(Path()), *list_cached_models()]
     builtin = {model.name: "built-in, no download" for model in BUILTIN_MODELS}
     sources = dict.fromkeys(cached, "on the disk")
     first = [

@@ -236,7 +236,7 @@ def arrange_side_by_side(width: int, height: int, *, cells: int = 0, zoom: str =
 
 
 def arrange_matrix(width: int, height: int, *, knobs: int) -> PanelLayout:
-    """Arrange the matrix builder: `knobs` rows above, under them the cells and the forecast.
+    """Arrange the matrix builder: `knobs` rows and a hint above, then the cells and the forecast.
 
     On a small terminal cells and forecast are left out first, then the knobs far from the cursor.
     """
@@ -248,13 +248,13 @@ def arrange_matrix(width: int, height: int, *, knobs: int) -> PanelLayout:
     if footer:
         places["footer"] = PanelRegion(0, height - 1, width, 1)
     if boxed:
-        left, upper = round(LEFT_SHARE * width), knobs + 2
+        left, upper = round(LEFT_SHARE * width), knobs + 3
         places["choices"] = PanelRegion(0, heading, width, upper)
         places["cells"] = PanelRegion(0, heading + upper, left, rest - upper)
         places["before"] = PanelRegion(left, heading + upper, width - left, rest - upper)
         return PanelLayout(places, True)
     before = 5 if rest >= ROOMY_MATRIX else 2 if rest >= MIN_CELLS_ROWS else 0
-    upper = min(knobs + 1, rest - before - (MIN_CELLS_ROWS if rest >= ROOMY_MATRIX else 0))
+    upper = min(knobs + 2, rest - before - (MIN_CELLS_ROWS if rest >= ROOMY_MATRIX else 0))
     places["choices"] = PanelRegion(0, heading, width, max(1, upper))
     cells = rest - before - upper
     if cells >= 2:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from txtop import formatting
@@ -37,11 +38,22 @@ class ForeignProcessView:
 
 
 @dataclass(frozen=True)
+class BusyProcess:
+    """A process and the cores that it used, as text and as a share of the machine's cores."""
+
+    pid: int
+    name: str
+    cores: str
+    share: float
+
+
+@dataclass(frozen=True)
 class MachineDetailView:
     """The machine at full size.
 
     `gpus` has the readings of each GPU beyond its rows. `others` is None if processes cannot be
-    listed.
+    listed. `busy` are the processes that use the processor most, largest first; None where they are
+    not asked for or not read.
     """
 
     cores: tuple[Core, ...] = ()
@@ -49,13 +61,20 @@ class MachineDetailView:
     host: tuple[Fact, ...] = ()
     gpus: tuple[tuple[Fact, ...], ...] = ()
     others: tuple[ForeignProcessView, ...] | None = None
+    busy: tuple[BusyProcess, ...] | None = None
 
 
 NO_MACHINE_DETAIL = MachineDetailView()
 
 
-def build_machine_detail(session: SessionState) -> MachineDetailView:
-    """Build the view of all devices; readings that a device lacks are left out."""
+def build_machine_detail(
+    session: SessionState, *, programs: Mapping[int, str] | None = None
+) -> MachineDetailView:
+    """Build the view of all devices; readings that a device lacks are left out.
+
+    With `programs`, better names by process id, the processes of the host are listed too: beside a
+    run they are in its notes.
+    """
     host = session.devices.get(HOST)
     gpus = [None if is_silent(session, *entry) else entry[1] for entry in list_gpus(session)]
     silent = host is None or is_silent(session, HOST, host)
@@ -66,6 +85,25 @@ def build_machine_detail(session: SessionState) -> MachineDetailView:
         host=_list_host_facts(host) if host and not silent else (),
         gpus=tuple(_list_gpu_facts(device) if device else () for device in gpus),
         others=_list_foreign_processes(gpus) if gpus and all(counted) else None,
+        busy=None
+        if programs is None or host is None or silent
+        else _list_busy_processes(host, programs),
+    )
+
+
+def _list_busy_processes(
+    host: WatchedDevice, programs: Mapping[int, str]
+) -> tuple[BusyProcess, ...]:
+    count = sum(name.startswith("core_") for name in host.series)
+    return tuple(
+        BusyProcess(
+            process.pid,
+            programs.get(process.pid, process.name),
+            f"{process.cores:.2f}",
+            min(1.0, process.cores / count) if count else 0.0,
+        )
+        for process in sorted(host.foreign, key=lambda p: -(p.cores or 0.0))
+        if process.cores is not None
     )
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-import sys
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from txtop.errors import UsageError
+from txtop.forecast.preview import MatrixPreview
 from txtop.models import builtin
 from txtop.options import limits
-from txtop.options.feasibility import explain_infeasible
+from txtop.options.feasibility import explain_lacking
 from txtop.options.parsing import parse_numbers, parse_seconds
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
-from txtop.plan.cell import Cell
+from txtop.plan.model_names import name_models
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
 from txtop.system import cpu, gpus
-from txtop.system.device_names import get_device_kind
 
 ChoiceValue = str | int | float | None
 InputKind = Literal["", "names", "numbers", "whole", "seconds"]
@@ -40,7 +39,8 @@ class KnobChoice:
 
     `name` is that of `RunOptions`. `typing` is the kind of input that may be typed beside the
     values. None among the values is displayed as `unsaid`. Unless `several`, choosing a value
-    replaces the one before. `at` is the column of the cursor.
+    replaces the one before. `lacking` has the reason for each value that this machine cannot
+    measure. `at` is the column of the cursor.
     """
 
     name: str
@@ -51,6 +51,7 @@ class KnobChoice:
     typing: InputKind = ""
     unsaid: str = ""
     unit: str = ""
+    lacking: dict[ChoiceValue, str] = field(default_factory=dict)
     at: int = 0
 
     @property
@@ -58,10 +59,17 @@ class KnobChoice:
         """Return the option's name on a command line."""
         return f"--{self.name.removesuffix('_s').replace('_', '-')}"
 
+    @property
+    def reason(self) -> str:
+        """Return why the value under the cursor cannot be measured here; empty if it can."""
+        return self.lacking.get(self.values[self.at], "")
+
     def text(self, value: ChoiceValue) -> str:
-        """Format a value for the screen, sanitised."""
+        """Format a value for the screen, sanitised; a model by the name that tells it apart."""
         if value is None:
             return self.unsaid
+        if self.typing == "names":
+            value = _name_values(tuple(map(str, self.values)))[str(value)]
         text = (
             f"{value:g}" if isinstance(value, float) else sanitise(str(value), MAX_VALUE_CHARACTERS)
         )
@@ -113,6 +121,11 @@ class KnobChoice:
             if isinstance(value, int):
                 limits.check_integer(self.label, value)
         return values
+
+
+@lru_cache(maxsize=8)
+def _name_values(models: tuple[str, ...]) -> dict[str, str]:
+    return name_models(models)
 
 
 def _parse_seconds(label: str, typed: str) -> float:
@@ -175,42 +188,15 @@ def _offers(knob: knobs.Knob) -> list[Any]:
     return offers
 
 
-def explain_lacking(knob: KnobChoice, value: ChoiceValue) -> str:
-    """Return the reason why this machine lacks a value, empty if nothing is known against it."""
-    return _explain_lacking(knob.name, value) if isinstance(value, str) else ""
-
-
-@cache
-def _explain_lacking(name: str, value: str) -> str:
-    if name == "device":
-        return _explain_missing_device(value)
-    if name == "precisions":
-        return _explain_knobs(precision=value)
-    if name == "attention":
-        # Flash attention computes in no fp32, on any machine.
-        return _explain_knobs(precision="bf16", attention=value)
-    return ""
-
-
-def _explain_knobs(**values: Any) -> str:
-    return explain_infeasible(Cell(id="", model="gpt2", **values))
-
-
-def _explain_missing_device(device: str) -> str:
-    kind = get_device_kind(device)
-    if kind == "cuda" and not gpus.list_gpus():
-        return "no NVIDIA GPU on this machine"
-    if kind == "mps" and sys.platform != "darwin":
-        return "mps is the GPU of a Mac"
-    return ""
-
-
 @dataclass
 class MatrixChoices:
     """All knobs, and the position of the cursor among them."""
 
     knobs: list[KnobChoice] = field(default_factory=_build_knob_choices)
     at: int = 0
+
+    def __post_init__(self) -> None:
+        self._find_lacking()
 
     @property
     def knob(self) -> KnobChoice:
@@ -221,11 +207,22 @@ class MatrixChoices:
         """Return the knob with that name."""
         return next(knob for knob in self.knobs if knob.name == name)
 
-    def name_rows(self, error: str) -> str:
+    def name_rows(self, message: str) -> str:
         """Replace the options in a message by the labels of their rows, or by plain words."""
         labels = {knob.option: knob.label for knob in self.knobs}
-        labels |= {knob.flag: knob.title for knob in knobs.KNOBS}
-        return _OPTION.sub(lambda o: labels.get(o[0], o[0].strip("-").replace("-", " ")), error)
+        return _OPTION.sub(
+            lambda option: labels.get(option[0]) or option[0].strip("-").replace("-", " "), message
+        )
+
+    def name_rows_of(self, preview: MatrixPreview) -> MatrixPreview:
+        """Return a preview whose messages name rows: `choose length of at most 992`."""
+        remedy = self.name_rows(preview.remedy)
+        return replace(
+            preview,
+            cells=tuple(replace(cell, why=self.name_rows(cell.why)) for cell in preview.cells),
+            error=self.name_rows(preview.error),
+            remedy=f"choose {remedy}" if preview.remedy.startswith("--") else remedy,
+        )
 
     def move(self, down: int = 0, right: int = 0) -> None:
         """Move the cursor, not beyond the ends."""
@@ -238,11 +235,15 @@ class MatrixChoices:
         self.at = max(0, min(row, len(self.knobs) - 1))
         self.move(right=column - self.knob.at)
 
-    def toggle(self) -> None:
-        """Toggle the value under the cursor."""
+    def toggle(self) -> bool:
+        """Toggle the value under the cursor; False for one that this machine lacks."""
         knob = self.knob
-        knob.choose(knob.values[knob.at])
+        value = knob.values[knob.at]
+        if knob.reason and value not in knob.chosen:
+            return False
+        knob.choose(value)
         self._follow(knob)
+        return True
 
     def take(self, typed: str) -> None:
         """Choose the typed values for the knob under the cursor, beside those already chosen.
@@ -265,6 +266,17 @@ class MatrixChoices:
             self.named("iterations").chosen = [None]
         elif knob.name == "iterations":
             self._count(knob.chosen[0])
+        if knob.name in ("preset", "device"):
+            self._find_lacking()
+
+    def _find_lacking(self) -> None:
+        """Find the values that the chosen device lacks, of the rows of knobs."""
+        device = str(self.named("device").chosen[0])
+        for knob in (*_WORK, *_BESIDE):
+            if knob.offers != ():
+                row = self.named(knob.option)
+                reasons = {v: explain_lacking(knob.field, v, device) for v in row.values}
+                row.lacking = {value: reason for value, reason in reasons.items() if reason}
 
     def _count(self, iterations: ChoiceValue) -> None:
         """Clear the budget for a fixed count of iterations; without one restore it."""

@@ -1,4 +1,4 @@
-"""The parts of the machine's panel: host, cores, GPUs, the model's process, foreign processes.
+"""The parts of the machine's panel: host, cores, GPUs, the model's process, other processes.
 
 Parts stand one above the other, or in two columns. Rows that are short go to the parts in the order
 of their rank; rows that are left make the histories higher.
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, cut, fit, join_blocks
 from txtop.ui.models.machine import Fact, Gauge, MachineView
-from txtop.ui.models.machine_detail import MachineDetailView
+from txtop.ui.models.machine_detail import BusyProcess, MachineDetailView
 from txtop.ui.panels import machine_cores, machine_gpus
 from txtop.ui.panels.machine_cores import render_heading
 from txtop.ui.panels.machine_gauge import (
@@ -27,10 +28,14 @@ from txtop.ui.panels.machine_gauge import (
 SIDE_BY_SIDE_FROM = 100
 GAP_WIDTH = 3
 MAX_NAME_WIDTH = 40
+# Rows of the processes that use the processor, heading included, be there any or not: nothing
+# around them is to move when one begins.
+BUSY_ROWS = 4
+MAX_BUSY_BAR, BUSY_VALUE_WIDTH, PID_WIDTH = 16, 5, 12
 # The ranks of parts: a lower one gets its rows first.
-HOST, GPUS, BOUND, CORES, WORK, FOREIGN = range(6)
+HOST, GPUS, BOUND, CORES, WORK, FOREIGN, BUSY = range(7)
 # The order in which they stand, and the one in which rows that are left make them higher.
-DOWN = (HOST, CORES, GPUS, WORK, BOUND, FOREIGN)
+DOWN = (HOST, CORES, BUSY, GPUS, WORK, BOUND, FOREIGN)
 GROWTH = (GPUS, CORES, HOST)
 
 
@@ -86,12 +91,13 @@ def _list_parts(
     work = [Part(WORK, 1, len(facts), lambda room: facts[:room])] if facts else []
     limits = render_roofline(view.roof, right if view.gpus else left) if view.roof else []
     bound = [Part(BOUND, 1, len(limits), lambda room: limits[:room])] if limits else []
+    busy = _build_busy_part(more, left if view.gpus else right, g)
     if not view.gpus:
-        return [*host, *work, *bound], cores
+        return [*host, *work, *bound], [*cores, *busy]
     blocks = machine_gpus.count_block_rows(view.gpus, right)
     # Beside the two rows of the host: in columns of their own there are none.
     fits = blocks + len(bound) + (0 if left < area.width else 2) <= area.height
-    return [*host, *cores, *work], [
+    return [*host, *cores, *busy, *work], [
         Part(
             GPUS,
             blocks if fits else len(view.gpus),
@@ -141,6 +147,16 @@ def _build_foreign_part(more: MachineDetailView, width: int, g: Glyphs) -> list[
     ]
 
 
+def _build_busy_part(more: MachineDetailView, width: int, g: Glyphs) -> list[Part]:
+    if more.busy is None:
+        return []
+    return [
+        Part(
+            BUSY, 2, BUSY_ROWS, lambda room: _render_busy_processes(more.busy or (), width, room, g)
+        )
+    ]
+
+
 def _stack_parts(parts: Sequence[Part], height: int) -> list[Row]:
     """Share the rows: at least what each part needs, what shows it well, blank rows, the rest."""
     left = height
@@ -169,6 +185,28 @@ def _stack_parts(parts: Sequence[Part], height: int) -> list[Row]:
         if body := drawn.get(part.rank):
             stacked += [*(gap if stacked else []), *body]
     return stacked[:height]
+
+
+def _render_busy_processes(
+    processes: Sequence[BusyProcess], width: int, room: int, g: Glyphs
+) -> list[Row]:
+    """Render the processes that use most of the processor: cores used, a bar of all, the name."""
+    remark = "cores used, over 3 s" if processes else "listed while they use a quarter of a core"
+    rows: list[Row] = [render_heading("processes", remark)]
+    bar = min(MAX_BUSY_BAR, max(0, width // 4))
+    name = max(0, width - BUSY_VALUE_WIDTH - bar - 3 - PID_WIDTH)
+    for process in processes[: room - 1]:
+        rows.append(
+            [
+                (fit(process.cores, BUSY_VALUE_WIDTH, "right"), "text.bold"),
+                (" ", "text"),
+                *charts.draw_bar(process.share, bar, g),
+                ("  ", "text"),
+                (fit(cut(clean(process.name), name, g("…")) or g("—"), name), "text"),
+                (fit(f"pid {process.pid}", PID_WIDTH, "right"), "muted"),
+            ]
+        )
+    return [*rows, *([] for _ in range(room - len(rows)))][:room]
 
 
 def _render_foreign_processes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from txtop.options.presets import find_preset
@@ -11,13 +12,17 @@ from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
-from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices, explain_lacking
+from txtop.ui.models.matrix_choices import ChoiceValue, KnobChoice, MatrixChoices
 
 LABEL_WIDTH = 12
 PROMPT_WIDTH = 2
-# The cursor, `[x]` or `(●)`, and a space before the text of a value.
-MARK_WIDTH = 5
-HINT_ROLE, HINT_GAP = "muted", 3
+# The cursor, or the gap between two values; then the mark.
+MARK_WIDTH = 3
+VALUE_LEAD = 1 + MARK_WIDTH
+HINT_GAP = 3
+# Hints begin in one column where the values of their rows leave it free.
+HINT_COLUMN = 64
+LEGEND, LACKING_LEGEND = "(●) one   [x] several", "· not on this machine"
 TITLE_WIDTH = 24
 FORMS = {
     "names": "a built-in name, a path, a .gguf file or a Hub name",
@@ -54,39 +59,73 @@ class ValueSpan:
 
 
 def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area: Area) -> list[Row]:
-    """Render the panel with its frame."""
+    """Render the panel with its frame.
+
+    The hint of the cursor's row stands in a line below it, the others behind their values.
+    """
     g = area.glyphs
     inside = area.inside
-    first = center_row(choices.at, len(choices.knobs), inside.height)
-    body = [
-        _render_input(knob, typed, inside.width, g)
-        if typed is not None and i == choices.at
-        else _render_row(knob, i == choices.at, inside.width, g)
-        for i, knob in enumerate(choices.knobs[first : first + inside.height], start=first)
-    ]
-    remedy = typed.hint if typed is not None else ""
-    hint = clean(g(remedy or describe_value(choices.knob)))
-    beside = typed is None and any(_has_hint(row, inside.width) for row in body)
-    hint = "" if beside else cut(hint, max(0, area.width - TITLE_WIDTH), g("…"))
-    return draw_frame("what to measure", [(hint, "warn" if remedy else "muted")], body, area)
+    body: list[Row] = []
+    rows = list_rows(choices, inside)
+    for row in rows:
+        here = row in (choices.at, None)
+        knob = choices.knob if row is None else choices.knobs[row]
+        if row is None:
+            body.append(_render_hint_line(choices, typed, inside.width, g))
+        elif typed is not None and here:
+            body.append(_render_input(knob, typed, inside.width, g))
+        else:
+            body.append(_render_row(knob, here, inside.width, g))
+    legend = _choose_legend(choices, rows, area.width - TITLE_WIDTH, g)
+    return draw_frame("what to measure", [(legend, "muted")] if legend else [], body, area)
 
 
-def _has_hint(row: Row, width: int) -> bool:
-    """Return True for a row whose hint stands in it: it then reaches to the right edge."""
-    return bool(row) and row[-1][1] == HINT_ROLE and measure_row(row) == width
+def _choose_legend(
+    choices: MatrixChoices, rows: Sequence[int | None], width: int, g: Glyphs
+) -> str:
+    """Choose the longest text on marks, and on the rows that are out of sight, that fits."""
+    visible = [row for row in rows if row is not None]
+    labels = [knob.label for knob in choices.knobs]
+    ends = ("↑ ", labels[: min(visible, default=0)]), ("↓ ", labels[max(visible, default=0) + 1 :])
+    hidden = "   ".join(sign + ", ".join(names) for sign, names in ends if names)
+    forms = (LEGEND, LACKING_LEGEND, hidden), (LEGEND, hidden), (hidden,), (LEGEND,), ()
+    texts = (g("   ".join(filter(None, form))) for form in forms)
+    return next(text for text in texts if measure_text(text) <= max(0, width))
 
 
-def describe_value(knob: KnobChoice) -> str:
-    """Return the reason why the value under the cursor is not to be had here, else the hint."""
-    return explain_lacking(knob, knob.values[knob.at]) or _describe_knob(knob)
+def list_rows(choices: MatrixChoices, area: Area) -> list[int | None]:
+    """Return the knob of each visible line, None for the line of the hint.
+
+    Between two moves of the cursor no other row moves. `area` is that inside the frame.
+    """
+    rows: list[int | None] = list(range(len(choices.knobs)))
+    rows.insert(choices.at + 1, None)
+    first = center_row(choices.at, len(rows), area.height)
+    return rows[first : first + area.height]
 
 
-def _describe_knob(knob: KnobChoice) -> str:
-    """Return the hint of the knob under the cursor; for a preset, its title."""
+def _describe_value(knob: KnobChoice, value: ChoiceValue) -> str:
+    """Return the hint of a row, which for a preset is the title of its `value`."""
     if knob.name == "preset":
-        name = knob.values[knob.at]
-        return find_preset(name).title if isinstance(name, str) else "no preset: choose below"
+        return find_preset(value).title if isinstance(value, str) else "or choose below"
     return HINTS[knob.name]
+
+
+def _render_hint_line(
+    choices: MatrixChoices, typed: KnobInput | None, width: int, g: Glyphs
+) -> Row:
+    """Render the line below the cursor's row: the remedy for what was typed, why this machine
+    lacks the value, or the hint of the row.
+    """
+    knob = choices.knob
+    hint, role = _describe_value(knob, knob.values[knob.at]), "text"
+    if typed is not None and typed.hint:
+        hint, role = typed.hint, "warn"
+    elif knob.reason:
+        hint, role = f"not here: {choices.name_rows(knob.reason)}", "warn"
+    text = cut(clean(g(hint)), max(0, width - 1), g("…"))
+    indent = max(1, min(LABEL_WIDTH + 1, width - measure_text(text)))
+    return [(" " * indent, "text"), (text, role)]
 
 
 def place_values(
@@ -94,7 +133,7 @@ def place_values(
 ) -> tuple[list[ValueSpan], int]:
     """Return the visible values with their positions, and the count of values after them."""
     room = width - LABEL_WIDTH
-    wide = [MARK_WIDTH + measure_text(clean(g(knob.text(value)))) for value in knob.values]
+    wide = [VALUE_LEAD + measure_text(clean(g(knob.text(value)))) for value in knob.values]
     first = 0
     if here:
         lead = 2 if sum(wide[: knob.at + 1]) > room else 0
@@ -120,36 +159,36 @@ def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
         row.append((fit(g("…"), 2), "muted"))
     for place in places:
         value = knob.values[place.column]
-        chosen, cursor = value in knob.chosen, here and place.column == knob.at
-        lacking = bool(explain_lacking(knob, value))
-        mark = g(_choose_mark(knob, chosen=chosen, lacking=lacking))
-        row += [
-            (g("▸") if cursor else " ", "accent-a.bold"),
-            (f"{mark} ", "accent-a" if chosen else "muted"),
-            (
-                clean(g(knob.text(value))),
-                "text.bold" if chosen else "muted" if lacking else "text",
-            ),
-        ]
+        cursor = here and place.column == knob.at
+        row.append((g("▸") if cursor else " ", "accent-a.bold"))
+        row += _render_value(knob, value, g)
     if behind:
         visible = [knob.values[place.column] for place in places]
         hidden = sum(value not in visible for value in knob.chosen)
-        row.append((g(" …") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
-    if not here:
+        row.append((" " + g("…") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
         return row
-    hint = clean(g(describe_value(knob)))
-    room = width - measure_row(row)
-    fits = measure_text(hint) + HINT_GAP <= room
-    return [*row, (f"{hint:>{room}}", HINT_ROLE)] if fits else row
+    if not here:
+        hint, end = clean(g(_describe_value(knob, next(iter(knob.chosen), None)))), measure_row(row)
+        start = max(end + HINT_GAP, min(HINT_COLUMN, width - measure_text(hint)))
+        if start + measure_text(hint) <= width:
+            row += [(" " * (start - end), "text"), (hint, "muted")]
+    return row
 
 
-def _choose_mark(knob: KnobChoice, *, chosen: bool, lacking: bool) -> str:
-    """Return a box where several values may be chosen, else a circle; neither for one not here."""
+def _render_value(knob: KnobChoice, value: ChoiceValue, g: Glyphs) -> Row:
+    """Render the mark and the text of a value; one that this machine lacks has no box to tick."""
+    text = clean(g(knob.text(value)))
+    chosen, lacking = value in knob.chosen, value in knob.lacking
     if lacking and not chosen:
-        return " · "
-    if knob.several:
-        return "[x]" if chosen else "[ ]"
-    return "(●)" if chosen else "( )"
+        return [(g(" · "), "muted"), (text, "muted")]
+    left, sign, right = ("[", "x", "]") if knob.several else ("(", g("●"), ")")
+    role = "warn" if lacking else "accent-a"
+    return [
+        (left, "muted"),
+        (sign if chosen else " ", f"{role}.bold" if chosen else "muted"),
+        (right, "muted"),
+        (text, "text.bold" if chosen else "text"),
+    ]
 
 
 def compute_input_width(typed: KnobInput, room: int) -> int:

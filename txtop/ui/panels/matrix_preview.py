@@ -214,7 +214,7 @@ def _render_roomy(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -
         [],
     ]
     if preview.error:
-        rows += [*_wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad"), []]
+        rows += [*_wrap_sentence(f"{g('✗')} {preview.problem}", area.width, g, "bad"), []]
     rows += [
         [("equivalent command", "muted")],
         *render_command(preview.command, area.width, g),
@@ -225,7 +225,7 @@ def _render_roomy(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -
 def _render_tight(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -> list[Row]:
     g = area.glyphs
     if preview.error:
-        rows = _wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad")[
+        rows = _wrap_sentence(f"{g('✗')} {preview.problem}", area.width, g, "bad")[
             : max(1, area.height - 2)
         ]
     else:

@@ -18,7 +18,7 @@ from txtop.ui.models.ab_choices import (
 from txtop.ui.panels.base import ARM_ROLES
 from txtop.ui.screens.dialogs import BOLD_ROLE, KEY_ROLE, MUTED_ROLE, TEXT_ROLE, Dialog
 
-PAGE_ROWS, WIDTH = 18, 70
+PAGE_ROWS, WIDTH = len(CHOICE_KEYS), 70
 ABAnswer = tuple[str, str, str]
 
 
@@ -42,11 +42,19 @@ class ABDialog(Dialog[ABAnswer]):
         return WIDTH, min(count, PAGE_ROWS) + 2
 
     @property
+    def _page_rows(self) -> int:
+        return max(1, min(self.inner_size[1] - 2, PAGE_ROWS))
+
+    @property
     def _page(self) -> Sequence[ABModel]:
         """The models on the screen, those around the cursor."""
-        rows = max(1, min(self.inner_size[1] - 2, len(CHOICE_KEYS)))
-        first = self._at // rows * rows
-        return self._models[first : first + rows]
+        first = self._at // self._page_rows * self._page_rows
+        return self._models[first : first + self._page_rows]
+
+    def _turn_page(self, by: int) -> None:
+        """Turn pages; the first follows the last, which halves the way to any model."""
+        pages = -(-len(self._models) // self._page_rows)
+        self._at = (self._at // self._page_rows + by) % pages * self._page_rows
 
     def rows(self, width: int) -> list[Row]:
         if self._model is None:
@@ -116,14 +124,17 @@ class ABDialog(Dialog[ABAnswer]):
     def _press_for_model(self, key: str) -> None:
         page = len(self._page)
         moves = {
-            "up": -1, "k": -1, "down": 1, "j": 1, "pageup": -page, "pagedown": page,
+            "up": -1, "k": -1, "down": 1, "j": 1,
             "home": -len(self._models), "end": len(self._models),
         }  # fmt: skip
         if key in moves:
             self._at = min(max(0, self._at + moves[key]), len(self._models) - 1)
             self.show()
             return
-        if key == "enter":
+        if key in ("pageup", "pagedown"):
+            self._turn_page(1 if key == "pagedown" else -1)
+            self.show()
+        elif key == "enter":
             self._choose(self._models[self._at])
         elif key in CHOICE_KEYS[:page] and len(key) == 1:
             self._choose(self._page[CHOICE_KEYS.index(key)])

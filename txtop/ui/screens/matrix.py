@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -16,7 +15,6 @@ from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.ui.clipboard import copy_lines
 from txtop.ui.drawing.line_widget import Ground, LineWidget
-from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.models.home import HomeFrame
@@ -95,7 +93,7 @@ class MatrixChoicesPanel(MatrixWidget):
         choices = self.builder.choices
         x = matrix_choices.LABEL_WIDTH + matrix_choices.PROMPT_WIDTH
         width = matrix_choices.compute_input_width(self.builder.typed, area.width - x)
-        y = 1 + choices.at - center_row(choices.at, len(choices.knobs), area.height)
+        y = 1 + matrix_choices.list_rows(choices, area).index(choices.at)
         self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -107,8 +105,9 @@ class MatrixChoicesPanel(MatrixWidget):
             return
         choices = self.builder.choices
         area = self.area(*self.size).inside
-        row = event.y - 1 + center_row(choices.at, len(choices.knobs), area.height)
-        if not 0 <= event.y - 1 < area.height or not 0 <= row < len(choices.knobs):
+        rows = matrix_choices.list_rows(choices, area)
+        row = rows[event.y - 1] if 0 <= event.y - 1 < len(rows) else None
+        if row is None:
             return
         here = row == choices.at
         places, _ = matrix_choices.place_values(choices.knobs[row], here, area.width, area.glyphs)
@@ -218,10 +217,10 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         self._tick()
 
     def choose(self) -> None:
-        """Toggle the value under the cursor."""
-        self.choices.toggle()
-        self._update_preview()
-        self._tick()
+        """Toggle the value under the cursor, unless the hint beside it says that it is not here."""
+        if self.choices.toggle():
+            self._update_preview()
+            self._tick()
 
     def begin_typing(self, first: str = "") -> bool:
         """Open the line for another value; False for a knob that has no others."""
@@ -275,7 +274,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def action_start_matrix(self) -> None:
         if self.forecast.plan is None:
-            self.say(self.forecast.error, "error")
+            self.say(self.forecast.problem, "error")
         else:
             self.switch_mode(self.mode.start(self.forecast.plan))
 
@@ -301,12 +300,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         forecast = build_matrix_preview(
             self.choices.to_run_options(), self._past, self.mode.session_dir
         )
-        name_rows = self.choices.name_rows
-        self.forecast = replace(
-            forecast,
-            error=name_rows(forecast.error),
-            cells=tuple(replace(cell, why=name_rows(cell.why)) for cell in forecast.cells),
-        )
+        self.forecast = self.choices.name_rows_of(forecast)
 
     def _tick(self) -> None:
         for panel in self.query(MatrixWidget):

@@ -15,7 +15,8 @@ from torch import nn
 from txtop.models import builtin
 from txtop.models.purpose import ENCODERS
 from txtop.protocol.events import Geometry
-from txtop.worker.loading import int8, precision
+from txtop.worker.loading import precision
+from txtop.worker.loading.storages import count_stored_bytes
 
 # Model types without `num_key_value_heads` that cache keys and values of all heads.
 _ALL_HEADS_CACHED = frozenset(
@@ -67,12 +68,12 @@ def count_experts(model: Any) -> tuple[int, int] | None:
 
 
 def build_geometry(
-    model: Any, kind: builtin.Family, counted: ParameterCounts, dtype: torch.dtype, recipe: str
+    model: Any, kind: builtin.Family, counted: ParameterCounts, dtype: torch.dtype, arithmetic: str
 ) -> Geometry | None:
     """Build the geometry of `model` as it is measured, after any quantisation.
 
     Return `None` for an encoder-decoder, and if the configuration does not tell what the layers
-    keep. `recipe` is the description that `int8.convert` returned, "" without one.
+    keep. `arithmetic` is the type of the factors of a product, "" for that of the weights.
     """
     config = model.config.get_text_config(decoder=True)
     heads, layers = (
@@ -86,16 +87,16 @@ def build_geometry(
     if not _is_plain(config, kind):
         return None
     tables = _find_tables(model)
-    experts = sum(int8.count_stored_bytes(module) for module in _find_experts(model))
+    experts = sum(count_stored_bytes(module) for module in _find_experts(model))
     asleep = round(experts * _compute_sleeping_share(config))
     name = precision.DTYPE_NAMES.get(dtype, str(dtype))
-    read = int8.count_stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
+    read = count_stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
     return Geometry(
         layers=layers,
         heads=heads,
         kv_heads=_read_positive(config, "num_key_value_heads") or heads,
         head_dim=_read_positive(config, "head_dim") or width // heads,
-        dtype="int8" if recipe and "weight-only" not in recipe else name,
+        dtype=arithmetic or name,
         value_bytes=dtype.itemsize,
         position_parameters=counted.all - counted.tables - counted.once - counted.asleep,
         sequence_parameters=counted.once,

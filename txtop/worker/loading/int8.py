@@ -17,6 +17,7 @@ from txtop.models.precision_rules import explain_missing_precision
 from txtop.worker.device import describe_accelerator
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.precision import DTYPES
+from txtop.worker.loading.storages import is_torch_packed
 
 # docs/method.md, "Precision recipes": torch-dynamic is the fastest on a CPU and breaks decoders
 # (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
@@ -78,7 +79,7 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
     holds it. A tied embedding counts as the head.
     """
     before = _find_products(model)
-    _replace_conv1d(model)
+    replace_conv1d(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         description = _RECIPES[name](model)
@@ -88,12 +89,6 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
         size for size, names in before.values() if any(_is_int8(modules.get(n)) for n in names)
     )
     return description, reached / total if total else 0.0
-
-
-def count_stored_bytes(model: nn.Module) -> int:
-    """Return the bytes of all weights as they are stored now, scales included."""
-    total = sum(_count_tensor_bytes(p) for p in model.parameters())
-    return total + sum(_count_packed_bytes(m) for m in model.modules() if _is_packed(m))
 
 
 def _has_torch_int8() -> bool:
@@ -116,7 +111,7 @@ def _find_products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:
     return products
 
 
-def _replace_conv1d(model: nn.Module) -> None:
+def replace_conv1d(model: nn.Module) -> None:
     """Replace every `Conv1D` of `model` with a Linear.
 
     The projections of GPT-2 are `Conv1D`, with the transposed weight of a Linear. Quantisers look
@@ -168,38 +163,6 @@ _RECIPES: dict[str, Callable[[nn.Module], str]] = {
 }
 
 
-def _is_packed(module: nn.Module | None) -> bool:
-    if not _has_torch_int8():
-        return False
-    from torch.ao.nn.quantized.dynamic import Linear
-
-    return isinstance(module, Linear)
-
-
 def _is_int8(module: nn.Module | None) -> bool:
     weight = getattr(module, "weight", None)
-    return _is_packed(module) or type(weight).__module__.startswith("torchao.")
-
-
-def _count_tensor_bytes(tensor: torch.Tensor) -> int:
-    """Return the stored bytes of a tensor.
-
-    A torchao tensor reports the size of the tensor that it represents; its parts are stored.
-    """
-    flatten = getattr(tensor, "__tensor_flatten__", None)
-    if flatten is None:
-        return tensor.nbytes
-    parts = [getattr(tensor, name) for name in flatten()[0]]
-    return sum(_count_tensor_bytes(part) for part in parts if isinstance(part, torch.Tensor))
-
-
-def _count_packed_bytes(module: Any) -> int:
-    """Return the bytes of weights, scales and bias of a torch-dynamic layer.
-
-    They are not parameters of the module.
-    """
-    weight, bias = module.weight(), module.bias()
-    per_row = weight.qscheme() != torch.per_tensor_affine
-    scales = weight.q_per_channel_scales().nbytes if per_row else 8
-    stored: int = weight.numel() * weight.element_size() + scales
-    return stored + (0 if bias is None else bias.nbytes)
+    return is_torch_packed(module) or type(weight).__module__.startswith("torchao.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from txtop.models import builtin, decoding_rules, model_config
+from txtop.models import builtin, decoding_rules, model_config, quantised
 from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
+from txtop.plan.modes import BY_NAME, DEQUANTISED
 from txtop.protocol import commands, events
-from txtop.system import cpu
+from txtop.system import cpu, libraries
 from txtop.worker import memory
 from txtop.worker.device import (
     explain_unused_gpu,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from txtop.worker.loading.positions import PositionLimits
     from txtop.worker.tasks.task import Task
 
+# What the factors of a product are, where that is not the dtype of the weights.
+_ARITHMETIC = {"tf32": "tf32", "fp8": "fp8", "int8:bnb": "int8"}
 CacheState = Literal["cold", "warm", "part", ""]
 
 
@@ -126,6 +130,8 @@ def load_model(
             now = perf_counter_ns()
             send(events.Progress(t_ns=now, cell=cell.id, what="load", done=0, total=total))
 
+    if not needs_library(cell, source):
+        _hide_torchao()
     loaded = read_model(cell, source, command.seed, threads, enter)
     assistant = None
     if drafter is not None:
@@ -134,7 +140,7 @@ def load_model(
     if unused:
         log(unused, "warning")
     loaded.task.warm()
-    from txtop.worker.loading import geometry, int8
+    from txtop.worker.loading import geometry, storages
 
     compile_cache: CacheState = ""
     if cell.compile != "none":
@@ -152,7 +158,7 @@ def load_model(
         event.active_parameters = loaded.counted.all - loaded.counted.asleep
     if assistant is not None:
         event.assistant_parameters = assistant.counted.all
-        event.assistant_bytes = int8.count_stored_bytes(assistant.model)
+        event.assistant_bytes = storages.count_stored_bytes(assistant.model)
         event.notes += [f"{cell.assistant}: {note}" for note in assistant.source.notes]
         if assistant.source.weights == "random":
             event.notes.append("the assistant has random weights: hardly a draft is right")
@@ -177,7 +183,6 @@ def read_model(
     """
     import torch
 
-    _hide_torchao()
     from txtop.worker.loading import (
         architecture,
         attention,
@@ -187,6 +192,9 @@ def read_model(
         kv_cache,
         numerics,
         precision,
+        prequantised,
+        quantisers,
+        storages,
         weights,
     )
     from txtop.worker.tasks.encoder import EncoderTask
@@ -199,10 +207,16 @@ def read_model(
     kind = purpose.family
     model_class = architecture.import_model_class(source, purpose)
     precision.require_precision(cell, device)
+    library = prequantised.find_library_load(cell, source, device)
     cell, notes = attention.choose_attention(model_class, cell)
     attention.require_attention(model_class, cell.attention, device)
     attention.require_kernel(cell, source.config, device)
-    recipe = int8.choose_recipe(cell.precision, kind, device.type, compiled=cell.compile != "none")
+    made = quantisers.find_recipe(cell.precision, device.type)
+    recipe = ""
+    if made is None and library is None:
+        recipe = int8.choose_recipe(
+            cell.precision, kind, device.type, compiled=cell.compile != "none"
+        )
     require_decoding(cell, kind)
     if kind != "encoder":
         require_generate(model_class)
@@ -215,7 +229,13 @@ def read_model(
     page_cache = weights.classify_page_cache(source.weight_files)
 
     enter("weights")
-    dtype = int8.choose_base_dtype(device) if recipe else precision.DTYPES[cell.precision]
+    if library is not None:
+        dtype = library.dtype
+    elif made is not None and made.base:
+        dtype = precision.DTYPES[made.base]
+    else:
+        converts = recipe or made is not None
+        dtype = int8.choose_base_dtype(device) if converts else precision.DTYPES[cell.precision]
     implementation = attention.resolve_implementation(cell.attention)
     drawn: tuple[str, ...] = ()
     with architecture.naming_config_faults(model_class, config, source):
@@ -223,31 +243,50 @@ def read_model(
             model = weights.build_random_model(model_class, config, implementation, dtype, seed)
         else:
             model, drawn = weights.load_pretrained_model(
-                model_class, config, source, implementation, dtype, seed
+                model_class, config, source, implementation, dtype, seed, library
             )
     parts = drawn_parts.name_parts(drawn, (name for name, _ in model.named_parameters()))
     attention.confirm_implementation(model, cell.attention)
     end_token = architecture.prepare_one_pass(model) if kind == "encoder" else None
-    counted = geometry.count_parameters(model, kind)
+    if library is None:
+        counted = geometry.count_parameters(model, kind)
+    else:
+        counted = geometry.count_parameters(prequantised.build_plain(model_class, config), kind)
     converted: float | None = None
     if recipe:
         enter("convert")
         recipe, converted = int8.convert(model, recipe)
+    arithmetic = "int8" if recipe and "weight-only" not in recipe else ""
+    if made is not None:
+        enter("convert")
+        int8.replace_conv1d(model)
+        recipe = quantisers.convert(model, made, device)
+        converted = storages.compute_share(
+            storages.list_products(model), BY_NAME[cell.precision].bits
+        )
 
     enter("to_device")
-    if device.type != "cpu":
+    # A quantiser has put its weights where they belong, in layouts of that device.
+    if device.type != "cpu" and library is None:
         model = model.to(device)
         torch.accelerator.synchronize()
 
     enter("first_forward")
-    sizes = geometry.build_geometry(model, kind, counted, dtype, recipe)
-    if sizes is not None and cell.precision == "tf32":
-        sizes = msgspec.structs.replace(sizes, dtype="tf32")
+    task = (
+        EncoderTask(model, device, end_token)
+        if kind == "encoder"
+        else (TextGenerationTask(model, device))
+    )
+    if library is not None:
+        # Some widen their weights in the first pass.
+        task.warm()
+        recipe = library.describe()
+        converted = prequantised.require_scheme(model, cell, library)
+    arithmetic = arithmetic or _ARITHMETIC.get(cell.precision, "")
+    sizes = geometry.build_geometry(model, kind, counted, dtype, arithmetic)
     text_config = config.get_text_config()
     return LoadedModel(
-        task=EncoderTask(model, device, end_token)
-        if kind == "encoder"
-        else TextGenerationTask(model, device),
+        task=task,
         model=model,
         source=source,
         family=kind,
@@ -284,11 +323,15 @@ def require_decoding(cell: Cell, family: builtin.Family) -> None:
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
-    from txtop.worker.loading import drawn_parts, int8, numerics, precision
+    from txtop.worker.loading import drawn_parts, numerics, precision, storages
 
+    stored = loaded.source.quantisation if loaded.source.weights == "pretrained" else None
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.notes]
+    if stored and cell.precision.startswith(f"{DEQUANTISED}:"):
+        became = cell.precision.partition(":")[2]
+        notes.append(f"stored as {quantised.name_scheme(stored)}, dequantised at load: {became}")
     notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
@@ -303,7 +346,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         drawn=list(loaded.drawn_parts[: drawn_parts.MAX_PARTS]),
         source=loaded.source.label,
         parameters=loaded.counted.all,
-        weight_bytes=int8.count_stored_bytes(model),
+        weight_bytes=storages.count_stored_bytes(model),
         page_cache=loaded.page_cache,
         device=cell.device if cell.device.startswith(f"{device.type}:") else device.type,
         device_name=name,
@@ -312,6 +355,8 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         attention=loaded.attention,
         recipe=loaded.recipe,
         converted_share=converted,
+        scheme=quantised.name_scheme(stored) if stored else "",
+        products=storages.sum_by_kind(storages.list_products(model)),
         geometry=loaded.geometry,
         versions=_read_versions(),
         notes=notes,
@@ -369,10 +414,17 @@ def _compile(loaded: LoadedModel, cell: Cell) -> CacheState:
     return "warm" if hits else "cold"
 
 
+def needs_library(cell: Cell, source: ModelSource) -> bool:
+    """Return whether Transformers loads the model by a library of quantisation."""
+    stored = source.weights == "pretrained" and source.quantisation is not None
+    return stored or bool(cell.quantization)
+
+
 def _hide_torchao() -> None:
     """Keep transformers from importing torchao, which takes 0.2 s and prints to standard error.
 
-    Only `int8` uses torchao, directly.
+    The recipes use torchao directly; only what is loaded by a library needs it in transformers. It
+    cannot be shown again in the same process.
     """
     import transformers.utils
 
@@ -399,4 +451,8 @@ def _read_versions() -> dict[str, str]:
     }
     if torch.version.cuda:
         versions["cuda"] = torch.version.cuda
+    # Only those that were imported had a part in it.
+    for name in libraries.QUANTISERS:
+        if name.replace("-", "_") in sys.modules and (number := libraries.find_version(name)):
+            versions[name] = number
     return versions

@@ -7,11 +7,14 @@ from torch import nn
 
 from txtop.formatting import format_share
 from txtop.models.attention_kernels import BF16_CAPABILITY
+from txtop.models.precision_needs import explain_missing_needs
 from txtop.models.precision_rules import explain_missing_precision
 from txtop.plan.cell import Cell
+from txtop.plan.modes import DEQUANTISED
 from txtop.worker.device import describe_accelerator
 from txtop.worker.failures import RejectedError
 
+_TORCHAO_INT8 = ("int8", "int8:weight-only")
 DTYPE_NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 # TF32 is a way to multiply fp32 values, not a way to store them.
 DTYPES = {name: dtype for dtype, name in DTYPE_NAMES.items()} | {"tf32": torch.float32}
@@ -22,9 +25,10 @@ def require_precision(cell: Cell, device: torch.device) -> None:
 
     Raises `RejectedError` if it does not.
     """
+    accelerator = describe_accelerator(device)
     missing = explain_missing_precision(
-        cell.precision, describe_accelerator(device), compiled=cell.compile != "none"
-    )
+        cell.precision, accelerator, compiled=cell.compile != "none"
+    ) or explain_missing_needs(cell, accelerator)
     if missing:
         raise RejectedError(*missing)
 
@@ -48,16 +52,19 @@ def build_precision_notes(
 ) -> list[str]:
     """Return notes on the precision: the share of the model that has it, and slow kernels.
 
-    `converted` is the share that became int8, `None` if the precision is not int8.
+    `converted` is the share that was converted, `None` if the precision is a dtype.
     """
     if converted is not None:
-        notes = [_format_reach(converted)]
-        if device.type != "cpu" and cell.compile == "none":
+        name = "int8" if cell.precision.startswith("int8") else cell.precision
+        notes = [_format_reach(converted, name)]
+        if device.type != "cpu" and cell.compile == "none" and cell.precision in _TORCHAO_INT8:
             notes.append(
                 "torchao without the compiler dequantises the weights in every call:"
                 " --compile default is what it is made for"
             )
         return notes
+    if cell.precision.startswith(DEQUANTISED) or cell.quantization:
+        return []
     parameters = list(model.parameters())
     total = sum(p.nbytes for p in parameters)
     other = sum(p.nbytes for p in parameters if p.dtype != dtype)
@@ -72,6 +79,6 @@ def build_precision_notes(
     return notes
 
 
-def _format_reach(converted: float) -> str:
+def _format_reach(converted: float, name: str) -> str:
     share = f"{format_share(converted)} of matrix weights converted"
-    return share if converted >= 0.5 else f"int8 in part only: {share}"
+    return share if converted >= 0.5 else f"{name} in part only: {share}"

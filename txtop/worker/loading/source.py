@@ -43,6 +43,11 @@ class ModelSource:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def quantisation(self) -> dict[str, Any] | None:
+        """Return the quantiser's configuration that the files are stored with, None for none."""
+        return None if self.gguf else quantised.find_quantisation(self.config)
+
+    @property
     def weight_files(self) -> list[Path]:
         """Return the files that hold the weights."""
         if self.directory is None or self.weights == "random":
@@ -145,10 +150,6 @@ def _find_local_source(
         return _build_gguf_source(files[0], weights, label)
     config = _read_config(path)
     own_code, notes = _find_own_code(path, config, allowed)
-    scheme = quantised.find_scheme(path, config)
-    if scheme and weights != "random":
-        raise RejectedError(*quantised.explain_quantised(str(path), scheme))
-    notes += [f"the files are quantised ({scheme}): these random weights are not"] if scheme else []
     if weights != "random":
         _require_whole(path, stored)
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))

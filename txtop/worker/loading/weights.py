@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import precision
+from txtop.worker.loading.prequantised import LibraryLoad
 from txtop.worker.loading.source import ModelSource
 
 _SCALE = 0.02
@@ -64,18 +66,23 @@ def load_pretrained_model(
     attention: str,
     dtype: torch.dtype,
     seed: int,
+    library: LibraryLoad | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
     """Load the model of `source` in `dtype`.
 
     Return it with the names of the parameters that its files lack. These get the values of `seed`:
     the library draws them anew in every load.
 
+    `library` is how a library of quantisation loads it, None for plain weights.
+
     Raises `RejectedError` if over half of the weights are missing in the file, or if one of them
-    has another shape.
+    has another shape; of a quantised checkpoint none may be missing.
     """
-    arguments = (
+    arguments: dict[str, Any] = (
         {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
     )
+    if library is not None:
+        arguments |= library.arguments
     model, info = model_class.from_pretrained(
         source.directory,
         config=config,
@@ -91,11 +98,17 @@ def load_pretrained_model(
     _require_fitting_shapes(info.get("mismatched_keys") or (), source)
     parameters = dict(model.named_parameters())
     drawn = {name: parameters[name] for name in sorted(info["missing_keys"]) if name in parameters}
+    if library is not None and (lacking := sorted(info["missing_keys"])):
+        raise RejectedError(
+            f"{source.label} lacks weights of its scheme: {', '.join(lacking)[:200]}",
+            "download the model again, or the model it was made from",
+        )
     if len(drawn) > len(parameters) // 2:
         raise RejectedError(f"{source.label} lacks most weights of a {model_class.__name__}")
     if drawn:
         _draw(drawn, seed)
-    touch_pages(parameters.values())
+    # A packed weight of a library is no plain tensor to look into.
+    touch_pages(p for p in parameters.values() if type(p) is nn.Parameter)
     return model.eval(), tuple(drawn)
 
 

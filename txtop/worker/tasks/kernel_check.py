@@ -7,7 +7,8 @@ kernels".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -90,12 +91,35 @@ class _Profiles:
         self._open = None
 
 
-def inspect_kernels(
-    task: Task, inputs: ModelInputs, device: torch.device
-) -> tuple[str | None, str | None]:
-    """Return the kernels of prefill (or of an encoder's pass) and of the first decode step, if any.
+@dataclass(frozen=True)
+class RanKernels:
+    """The kernels that were seen to run.
 
-    None for what a CUDA graph replays: its kernel cannot be seen from the host.
+    Attention is that of prefill (or of an encoder's pass) and of the first decode step, if any;
+    None for what a CUDA graph replays: its kernel cannot be seen from the host. `products` are the
+    operators that multiplied quantised weights; it `dequantises` if there were dense ones alone.
+    """
+
+    prefill: str | None
+    decode: str | None
+    products: tuple[str, ...] = ()
+    dequantises: bool = False
+
+
+def find_products(operators: Iterable[str], signs: Sequence[str]) -> tuple[str, ...]:
+    """Return the operators whose names contain one of `signs`, each once, without `aten::`."""
+    names = dict.fromkeys(name.removeprefix("aten::") for name in operators)
+    return tuple(name[:200] for name in names if any(sign in name for sign in signs))
+
+
+def inspect_kernels(
+    task: Task, inputs: ModelInputs, device: torch.device, signs: Sequence[str] = ()
+) -> RanKernels:
+    """Return the kernels of one short pass.
+
+    `signs` are parts of the names of operators that multiply quantised weights, () for dense ones.
+    They are looked for in the last phase, which for text is the decode step. Compiled code has
+    kernels of its own, of which nothing is said.
 
     Raises `TxtopError` if one is not what the cell asks for.
     """
@@ -123,4 +147,6 @@ def inspect_kernels(
         if is_unexpected_kernel(inputs.cell.attention, kernel):
             cause = f"{inputs.cell.attention} attention was asked for and {kernel} ran in {phase}"
             raise TxtopError(cause, "another --attention, or sdpa, which takes what fits")
-    return prefill, decode
+    products = find_products(profiles.phases[-1], signs)
+    dequantises = bool(signs) and not products and not compiled
+    return RanKernels(prefill, decode, products, dequantises)

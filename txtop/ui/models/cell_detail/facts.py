@@ -293,6 +293,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         )
     facts += [
         CellFact("precision", precision),
+        *_list_products(state),
         CellFact("attention", _format_attention(state)),
         CellFact("device", _format_device(state)),
         *([CellFact("device id", load.device_id)] if load is not None and load.device_id else []),
@@ -313,6 +314,19 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     versions = _format_versions(session, state)
     facts += [CellFact("versions", versions)] if versions else []
     return tuple(facts)
+
+
+def _list_products(state: CellState) -> list[CellFact]:
+    """List the matrix weights by class of module, and the operators that multiplied them."""
+    load, ran = state.load, state.kernels
+    facts = []
+    if load is not None and load.products:
+        kinds = [f"{kind} {formatting.format_size(size)}" for kind, size in load.products.items()]
+        facts.append(CellFact("matrices", ", ".join(kinds)))
+    if ran is not None and (ran.products or ran.dequantises):
+        how = ", ".join(ran.products) or "dense: dequantised in every call"
+        facts.append(CellFact("products", how))
+    return facts
 
 
 def _format_cache(state: CellState) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 from support.paths import ROOT
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli import streams
 from txtop.cli.session_args import load_session
 from txtop.export.text import table
 from txtop.session.catalog import list_bundled
+from txtop.system import streams
 
 # Drawn by other means: the screen has its own glyphs, a page is UTF-8.
 DRAWN_OTHERWISE = ("ui", "html")

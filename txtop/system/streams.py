@@ -3,8 +3,6 @@
 Every command starts and ends here, so it must stay light.
 """
 
-from __future__ import annotations
-
 import codecs
 import errno
 import os

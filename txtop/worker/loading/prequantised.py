@@ -1,0 +1,106 @@
+"""Loads that a library of quantisation makes: of checkpoints that are stored so, or as asked.
+
+Such a model is never moved or cast behind its quantiser's back, and what it became is judged by its
+storages, not by its configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from txtop.models import quantised
+from txtop.models.precision_needs import parse_quantization
+from txtop.plan.cell import Cell
+from txtop.plan.modes import DEQUANTISED, get_bits, is_dense
+from txtop.worker.device import describe_accelerator
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading import quantisers, storages
+from txtop.worker.loading.precision import DTYPES
+from txtop.worker.loading.source import ModelSource
+
+
+@dataclass(frozen=True)
+class LibraryLoad:
+    """The arguments of from_pretrained() for a quantiser, and the dtype of the other weights."""
+
+    scheme: str
+    stored: bool
+    dtype: torch.dtype
+    arguments: Mapping[str, Any]
+
+    def describe(self) -> str:
+        """Return the recipe as the event `load` has it."""
+        return f"{'stored as' if self.stored else 'converted at load:'} {self.scheme}"
+
+
+def find_library_load(cell: Cell, source: ModelSource, device: torch.device) -> LibraryLoad | None:
+    """Return how a library loads `source`, None for plain weights and for a recipe of ours.
+
+    Raises `RejectedError` if the cell was planned as another precision than the files have, or if
+    the configuration is none that the library takes.
+    """
+    from txtop.worker.loading import int8
+
+    asked = parse_quantization(cell.quantization)
+    stored = source.quantisation
+    if source.weights != "pretrained":
+        if asked is None and stored is None:
+            return None
+        reason = "a quantised checkpoint needs its files" if stored else "random weights"
+        raise RejectedError(f"{source.label}: {reason}, --quantization reads weights from files")
+    if stored is None and asked is None:
+        return None
+    whole = quantised.merge(stored, asked)
+    precision = quantised.name_precision(whole, source.config)
+    if precision != cell.precision:
+        reason = f"{cell.model} is stored as {quantised.name_scheme(whole)}"
+        hint = f"by its files: --models {source.directory}"
+        raise RejectedError(f"{reason}, which was not known when the run was planned", hint)
+    quantisers.silence_libraries()
+    arguments: dict[str, Any] = {"device_map": {"": str(device)}}
+    if asked is not None:
+        # Of a stored checkpoint Transformers takes the settings of the load alone.
+        arguments["quantization_config"] = quantisers.build_library_config(whole)
+    if stored is not None:
+        dtype = DTYPES[quantised.find_dtype(source.config)]
+    else:
+        dtype = int8.choose_base_dtype(device)
+    return LibraryLoad(quantised.name_scheme(whole), stored is not None, dtype, arguments)
+
+
+def build_plain(model_class: Any, config: Any) -> Any:
+    """Build the dense architecture without memory: packed weights do not tell parameters."""
+    import copy
+
+    plain = copy.deepcopy(config)
+    if hasattr(plain, "quantization_config"):
+        del plain.quantization_config
+    with torch.device("meta"):
+        return model_class(plain)
+
+
+def require_scheme(model: nn.Module, cell: Cell, library: LibraryLoad) -> float | None:
+    """Return the share of matrix weights that are stored in the precision of `cell`.
+
+    None for a dequantised load.
+
+    Raises `RejectedError` if the weights are not what the precision says.
+    """
+    products = storages.list_products(model)
+    if is_dense(cell.precision):
+        narrow = storages.compute_share(products, 8)
+        if cell.precision.startswith(DEQUANTISED) and narrow:
+            raise RejectedError(f"{library.scheme} was not dequantised, as it was expected to be")
+        return None
+    share = storages.compute_share(products, get_bits(cell.precision))
+    if not share:
+        kinds = ", ".join(storages.sum_by_kind(products))
+        reason = f"{library.scheme} was dequantised at load: its matrices are {kinds}"
+        where = describe_accelerator(next(model.parameters()).device).label
+        raise RejectedError(reason, f"a library or a device other than {where} with kernels for it")
+    return share
