@@ -87,7 +87,8 @@ class TuneRun:
         """Leave out what cannot run, does not fit, or is too far from the reference's output."""
         for name in self._race.race.running:
             cell = self._get_state(name).cell
-            if self._client.refuse(cell):
+            # What was timed before the run was cut off has passed.
+            if self._race.race.candidates[name].costs or self._client.refuse(cell):
                 continue
             if why := explain_no_room(self._recorder.state, cell):
                 self._reject(cell, "does not fit", why, "another --memory")
@@ -207,7 +208,8 @@ class TuneRun:
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
-                self._record(step, order, places, False, paired, ["a worker was lost"], [])
+                why = "stopped" if self._control.stops else "a worker was lost"
+                self._record(step, order, places, False, paired, [why], [])
             self._handle_loss(name, step.stage, error)
             return
         parts = [self._find_disturbances(name, from_ns) for name in order]
