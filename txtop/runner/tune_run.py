@@ -29,7 +29,7 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState, compute_cost
-from txtop.stats.race import Leave, Measure, Return, Why, choose_step
+from txtop.stats.race import LeaveRace, Measure, RejoinRace, Why, choose_step
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
 
@@ -63,7 +63,7 @@ class TuneRun:
                     break
                 if isinstance(step, Measure):
                     self._measure(step)
-                elif isinstance(step, Return):
+                elif isinstance(step, RejoinRace):
                     self._record_standing(step.name)
                 else:
                     self._let_leave(step)
@@ -112,7 +112,7 @@ class TuneRun:
             events.Standing(t_ns=now_ns(), cell=name, why=why, against=against, detail=detail)
         )
 
-    def _let_leave(self, step: Leave) -> None:
+    def _let_leave(self, step: LeaveRace) -> None:
         departure, detail = step.departure, step.departure.detail
         if departure.why == "over the limit":
             limit = self._tuning.limits[int(detail)]
