@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,12 +14,20 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, Tuning
 from txtop.protocol import events
-from txtop.runner import turn_energy
+from txtop.runner import tune_run, turn_energy
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _short_blocks() -> Iterator[None]:
+    """Deal blocks of a hundredth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tune_run, "BLOCK_NS", 10_000_000)
+        yield
 
 
 def build_plan(model: str = "ok", *caches: str, **rules: object) -> Plan:
@@ -31,7 +40,7 @@ def build_plan(model: str = "ok", *caches: str, **rules: object) -> Plan:
         new_tokens=[4],
         weights=["random"],
     )
-    tuning = Tuning(default=cells[0].id, **{"budget_s": 0.6, **rules})  # type: ignore[arg-type]
+    tuning = Tuning(default=cells[0].id, **{"budget_s": 0.3, **rules})  # type: ignore[arg-type]
     return Plan(cells=cells, warmup=2, fidelity_positions=0, profile="none", tuning=tuning)
 
 

@@ -16,7 +16,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.stats.race import Leave, Measure, Return, choose_step
+from txtop.stats.race import LeaveRace, Measure, RejoinRace, choose_step
 
 GIB = 1 << 30
 SPEED = {"fp32": 1.0, "bf16": 1.7, "int8": 1.9}
@@ -74,7 +74,7 @@ class Race(ui_events.Story):
             self._steps -= 1
             if isinstance(step, Measure):
                 yield from self._measure(state, step)
-            elif isinstance(step, Return):
+            elif isinstance(step, RejoinRace):
                 yield events.Standing(t_ns=self.t_ns, cell=step.name)
             else:
                 yield self._leave(state, step)
@@ -100,7 +100,7 @@ class Race(ui_events.Story):
         yield events.Standing(t_ns=self.t_ns, cell=cell.id, why=why, detail=detail)
         yield events.CellRejected(t_ns=self.t_ns, cell=cell.id, reason=detail)
 
-    def _leave(self, state: SessionState, step: Leave) -> events.Standing:
+    def _leave(self, state: SessionState, step: LeaveRace) -> events.Standing:
         detail = step.departure.detail
         if step.departure.why == "over the limit":
             detail = describe_over_limit(state.cells[step.name], LIMIT)

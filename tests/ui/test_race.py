@@ -71,6 +71,13 @@ def test_an_outcome_says_how_sure_it_is_and_what_binds(over: View) -> None:
     assert any("binds: quality" in line and "not timed" in line for line in lines)
 
 
+def test_the_big_number_is_that_of_the_winner(over: View) -> None:
+    """The fastest is over a limit."""
+    assert over.results is not None
+    assert over.results.word == "to deploy"
+    assert over.results.name.startswith("bf16 · sdpa · batch 16")
+
+
 def test_any_size_has_whole_rows(underway: View, over: View) -> None:
     for view in (underway, over):
         for width in range(1, 150, 7):

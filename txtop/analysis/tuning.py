@@ -1,4 +1,4 @@
-"""What `txtop tune` derives from a session: who keeps the limits, who is named, and what binds."""
+"""Derive the result of `txtop tune`: who keeps the limits, who is named, and what binds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from txtop.state.cell import CellState
 from txtop.state.race import RaceState, count_work, read_time_ns
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
-from txtop.stats.race import LogRatio, Outcome, name_outcome
+from txtop.stats.race import LogRatio, RaceOutcome, name_outcome
 from txtop.units import NS_PER_MS
 
 _METRICS: dict[Objective, str] = {
@@ -45,7 +45,7 @@ class TuneResult:
     """The configuration that is named, how it was confirmed, and what binds."""
 
     winner: CellState
-    outcome: Outcome
+    outcome: RaceOutcome
     bindings: tuple[Binding, ...]
 
 

@@ -124,6 +124,11 @@ def build_snippet(state: SessionState, own: CellState) -> str:
             f"no program for {cell.speculative if cell.assistant else cell.cache}",
             "the command of txtop measures it again",
         )
+    is_simple = load.recipe.startswith("torch-dynamic") or load.recipe in _RECIPES
+    if cell.precision not in _DTYPES and not is_simple:
+        raise UsageError(
+            f"no program for {cell.precision}", "the command of txtop measures it again"
+        )
     encodes = own.family == "encoder"
     names = [_get_class(own)] + ([] if encodes else ["GenerationConfig"])
     if not encodes and cell.cache == "static" and cell.compile != "none":

@@ -1,4 +1,4 @@
-"""What `txtop tune` looks for: the objective, and the limits that a configuration must keep."""
+"""The search of `txtop tune`: its objective, and the limits that a configuration must keep."""
 
 from __future__ import annotations
 

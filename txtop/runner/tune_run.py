@@ -29,7 +29,7 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState, compute_cost
-from txtop.stats.race import Leave, Measure, Return, Why, choose_step
+from txtop.stats.race import LeaveRace, Measure, RejoinRace, Why, choose_step
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
 
@@ -63,7 +63,7 @@ class TuneRun:
                     break
                 if isinstance(step, Measure):
                     self._measure(step)
-                elif isinstance(step, Return):
+                elif isinstance(step, RejoinRace):
                     self._record_standing(step.name)
                 else:
                     self._let_leave(step)
@@ -87,7 +87,8 @@ class TuneRun:
         """Leave out what cannot run, does not fit, or is too far from the reference's output."""
         for name in self._race.race.running:
             cell = self._get_state(name).cell
-            if self._client.refuse(cell):
+            # What was timed before the run was cut off has passed.
+            if self._race.race.candidates[name].costs or self._client.refuse(cell):
                 continue
             if why := explain_no_room(self._recorder.state, cell):
                 self._reject(cell, "does not fit", why, "another --memory")
@@ -111,7 +112,7 @@ class TuneRun:
             events.Standing(t_ns=now_ns(), cell=name, why=why, against=against, detail=detail)
         )
 
-    def _let_leave(self, step: Leave) -> None:
+    def _let_leave(self, step: LeaveRace) -> None:
         departure, detail = step.departure, step.departure.detail
         if departure.why == "over the limit":
             limit = self._tuning.limits[int(detail)]
@@ -207,7 +208,8 @@ class TuneRun:
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
-                self._record(step, order, places, False, paired, ["a worker was lost"], [])
+                why = "stopped" if self._control.stops else "a worker was lost"
+                self._record(step, order, places, False, paired, [why], [])
             self._handle_loss(name, step.stage, error)
             return
         parts = [self._find_disturbances(name, from_ns) for name in order]

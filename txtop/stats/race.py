@@ -181,7 +181,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Leave:
+class LeaveRace:
     """The next step: a candidate leaves the race."""
 
     name: str
@@ -189,13 +189,13 @@ class Leave:
 
 
 @dataclass(frozen=True)
-class Return:
+class RejoinRace:
     """The next step: a candidate comes back, as the one that it was slower than must not be had."""
 
     name: str
 
 
-Step = Measure | Leave | Return
+Step = Measure | LeaveRace | RejoinRace
 
 
 @dataclass
@@ -354,18 +354,18 @@ def choose_step(race: Race, loaded: Sequence[str] = ()) -> Step | None:
     return _choose_block(race, loaded) or _choose_confirmation(race)
 
 
-def _find_departure(race: Race) -> Leave | None:
+def _find_departure(race: Race) -> LeaveRace | None:
     """Return a candidate that is shown to be over a limit."""
     most = len(race.candidates) * max(1, len(race.rules.shares)) / ALPHA
     for name in race.running:
         own = race.candidates[name]
         for index, share in enumerate(race.rules.shares):
             if own.calls[index].compute_evidence(share) >= most:
-                return Leave(name, Departure("over the limit", detail=str(index)))
+                return LeaveRace(name, Departure("over the limit", detail=str(index)))
     return None
 
 
-def _find_return(race: Race) -> Return | None:
+def _find_return(race: Race) -> RejoinRace | None:
     """Return a candidate that left for one that must not be had, as it turned out."""
     for own in race.candidates.values():
         if own.left is None or own.left.why not in ("slower", "halved"):
@@ -376,7 +376,7 @@ def _find_return(race: Race) -> Return | None:
             and other.left is not None
             and other.left.why in ("over the limit", "failed")
         ):
-            return Return(own.name)
+            return RejoinRace(own.name)
     return None
 
 
@@ -402,12 +402,12 @@ def _judge_round(race: Race, number: int) -> Step | None:
         for name in race.running:
             interval = race.compare(name, leader).interval
             if name != leader and interval is not None and interval[0] > 0:
-                return Leave(name, Departure("slower", leader))
+                return LeaveRace(name, Departure("slower", leader))
     if leader is not None and race.is_decided:
         return None
     if leader is not None and number >= MIN_ROUNDS and len(race.running) > _count_allowed(race):
         worst = next(n for n in reversed(race.rank()) if n != leader)
-        return Leave(worst, Departure("halved", leader))
+        return LeaveRace(worst, Departure("halved", leader))
     if _is_time_over(race, number):
         return None
     waiting = [n for n in race.running if number not in race.candidates[n].costs]
@@ -451,7 +451,7 @@ def _choose_confirmation(race: Race) -> Step | None:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RaceOutcome:
     """The outcome: who is named, against whom it was confirmed, and what that showed.
 
     `gain` is the verdict against today's default, None if there is none to compare with.
@@ -469,7 +469,7 @@ class Outcome:
         return self.gain == "faster" if self.gain is not None else self.close == "faster"
 
 
-def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
+def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     """Return the outcome so far; None if nobody can be named.
 
     What is still open is inconclusive once the race is `over`. If the confirmation shows the
@@ -483,7 +483,7 @@ def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
     runner_up = others[0] if others else None
     margin, confirmation = race.rules.margin, race.find_confirmation(arms)
     if confirmation is None:
-        return Outcome(winner, runner_up, arms, None, None)
+        return RaceOutcome(winner, runner_up, arms, None, None)
     if runner_up and confirmation.judge(runner_up, winner, margin) == "faster":
         winner, runner_up = runner_up, winner
 
@@ -492,4 +492,4 @@ def name_outcome(race: Race, *, over: bool = True) -> Outcome | None:
             return None
         return confirmation.judge(winner, other, margin) or ("inconclusive" if over else None)
 
-    return Outcome(winner, runner_up, arms, judge(default), judge(runner_up))
+    return RaceOutcome(winner, runner_up, arms, judge(default), judge(runner_up))

@@ -105,3 +105,11 @@ def test_exit_codes_of_a_race(over: SessionState) -> None:
     assert choose_exit_code(nobody, recorded=True, last_line="") == EXIT_FAILED
     stopped = end(fold_all([header]), "stopped")
     assert choose_exit_code(stopped, recorded=True, last_line="") == 130
+
+
+def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
+    from txtop.export.html.page import render_page
+
+    text = render_page(over, FinalMetrics(), "night").decode()
+    assert "What to deploy" in text and "bf16 · sdpa · b16" in text
+    assert "binds: E2E p90 below 2500 ms" in text

@@ -69,7 +69,7 @@ def test_values_of_a_space_are_those_of_run() -> None:
     [
         ("precision=bf16", "no option 'precision'"),
         ("models=gpt2", "no option 'models'"),
-        ("precisions=fp8", "no precision 'fp8'"),
+        ("precisions=fp7", "no precision 'fp7'"),
         ("precisions", "sets nothing"),
         ("batch-sizes=0", "0 is not between"),
         ("threads=1 threads=2", "threads is given twice"),

@@ -16,11 +16,11 @@ from txtop.stats.race import (
     MIN_ROUNDS,
     Departure,
     Exceedance,
-    Leave,
+    LeaveRace,
     Measure,
     Race,
     RaceRules,
-    Return,
+    RejoinRace,
     choose_arms,
     choose_step,
     name_outcome,
@@ -64,9 +64,9 @@ def simulate(machine: Machine, default: str, *, limited: bool = False) -> Race:
     shares = (LIMIT_SHARE,) if limited else ()
     race = Race.of(machine.calls, RaceRules(MARGIN, shares=shares, default=default))
     while (step := choose_step(race)) is not None:
-        if isinstance(step, Leave):
+        if isinstance(step, LeaveRace):
             race.leave(step.name, step.departure)
-        elif isinstance(step, Return):
+        elif isinstance(step, RejoinRace):
             race.bring_back(step.name)
         elif step.stage == "race":
             (name,) = step.names
@@ -162,9 +162,9 @@ def test_planted_violators_are_never_named() -> None:
 def continue_race(race: Race, machine: Machine) -> Race:
     """Run the rest of a race with a limit."""
     while (step := choose_step(race)) is not None:
-        if isinstance(step, Leave):
+        if isinstance(step, LeaveRace):
             race.leave(step.name, step.departure)
-        elif isinstance(step, Return):
+        elif isinstance(step, RejoinRace):
             race.bring_back(step.name)
         else:
             costs = {}
@@ -197,7 +197,7 @@ def wobble(mean: float, spread: float = 0.01) -> list[float]:
 def test_who_is_slower_leaves_with_the_leader_as_the_reason() -> None:
     race = build_race({"a": wobble(0.0), "b": wobble(0.0), "c": wobble(1.0)}, budget_s=100.0)
     step = choose_step(race)
-    assert step == Leave("c", Departure("slower", race.leader or ""))
+    assert step == LeaveRace("c", Departure("slower", race.leader or ""))
 
 
 def test_nobody_leaves_before_a_round_is_complete() -> None:
@@ -232,9 +232,9 @@ def test_a_fast_candidate_over_the_limit_sends_nobody_home_for_good() -> None:
     race = build_race({"a": wobble(1.0), "fast": wobble(0.0)}, budget_s=100.0, shares=(0.9,))
     race.leave("a", Departure("slower", "fast"))
     race.add_calls("fast", [(40, 40)])
-    assert choose_step(race) == Leave("fast", Departure("over the limit", detail="0"))
+    assert choose_step(race) == LeaveRace("fast", Departure("over the limit", detail="0"))
     race.leave("fast", Departure("over the limit", detail="0"))
-    assert choose_step(race) == Return("a")
+    assert choose_step(race) == RejoinRace("a")
 
 
 @pytest.mark.parametrize(("share_over", "most"), [(0.1, 1), (0.05, 1)])
@@ -269,7 +269,7 @@ def test_half_are_left_after_each_part_of_the_time() -> None:
     while (step := choose_step(race)) is not None and not (
         isinstance(step, Measure) and step.stage == "confirm"
     ):
-        if isinstance(step, Leave):
+        if isinstance(step, LeaveRace):
             race.leave(step.name, step.departure)
             counts.append(len(race.running))
         else:

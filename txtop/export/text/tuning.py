@@ -157,8 +157,8 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
     candidates = race.race.candidates.values()
     whys = Counter(own.left.why for own in candidates if own.left is not None)
-    words = {"halved": "behind when time was short"}
-    parts = [f"{count} {words.get(why, why)}" for why, count in whys.items()]
+    names = {"halved": "behind when time was short"}
+    parts = [f"{count} {names.get(why, why)}" for why, count in whys.items()]
     parts.append(f"{len(race.race.running)} to the end")
     took = f"{format_clock(race.spent_s * NS_PER_S)} measured"
     if state.ended is not None:

@@ -333,7 +333,7 @@ def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, 
         return _build_server_subtitle(cell, n, asked.requests)
     if cell.stage == "measuring":
         of = f"/{plan.fixed_iterations}" if plan.fixed_iterations else ""
-        of += f" · {_format_budget(plan.budget_s)}" if plan.timed else ""
+        of += f" · {_format_budget(plan.budget_s)}" if plan.timed and plan.tuning is None else ""
         return (("measuring ", "muted"), (str(n), "text"), (of, "muted"))
     if cell.over:
         why = cell.finished.stopped_by if cell.finished else ""

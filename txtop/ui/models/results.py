@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from txtop import formatting
 from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import LiveSummary
+from txtop.analysis.tuning import find_result
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
@@ -114,14 +115,20 @@ def _build(
     varying = find_varying([c.cell for c in cells], BESIDE_OTHERS)
     measured = [_measure(c, state, cache) for c in cells if c.status == "ok" and not c.invalid]
     rated = [m for m in measured if m.rate.mean is not None]
+    named = find_result(state)
+    if state.race is not None:
+        # The fastest of a race may be over a limit: what counts is who is named.
+        winner = named.winner.cell.id if named is not None else ""
+        measured = rated = [m for m in rated if m.state.cell.id == winner]
     units = [unit for unit, _ in Counter(m.unit for m in rated).most_common()]
     best = {unit: _find_fastest([m for m in rated if m.unit == unit]) for unit in units}
     lines = [
         _build_rate_line(best[unit], _choose_word(rated), varying, state, cache)
         for unit in units[1:]
     ]
-    lines += _list_smallest(measured, varying)
-    lines += _list_best_of_each_precision(rated, varying, state, cache)
+    if state.race is None:
+        lines += _list_smallest(measured, varying)
+        lines += _list_best_of_each_precision(rated, varying, state, cache)
     lines += _list_lost(cells)
     counts = _count_outcomes(cells)
     if not units:
@@ -133,10 +140,12 @@ def _build(
     cost = build_quality_cost(quality.get_quality(state, top.state.cell.id))
     relative = _compute_ratio(top, state, cache)
     why = _explain_doubt(top, [m for m in rated if m.unit == top.unit], varying)
+    if named is not None:
+        why = "" if named.outcome.shows_difference else "no difference shown"
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
-        word=_choose_word(rated),
+        word=_choose_word(rated) if state.race is None else "to deploy",
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),

@@ -231,13 +231,28 @@ def build_view(
         tradeoffs=build_tradeoffs(state, rows, current, cache),
         edges=build_edges(state, {row.id: row for row in rows}),
         why=build_why(state, current, cache),
-        race=build_race(state, cache.names_apart(state)),
+        race=_build_cached_race(state, cache),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,
         log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state, cache)),
         log_count=len(state.log),
         late=cache.late,
     )
+
+
+def _build_cached_race(state: SessionState, cache: FrameCache) -> RaceView | None:
+    """Build the race anew after each block, departure, or change of who is at work."""
+    if state.race is None:
+        return None
+    made_of = (
+        len(state.race.blocks),
+        len(state.log),
+        len(state.fidelity),
+        state.current,
+        state.comparing is None,
+        state.ended,
+    )
+    return cache.get_or_make("race", made_of, lambda: build_race(state, cache.names_apart(state)))
 
 
 def _estimate_left(state: SessionState, order: list[CellState], ab_test: ABView | None) -> str:
