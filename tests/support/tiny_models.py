@@ -137,15 +137,15 @@ def tokenizer(directory: Path, *, template: bool = False, start: bool = True) ->
 
     With a `template` a chat is `<s> role … end`, which has a start of its own.
     """
-    words = ["<s>", "</s>", "<unk>", "user", "assistant", "system", "end"]
-    words += [f"w{i}" for i in range(len(words), VOCABULARY)]
+    spelt = ["<s>", "</s>", "<unk>", "user", "assistant", "system", "end"]
+    spelt += [f"w{i}" for i in range(len(spelt), VOCABULARY)]
     single: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
     if start:
         single.insert(0, {"SpecialToken": {"id": "<s>", "type_id": 0}})
     fast = {
         "version": "1.0", "truncation": None, "padding": None, "normalizer": None,
         "added_tokens": [
-            {"id": i, "content": words[i], "single_word": False, "lstrip": False, "rstrip": False,
+            {"id": i, "content": spelt[i], "single_word": False, "lstrip": False, "rstrip": False,
              "normalized": False, "special": True} for i in range(3)
         ],
         "pre_tokenizer": {"type": "WhitespaceSplit"},
@@ -156,7 +156,7 @@ def tokenizer(directory: Path, *, template: bool = False, start: bool = True) ->
         },
         "decoder": None,
         "model": {
-            "type": "WordLevel", "vocab": {word: i for i, word in enumerate(words)},
+            "type": "WordLevel", "vocab": {word: i for i, word in enumerate(spelt)},
             "unk_token": "<unk>",
         },
     }  # fmt: skip

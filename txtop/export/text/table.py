@@ -89,7 +89,8 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
         by_name |= {
-            knob.heading: knob.in_column(knob.of(cell.cell) or "default") for knob in _TURNED
+            knob.heading: knob.in_column(value) if (value := knob.of(cell.cell)) else "default"
+            for knob in _TURNED
         }
         if (accepted := drafts.compute_acceptance(cell)) is not None:
             by_name["accept %"] = format_figure(100 * accepted)
