@@ -144,7 +144,7 @@ def _name_prompts(file: PromptFile) -> str:
 
 
 def _get_prompts_work(file: PromptFile | None) -> tuple[str, str] | None:
-    return file and file.work
+    return None if file is None else file.work
 
 
 # In the order of `txtop run --help` and of a command that measures a cell again.

@@ -159,12 +159,12 @@ def _build_from_prompts(
     notes = [f"compared on {cell.prompts.name}"]
     if left > 0:
         notes.append(f"its prompts have {positions - left} positions, not {positions}")
-    prompt = order[0].ids[:longest]
+    first = order[0].ids[:longest]
     written = _WRITTEN if trained else _WRITTEN_RANDOM
     if loaded.position_limits.prompt is not None:
-        written = max(0, min(written, loaded.position_limits.prompt - len(prompt)))
+        written = max(0, min(written, loaded.position_limits.prompt - len(first)))
     tokenizer = load_tokenizer(loaded.source) if trained else None
-    return Passage(windows, prompt, written, tokenizer, notes)
+    return Passage(windows, first, written, tokenizer, notes)
 
 
 def _cut_windows(
