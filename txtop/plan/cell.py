@@ -6,6 +6,7 @@ serving and that of a file of prompts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from txtop.formatting import format_count, format_share
 from txtop.plan import modes
 from txtop.plan.model_names import shorten_model_name
-from txtop.plan.prompt_file import ChatTemplate, PrefixCache, PromptFile
+from txtop.plan.prompt_file import ChatTemplate, PrefixCache, PromptFile, TokenCounts
 from txtop.plan.serving import Positive, Scenario, Serving
 from txtop.plan.speculation import Speculative, get_assistant
 from txtop.system.device_names import Device
@@ -104,6 +105,18 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         """Return the cell with its attention asked for, not chosen by default."""
         asked = self.attention == "sdpa"
         return msgspec.structs.replace(self, attention_asked=asked) if asked else self
+
+    def count_prompts(self, tokens: Sequence[int], new_tokens: Sequence[int]) -> Cell:
+        """Return the cell with the tokens of its prompts, and what they ask for, if any does."""
+        if self.prompts is None or not tokens:
+            return self
+        counts = TokenCounts.of(tokens)
+        asked = TokenCounts.of(new_tokens) if new_tokens else None
+        return msgspec.structs.replace(
+            self,
+            prompts=msgspec.structs.replace(self.prompts, tokens=counts, new_tokens=asked),
+            sequence_length=max(1, round(counts.mean)),
+        )
 
     @property
     def group(self) -> str:

@@ -16,7 +16,6 @@ import msgspec
 
 from txtop.formatting import format_count, format_number
 from txtop.plan.cell import Cell
-from txtop.plan.prompt_file import TokenCounts
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state import accuracy_fold, disturbed_blocks, measured_fold, race_fold
@@ -50,15 +49,7 @@ def _fold_load(session: SessionState, state: CellState, event: events.ModelLoade
 def _fold_workload(session: SessionState, state: CellState, event: events.Workload) -> None:
     state.workload = event
     state.stage = "first"
-    lengths, file = event.prompt_tokens, state.cell.prompts
-    if lengths and file is not None:
-        counts = TokenCounts.of(lengths)
-        asked = TokenCounts.of(event.new_tokens) if event.new_tokens else None
-        state.cell = msgspec.structs.replace(
-            state.cell,
-            prompts=msgspec.structs.replace(file, tokens=counts, new_tokens=asked),
-            sequence_length=max(1, round(counts.mean)),
-        )
+    state.cell = state.cell.count_prompts(event.prompt_tokens, event.new_tokens)
 
 
 def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels) -> None:

@@ -20,6 +20,7 @@ from txtop.options.presets import PRESETS
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
+from txtop.plan.prompt_file import PromptFile
 from txtop.plan.serving import SCENARIOS
 
 
@@ -226,6 +227,9 @@ def test_every_option_can_be_written() -> None:
         compile=["default"],
         cache=["static"],
         speculative=["prompt-lookup:10"],
+        prompts=[PromptFile(path="/a.txt", sha256="", prompts=1)],
+        chat_template=["off"],
+        prefix_cache=["on"],
         scenario=["dynamic"],
         rate=["sweep"],
         concurrency=[12],

@@ -253,20 +253,21 @@ def _count_cached(cached: dict[str, int]) -> Iterator[None]:
 
     The library only logs them.
     """
-    from transformers.generation.continuous_batching.cache import PagedAttentionCache
+    from transformers.generation.continuous_batching import cache as paged
 
-    search = PagedAttentionCache.search_prefix_match
+    cache_class: Any = paged.PagedAttentionCache
+    search = cache_class.search_prefix_match
 
     def count(cache: Any, request_id: str, prompt_ids: list[int]) -> int:
         matched: int = search(cache, request_id, prompt_ids)
         cached[request_id] = matched
         return matched
 
-    PagedAttentionCache.search_prefix_match = count  # type: ignore[assignment, method-assign]
+    cache_class.search_prefix_match = count
     try:
         yield
     finally:
-        PagedAttentionCache.search_prefix_match = search  # type: ignore[method-assign]
+        cache_class.search_prefix_match = search
 
 
 def _greedy() -> Any:
