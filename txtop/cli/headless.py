@@ -110,9 +110,9 @@ class _LinePrinter:
 def _describe_activity(state: SessionState) -> str:
     """Return the current activity and its progress; empty between two activities."""
     if state.answering is not None:
-        cell, task = state.answering
-        label = labels.format_short_label(state.cells[cell].cell)
-        return f"{label}: {accuracy.describe_progress(state, cell, task)}"
+        name, task = state.answering
+        label = labels.format_short_label(state.cells[name].cell)
+        return f"{label}: {accuracy.describe_progress(state, name, task)}"
     if state.comparing is not None:
         comparing = state.comparing
         share = comparing.done / comparing.total if comparing.total else 0.0

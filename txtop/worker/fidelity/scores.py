@@ -307,8 +307,8 @@ def _score_windows(
         figures = asdict(divergence.summarise_cosines(cosines))
         if reference.embeddings is not None:
             sentences = reference.passage.sentences
-            own = outputs.embed_sentences(loaded, cell, sentences, progress.step)
-            figures |= asdict(divergence.compare_embeddings(reference.embeddings, own))
+            embeddings = outputs.embed_sentences(loaded, cell, sentences, progress.step)
+            figures |= asdict(divergence.compare_embeddings(reference.embeddings, embeddings))
         if event.unknown:
             event.notes.append("compared by the hidden states, which do not depend on them")
             figures["cosine_pooled"] = None
