@@ -27,9 +27,9 @@ from txtop.worker.fidelity import divergence, outputs, passage
 from txtop.worker.loading.load import LoadedModel, read_model
 from txtop.worker.loading.source import resolve_model
 
-DECODER_TASKS = {"agreement": 150, "arithmetic": 60, "facts": 157}
+DECODER_TASKS = {"agreement": 100, "facts": 120}
 ENCODER_TASKS = {"pairs": 300, "search": 117}
-POSITIONS = {"causal": 512, "encoder": 2048}
+POSITIONS = {"causal": 256, "encoder": 2048}
 
 
 def round_weights(bits: int, group: int | None) -> Callable[[torch.nn.Module], None]:

@@ -199,7 +199,8 @@ def add_tokenizer(directory: Path) -> Path:
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]",
-        "unk_token": "[UNK]", "mask_token": "[MASK]", "clean_up_tokenization_spaces": False,
+        "unk_token": "[UNK]", "eos_token": "[PAD]", "mask_token": "[MASK]",
+        "clean_up_tokenization_spaces": False,
     }  # fmt: skip
     (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return directory

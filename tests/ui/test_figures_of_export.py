@@ -96,7 +96,8 @@ def test_the_heroes_of_cells_and_of_arms(figures: Figures) -> None:
             if mean is not None:
                 assert row.value == formatting.format_ms(mean), (name, row.label)
     # The first percentile takes 11 iterations; an encoder has no gaps.
-    assert gaps or all(find(cell, "itl_ms").n < 11 for cell in figures.cells.values())
+    has_few = all(find(cell, "itl_ms").n < 11 for cell in figures.cells.values())
+    assert gaps or has_few or all(cell.family == "encoder" for cell in figures.cells.values())
 
 
 def test_the_rows_of_the_cells(figures: Figures) -> None:

@@ -159,7 +159,9 @@ def compare_embeddings(reference: torch.Tensor, cell: torch.Tensor) -> Similarit
         (unit @ unit.T).numpy()[place]
         for unit in (torch.nn.functional.normalize(m.double(), dim=-1) for m in (reference, cell))
     )
-    ranks = [np.argsort(np.argsort(side, kind="stable")) for side in (theirs, ours)]
+    ranks = [
+        np.argsort(np.argsort(side, kind="stable")).astype(np.float64) for side in (theirs, ours)
+    ]
     rms = float(np.sqrt(np.mean((theirs - ours) ** 2)))
     return SimilaritySummary(n, embedding, float(np.corrcoef(ranks[0], ranks[1])[0, 1]), rms)
 
