@@ -52,7 +52,7 @@ class TuneRuleOptions:
         float | None,
         build_duration_parameter(
             "--budget",
-            "time of measuring in all; default 40 % of the least that a sweep measures",
+            "time of measuring in all; default 38 % of what a sweep would measure",
             group=LONG,
         ),
     ] = None

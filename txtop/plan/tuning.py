@@ -54,7 +54,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     the band `floor` or than `floor_kld` (mean KLD in nats), None for any. `memory_bytes` is the
     memory of the machine to deploy to, None for what is free here. `margin` is the smallest
     difference that matters, as a share of 1. `budget_s` is the time of measuring in all, None for
-    40 % of the least that a sweep of the cells measures, or 20 s.
+    38 % of what a sweep of the cells would measure.
     """
 
     objective: Objective = "tokens_per_s"

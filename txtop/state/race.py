@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from txtop.plan.plan import Plan
@@ -109,7 +109,13 @@ class RaceState:
 
     def copy(self) -> RaceState:
         """Return an independent copy."""
-        return RaceState(self.tuning, copy.deepcopy(self.race), list(self.blocks), self.lost_s)
+        race = replace(
+            self.race,
+            candidates=copy.deepcopy(self.race.candidates),
+            confirmations=copy.deepcopy(self.race.confirmations),
+            _ratios={},
+        )
+        return RaceState(self.tuning, race, list(self.blocks), self.lost_s)
 
 
 def read_time_ns(state: CellState, time: LimitedTime, i: int) -> float | None:

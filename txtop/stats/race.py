@@ -8,11 +8,13 @@ in gets one block. The rules are those of docs/method.md, "The race".
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import (
     Interval,
     compute_anytime_half_width,
@@ -26,18 +28,18 @@ from txtop.stats.sequential import (
     SequentialVerdict,
     judge_log_ratio,
 )
-from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S
+from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Why = Literal["slower", "halved", "over the limit", "does not fit", "below the floor", "failed"]
 # Before a round is compared at all: of fewer the interval is infinite anyway.
 MIN_ROUNDS = 4
 # Halving begins once each candidate could be compared, and leaves two at the least.
 LEAST_LEFT = 2
-# Of the least that a sweep measures, which is 10 calls and 3 s of each cell.
-SWEEP_SHARE = 0.4
+# Of what a sweep of the candidates would measure, each within the budget of a cell.
+SWEEP_SHARE = 0.38
 CONFIRM_SHARE = 0.25
 LEAST_BUDGET_S = 20.0
-_STAKES = (0.1, 0.25, 0.5, 0.8)
+CELL_BUDGET_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,47 +64,19 @@ class LogRatio:
 
 
 @dataclass
-class Exceedance:
-    """The calls of a candidate under one limit: `n` in all, `over` of them above it."""
-
-    n: int = 0
-    over: int = 0
-
-    def is_kept(self, share: float) -> bool:
-        """Return True if no more calls are over the limit than 1 - `share`, as far as is known."""
-        return self.n == 0 or self.over <= (1 - share) * self.n + 1e-9
-
-    def compute_evidence(self, share: float) -> float:
-        """Return the wealth of a bettor against "at most 1 - `share` of the calls are over".
-
-        If that is true its mean is at most 1 after any number of calls, so it ever reaches 1 /
-        alpha with a probability of at most alpha (Waudby-Smith and Ramdas 2024, "Estimating means
-        of bounded random variables by betting"). The mean of four stakes.
-        """
-        allowed = 1 - share
-        wealth = 0.0
-        for stake in _STAKES:
-            bet = stake / max(allowed, 1e-3)
-            # A call within the limit must leave something to bet with.
-            bet = min(bet, 0.9 / allowed) if allowed else bet
-            log = self.over * math.log1p(bet * (1 - allowed)) + (self.n - self.over) * math.log1p(
-                -bet * allowed
-            )
-            wealth += math.exp(min(700.0, log))
-        return wealth / len(_STAKES)
-
-
-@dataclass
 class Candidate:
     """One candidate: its costs by round, its calls under each limit, and how it left, if it did.
 
-    `call_s` is the duration of one call.
+    `call_s` is the duration of one call, `block_s` that of one block. `swept_s` keeps an
+    estimate with the number of blocks that it is of.
     """
 
     name: str
     costs: dict[int, float] = field(default_factory=dict)
     calls: list[Exceedance] = field(default_factory=list)
     call_s: float = 0.0
+    block_s: float = 0.0
+    swept_s: tuple[int, float] = field(default=(-1, 0.0), compare=False)
     left: Departure | None = None
     left_round: int = 0
 
@@ -206,6 +180,9 @@ class Race:
     candidates: dict[str, Candidate]
     confirmations: dict[frozenset[str], Confirmation] = field(default_factory=dict)
     race_spent_s: float = 0.0
+    _ratios: dict[tuple[str, str, int], LogRatio] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def of(cls, names: Iterable[str], rules: RaceRules) -> Race:
@@ -229,7 +206,7 @@ class Race:
         """Add the block of a candidate in a round of the race: `calls` of them took `spent_s`."""
         own = self.candidates[name]
         own.costs[round_number] = cost
-        own.call_s = spent_s / max(1, calls)
+        own.call_s, own.block_s = spent_s / max(1, calls), spent_s
         self.race_spent_s += spent_s
 
     def add_confirmation(self, costs: Mapping[str, float], spent_s: float, *, paired: bool) -> None:
@@ -264,9 +241,14 @@ class Race:
         """Return the seconds of measuring for everything; 0 before the first round is complete."""
         if self.rules.budget_s is not None:
             return self.rules.budget_s
-        timed = [own.call_s for own in self.candidates.values() if own.costs]
-        least = sum(max(MIN_MEASURED_S, MIN_ITERATIONS * call_s) for call_s in timed)
-        return max(LEAST_BUDGET_S, SWEEP_SHARE * least) if timed else 0.0
+        timed = [own for own in self.candidates.values() if own.costs]
+        for own in timed:
+            # With many blocks an estimate hardly changes from one to the next.
+            n, before = len(own.costs), own.swept_s[0]
+            if n != before and (n <= 10 or n >= 1.25 * before):
+                own.swept_s = n, estimate_sweep_s(own)
+        swept_s = sum(own.swept_s[1] for own in timed)
+        return max(LEAST_BUDGET_S, SWEEP_SHARE * swept_s) if timed else 0.0
 
     @property
     def race_s(self) -> float:
@@ -301,9 +283,14 @@ class Race:
         taken out by mistake with a probability of at most 5 %, however often this is looked at.
         """
         mine, theirs = self.candidates[name].costs, self.candidates[other].costs
+        key = name, other, len(mine) + len(theirs)
+        if (kept := self._ratios.get(key)) is not None:
+            return kept
         logs = [mine[n] - theirs[n] for n in sorted(mine.keys() & theirs.keys())]
         alpha = ALPHA / max(1, len(self.candidates) - 1)
-        return _compute_log_ratio(logs, compute_anytime_t_half_width, alpha)
+        ratio = _compute_log_ratio(logs, compute_anytime_t_half_width, alpha)
+        self._ratios[key] = ratio
+        return ratio
 
     def rank(self, names: Iterable[str] | None = None) -> list[str]:
         """Return candidates with blocks by their cost, the best first.
@@ -335,6 +322,22 @@ class Race:
             if interval is None or interval[0] < -band:
                 return False
         return True
+
+
+def estimate_sweep_s(own: Candidate) -> float:
+    """Estimate for how long a sweep would measure a candidate until its interval is narrow."""
+    least = max(MIN_MEASURED_S, MIN_ITERATIONS * own.call_s)
+    costs = list(own.costs.values())
+    if len(costs) < MIN_ROUNDS or least >= CELL_BUDGET_S:
+        return least
+    deviation = compute_deviation(costs, fmean(costs))
+    most = max(2, math.ceil(CELL_BUDGET_S / own.block_s))
+
+    def is_narrow(n: int) -> bool:
+        return compute_anytime_half_width(n, deviation) <= RATE_HALF_WIDTH
+
+    n = 2 + bisect_left(range(2, most), True, key=is_narrow)
+    return min(CELL_BUDGET_S, max(least, n * own.block_s))
 
 
 def _count_rounds(candidate: Candidate) -> int:
@@ -423,7 +426,7 @@ def _count_allowed(race: Race) -> int:
 
 
 def choose_arms(race: Race) -> tuple[str, ...]:
-    """Return who is confirmed: the leader, today's default, and who is not shown to be slower."""
+    """Return the leader, today's default, and the best that is not shown to be slower."""
     leader = race.leader
     if leader is None:
         return ()

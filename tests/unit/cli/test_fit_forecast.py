@@ -1,0 +1,48 @@
+"""`fit` for more memory than there is here: a forecast alone, which is printed and exported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from txtop.cli.common import StartOptions
+from txtop.cli.fit import fit
+from txtop.errors import UsageError
+from txtop.options.fit_options import FitRuleOptions
+
+RULES = FitRuleOptions(largest="both", memory="240GiB")
+
+
+def test_the_forecast_is_exported_where_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "fit.json"
+    assert fit("gpt2", rules=RULES, start=StartOptions(json_file=str(target))) == 0
+    assert "expected to fit" in capsys.readouterr().out
+    body = json.loads(target.read_text(encoding="utf-8"))
+    batch, length = body["forecasts"]
+    assert (batch["knob"], length["knob"]) == ("batch_size", "sequence_length")
+    assert batch["beyond"] == batch["fits"] + 1
+    assert batch["needed_bytes"] <= body["limit_bytes"] < batch["beyond_bytes"]
+    # The context of gpt2 ends before the memory does.
+    assert length["fits"] == 960 and length["beyond"] is None
+
+
+def test_the_export_alone_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("gpt2", rules=RULES, start=StartOptions(json_file="-")) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["schema"] == "txtop/1-forecast"
+    assert "expected to fit" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "option"),
+    [("night", StartOptions(), "--name"), (None, StartOptions(detach=True), "--detach")],
+)
+def test_what_concerns_a_recording_is_refused(
+    name: str | None, start: StartOptions, option: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{option}: nothing runs and nothing is recorded"):
+        fit("gpt2", rules=RULES, name=name, start=start)
