@@ -1,8 +1,9 @@
 """The events of an explanation, from the trees of profiled steps and the times without a profiler.
 
 The profiler adds time for each slice that it records, to the slice around it. That cost of a slice
-is bounded by what was measured apart (`slice_cost`) and taken off. What is left is scaled to the step that was timed
-without the profiler; the factor is stated and says how far the machine repeats itself.
+is bounded by what was measured apart (`slice_cost`) and taken off. What is left is scaled to the
+step that was timed without the profiler; the factor is stated and says how far the machine repeats
+itself.
 """
 
 from __future__ import annotations
