@@ -23,6 +23,7 @@ HOST_FROM = 0.35
 IDLE_FROM = 0.5
 PADDING_FROM = 0.1
 CACHE_FROM = 0.05
+COPIED_FROM = 1 << 20
 CONVERTED_FROM = 1 << 20
 SCORES_FROM = 0.1
 PRODUCTS_FROM = 0.5
@@ -128,9 +129,10 @@ def _judge_cache(facts: Facts) -> Judgement | None:
         return None
     # Without the Python around it, which every cache has.
     ns = part.device_ns if phase.busy_ns is not None else part.operators_ns
-    if ns < CACHE_FROM * phase.step_ns:
+    copied = part.written_bytes
+    if ns < CACHE_FROM * phase.step_ns or (copied is not None and copied < COPIED_FROM):
         return None
-    written = format_size(part.written_bytes) if part.written_bytes else "all of it"
+    written = format_size(copied) if copied else "all of it"
     evidence = f"{format_share(ns / phase.step_ns)} of a decode step copies the KV cache: {written}"
     return Judgement(ns * steps, evidence, ({"cache": "static"},))
 
@@ -294,7 +296,8 @@ RULES = (
     Rule(
         "cache-copies",
         "the cache is copied in each step",
-        f"{format_share(CACHE_FROM)} of a decode step: a dynamic cache always copies a little",
+        f"{format_share(CACHE_FROM)} of a decode step and {format_size(COPIED_FROM)}: a dynamic"
+        " cache always copies a little",
         _judge_cache,
     ),
     Rule(

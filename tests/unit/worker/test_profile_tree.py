@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from txtop.protocol.events import PhaseExplanation
-from txtop.worker.explain.assemble import build_phase, build_trace, choose_usual_steps
+from txtop.worker.explain.assemble import (
+    build_phase,
+    build_trace,
+    choose_event_cost,
+    choose_usual_steps,
+)
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
 from txtop.worker.explain.ranges import STEP
 
@@ -78,6 +83,13 @@ def test_the_cost_of_a_slice_is_taken_off_the_slice_around_it() -> None:
     assert parts["attention"] == 320 - 10 * (2 + 1)
     assert parts["cache"] == 80 - 10
     assert sum(parts.values()) == phase.step_ns
+
+
+def test_the_cost_of_a_slice_has_bounds() -> None:
+    step = read(*STEP_SLICES)
+    assert choose_event_cost([step], 1000, 5.0) == 5, "not longer: no less than measured apart"
+    assert choose_event_cost([step], 1000 - 11 * 8, 5.0) == pytest.approx(8)
+    assert choose_event_cost([step], 500, 5.0) == 20, "much longer is not the profiler alone"
 
 
 def test_what_is_left_is_scaled_to_the_step_and_the_factor_is_stated() -> None:

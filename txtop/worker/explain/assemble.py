@@ -1,8 +1,9 @@
 """The events of an explanation, from the trees of profiled steps and the times without a profiler.
 
 The profiler adds time for each slice that it records, to the slice around it. That cost of a slice
-is measured apart (`slice_cost`) and taken off. What is left is scaled to the step that was timed
-without the profiler; the factor is stated and says how far the machine repeats itself.
+is bounded by what was measured apart (`slice_cost`) and taken off. What is left is scaled to the
+step that was timed without the profiler; the factor is stated and says how far the machine repeats
+itself.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from txtop.worker.explain.counting import WorkCounter
 
 K = TypeVar("K")
+MOST_COLDER = 4
 MOST_MODULES = 2_000
 MOST_OPERATORS = 200
 MOST_KERNELS = 100
@@ -56,6 +58,17 @@ class Correction:
     def apply(self, tally: Tally) -> int:
         """Return the time of `tally` in one step, in ns."""
         return round(self.scale * max(0.0, tally.ns - self.event_ns * tally.inner) / self.steps)
+
+
+def choose_event_cost(steps: list[StepTree], step_ns: float, least_ns: float) -> float:
+    """Return the cost of a slice, from `least_ns` to four times that.
+
+    `least_ns` is measured apart, in a loop that the processor's caches hold. In a model that fills
+    them it is more: as much as the profiled steps are longer, which neighbours can be, too.
+    """
+    events = sum(tree.events for tree in steps)
+    longer_ns = sum(tree.ns for tree in steps) - step_ns * len(steps)
+    return min(max(least_ns, longer_ns / events if events else 0.0), MOST_COLDER * least_ns)
 
 
 def compute_scale(steps: list[StepTree], step_ns: float, event_ns: float) -> float:

@@ -27,6 +27,7 @@ from txtop.system import cpu
 from txtop.worker.explain.assemble import (
     build_phase,
     build_trace,
+    choose_event_cost,
     choose_usual_steps,
     compute_scale,
 )
@@ -149,7 +150,8 @@ class Explainer:
     def _is_closed(self, phase: _Passes) -> bool:
         """Check if the parts add up to the step without being scaled."""
         steps = choose_usual_steps(phase.trees)
-        return abs(1 - compute_scale(steps, phase.step_ns, self._event_ns)) <= CLOSED
+        event_ns = choose_event_cost(steps, phase.step_ns, self._event_ns)
+        return abs(1 - compute_scale(steps, phase.step_ns, event_ns)) <= CLOSED
 
     def _build_profile(self) -> Any:
         return torch.profiler.profile(activities=[CPU, CUDA] if self._on_device else [CPU])
@@ -194,7 +196,7 @@ class Explainer:
             steps,
             phase.step_ns,
             round(median(phase.times_ns)),
-            self._event_ns,
+            choose_event_cost(steps, phase.step_ns, self._event_ns),
             self._kinds,
             self._count(phase),
             self._on_device,
