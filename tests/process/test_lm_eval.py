@@ -1,7 +1,7 @@
 """Every answer is lm-evaluation-harness's; run where that library is installed.
 
-`TXTOP_LM_EVAL_MODEL` names a trained decoder to ask in place of the tiny one, `TXTOP_LM_EVAL_ITEMS` the
-items of each task.
+`TXTOP_LM_EVAL_MODEL` names a trained decoder to ask in place of the tiny one, `TXTOP_LM_EVAL_ITEMS`
+the items of each task.
 """
 
 from __future__ import annotations
