@@ -1,6 +1,7 @@
 """Every answer is lm-evaluation-harness's; run where that library is installed.
 
-`TXTOP_LM_EVAL_MODEL` names a trained decoder to ask as well as the tiny one.
+`TXTOP_LM_EVAL_MODEL` names a trained decoder to ask in place of the tiny one, `TXTOP_LM_EVAL_ITEMS`
+the items of each task.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from txtop.tasks import task_file
 
 lm_eval = pytest.importorskip("lm_eval")
 pytestmark = pytest.mark.slow
+COUNT = int(os.environ.get("TXTOP_LM_EVAL_ITEMS", "60"))
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_every_choice_is_that_of_lm_eval(worker: InlineWorker, model: Path, tmp_
     items = [
         {"question": item["question"], "choices": item["choices"], "answer": item["answer"]}
         for name in ("facts", "agreement")
-        for item in read_built_in(name, 60)
+        for item in read_built_in(name, COUNT)
     ]
     # The tiny model reads 64 characters.
     items = [item for item in items if max(map(len, (item["question"], *item["choices"]))) < 40]

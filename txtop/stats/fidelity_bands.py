@@ -19,7 +19,7 @@ KERNEL_WARNING = 10.0
 KLD_LIMITS = (0.001, 0.01, 0.1)
 _TOP1 = (0.99, 0.96, 0.85)
 COSINE_LIMITS = (0.9999, 0.999, 0.99)
-# Of trained weights these lose about 0.3, 1.5 and 5 points at most: docs/method.md.
+# The first two by what trained weights lose, the last a guess: docs/method.md, "Badges".
 SIMILARITY_LIMITS = (0.99, 0.94, 0.85)
 LOSSLESS_KLD, LOSSLESS_COSINE = KLD_LIMITS[0], COSINE_LIMITS[0]
 LOSSLESS_SIMILARITY = SIMILARITY_LIMITS[0]
