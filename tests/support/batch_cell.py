@@ -68,6 +68,7 @@ def conduct(
             samples.e2e_ns.append(e2e_ns)
             samples.ttft_ns.append(e2e_ns // 4)
             samples.encoder_ns.append(-1)
+            samples.prompt_tokens.append(-1)
             samples.tokens.append(4)
             samples.gaps_ns.extend([e2e_ns // 4] * 4)
             samples.gaps_from.append(len(samples.gaps_ns))

@@ -12,6 +12,7 @@ from support import ui_events
 from support.live_screen import Bench, a_view
 from support.pilot import opened, session_screen, text, until
 from support.ui_sessions import session, write
+from txtop.plan.knobs import KNOBS
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
@@ -24,12 +25,16 @@ from txtop.ui.panels.cells import CellsPanel, choose_columns, render_cells
 from txtop.ui.panels.filtered_list import TextFilter
 from txtop.ui.panels.log import LogPanel, filter_log
 
+MORE = tuple(
+    (knob.column, knob.default) for knob in KNOBS if knob.column not in CellRow.__dataclass_fields__
+)
+
 
 def row(name: str, **changed: object) -> CellRow:
     facts: dict[str, object] = {
         "id": name, "state": "done", "model": "gpt2", "precision": "fp32", "batch": 1,
         "attention": "sdpa", "length": 128, "tokens": 32, "threads": 2,
-        "more": (("cache", "dynamic"), ("speculative", "none")),
+        "more": MORE,
     }  # fmt: skip
     return CellRow(**{**facts, **changed})  # type: ignore[arg-type]
 

@@ -200,7 +200,7 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
 
 def test_the_start_panel_names_its_keys_and_every_preset() -> None:
     menu = text(start_menu.render_start_menu(PRESETS["quick"], Area(60, 30, Glyphs())))
-    assert [line[0] for line in menu.splitlines() if line[:1].strip()] == ["r", "a", "b"]
+    assert [line[0] for line in menu.splitlines() if line[:1].strip()] == ["r", "a", "b", "d"]
     assert all(name in menu for name in ("bert-seqlen", "families", "batch-tradeoff"))
     at = [start_menu.find_start_key(y, Area(60, 30, Glyphs())) for y in range(-1, 30)]
     assert "".join(at) == "rr" + "aa" + "b" * 13 and at[0] == at[-1] == ""

@@ -17,6 +17,7 @@ from txtop.cli import headless
 from txtop.forecast import preview
 from txtop.forecast.history import RunHistory
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events
@@ -315,7 +316,11 @@ def test_a_frame_with_many_answers_is_cheap() -> None:
 
 
 def test_a_row_of_a_plain_cell_is_as_it_was() -> None:
-    more = (("cache", "dynamic"), ("speculative", "none"))
+    more = tuple(
+        (knob.column, knob.default)
+        for knob in KNOBS
+        if knob.column not in CellRow.__dataclass_fields__
+    )
     row = CellRow(
         "c", "done", "gpt2", "bf16", 8, "sdpa", 128, 32, 2, rate="190", rate_value=190.0, more=more
     )

@@ -52,7 +52,9 @@ class MeasuredCells:
             if not isinstance(error, TxtopError):
                 traceback.print_exc()
             failure = failures.classify(error)
-            event = _build_failed_event(command, failure.reason)
+            # What is wrong with a task names its next step where it is read.
+            whole = isinstance(command, commands.Answer) and isinstance(error, TxtopError)
+            event = _build_failed_event(command, str(error) if whole else failure.reason)
             event.may_pass = isinstance(error, AbsentError)
             # A pass has a process of its own, which ends with it.
             sticky = failure.sticky and isinstance(command, commands.Compare | commands.Answer)

@@ -27,6 +27,7 @@ def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, C
             samples.e2e_ns.append(e2e_ns)
             samples.ttft_ns.append(e2e_ns // 4)
             samples.encoder_ns.append(-1)
+            samples.prompt_tokens.append(-1)
             samples.tokens.append(4)
             samples.gaps_from.append(0)
     return state, schedule
