@@ -11,12 +11,12 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
+from txtop.models.local_accelerator import find_accelerator
 from txtop.models.model_path import make_absolute
 from txtop.options import ab_plan, limits
 from txtop.options.feasibility import (
     drop_infeasible,
     explain_infeasible,
-    find_accelerator,
     find_fast_precision,
 )
 from txtop.options.parsing import parse_numbers, parse_percentage
