@@ -28,10 +28,10 @@ def render_start_menu(quick: Preset | None, area: Area) -> list[Row]:
     keys = [
         _render_key(area.width, "r", "the quick preset", _list_quick_hints(quick)),
         _render_key(area.width, "a", "a live A/B of two precisions", AB_HINTS),
+        _render_key(area.width, "d", "what to deploy", TUNE_HINTS),
         _render_key(
             area.width, "b", "a preset, or your own matrix", ("shows time and memory first",)
         ),
-        _render_key(area.width, "d", "what to deploy", TUNE_HINTS),
     ]
     rows = [row for key in keys for row in (*key, [])][:-1]
     tight = [row for row in rows if row]
@@ -39,7 +39,7 @@ def render_start_menu(quick: Preset | None, area: Area) -> list[Row]:
         for above in (rows, tight):
             if len(above) + len(presets) <= area.height:
                 return [*above, *presets]
-    return [*tight, *_line_presets(area)]
+    return [*(key[0] for key in keys), *_line_presets(area)]
 
 
 def _wrap_presets(area: Area) -> list[Row]:
