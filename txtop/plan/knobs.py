@@ -145,8 +145,11 @@ def _threads(count: int) -> str:
     return format_count(count, "thread")
 
 
-def _name_prompts(file: PromptFile) -> str:
-    return file.name
+def _name_prompts(file: PromptFile | str | None) -> str:
+    # The row of a cell has the name already.
+    if file is None:
+        return "random tokens"
+    return file if isinstance(file, str) else file.name
 
 
 def _get_prompts_work(file: PromptFile | None) -> tuple[str, str] | None:

@@ -73,6 +73,6 @@ def build_filter_text(row: CellRow) -> str:
     """Return the text of a row that a filter searches: everything it shows."""
     knobs = f"{row.offered or f'batch {row.batch}'} length {row.length} tokens {row.tokens}"
     threads = f"threads {row.threads}" if row.threads else ""
-    more = [BY_COLUMN[column].note(turned) for column, turned in row.more]
+    more = [BY_COLUMN[column].note(turned) for column, turned in row.more if turned]
     parts = (row.model, row.precision, row.attention, knobs, threads, *more, row.state, row.note)
     return " ".join([*parts, *row.badges])
