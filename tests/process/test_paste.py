@@ -29,8 +29,8 @@ class Place:
 
 INPUTS = {
     "home-filter": Place("home", ("/",), "/ "),
-    "matrix-value": Place("home", ("b", "jjjj", "+"), "batch       > "),
-    "matrix-name": Place("home", ("b", "j", "+"), "models      > "),
+    "matrix-value": Place("home", ("b", "jjjj", "+"), "batch      > "),
+    "matrix-name": Place("home", ("b", "j", "+"), "models     > "),
     "live-cells-filter": Place("live", ("/",), "cells  /"),
     "live-log-filter": Place("live", ("5", "/"), "log  /"),
     "replay-cells-filter": Place("replay", ("1", "/"), "cells  /"),
