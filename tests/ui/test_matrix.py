@@ -190,7 +190,7 @@ async def test_keys_that_come_in_one_piece_are_done_in_their_order() -> None:
 async def test_the_mouse_chooses_and_scrolls(started: list[Plan]) -> None:
     async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "your own matrix" in text(app))
-        await pilot.click("#start", offset=(5, 7))
+        await pilot.click("#start", offset=(5, 10))
         await until(pilot, lambda: isinstance(app.screen, MatrixScreen))
         builder = app.screen
         assert isinstance(builder, MatrixScreen)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -185,6 +185,7 @@ FIELDS = st.one_of(
 )
 
 
+@example(["00.0b", "00"], 6)
 @given(st.lists(FIELDS, max_size=5), st.integers(1, 40))
 def test_a_row_that_loses_text_ends_in_a_mark_and_not_in_half_a_number(
     fields: list[str], width: int

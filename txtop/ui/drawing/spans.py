@@ -97,7 +97,9 @@ def _end_with_word(text: str, kept: str, width: int) -> str:
         is_short = whole is not None and measure_text(whole[0]) <= width
         if start.strip() and (is_short or measure_text(start) * 3 >= width):
             kept = start
-    return kept.rstrip(_BETWEEN_WORDS) or kept.rstrip()
+    kept = kept.rstrip(_BETWEEN_WORDS) or kept.rstrip()
+    # What was taken off may have parted a number again.
+    return _NUMBER_AT_END.sub("", kept).rstrip() if _GOES_ON.match(text, len(kept)) else kept
 
 
 def _take_columns(text: str, width: int) -> str:
