@@ -28,7 +28,7 @@ from txtop.system import cpu
 @pytest.mark.fault(31)
 def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> None:
     model = str(tiny_models.gpt2(tmp_path / "gpt2"))
-    options = "--sequence-lengths 8 --new-tokens 8 --warmup 1 --budget 9 --headless"
+    options = "--sequence-lengths 8 --new-tokens 8 --warmup 1 --iterations 900 --headless"
     options += f" --session-dir {tmp_path / 'sessions'} --json {tmp_path / 'out.json'}"
     run = subprocess.Popen(
         [sys.executable, "-m", "txtop", "run", "--models", model, *options.split()],
