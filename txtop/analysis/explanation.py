@@ -132,4 +132,4 @@ def build_explanation_notes(explanation: Explanation) -> list[str]:
                 f"half of the {name}s took over {phase.median_ns / 1e6:.3g} ms, not"
                 f" {phase.step_ns / 1e6:.3g}: something else used the machine"
             )
-    return notes
+    return [*notes, *explanation.notes]

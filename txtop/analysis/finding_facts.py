@@ -82,15 +82,6 @@ class Facts:
             and (places is None or operator.kind in places)
         )
 
-    def sum_part_ns(self, *kinds: str) -> float:
-        """Return the time of the parts of these kinds."""
-        return sum(
-            (part.device_ns if phase.busy_ns is not None else part.ns) * steps
-            for phase, steps in self.weighted
-            for part in phase.parts
-            if part.kind in kinds
-        )
-
     def count_reads_in_layers(self) -> int:
         """Return the modules within layers that make the host read a value in a decode step."""
         phase = self.explanation.phases[-1]

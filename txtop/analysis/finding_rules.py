@@ -217,7 +217,8 @@ def _judge_compiler(facts: Facts) -> Judgement | None:
     breaks, again = facts.explanation.graph_breaks, facts.explanation.recompilations
     if facts.cell.compile == "none" or not (breaks or again):
         return None
-    evidence = f"{format_count(breaks, 'graph break')}, {again} compiled again while it ran"
+    again_text = format_count(again, "recompilation")
+    evidence = f"{format_count(breaks, 'graph break')}, {again_text} while it ran"
     return Judgement(facts.sum_python_ns(), evidence, ({"compile": "none"},))
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from txtop.analysis import metrics
 from txtop.formatting import format_figure, format_gib
-from txtop.plan.tuning import RATES, CallLimit, Objective
+from txtop.plan.tuning import UNITS, CallLimit, Objective
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState, count_work, read_time_ns
@@ -133,9 +133,10 @@ def compute_gain(tuning_ratio: LogRatio) -> tuple[float, float | None, float | N
     return math.exp(-tuning_ratio.mean), math.exp(-interval[1]), math.exp(-interval[0])
 
 
-def is_maximised(objective: Objective) -> bool:
-    """Return True if more of the objective is better."""
-    return objective in RATES
+def find_unit(objective: Objective, own: CellState | None) -> str:
+    """Return the unit of an objective; the work of an encoder is counted in sequences."""
+    unit = UNITS[objective]
+    return unit.replace("tok", "seq") if own is not None and own.family == "encoder" else unit
 
 
 def find_result(state: SessionState) -> TuneResult | None:

@@ -43,7 +43,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "$threads"
 
 import time
-$nullcontext
+
 import torch
 from transformers import $names
 
@@ -119,11 +119,15 @@ def build_snippet(state: SessionState, own: CellState) -> str:
     load, cell = own.load, own.cell
     if load is None:
         raise UsageError("the configuration was not loaded", "txtop resume finishes the session")
-    if cell.assistant or cell.quantizes_cache or cell.cache == "offloaded":
-        raise UsageError(
-            f"no program for {cell.speculative if cell.assistant else cell.cache}",
-            "the command of txtop measures it again",
-        )
+    lacks = cell.speculative if cell.assistant else ""
+    if cell.quantizes_cache or cell.cache == "offloaded":
+        lacks = cell.cache
+    if cell.prompts is not None:
+        lacks = "the prompts of a file"
+    if cell.model.endswith(".gguf"):
+        lacks = "a .gguf file"
+    if lacks:
+        raise UsageError(f"no program for {lacks}", "the command of txtop measures it again")
     is_simple = load.recipe.startswith("torch-dynamic") or load.recipe in _RECIPES
     if cell.precision not in _DTYPES and not is_simple:
         raise UsageError(
@@ -138,7 +142,6 @@ def build_snippet(state: SessionState, own: CellState) -> str:
     head = _HEAD.substitute(
         title=tuning.describe_winner(state, own),
         threads=load.threads,
-        nullcontext="",
         names=", ".join(sorted(names)),
         numerics=_build_numerics(cell, kernel),
         load=_build_load(state, own),
@@ -272,6 +275,10 @@ def build_plan_options(state: SessionState, own: CellState) -> RunOptions:
             given[knob.option] = [value] if knob.several else value
     if state.plan.seed:
         given["seed"] = state.plan.seed
+    if state.plan.allowed.pickles:
+        given["allow_pickles"] = True
+    if state.plan.allowed.remote_code:
+        given["trust_remote_code"] = True
     return RunOptions(**given)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from txtop.analysis.tuning import compute_figure, compute_gain, find_result
+from txtop.analysis.tuning import compute_figure, compute_gain, find_result, find_unit
 from txtop.errors import UsageError
 from txtop.export.schema import BindingExport, CandidateExport, ConfirmationExport, TuningExport
 from txtop.export.snippet import build_serve_command, build_snippet
-from txtop.plan.tuning import UNITS
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
@@ -28,7 +27,7 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
                 )
     return TuningExport(
         objective=tuning.objective,
-        unit=UNITS[tuning.objective],
+        unit=find_unit(tuning.objective, winner),
         margin=tuning.margin,
         default=tuning.default,
         winner=winner.cell.id if winner is not None else None,

@@ -30,9 +30,11 @@ TRY_BUDGET_S = 60.0
 class ExplainRuleOptions:
     """The rules of an explanation as typed: how long the cell is measured before, and what else."""
 
-    iterations: Annotated[int, Parameter(help="iterations before it, at most; default 3")] = 3
+    iterations: Annotated[
+        int, Parameter(help="most iterations before the explanation; default 3")
+    ] = 3
     budget: Annotated[
-        float, build_duration_parameter("--budget", "time limit of these; default 8")
+        float, build_duration_parameter("--budget", "time limit of these iterations; default 8")
     ] = 8.0
     try_changes: Annotated[
         bool, Parameter(name="--try", group=WHAT, help="measure each change that is advised")

@@ -134,8 +134,8 @@ class RaceRules:
     """The rules of a race.
 
     `shares` are those of the calls that must keep each limit, as 0.9. `budget_s` is the time of
-    measuring in all, of which a quarter is for the confirmation; None for 40 % of the least that a
-    sweep of the candidates measures. `default` is the candidate that the winner is confirmed
+    measuring in all, of which a quarter is for the confirmation; None for 38 % of what a sweep of
+    the candidates would measure. `default` is the candidate that the winner is confirmed
     against, empty for none.
     """
 

@@ -82,7 +82,9 @@ def read_task(path: str) -> TaskItems:
         cause = (error.strerror or "cannot be read").lower()
         raise TaskFileError(
             f"--task {sanitise(where, 200)}: {cause}",
-            did_you_mean(where, list_built_in(), f"a .jsonl file, or {', '.join(list_built_in())}"),
+            did_you_mean(
+                Path(where).stem, list_built_in(), f"a .jsonl file, or {', '.join(list_built_in())}"
+            ),
         ) from None
 
 

@@ -8,14 +8,17 @@ import tomllib
 
 import pytest
 
-from support import race_session
+from support import race_session, streams
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.tuning import find_result
+from txtop.analysis.tuning import find_result, find_unit
 from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import format_report
+from txtop.plan.cell import Cell
+from txtop.plan.tuning import Objective
 from txtop.protocol import events
+from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 
@@ -113,3 +116,13 @@ def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
     text = render_page(over, FinalMetrics(), "night").decode()
     assert "What to deploy" in text and "bf16 · sdpa · b16" in text
     assert "binds: E2E p90 below 2500 ms" in text
+
+
+@pytest.mark.parametrize(("objective", "unit"), [("energy", "J/seq"), ("cost", "$/Mseq")])
+def test_the_work_of_an_encoder_is_counted_in_sequences(objective: Objective, unit: str) -> None:
+    encoder, decoder = (
+        CellState(Cell(id="c001", model="m"), load=streams.load(0, "c001", family=family))
+        for family in ("encoder", "causal")
+    )
+    assert find_unit(objective, encoder) == unit
+    assert find_unit(objective, decoder) == unit.replace("seq", "tok") == find_unit(objective, None)

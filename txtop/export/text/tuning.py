@@ -12,12 +12,13 @@ from txtop.analysis.tuning import (
     compute_gain,
     compute_quantile_ms,
     find_result,
+    find_unit,
 )
 from txtop.formatting import format_clock, format_count, format_figure, format_gib
 from txtop.options.command_line import format_cell_command
 from txtop.plan import labels
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import UNITS, Tuning
+from txtop.plan.tuning import Tuning
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
 from txtop.state.cell import CellState
@@ -36,7 +37,7 @@ def format_tuning(state: SessionState) -> list[str]:
     result = find_result(state)
     lines = [f"{_format_goal(state, race.tuning)}:"]
     if result is None:
-        lines.append("  nothing can be named: no candidate that keeps the limits was measured")
+        lines.append("  no configuration can be named: none that keeps the limits was measured")
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
     lines += [f"  {line}" for line in _format_course(state, race)]
@@ -66,10 +67,7 @@ def format_objective(state: SessionState, own: CellState) -> str:
     tuning, figure = state.plan.tuning, compute_figure(state, own)
     if tuning is None or figure is None:
         return ""
-    unit = UNITS[tuning.objective]
-    if tuning.objective == "cost" and own.family == "encoder":
-        unit = "$/Mseq"
-    return f"{format_figure(figure)} {unit}"
+    return f"{format_figure(figure)} {find_unit(tuning.objective, own)}"
 
 
 def describe_winner(state: SessionState, own: CellState) -> str:
@@ -79,7 +77,7 @@ def describe_winner(state: SessionState, own: CellState) -> str:
     return sanitise(f"{label}: {figure} here" if figure else label)
 
 
-def format_verdict(state: SessionState, race: RaceState, result: TuneResult) -> str:
+def format_verdict(state: SessionState, result: TuneResult) -> str:
     """Format in a few words what was shown."""
     outcome = result.outcome
     if outcome.shows_difference:
@@ -97,7 +95,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     is_default = winner.cell.id == race.tuning.default
     named = sanitise(name_candidate(state, winner))
     today = " (today's default)" if is_default else ""
-    lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, race, result)}"]
+    lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, result)}"]
     lines += format_confirmations(state, race, result)
     kept = [
         f"{limit.time.upper()} p{100 * limit.share:.4g} {format_figure(reached)} ms"

@@ -26,7 +26,7 @@ OBJECTIVES: dict[Objective, str] = {
     "cost": "least cost",
     "energy": "least energy",
 }
-LEFT_WORDS = {"halved": "behind", "over the limit": "over the limit"}
+LEFT_WORDS = {"halved": "behind"}
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,12 @@ def _build_verdict(state: SessionState, race: RaceState) -> tuple[tuple[str, ...
     result = find_result(state)
     if result is None:
         over = state.ended is not None
-        return (("nobody can be named",), "bad") if over else ((), "text.bold")
+        return (("no configuration can be named",), "bad") if over else ((), "text.bold")
     if race.race.find_confirmation(result.outcome.arms) is None and state.ended is None:
         return (), "text.bold"
     name = wording.name_candidate(state, result.winner)
     figure = wording.format_objective(state, result.winner)
-    word = wording.format_verdict(state, race, result)
+    word = wording.format_verdict(state, result)
     lines = [f"{name}  {figure}  {word}"]
     lines += wording.format_confirmations(state, race, result)
     if state.ended is not None:

@@ -86,10 +86,10 @@ class _Columns:
         self.figure = FIGURE_WIDTH
         for column in ("output", "figure", "gib"):
             if self.before + self.after + LEAST_AXIS > width:
-                self.shrink(column, width)
+                self.shrink(column)
         self.axis = max(0, width - self.before - self.after)
 
-    def shrink(self, column: str, width: int) -> None:
+    def shrink(self, column: str) -> None:
         """Leave a column out; that of the outputs is narrowed to its mark first."""
         if column == "output" and self.output:
             self.output = 3

@@ -94,9 +94,7 @@ def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row
 
 def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Row]:
     """Render the findings by cost, each with its evidence; without room the evidence is cut."""
-    if not view.findings:
-        return [[("no finding: no rule holds", "ok")]]
-    rows: list[Row] = []
+    rows: list[Row] = [] if view.findings else [[("no finding: no rule holds", "ok")]]
     full = room >= 4 * len(view.findings)
     for finding in view.findings:
         lines = _render_finding(finding, width, g, full=full)

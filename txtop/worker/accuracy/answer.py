@@ -18,11 +18,12 @@ class GivenAnswer:
 
 def require_room(loaded: LoadedModel, where: str, line: int, tokens: int) -> None:
     """Check that the model reads an item of `tokens` tokens. Raises `RejectedError`."""
+    at = f"{where}, line {line}" if line else f"{where}: a document"
     most = loaded.position_limits.prompt
     if most is not None and tokens > most:
         raise RejectedError(
-            f"{where}, line {line} has {tokens:,} tokens and the model reads {most:,}",
+            f"{at} has {tokens:,} tokens and the model reads {most:,}",
             "shorten it or leave it out",
         )
     if not tokens:
-        raise RejectedError(f"{where}, line {line} has no tokens", "leave it out")
+        raise RejectedError(f"{at} has no tokens", "leave it out")

@@ -61,6 +61,11 @@ class TextEncoder:
 
 def answer_pairs(encoder: TextEncoder, items: list[PairItem]) -> Iterator[GivenAnswer]:
     """Yield the cosine of each pair of sentences."""
+    # One that is too long is found before anything is answered.
+    for side in ("a", "b"):
+        encoder.tokenize(
+            [(getattr(item, side), None) for item in items], [item.line for item in items]
+        )
     for start in range(0, len(items), BATCH):
         part = items[start : start + BATCH]
         lines = [item.line for item in part]
@@ -75,8 +80,10 @@ def answer_queries(
     encoder: TextEncoder, items: list[QueryItem], documents: list[str]
 ) -> Iterator[GivenAnswer]:
     """Yield the share of each query's documents that is among its first k."""
-    corpus = list(dict.fromkeys([*(text for item in items for text in item.relevant), *documents]))
-    rows = encoder.embed(corpus, [0] * len(corpus))
+    encoder.tokenize([(item.query, None) for item in items], [item.line for item in items])
+    places = {text: item.line for item in items for text in item.relevant}
+    corpus = list(dict.fromkeys([*places, *documents]))
+    rows = encoder.embed(corpus, [places.get(text, 0) for text in corpus])
     for start in range(0, len(items), BATCH):
         part = items[start : start + BATCH]
         queries = encoder.embed([item.query for item in part], [item.line for item in part])

@@ -36,7 +36,7 @@ class Work:
 class WorkCounter(TorchDispatchMode):
     """Count the work of each kind of module while it is started.
 
-    A view moves no bytes. A lookup reads the rows that it returns. `place` returns the kind of the
+    A view moves no bytes. A lookup reads the rows that it returns. `kinds` tells the kind of the
     module that runs.
     """
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from txtop.errors import TxtopError
-from txtop.plan.cell import Cell
 from txtop.protocol.events.explain import (
     Explanation,
     PhaseExplanation,
@@ -251,10 +250,3 @@ def explain_cell(
 ) -> tuple[Explanation, list[TraceSlices]]:
     """Explain `inputs.cell`, whose model is loaded. `check` may raise to end this."""
     return Explainer(task, model, inputs, check).run()
-
-
-def refuse_to_explain(cell: Cell) -> str:
-    """Return why a cell has no steps to explain; empty if it has."""
-    if cell.speculative != "none":
-        return "a step of speculative decoding has no one size"
-    return ""
