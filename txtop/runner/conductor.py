@@ -19,13 +19,12 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info, session_start
 from txtop.runner.ab_run import ABRun
-from txtop.runner.accuracy_run import AccuracyRun
 from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
 from txtop.runner.deadline import SILENCE_S
-from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.fit_run import FitRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
+from txtop.runner.output_run import AccuracyRun, FidelityRun
 from txtop.runner.profile_run import ExplainRun, ProfileRun
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl

@@ -7,10 +7,9 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.protocol.events import CellStatus
 from txtop.runner import worker_failure
-from txtop.runner.accuracy_run import AccuracyRun
 from txtop.runner.batch_cell import CellSchedule
 from txtop.runner.child_process import ChildProcess
-from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.output_run import AccuracyRun, FidelityRun
 from txtop.runner.profile_run import PassRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun

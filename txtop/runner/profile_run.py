@@ -8,9 +8,9 @@ from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.protocol.events import AnyEvent
-from txtop.runner import worker_failure
+from txtop.runner.measured_work import ask_about
 from txtop.runner.recorder import now_ns
-from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
+from txtop.runner.worker_client import WorkerClient
 from txtop.state.pending_work import find_pending_explanations, find_pending_profiles
 from txtop.state.session import SessionState
 
@@ -26,7 +26,7 @@ class PassRun(ABC):
     """The event that ends a pass."""
     command: type[commands.Profile | commands.Explain]
     subject: str
-    """What is looked at, for the log."""
+    """Words for the log, before the cell."""
 
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
@@ -72,16 +72,8 @@ class PassRun(ABC):
             seed=self._client.plan.seed,
             allowed=self._client.plan.allowed,
         )
-        self._client.start_deadline(self._client.plan.timeout_s)
         try:
-            self._client.wait_while_paused(worker)
-            self._client.ask(worker, command, cell, self.answer, killable=True)
-            return ""
-        except CellEnded as over:
-            return "skipped" if self._control.skip else over.reason or over.status
-        except WorkerDied:
-            skipped = self._control.skip
-            return "skipped" if skipped else worker_failure.diagnose_death(worker)[1]
+            return ask_about(self._client, worker, command, cell, self.answer)
         finally:
             worker.end(0.1 if self._control.stops else 1.0)
 

@@ -23,7 +23,7 @@ from txtop.runner.block_validity import (
     Repeats,
     find_disturbances,
 )
-from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.output_run import FidelityRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
