@@ -4,29 +4,44 @@ Version, help and the home screen need no argument parser and do without, so tha
 """
 
 import sys
+from types import ModuleType
 
 from txtop import __version__
-from txtop.system.search_path import leave_out_current_directory
-
-leave_out_current_directory()
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        return _print_version()
+    streams = _mend_streams()
+    try:
+        return int(streams.finish_output(_run()))
+    except OSError as error:
+        return int(streams.report_lost_output(error))
+
+
+def _print_version() -> int:
+    # Nothing is imported for it: that would take longer than all else that it does.
+    try:
+        print(f"txtop {__version__}", flush=True)
+    except OSError as error:
+        return int(_mend_streams().report_lost_output(error))
+    return 0
+
+
+def _mend_streams() -> ModuleType:
+    """Leave the current directory out of imports, and make the standard streams usable."""
+    from txtop.system.search_path import leave_out_current_directory
+
+    leave_out_current_directory()
     from txtop.system import streams
 
     streams.open_closed_streams()
     streams.make_streams_forgiving()
-    try:
-        return streams.finish_output(_run())
-    except OSError as error:
-        return streams.report_lost_output(error)
+    return streams
 
 
 def _run() -> int:
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        print(f"txtop {__version__}")
-        return 0
     _mend_environment()
     if sys.argv[1:] in (["--help"], ["-h"]):
         from txtop.cli.overview import format_help

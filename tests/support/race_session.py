@@ -23,6 +23,9 @@ SPEED = {"fp32": 1.0, "bf16": 1.7, "int8": 1.9}
 KLD = {"bf16": 0.0004, "int8": 0.03}
 LIMIT = CallLimit(time="e2e", share=0.9, most_ms=2500.0)
 
+EXPORTS = ("python", "plan")
+"""The formats that need a race which named a configuration, and are refused without."""
+
 
 def build_plan() -> Plan:
     cells = expand_matrix(

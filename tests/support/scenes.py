@@ -17,6 +17,7 @@ from support.paths import SERVING_RECORDING
 from support.pilot import FakeRunner
 from txtop import resources
 from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session.player import PairPlayer, Player
 from txtop.state.fold import fold
 from txtop.ui import home_source
@@ -125,44 +126,41 @@ def pair(_folder: Path) -> AppMode:
     return FrozenPair(one, other, ReplayStart(at="0:40"))
 
 
+def write_numbered(path: Path, made: list[AnyEvent]) -> Path:
+    """Write a recording of invented events, with the numbers of their lines."""
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    return ui_sessions.write(path, made)
+
+
 def served(folder: Path) -> AppMode:
     """Return the end of an invented sweep: none is bundled yet."""
     made = list(load_sweep.Sweep(load_sweep.plan()).events())
-    for number, event in enumerate(made, start=1):
-        event.seq = number
-    return Frozen(ui_sessions.write(folder / "swept", made), ReplayStart(at="100:00"))
+    return Frozen(write_numbered(folder / "swept", made), ReplayStart(at="100:00"))
 
 
 def fitted(folder: Path) -> AppMode:
     """Return the end of an invented search for what fits: none is bundled."""
     made = list(fit_session.search_whole())
-    for number, event in enumerate(made, start=1):
-        event.seq = number
-    return Frozen(ui_sessions.write(folder / "fitted", made), ReplayStart(at="100:00"))
+    return Frozen(write_numbered(folder / "fitted", made), ReplayStart(at="100:00"))
 
 
 def explained(folder: Path) -> AppMode:
     """Return an invented session with an explained cell: none is bundled."""
     made = explanations.list_explained_events()
-    for number, event in enumerate(made, start=1):
-        event.seq = number
-    return Frozen(ui_sessions.write(folder / "explained", made), ReplayStart(at="100:00"))
+    return Frozen(write_numbered(folder / "explained", made), ReplayStart(at="100:00"))
 
 
 def raced(folder: Path) -> AppMode:
     """Return the end of an invented race: none is bundled."""
     made = list(race_session.Race().events())
-    for number, event in enumerate(made, start=1):
-        event.seq = number
-    return Frozen(ui_sessions.write(folder / "raced", made), ReplayStart(at="100:00"))
+    return Frozen(write_numbered(folder / "raced", made), ReplayStart(at="100:00"))
 
 
 def racing(folder: Path) -> AppMode:
     """Return an invented race under way."""
     made = list(race_session.Race(steps=100).events())
-    for number, event in enumerate(made, start=1):
-        event.seq = number
-    path = ui_sessions.write(folder / "racing", made)
+    path = write_numbered(folder / "racing", made)
     return LiveMode(path=path, runner=lambda _path: FakeRunner())
 
 

@@ -9,12 +9,19 @@ from cyclopts import Parameter
 from txtop.cli.common import (
     DEFAULT_SCREEN,
     DEFAULT_START,
+    ModelArgument,
     NameOption,
     ScreenOptions,
     StartOptions,
     check_screen_options,
 )
-from txtop.options.ab_options import NO_RULES, NOTHING_SHARED, ABRuleOptions, SharedKnobOptions
+from txtop.options.ab_options import (
+    NO_RULES,
+    NOTHING_SHARED,
+    ABRuleOptions,
+    SharedKnobOptions,
+    list_given,
+)
 
 ARM_PARAMETER = Parameter(
     help="knobs of this arm: precision=bf16,threads=2", consume_multiple=False
@@ -22,7 +29,7 @@ ARM_PARAMETER = Parameter(
 
 
 def ab(
-    model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
+    model: ModelArgument,
     /,
     *,
     a: Annotated[str | None, ARM_PARAMETER] = None,
@@ -50,7 +57,7 @@ def ab(
     plan = build_ab_plan(
         model,
         arms,
-        {knob: value for knob, value in vars(shared).items() if value is not None},
+        list_given(shared),
         rules.to_ab_options(),
     )
     return run_plan(plan, name, start, screen)

@@ -20,6 +20,7 @@ from txtop.settings import OnHangup
 NameOption = Annotated[
     str | None, Parameter(group=OUTPUT, help="name of the session; default local time")
 ]
+ModelArgument = Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")]
 SESSION_HELP = "name, id or path of a session; txtop sessions lists them"
 SessionArgument = Annotated[str, Parameter(help=SESSION_HELP)]
 SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from txtop.cli.common import (
     DEFAULT_SCREEN,
     DEFAULT_START,
+    ModelArgument,
     NameOption,
     ScreenOptions,
     StartOptions,
     check_screen_options,
 )
-from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions
+from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions, list_given
 from txtop.options.explain_options import NO_EXPLAIN_RULES, ExplainRuleOptions
 
 
 def explain(
-    model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
+    model: ModelArgument,
     /,
     *,
     shared: SharedKnobOptions = NOTHING_SHARED,
@@ -33,8 +30,7 @@ def explain(
     from txtop.cli.start import run_plan
     from txtop.options.explain_options import build_explain_plan
 
-    given = {knob: value for knob, value in vars(shared).items() if value is not None}
-    plan = build_explain_plan(model, given, rules)
+    plan = build_explain_plan(model, list_given(shared), rules)
     if not rules.try_changes:
         return run_plan(plan, name, start, screen)
     from txtop.cli.trial import run_with_trial

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from txtop.cli.common import (
     DEFAULT_SCREEN,
     DEFAULT_START,
+    ModelArgument,
     NameOption,
     ScreenOptions,
     StartOptions,
     check_screen_options,
 )
 from txtop.errors import UsageError
-from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions
+from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions, list_given
 from txtop.options.fit_options import NO_FIT_RULES, FitRuleOptions
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
+    model: ModelArgument,
     /,
     *,
     shared: SharedKnobOptions = NOTHING_SHARED,
@@ -38,8 +37,7 @@ def fit(
     from txtop.cli.start import run_plan
     from txtop.forecast import fit_plan
 
-    given = {knob: value for knob, value in vars(shared).items() if value is not None}
-    search = fit_plan.build_search(model, given, rules)
+    search = fit_plan.build_search(model, list_given(shared), rules)
     if fit_plan.exceeds_machine(search):
         return _print_forecast(search, name, start)
     return run_plan(fit_plan.build_fit_plan(search, rules), name, start, screen)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from txtop.cli.common import (
     DEFAULT_SCREEN,
     DEFAULT_START,
+    ModelArgument,
     NameOption,
     ScreenOptions,
     StartOptions,
     check_screen_options,
 )
-from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions
+from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions, list_given
 from txtop.options.tune_options import NO_TUNE_RULES, TuneRuleOptions
 
 
 def tune(
-    model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
+    model: ModelArgument,
     /,
     *,
     shared: SharedKnobOptions = NOTHING_SHARED,
@@ -34,6 +32,7 @@ def tune(
     from txtop.cli.start import run_plan
     from txtop.options.tune_plan import build_tune_plan
 
-    given = {knob: value for knob, value in vars(shared).items() if value is not None}
-    plan = build_tune_plan(model, given, rules, lambda line: print(line, file=sys.stderr))
+    plan = build_tune_plan(
+        model, list_given(shared), rules, lambda line: print(line, file=sys.stderr)
+    )
     return run_plan(plan, name, start, screen)

@@ -32,5 +32,3 @@ WRITERS: dict[str, Callable[[SessionState, FinalMetrics], bytes]] = {
     "python": snippet.to_python,
     "plan": snippet.to_plan,
 }
-# They need a race that named a configuration, and are refused without.
-OF_A_RACE = ("python", "plan")

@@ -80,7 +80,7 @@ class Method:
     proof: Proof = DENSE
     widens: bool = False
     instead: str = ""
-    """What to try where it dequantises weights, or emulates its rounding, in every call."""
+    """The advice where it dequantises weights, or emulates its rounding, in every call."""
 
 
 _GPTQ_KERNELS = (

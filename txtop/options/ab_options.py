@@ -10,13 +10,17 @@ from cyclopts import Parameter
 from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import (
     SECTIONS,
+    AccuracyMarginOption,
+    TaskOption,
     build_duration_parameter,
     build_type,
     build_value_converter,
 )
-from txtop.options.tasks import parse_margin
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import DEFAULT_MARGIN, Profile
+
+PicklesOption = Annotated[bool, Parameter(group=WHAT, help="read pickled weights")]
+RemoteCodeOption = Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")]
 
 
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
@@ -87,29 +91,13 @@ class ABRuleOptions:
             help="positions compared to judge a faster arm; default 2048, 0: no comparison",
         ),
     ] = None
-    task: Annotated[
-        list[str] | None,
-        Parameter(
-            group=WHAT,
-            help="also answer these: .jsonl files, directories, or arithmetic, facts, pairs …",
-        ),
-    ] = None
-    accuracy_margin: Annotated[
-        float | None,
-        Parameter(
-            group=WHAT,
-            converter=build_value_converter("--accuracy-margin", parse_margin),
-            metavar="POINTS",
-            help="loss of accuracy that does not matter, as 1pt or 0.01; default 1pt",
-        ),
-    ] = None
+    task: TaskOption = None
+    accuracy_margin: AccuracyMarginOption = None
     profile: Annotated[
         Profile, Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes")
     ] = "gpu"
-    allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
-    trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
-        False
-    )
+    allow_pickles: PicklesOption = False
+    trust_remote_code: RemoteCodeOption = False
 
     def to_ab_options(self) -> ABOptions:
         """Return the rules with numbers for texts. Raises `UsageError`."""
@@ -132,6 +120,11 @@ class ABRuleOptions:
             profile=self.profile,
             allowed=Allowed(pickles=self.allow_pickles, remote_code=self.trust_remote_code),
         )
+
+
+def list_given(shared: SharedKnobOptions) -> dict[str, Any]:
+    """Return the shared knobs that were given, by field."""
+    return {field: value for field, value in vars(shared).items() if value is not None}
 
 
 NOTHING_SHARED = SharedKnobOptions()

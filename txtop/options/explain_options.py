@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from txtop.errors import UsageError
 from txtop.models import model_config
 from txtop.options import limits
+from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.ab_plan import build_arm_cell
 from txtop.options.feasibility import explain_infeasible
 from txtop.options.fit_options import build_base_cell
@@ -47,10 +48,8 @@ class ExplainRuleOptions:
         build_duration_parameter("--timeout", "time limit of each part, loading included"),
     ] = None
     seed: Annotated[int, Parameter(group=WHAT, help="seed of inputs and weights; default 0")] = 0
-    allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
-    trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
-        False
-    )
+    allow_pickles: PicklesOption = False
+    trust_remote_code: RemoteCodeOption = False
 
 
 NO_EXPLAIN_RULES = ExplainRuleOptions()

@@ -13,6 +13,7 @@ from txtop.errors import UsageError
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute
 from txtop.options import limits
+from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.feasibility import explain_infeasible
 from txtop.options.help_groups import LONG, WHAT
 from txtop.options.run_options import build_duration_parameter
@@ -45,10 +46,8 @@ class FitRuleOptions:
         build_duration_parameter("--timeout", "time limit of a probe, loading included"),
     ] = None
     seed: Annotated[int, Parameter(group=WHAT, help="seed of inputs and weights; default 0")] = 0
-    allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
-    trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
-        False
-    )
+    allow_pickles: PicklesOption = False
+    trust_remote_code: RemoteCodeOption = False
 
 
 NO_FIT_RULES = FitRuleOptions()

@@ -54,6 +54,24 @@ def build_duration_parameter(
     return Parameter(name=flag, converter=converter, metavar="TIME", help=help, **more)
 
 
+TaskOption = Annotated[
+    list[str] | None,
+    Parameter(
+        group=WHAT,
+        help="also answer these: .jsonl files, directories, or arithmetic, facts, pairs …",
+    ),
+]
+AccuracyMarginOption = Annotated[
+    float | None,
+    Parameter(
+        group=WHAT,
+        converter=build_value_converter("--accuracy-margin", parse_margin),
+        metavar="POINTS",
+        help="loss of accuracy that does not matter, as 1pt or 0.01; default 1pt",
+    ),
+]
+
+
 def build_run_field(knob: Knob) -> tuple[str, Any, None]:
     """Return the dataclass field of a knob: its values, `None` if none were given."""
     kind = build_type(knob)
@@ -179,22 +197,8 @@ class CommonOptions:
             help="positions compared to judge a precision; default 2048, 0: no comparison",
         ),
     ] = None
-    task: Annotated[
-        list[str] | None,
-        Parameter(
-            group=WHAT,
-            help="also answer these: .jsonl files, directories, or arithmetic, facts, pairs …",
-        ),
-    ] = None
-    accuracy_margin: Annotated[
-        float | None,
-        Parameter(
-            group=WHAT,
-            converter=build_value_converter("--accuracy-margin", parse_margin),
-            metavar="POINTS",
-            help="loss of accuracy that does not matter, as 1pt or 0.01; default 1pt",
-        ),
-    ] = None
+    task: TaskOption = None
+    accuracy_margin: AccuracyMarginOption = None
     profile: Annotated[
         Profile | None,
         Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes; default gpu"),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import build_duration_parameter
 from txtop.plan.plan import DEFAULT_MARGIN
@@ -69,8 +70,8 @@ class TuneRuleOptions:
     fidelity_positions: Annotated[
         int | None, Parameter(help="positions compared to judge a precision; default 2048")
     ] = None
-    allow_pickles: Annotated[bool, Parameter(help="read pickled weights")] = False
-    trust_remote_code: Annotated[bool, Parameter(help="run a repository's classes")] = False
+    allow_pickles: PicklesOption = False
+    trust_remote_code: RemoteCodeOption = False
 
 
 NO_TUNE_RULES = TuneRuleOptions()

@@ -81,7 +81,7 @@ class PrecisionMode:
     stored_only: str = ""
     """The checkpoints that have it, if it is not made from plain weights."""
     instead: str = COMPILED
-    """What to try where it multiplies dequantised weights in every call."""
+    """The advice where it multiplies dequantised weights in every call."""
 
     @property
     def is_dense(self) -> bool:
@@ -123,6 +123,24 @@ _INT4_RECIPES = {
 }
 _INT4_NEEDS = Needs(libraries=("torchao",), install="pip install torchao", capability=AMPERE)
 
+
+def _build_nf4(name: str, *, quantised_scales: bool) -> PrecisionMode:
+    recipe = Recipe(
+        maker="bitsandbytes",
+        config="bitsandbytes.nn:Linear4bit",
+        arguments={"quant_type": "nf4", "compress_statistics": quantised_scales},
+        skips_head=True,
+    )
+    return PrecisionMode(
+        name=name,
+        bits=4,
+        needs=_BITSANDBYTES,
+        recipes={EVERY_DEVICE: recipe},
+        proof=_BNB_4BIT,
+        instead=OTHER_KERNEL,
+    )
+
+
 # Highest precision first: of cells that differ in it alone the first is the reference. The bits of
 # the mantissa decide: fp16 keeps 10, bf16 7. TF32 keeps 10 as well, but only inside products.
 MODES = (
@@ -138,16 +156,14 @@ MODES = (
         name="int8:bnb",
         bits=8,
         needs=_BITSANDBYTES,
-        recipes=(
-            {
-                EVERY_DEVICE: Recipe(
-                    maker="bitsandbytes",
-                    config="bitsandbytes.nn:Linear8bitLt",
-                    arguments={"has_fp16_weights": False, "threshold": 6.0},
-                    skips_head=True,
-                )
-            }
-        ),
+        recipes={
+            EVERY_DEVICE: Recipe(
+                maker="bitsandbytes",
+                config="bitsandbytes.nn:Linear8bitLt",
+                arguments={"has_fp16_weights": False, "threshold": 6.0},
+                skips_head=True,
+            )
+        },
         proof=_BNB_INT8,
         instead=OTHER_KERNEL,
     ),
@@ -155,70 +171,36 @@ MODES = (
         name="fp8:weight-only",
         bits=8,
         needs=_TORCHAO_FP8,
-        recipes=(
-            {
-                "cuda": Recipe(
-                    maker="torchao",
-                    config="torchao.quantization:Float8WeightOnlyConfig",
-                    arguments={"set_inductor_config": False},
-                    base="bf16",
-                )
-            }
-        ),
+        recipes={
+            "cuda": Recipe(
+                maker="torchao",
+                config="torchao.quantization:Float8WeightOnlyConfig",
+                arguments={"set_inductor_config": False},
+                base="bf16",
+            )
+        },
         proof=_FP8,
     ),
     PrecisionMode(
         name="fp8",
         bits=8,
         needs=_TORCHAO_FP8,
-        recipes=(
-            {
-                "cuda": Recipe(
-                    maker="torchao",
-                    config="torchao.quantization:Float8DynamicActivationFloat8WeightConfig",
-                    arguments={
-                        "granularity": "torchao.quantization:PerRow",
-                        "set_inductor_config": False,
-                    },
-                    base="bf16",
-                )
-            }
-        ),
-        proof=_FP8,
-    ),
-    PrecisionMode(
-        name="nf4",
-        bits=4,
-        needs=_BITSANDBYTES,
-        recipes=(
-            {
-                EVERY_DEVICE: Recipe(
-                    maker="bitsandbytes",
-                    config="bitsandbytes.nn:Linear4bit",
-                    # As Transformers does by default.
-                    arguments={"quant_type": "nf4", "compress_statistics": False},
-                    skips_head=True,
-                )
-            }
-        ),
-        proof=_BNB_4BIT,
-        instead=OTHER_KERNEL,
-    ),
-    PrecisionMode(
-        name="nf4:double",
-        bits=4,
-        needs=_BITSANDBYTES,
         recipes={
-            EVERY_DEVICE: Recipe(
-                maker="bitsandbytes",
-                config="bitsandbytes.nn:Linear4bit",
-                arguments={"quant_type": "nf4", "compress_statistics": True},
-                skips_head=True,
+            "cuda": Recipe(
+                maker="torchao",
+                config="torchao.quantization:Float8DynamicActivationFloat8WeightConfig",
+                arguments={
+                    "granularity": "torchao.quantization:PerRow",
+                    "set_inductor_config": False,
+                },
+                base="bf16",
             )
         },
-        proof=_BNB_4BIT,
-        instead=OTHER_KERNEL,
+        proof=_FP8,
     ),
+    # Transformers does not quantise the scales by default.
+    _build_nf4("nf4", quantised_scales=False),
+    _build_nf4("nf4:double", quantised_scales=True),
     PrecisionMode(
         name="int4",
         bits=4,

@@ -14,10 +14,10 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from support import streams
+from support import race_session, streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import export
-from txtop.export.formats import OF_A_RACE, WRITERS
+from txtop.export.formats import WRITERS
 from txtop.formatting import format_figure
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -135,7 +135,7 @@ def test_samples_are_those_of_the_steady_part(format: str) -> None:
     assert counted[format]() == n
 
 
-@pytest.mark.parametrize("format", [name for name in WRITERS if name not in OF_A_RACE])
+@pytest.mark.parametrize("format", [name for name in WRITERS if name not in race_session.EXPORTS])
 def test_the_command_writes_what_the_writer_makes(format: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "txtop", "export", "gpt2-precisions", "--output", str(out)]

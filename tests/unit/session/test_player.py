@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support import streams
+from support import race_session, streams
 from support.streams import MS
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.formats import OF_A_RACE, WRITERS
+from txtop.export.formats import WRITERS
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog, reader
@@ -116,7 +116,7 @@ def test_lines_that_are_rejected_change_no_place(
 
 
 @pytest.mark.parametrize("path", catalog.list_bundled(), ids=lambda p: p.name)
-@pytest.mark.parametrize("format", [name for name in WRITERS if name not in OF_A_RACE])
+@pytest.mark.parametrize("format", [name for name in WRITERS if name not in race_session.EXPORTS])
 def test_the_end_of_a_bundled_replay_is_its_export(path: Path, format: str) -> None:
     player = Player(path)
     player.seek(player.duration_ns // 3)

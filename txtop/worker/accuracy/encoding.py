@@ -48,11 +48,15 @@ class TextEncoder:
                 output = self.loaded.model(**inputs)
             yield output, inputs["input_ids"], inputs["attention_mask"]
 
-    def embed(self, texts: list[str], lines: list[int]) -> torch.Tensor:
-        """Return a unit vector for each text, float64 of shape (n, width)."""
+    def tokenize_alone(self, texts: Sequence[str], lines: list[int]) -> list[Any]:
+        """Return the encoding of each text, for `embed`. Raises as `tokenize` does."""
+        return self.tokenize([(text, None) for text in texts], lines)
+
+    def embed(self, encodings: list[Any]) -> torch.Tensor:
+        """Return a unit vector for each encoded text, float64 of shape (n, width)."""
         rows = []
         first = self.loaded.pools_first_token
-        for output, _, mask in self.run(self.tokenize([(text, None) for text in texts], lines)):
+        for output, _, mask in self.run(encodings):
             states = output.last_hidden_state.double().cpu()
             shares = mask.double().cpu()[..., None]
             rows.append(states[:, 0] if first else (states * shares).sum(1) / shares.sum(1))
@@ -61,17 +65,14 @@ class TextEncoder:
 
 def answer_pairs(encoder: TextEncoder, items: list[PairItem]) -> Iterator[GivenAnswer]:
     """Yield the cosine of each pair of sentences."""
+    lines = [item.line for item in items]
     # One that is too long is found before anything is answered.
-    for side in ("a", "b"):
-        encoder.tokenize(
-            [(getattr(item, side), None) for item in items], [item.line for item in items]
-        )
+    sides = [
+        encoder.tokenize_alone([getattr(item, side) for item in items], lines)
+        for side in ("a", "b")
+    ]
     for start in range(0, len(items), BATCH):
-        part = items[start : start + BATCH]
-        lines = [item.line for item in part]
-        one, other = (
-            encoder.embed([getattr(item, side) for item in part], lines) for side in ("a", "b")
-        )
+        one, other = (encoder.embed(side[start : start + BATCH]) for side in sides)
         for cosine in (one * other).sum(-1).tolist():
             yield GivenAnswer(cosine, f"{cosine:.4f}")
 
@@ -80,13 +81,14 @@ def answer_queries(
     encoder: TextEncoder, items: list[QueryItem], documents: list[str]
 ) -> Iterator[GivenAnswer]:
     """Yield the share of each query's documents that is among its first k."""
-    encoder.tokenize([(item.query, None) for item in items], [item.line for item in items])
+    asked = encoder.tokenize_alone([item.query for item in items], [item.line for item in items])
     places = {text: item.line for item in items for text in item.relevant}
     corpus = list(dict.fromkeys([*places, *documents]))
-    rows = encoder.embed(corpus, [places.get(text, 0) for text in corpus])
+    lines = [places.get(text, 0) for text in corpus]
+    rows = encoder.embed(encoder.tokenize_alone(corpus, lines))
     for start in range(0, len(items), BATCH):
         part = items[start : start + BATCH]
-        queries = encoder.embed([item.query for item in part], [item.line for item in part])
+        queries = encoder.embed(asked[start : start + BATCH])
         for item, similarities in zip(part, queries @ rows.T, strict=True):
             order = similarities.argsort(descending=True, stable=True)[: item.k].tolist()
             first = {corpus[place] for place in order}
