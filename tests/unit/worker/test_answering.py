@@ -189,6 +189,25 @@ def test_an_item_that_is_too_long_is_named_before_any_is_answered(
     assert not worker.of(events.TaskAnswers)
 
 
+@pytest.mark.parametrize(
+    ("items", "where"),
+    [
+        ([{"a": "a", "b": "b", "score": 1}] * 40 + [{"a": "a", "b": "b" * 80, "score": 1}], 41),
+        ([{"query": "a", "relevant": ["a"]}] * 40 + [{"query": "a" * 80, "relevant": ["a"]}], 41),
+        ([{"query": "a", "relevant": ["a"]}, {"query": "a", "relevant": ["a" * 80]}], 2),
+        ([{"query": "a", "relevant": ["a"]}, {"document": "a" * 80}], 0),
+    ],
+)
+def test_texts_of_encoders_that_are_too_long_are_named_as_early(
+    worker: InlineWorker, tmp_path: Path, items: list[dict[str, Any]], where: int
+) -> None:
+    encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
+    failed = answer(worker, encoder, write(tmp_path, items)).failed
+    at = f", line {where} has " if where else ": a document has "
+    assert at in failed and "tokens and the model reads" in failed
+    assert not worker.of(events.TaskAnswers)
+
+
 def test_what_does_not_fit_is_said(worker: InlineWorker, tmp_path: Path, decoder: Path) -> None:
     file = write(tmp_path, [{"question": "a is", "choices": ["b", "c"], "answer": 0}])
     assert (
