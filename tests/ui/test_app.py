@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,24 @@ async def test_a_frame_that_comes_as_the_last_screen_goes_is_not_drawn(recording
         await until(pilot, lambda: app._exit)
     assert not app.screen_stack
     app.on_txtop_app_frame_ready()
+
+
+async def test_no_frame_is_drawn_on_a_screen_that_is_being_taken_down(
+    recording: Path, quiet_machine: None
+) -> None:
+    for mode in (HomeMode(), ReplayMode(recording)):
+        async with opened(mode) as (app, pilot):
+            await until(pilot, lambda: app.mode_screen.is_mounted)
+            screen, frame = app.mode_screen, app.mode.build(app.mode.open())
+            clean_up = screen._message_loop_exit
+
+            async def clean_up_first(screen: ModeScreen[Any], clean_up: Any, frame: Any) -> None:
+                await clean_up()
+                assert app.screen_stack and not screen.children
+                app.frames._slot = frame  # type: ignore[union-attr]
+                app.on_txtop_app_frame_ready()
+
+            screen._message_loop_exit = partial(clean_up_first, screen, clean_up, frame)  # type: ignore[method-assign]
 
 
 async def test_a_frame_waits_for_a_screen_that_has_no_panels_yet(running: Path) -> None:

@@ -118,6 +118,11 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
     # The mode and its screen
 
     @property
+    def has_screen(self) -> bool:
+        """Whether a screen is up: one that is being taken down keeps its name, not its panels."""
+        return self.is_running and bool(self.screen_stack)
+
+    @property
     def mode_screen(self) -> ModeScreen[Any]:
         """The screen that frames are drawn on: the uppermost one under the dialogs."""
         return next(s for s in reversed(self.screen_stack) if isinstance(s, ModeScreen))
@@ -196,7 +201,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self._open()
 
     def on_switch_mode(self, event: SwitchMode) -> None:
-        if self.screen_stack and event.screen is self.mode_screen:
+        if self.has_screen and event.screen is self.mode_screen:
             self.switch_to(event.mode)
 
     def on_go_back(self) -> None:
@@ -205,7 +210,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def on_open_screen(self, event: OpenScreen) -> None:
         # A key that was pressed twice opens one.
-        if self.screen_stack and type(event.screen) is not type(self.mode_screen):
+        if self.has_screen and type(event.screen) is not type(self.mode_screen):
             self._paint_once()
             self.push_screen(event.screen)
 
@@ -216,7 +221,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
         def settled() -> None:
             self.settling = False
-            if self.screen_stack:
+            if self.has_screen:
                 self.mode_screen.show_starting()
                 self.refresh()
                 self.call_after_refresh(self._start_frames)
@@ -232,7 +237,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         """
 
         def paint() -> None:
-            if self.screen_stack:
+            if self.has_screen:
                 self.screen.refresh()
 
         if self._resized is not None:
@@ -253,8 +258,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         if self.interrupts and not self.mode.going:
             self.leave()
             return
-        if not self.screen_stack:
-            # Asked again later under a dialog, and the application ended meanwhile.
+        if not self.has_screen:
+            # Asked again later under a dialog, or on its way as the application ended.
             return
         driver = self._driver
         behind = isinstance(driver, TerminalDriver) and driver.backlog > MAX_PENDING_WRITES
