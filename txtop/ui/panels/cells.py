@@ -20,9 +20,18 @@ from txtop.ui.drawing.spans import Align, Row, clean, crop, cut, fit, measure_te
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS
 from txtop.ui.models.cells import CellRow
+from txtop.ui.models.standing import Standing
 from txtop.ui.panels.filtered_list import FilteredListPanel
 
-MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
+MARKS = {"failed": ("✗", "bad"), "running": ("▸", "accent-a")}
+# Of a cell that is done: the check is green only where the number is steady.
+STANDING_MARKS: dict[Standing | None, tuple[str, str]] = {
+    "steady": ("✓", "ok"),
+    "measured": ("✓", "text"),
+    "doubtful": ("○", "text"),
+    "busy": ("▲", "warn"),
+    "saturated": ("▲", "warn"),
+}
 WIDE_FROM = 100
 MIN_NOTE_WIDTH = 10
 MIN_MODEL, MIN_PRECISION = 9, 5
@@ -248,7 +257,8 @@ def _render_line(
     *,
     at_cursor: bool,
 ) -> Row:
-    mark, colour = MARKS.get(row.state, ("·", "muted"))
+    marks = MARKS.get(row.state) or STANDING_MARKS.get(row.standing)
+    mark, colour = marks or ("·", "muted")
     quiet = row.state in ("waiting", "skipped")
     weight = ".bold" if row.state == "running" or at_cursor else ""
     text_role = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight
