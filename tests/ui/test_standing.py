@@ -1,4 +1,4 @@
-"""What a mark says of a number: no check and no green where the number does not hold."""
+"""Marks of a number: no check and no green where it does not hold."""
 
 from __future__ import annotations
 

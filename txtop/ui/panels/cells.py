@@ -112,6 +112,9 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
         batch = 2 + max(len(format_load(row, short=not roomy)) for row in rows)
     fixed = 2 + 9 * (1 if encoders else 2) + 8 + half + gib + gap
     least = MIN_WIDE_NOTE_WIDTH if roomy else MIN_NOTE_WIDTH
+    if not any(row.state in ("waiting", "running") for row in rows):
+        # No note is still to come.
+        least = min(least, _measure_notes(rows))
     varying = [(name, wide) for name, (_, wide) in KNOBS.items() if _varies(rows, name)]
     left = width - fixed - least - sum(wide for _, wide in varying)
     if model + precision + batch > left and len(names) < 2:
@@ -121,7 +124,7 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
     if model + precision + batch > left and not _varies(rows, "precision"):
         precision = 0
     if model + precision + batch > left:
-        precision = min(precision, MIN_PRECISION)
+        precision = min(precision, max(MIN_PRECISION, left - model - batch))
         model = min(model, max(MIN_MODEL, left - precision - batch))
     left = width - fixed - least - model - precision - batch
     extra: list[tuple[str, int]] = []
