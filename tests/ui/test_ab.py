@@ -256,7 +256,7 @@ def test_three_arms_are_each_held_against_the_first() -> None:
     assert [side.letter for side in other.sides] == ["A", "C"]
     assert ab_view.choose(2).comparison == ab_view.comparison
     assert (
-        "C against A, a for the next"
+        "C against A, p for the next"
         in text(render_ab_verdict(other, Area(120, 13, G, boxed=True)))[0]
     )
 
