@@ -129,7 +129,9 @@ def main(model: str, rounds: int) -> None:
     for name, times in (("script", plain), ("txtop", ours)):
         off, on = median(times["off"]), median(times["on"])
         falls[name] = off - on
-        print(f"{name:<7} TTFT {off:8.1f} ms without, {on:8.1f} ms with: falls by {off - on:.1f} ms")
+        print(
+            f"{name:<7} TTFT {off:8.1f} ms without, {on:8.1f} ms with: falls by {off - on:.1f} ms"
+        )
     apart = falls["txtop"] / falls["script"] - 1
     print(f"the falls are {apart:+.1%} apart: {'PASS' if abs(apart) <= 0.05 else 'FAIL'}")
 
