@@ -268,7 +268,7 @@ def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
 def _fold_cell_event(session: SessionState, event: CellEvent) -> None:
     """Fold an event of a cell, if that cell is at work."""
     if event.cell in session.working:
-        session.current = event.cell
+        session.follow(event.cell)
         _OF_CELL[type(event)](session, session.cells[event.cell], event)
 
 
@@ -310,18 +310,19 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
     if session.ab_test is None and session.race is None:
-        session.working.clear()
+        # One cell at a time in a place; without places there is one for all.
+        session.working -= {c for c in session.working if session.cells[c].place == event.place}
     elif session.ab_test is not None and state.cell == session.ab_test.first:
         session.ab_test = ABTest.of(session.plan)
         for name, other in session.cells.items():
             if other.invalid and name != event.cell:
                 session.withdraw(name, INVALID_OUTPUT)
     session.working.add(event.cell)
-    session.current = event.cell
+    session.follow(event.cell)
     session.comparing = None
     session.first_cell_ns = session.first_cell_ns or session.clock_ns
     state.stage = "loading"
-    state.worker = event.worker
+    state.worker, state.place = event.worker, event.place
     state.shares_weights = event.shares_weights
     state.started_at_ns = session.clock_ns
     if event.shares_weights:

@@ -62,7 +62,8 @@ class SessionState:
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B and candidates of a race are at work
-    together. `peaks` are keyed by device and number of threads, `fidelity` and the session times
+    together. Cells side by side in several places do not take turns: there it stays the same one
+    until that is over. `peaks` are keyed by device and number of threads, `fidelity` and the session times
     `compared_at_ns` at which it came by cell and reference, `questions` by task, `answers` and the
     `answered` that ends them by cell and task, of which those of `answering` go on, `device_times`,
     `explanations` and the `probes` of a search by cell, `traces` by cell and phase. Idle time ends
@@ -203,6 +204,12 @@ class SessionState:
     def say(self, text: str, level: str = "info", cell: str | None = None) -> None:
         """Append a line to the log, at the session's time."""
         self.log.append(LogLine(self.clock_ns, text, level, cell))
+
+    def follow(self, name: str) -> None:
+        """Make the cell `name`, which is at work, the current one, unless another place has it."""
+        takes_turns = self.ab_test is not None or self.race is not None
+        if takes_turns or self.current not in self.working:
+            self.current = name
 
     def withdraw(self, name: str, why: str) -> None:
         """Stop comparing the arm `name` of an A/B or a race, for the reason `why`."""

@@ -37,7 +37,7 @@ class Probe(Event, kw_only=True, tag="probe"):
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):
-    """A worker begins a cell.
+    """A worker begins a cell, in one of the plan's places if it has any.
 
     With `goes_on` it replaces one that died during an A/B, and what was measured stays.
     """
@@ -46,6 +46,7 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
     worker: Name
     shares_weights: bool = False
     goes_on: bool = False
+    place: Name = ""
 
 
 class Progress(Event, kw_only=True, tag="progress"):
