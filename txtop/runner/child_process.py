@@ -31,7 +31,7 @@ class ChildProcess:
 
     `loaded_group` names the weights that a worker holds, `gone` is set at the end of its output,
     `memory_kills` is the OOM killer's count when the child started. Its events go to the `inbox` of
-    the client that started it; a sampler has none.
+    the client that started it, and to the log if they are `recorded`; a sampler has no inbox.
     """
 
     name: str
@@ -42,6 +42,7 @@ class ChildProcess:
     gone: bool = False
     memory_kills: int = 0
     inbox: SimpleQueue[Any] | None = None
+    recorded: bool = True
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def keep_error_line(self, line: bytes) -> None:

@@ -156,6 +156,9 @@ class Conductor:
         if not isinstance(event, WORKER_EVENTS):
             self._on_malformed(child, f"{event.__struct_config__.tag} is not for a worker to say")
             return
+        if not child.recorded:
+            self._deliver(child, event)
+            return
         if (
             not isinstance(event, UNSOLICITED_EVENTS)
             and event.cell not in self.recorder.state.working

@@ -10,6 +10,7 @@ from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
+from txtop.runner.isolation_run import IsolationRun
 from txtop.runner.matrix_run import MatrixRun, OtherRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import WorkerClient
@@ -41,7 +42,7 @@ def order_groups(groups: Sequence[list[Cell]], plan: Plan) -> list[list[Cell]]:
 class LanesRun:
     """Measure the cells of a plan whose ids are `missing`, one after the other in each place.
 
-    Cells that share weights stay together. What is pending of `others` is done once all lanes have
+    Cells that share weights stay together. First it is judged what neighbours cost each place. What is pending of `others` is done once all lanes have
     ended, so that it disturbs none. `clients` are those of the places.
     """
 
@@ -73,6 +74,8 @@ class LanesRun:
                 f" weights stay together, and there are {format_count(len(used), 'group')}"
             )
             self._client.recorder.record(events.Log(t_ns=now_ns(), text=text))
+        if len(used) > 1:
+            IsolationRun(self._client, used, self._waiting[0][0]).run()
         lanes = [
             threading.Thread(target=self._run_lane, args=(client,), name=f"lane {place}")
             for place, client in used.items()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 
 from txtop.models import model_config
 from txtop.models.precision_needs import explain_unavailable
@@ -116,17 +115,13 @@ class WorkerClient:
         lane.connect(self._io_loop, self._supervisor)
         return lane
 
-    def put_in_place(self, cell: Cell) -> Cell:
-        """Return `cell` on the device of this client's place."""
-        return msgspec.structs.replace(cell, device=self.place) if self.place else cell
-
-    def start_worker(self) -> ChildProcess:
-        """Start a fresh worker."""
+    def start_worker(self, *, recorded: bool = True) -> ChildProcess:
+        """Start a fresh worker; events of one that is not `recorded` come to the inbox alone."""
         assert self._io_loop is not None and self._supervisor is not None
         offline = {"HF_HUB_OFFLINE": "1"} if self.started.offline else {}
         name = f"worker:{next(self.started.numbers)}"
         worker = child_process.start_child(name, self._command, offline)
-        worker.inbox = self.inbox
+        worker.inbox, worker.recorded = self.inbox, recorded
         self._io_loop.add(worker)
         self._supervisor.watch_worker(worker)
         return worker
@@ -138,21 +133,29 @@ class WorkerClient:
             CellEnded: the load failed, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
-        search = self.plan.edge_search
-        command = commands.LoadModel(
-            cell=self.put_in_place(cell),
-            started_ns=worker.started_ns,
-            seed=self.plan.seed,
-            allowed=self.plan.allowed,
-            limit_bytes=search.limit_bytes if search is not None and search.held else None,
-            nvtx=self.plan.nvtx,
-        )
+        command = self.build_load(worker, cell)
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
         worker.loaded_group = cell.group
         load = self.recorder.state.cells[cell.id].load
         assert self._supervisor is not None
         if load is not None and (load.device_id or load.device == "cpu"):
             self._supervisor.watch_device(load.device_id or HOST)
+
+    def build_load(self, worker: ChildProcess, cell: Cell) -> commands.LoadModel:
+        """Build the command that loads the model of `cell` in this client's place."""
+        search = self.plan.edge_search
+        return commands.LoadModel(
+            cell=cell.put_on(self.place),
+            started_ns=worker.started_ns,
+            seed=self.plan.seed,
+            allowed=self.plan.allowed,
+            limit_bytes=search.limit_bytes if search is not None and search.held else None,
+            nvtx=self.plan.nvtx,
+        )
+
+    def watch(self, worker: ChildProcess) -> ActivityWatch:
+        """Return a watch of what `worker` does without a word, for `wait_for`."""
+        return ActivityWatch(worker.process.pid, time.monotonic(), self._look_s)
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
         """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.
@@ -249,9 +252,7 @@ class WorkerClient:
             WorkerDied: the worker died.
         """
         worker.send(command)
-        watch = (
-            ActivityWatch(worker.process.pid, time.monotonic(), self._look_s) if killable else None
-        )
+        watch = self.watch(worker) if killable else None
         for _ in range(count):
             self.wait_for(worker, cell, lambda event: isinstance(event, answer), watch=watch)
 
@@ -335,7 +336,9 @@ class WorkerClient:
             )
         )
 
-    def receive(self, worker: ChildProcess | None) -> AnyEvent | None:
+    def receive(
+        self, worker: ChildProcess | None, timeout_s: float = POLL_S
+    ) -> AnyEvent | None:
         """Return the next event of `worker`, None after a short wait without one.
 
         Raises:
@@ -348,7 +351,7 @@ class WorkerClient:
         if worker is not None and worker.gone:
             raise WorkerDied
         try:
-            child, event = self.inbox.get(timeout=POLL_S)
+            child, event = self.inbox.get(timeout=timeout_s)
         except queue.Empty:
             return None
         if isinstance(event, Exception):

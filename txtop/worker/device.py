@@ -48,8 +48,10 @@ def confine_process(device: str) -> None:
     Raises `AbsentError` if it may not run on these cores.
     """
     hide_other_gpus(device)
-    if not (cores := get_cores(device)):
+    kind, named, _ = device.partition(":")
+    if kind != "cpu" or not named:
         return
+    cores = get_cores(device)
     try:
         # Threads that were started before keep the cores they had.
         for thread in os.listdir("/proc/self/task"):

@@ -49,6 +49,21 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
     place: Name = ""
 
 
+class Isolation(Event, kw_only=True, tag="isolation"):
+    """What its neighbours cost a place: the time of the same work beside them over that alone.
+
+    `ratio` is that of `rounds` pairs of blocks, with its 95 % interval. A place is slowed if all of
+    the interval is above 1 + `margin`. If the check `failed` there is none.
+    """
+
+    place: Name
+    rounds: Natural
+    margin: Real
+    ratio: Real | None = None
+    ci95: tuple[Real, Real] | None = None
+    failed: Text = ""
+
+
 class Progress(Event, kw_only=True, tag="progress"):
     """Bytes of a download, or of weights, read so far; `total` is None if unknown.
 

@@ -358,7 +358,7 @@ def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
         return RailCell("failed", 1.0)
     if cell.over:
         return RailCell("done" if cell.status == "ok" else "skipped", 1.0)
-    if cell.cell.id == state.current:
+    if cell.cell.id in state.list_measured_now():
         return RailCell("running", compute_progress(cell, state))
     return RailCell("waiting")
 
