@@ -9,23 +9,31 @@ import msgspec
 import pytest
 
 from support.fake_run import FAKE, Run, plan, statuses
-from txtop.export.json import to_json
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import to_json
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.runner import control_protocol
+from txtop.runner import control_protocol, isolation_run
 from txtop.runner.conductor import Conductor
+from txtop.runner.isolation_run import IsolationRun
 from txtop.runner.matrix_run import MatrixRun
 from txtop.session.reader import read_all
-from txtop.session.verify import verify_session
+from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
+from txtop.state.isolation import is_slowed
 
 PLACES = ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
 
 
 def placed(made: Plan, places: tuple[str, ...] = PLACES) -> Plan:
     return msgspec.structs.replace(made, places=places, fidelity_positions=0)
+
+
+@pytest.fixture
+def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the lanes at once, without judging the neighbours."""
+    monkeypatch.setattr(IsolationRun, "run", lambda self: None)
 
 
 def request(do: str) -> control_protocol.ControlRequest:
@@ -39,14 +47,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Run:
     cells = tuple(c for c in made.cells if c.model != "killed" or c.batch_size == 1)
     whole = placed(msgspec.structs.replace(made, cells=cells))
     run = Run(tmp_path_factory.mktemp("lanes") / "s", whole)
-    run.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isolation_run, "BLOCK_NS", 30_000_000)
+        run.run()
     return run
 
 
 def test_a_killed_worker_costs_its_cell_and_no_other(recorded: Run) -> None:
     assert recorded.ended == ("done", True)
     assert statuses(recorded.state) == ["ok"] * 16 + ["failed"]
-    assert all(len(c.samples.kept()) == 12 for c in recorded.state.cells.values() if c.place and c.status == "ok")
+    measured = [c for c in recorded.state.cells.values() if c.status == "ok"]
+    assert all(len(c.samples.kept()) == 12 for c in measured)
 
 
 def test_no_two_cells_are_at_work_in_a_place_and_all_places_are_used(recorded: Run) -> None:
@@ -78,6 +89,8 @@ def test_four_places_take_at_most_a_third_of_the_time_of_one(recorded: Run) -> N
 
 
 def test_the_recording_verifies_and_names_the_places(recorded: Run) -> None:
+    checked = verify_log(recorded.folder / "events.jsonl")
+    assert checked.ended and not checked.wrong
     state = fold_all(read_all(recorded.folder)[0])
     assert [c.place for c in state.cells.values()] == [
         c.place for c in recorded.state.cells.values()
@@ -86,6 +99,42 @@ def test_the_recording_verifies_and_names_the_places(recorded: Run) -> None:
     assert [cell["place"] for cell in exported["cells"]] == [c.place for c in state.cells.values()]
 
 
+def test_equal_neighbours_cost_nothing_and_every_cell_says_so(recorded: Run) -> None:
+    assert [*recorded.state.isolation] == [*PLACES]
+    exported = msgspec.json.decode(to_json(recorded.state, FinalMetrics()))
+    for cell in exported["cells"]:
+        place = cell["place"]
+        assert f"measured in {place}, beside 3 other places" in cell["notes"]
+        assert any(
+            note.startswith(f"neighbours cost {place} nothing that can be shown")
+            for note in cell["notes"]
+        )
+
+
+def test_a_place_that_neighbours_slow_down_is_named_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TXTOP_FAKE_GPU", str(tmp_path / "gpu"))
+    monkeypatch.setattr(isolation_run, "BLOCK_NS", 60_000_000)
+    made = plan("hogged", "m2", "m3", iterations=2)
+    run = Run(tmp_path / "s", placed(made, PLACES[:3]))
+    run.run()
+    assert run.ended == ("done", True)
+    slowed = {place: is_slowed(outcome) for place, outcome in run.state.isolation.items()}
+    assert slowed == {"cuda:0": False, "cuda:1": True, "cuda:2": False}
+    assert any(line.text.startswith("beside its neighbours cuda:1 takes") for line in run.state.log)
+
+
+def test_a_check_that_fails_costs_the_judgement_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", placed(plan("dies-in-load", "ok", iterations=2), PLACES[:2]))
+    run.run()
+    assert run.ended == ("done", True)
+    assert statuses(run.state) == ["failed", "ok"]
+    assert all("exited with 3" in outcome.failed for outcome in run.state.isolation.values())
+    assert len(run.state.isolation) == 2
+
+
+@pytest.mark.usefixtures("unjudged")
 def test_resume_deals_what_is_missing_again(recorded: Run, tmp_path: Path) -> None:
     folder = tmp_path / "cut"
     folder.mkdir()
@@ -97,19 +146,23 @@ def test_resume_deals_what_is_missing_again(recorded: Run, tmp_path: Path) -> No
     assert {c.place for c in state.cells.values()} <= set(PLACES)
 
 
+@pytest.mark.usefixtures("unjudged")
 def test_a_skip_is_of_the_cell_on_the_screen_and_a_stop_of_all(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", placed(plan("slow", "slow-too"), PLACES[:2])).start()
-    stages = lambda: [c.stage for c in run.state.cells.values()]  # noqa: E731
-    run.until(lambda: all(len(c.samples) == 3 for c in run.state.cells.values()))
-    skipped = run.state.current
+    (slow,) = plan("slow").cells
+    other = msgspec.structs.replace(slow, id="c002", precision="bf16")
+    made = placed(msgspec.structs.replace(plan("slow"), cells=(slow, other)), PLACES[:2])
+    run = Run(tmp_path / "s", made).start()
+    run.until(lambda: [len(c.samples) for c in run.state.cells.values()] == [3, 3])
+    skipped = run.state.cells[run.state.current or ""].cell.id
     run.conductor.control.handle(request("skip"))
-    run.until(lambda: run.state.cells[skipped or ""].over)
-    assert stages().count("finished") == 1
+    run.until(lambda: run.state.cells[skipped].over)
+    assert run.state.working == {"c001", "c002"} - {skipped}
     run.conductor.control.handle(request("stop"))
     assert run.join() == ("stopped", True)
     assert sorted(statuses(run.state)) == ["cancelled", "skipped"]
 
 
+@pytest.mark.usefixtures("unjudged")
 def test_a_lane_that_raises_ends_the_run_and_every_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
