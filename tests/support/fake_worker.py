@@ -9,8 +9,8 @@ SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run
 measured iteration), nan (its output is), crowded (the third worker finds no memory), exclusive (its
 GPU admits one worker at a time, by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output
 is to be compared), holds-N (runs out of memory with a batch above N), GPU-lost (dies when it is to
-be profiled), GPU-stuck (hangs there), hogged (on cuda:1 half as slow again beside another worker at work, by
-locks on the file TXTOP_FAKE_GPU). As a server each batch takes 10 ms: slow (40 ms),
+be profiled), GPU-stuck (hangs there), hogged (on cuda:1 half as slow again beside another worker at
+work, by locks on the file TXTOP_FAKE_GPU). As a server each batch takes 10 ms: slow (40 ms),
 dies-serving (at the twentieth request), starves (out of memory there). In bf16 everything takes
 half as long, and in int8 a hundredth longer.
 """

@@ -42,8 +42,8 @@ def explain_unlike_places(session: SessionState) -> str:
             kinds.setdefault(kind, {})[own.place] = None
     if len(kinds) < 2:
         return ""
-    each = "; ".join(f"{' '.join(places)}: {kind}" for kind, places in kinds.items())
-    return f"places differ, cells compare within one kind alone ({each})"
+    sorts = "; ".join(f"{' '.join(places)}: {kind}" for kind, places in kinds.items())
+    return f"places differ, cells compare within one kind alone ({sorts})"
 
 
 def explain_shared_power(session: SessionState, state: CellState) -> str:

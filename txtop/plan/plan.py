@@ -84,8 +84,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     of a race. The `tasks` are answered by each precision; a loss of accuracy up to
     `accuracy_margin`, a share of 1, does not matter. With `explain` a process of its own profiles
     where the time of each cell goes, once it was measured. `nvtx` marks load, requests and steps
-    for another profiler. With `places`, GPUs or sets of cores, cells are measured side by side: those
-    that share weights in one place, one after the other.
+    for another profiler. With `places`, GPUs or sets of cores, cells are measured side by side:
+    those that share weights in one place, one after the other.
     """
 
     cells: tuple[Cell, ...]

@@ -37,7 +37,7 @@ class _Given(Exception):
 def judge_isolation(
     place: str, alone_ns: Sequence[float], beside_ns: Sequence[float], margin: float
 ) -> events.Isolation:
-    """Build the outcome of a place from its rounds: the time of a block alone and beside the others.
+    """Build the outcome of a place from its rounds: a block alone, and one beside the others.
 
     The ratio is that of the pairs, which a drift of the machine leaves as it is.
     """

@@ -42,8 +42,9 @@ def order_groups(groups: Sequence[list[Cell]], plan: Plan) -> list[list[Cell]]:
 class LanesRun:
     """Measure the cells of a plan whose ids are `missing`, one after the other in each place.
 
-    Cells that share weights stay together. First it is judged what neighbours cost each place. What is pending of `others` is done once all lanes have
-    ended, so that it disturbs none. `clients` are those of the places.
+    Cells that share weights stay together. First it is judged what neighbours cost each place. What
+    is pending of `others` is done once all lanes have ended, so that it disturbs none. `clients`
+    are those of the places.
     """
 
     def __init__(

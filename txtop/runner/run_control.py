@@ -85,7 +85,7 @@ class RunControl:
 
 
 class LaneControl:
-    """What was requested, for one lane: stops and pauses are those of the run, a skip its own."""
+    """The requests as one lane sees them: stops and pauses are those of the run, a skip its own."""
 
     def __init__(self, control: RunControl) -> None:
         self._control = control

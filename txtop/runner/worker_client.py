@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
 from txtop.models import model_config
 from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
@@ -45,7 +44,7 @@ class WorkerDied(Exception):
 
 @dataclass
 class StartedWorkers:
-    """What the clients of a run share: the numbers of its workers, and if the Hub is `offline`."""
+    """The part that all clients of a run share: numbers of workers, and if the Hub is `offline`."""
 
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     offline: bool = False
@@ -336,9 +335,7 @@ class WorkerClient:
             )
         )
 
-    def receive(
-        self, worker: ChildProcess | None, timeout_s: float = POLL_S
-    ) -> AnyEvent | None:
+    def receive(self, worker: ChildProcess | None, timeout_s: float = POLL_S) -> AnyEvent | None:
         """Return the next event of `worker`, None after a short wait without one.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The words on what neighbours cost a place: for the log as it happens, and for every cell of it."""
+"""The words on what neighbours cost a place: for the log, and for every cell that is there."""
 
 from __future__ import annotations
 

@@ -63,13 +63,13 @@ class SessionState:
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B and candidates of a race are at work
     together. Cells side by side in several places do not take turns: there it stays the same one
-    until that is over. `peaks` are keyed by device and number of threads, `fidelity` and the session times
-    `compared_at_ns` at which it came by cell and reference, `questions` by task, `answers` and the
-    `answered` that ends them by cell and task, of which those of `answering` go on, `device_times`,
-    `explanations` and the `probes` of a search by cell, `isolation` by place, `traces` by cell and phase. Idle time ends
-    at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until known: the
-    start of the first cell or worker, the first weights sent, or the first comparison of outputs or
-    answer.
+    until that is over. `peaks` are keyed by device and number of threads, `fidelity` and the
+    session times `compared_at_ns` at which it came by cell and reference, `questions` by task,
+    `answers` and the `answered` that ends them by cell and task, of which those of `answering` go
+    on, `device_times`, `explanations` and the `probes` of a search by cell, `isolation` by place,
+    `traces` by cell and phase. Idle time ends at `first_cell_ns` on the host and at
+    `first_to_device_ns` on a GPU, both 0 until known: the start of the first cell or worker, the
+    first weights sent, or the first comparison of outputs or answer.
     """
 
     header: events.SessionHeader | None = None

@@ -37,6 +37,8 @@ def test_no_cell_is_lost_and_no_group_split(sizes: list[int]) -> None:
     ]
     before = msgspec.json.encode(groups)
     ordered = order_groups(groups, timed(groups))
-    assert sorted(ordered, key=lambda g: g[0].id) == sorted(filter(None, groups), key=lambda g: g[0].id)
+    assert sorted(ordered, key=lambda g: g[0].id) == sorted(
+        filter(None, groups), key=lambda g: g[0].id
+    )
     assert [len(group) for group in ordered] == sorted(filter(None, sizes), reverse=True)
     assert msgspec.json.encode(groups) == before

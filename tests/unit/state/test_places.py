@@ -26,7 +26,9 @@ def start(cell: str, place: str = "") -> AnyEvent:
 
 
 def step(cell: str) -> AnyEvent:
-    return events.Iteration(t_ns=0, cell=cell, index=0, role="first", start_ns=0, e2e_ns=5, tokens=1)
+    return events.Iteration(
+        t_ns=0, cell=cell, index=0, role="first", start_ns=0, e2e_ns=5, tokens=1
+    )
 
 
 def end(cell: str) -> AnyEvent:

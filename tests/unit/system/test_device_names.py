@@ -66,7 +66,13 @@ def test_a_range_of_cores_does_not_count_backwards() -> None:
 
 @pytest.mark.parametrize(
     ("device", "cores"),
-    [("cpu", ""), ("cuda:1", ""), ("cpu:2", "2"), ("cpu:0-3,8", "0-3,8"), ("cpu:3,2,1,7-7", "1-3,7")],
+    [
+        ("cpu", ""),
+        ("cuda:1", ""),
+        ("cpu:2", "2"),
+        ("cpu:0-3,8", "0-3,8"),
+        ("cpu:3,2,1,7-7", "1-3,7"),
+    ],
 )
 def test_cores_of_a_name_come_back_as_a_list_of_the_kernel(device: str, cores: str) -> None:
     assert format_cores(get_cores(device)) == cores

@@ -50,7 +50,7 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
 
 
 class Isolation(Event, kw_only=True, tag="isolation"):
-    """What its neighbours cost a place: the time of the same work beside them over that alone.
+    """The cost of its neighbours to a place: the time of work beside them over that alone.
 
     `ratio` is that of `rounds` pairs of blocks, with its 95 % interval. A place is slowed if all of
     the interval is above 1 + `margin`. If the check `failed` there is none.
