@@ -171,7 +171,8 @@ def test_a_lane_that_raises_ends_the_run_and_every_worker(
 
     def raise_beside_another(self: MatrixRun, cells: list[Cell]) -> None:
         if cells[0].model != "broken":
-            return run_group(self, cells)
+            run_group(self, cells)
+            return
         run.until(lambda: any(len(c.samples) == 3 for c in run.state.cells.values()))
         started.extend(child.process.pid for child in run.conductor._supervisor._workers)
         raise RuntimeError("a lane broke")
