@@ -36,10 +36,12 @@ def describe_kind(session: SessionState, state: CellState) -> str:
 
 def explain_unlike_places(session: SessionState) -> str:
     """Return why cells of one place do not compare with those of another; empty if all do."""
-    kinds: dict[str, dict[str, None]] = {}
+    kinds: dict[str, list[str]] = {}
+    seen: set[str] = set()
     for own in session.cells.values():
-        if own.place and (kind := describe_kind(session, own)):
-            kinds.setdefault(kind, {})[own.place] = None
+        if own.place not in seen and (kind := describe_kind(session, own)):
+            seen.add(own.place)
+            kinds.setdefault(kind, []).append(own.place)
     if len(kinds) < 2:
         return ""
     sorts = "; ".join(f"{' '.join(places)}: {kind}" for kind, places in kinds.items())
@@ -48,7 +50,8 @@ def explain_unlike_places(session: SessionState) -> str:
 
 def explain_shared_power(session: SessionState, state: CellState) -> str:
     """Return why power of the processor is not this cell's alone; empty if it is."""
-    return SHARED_POWER if get_cores(state.place) and len(session.plan.places) > 1 else ""
+    shares = get_cores(state.place) and count_places(session.cells.values()) > 1
+    return SHARED_POWER if shares else ""
 
 
 def count_places(cells: Iterable[CellState]) -> int:

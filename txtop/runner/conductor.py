@@ -117,8 +117,9 @@ class Conductor:
         self._is_start_judged = False
         self.recorder = Recorder(writer, before)
         self.control = RunControl(self.recorder)
-        workers = len({cell.worker for cell in before.cells.values()})
-        started = StartedWorkers(itertools.count(workers + 1))
+        numbers = (cell.worker.rpartition(":")[2] for cell in before.cells.values())
+        last = max((int(number) for number in numbers if number.isdigit()), default=0)
+        started = StartedWorkers(itertools.count(last + 1))
         self._client = WorkerClient(
             self.plan, self.recorder, self.control, worker, started, silence_s, look_s
         )

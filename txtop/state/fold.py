@@ -303,7 +303,7 @@ def _close_cell(session: SessionState, name: str) -> CellState | None:
         session.cells[name] = state
     session.working.discard(name)
     if session.current == name:
-        session.current = None
+        session.current = session.find_next_current()
     return state
 
 

@@ -221,6 +221,11 @@ class SessionState:
         if takes_turns or self.current not in self.working:
             self.current = name
 
+    def find_next_current(self) -> str | None:
+        """Return the cell that follows the current one: of other places the first begun."""
+        beside = self.working if self.plan.places else ()
+        return min(beside, key=lambda name: self.cells[name].started_at_ns, default=None)
+
     def withdraw(self, name: str, why: str) -> None:
         """Stop comparing the arm `name` of an A/B or a race, for the reason `why`."""
         if self.ab_test is not None and name in self.cells:

@@ -60,7 +60,7 @@ def test_the_current_cell_stays_until_it_is_over_and_the_next_at_work_follows() 
     ):
         fold(state, event)
         followed.append(state.current)
-    assert followed == [a, a, a, a, a, a, a, None, c]
+    assert followed == [a, a, a, a, a, a, a, c, c]
 
 
 def test_a_cell_that_starts_ends_what_is_at_work_in_its_place_alone() -> None:
