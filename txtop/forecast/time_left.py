@@ -49,8 +49,9 @@ def estimate_time_left(state: SessionState, order: list[CellState]) -> str:
     durations_s = [
         (c.ended_at_ns - c.started_at_ns) / NS_PER_S for c in order if c.status == "ok" and c.worker
     ]
-    measured = [c for c in order if c.cell.id in state.list_measured_now()]
-    waiting = [c for c in order if not c.over and c not in measured]
+    now = state.list_measured_now()
+    measured = [c for c in order if c.cell.id in now]
+    waiting = [c for c in order if not c.over and c.cell.id not in now]
     lefts_s = []
     for current in measured:
         spent_s = (state.clock_ns - current.started_at_ns) / NS_PER_S

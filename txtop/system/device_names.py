@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -12,16 +13,19 @@ from txtop.errors import UsageError
 
 DEVICE_KINDS = ("auto", "cpu", "cuda", "xpu", "mps")
 """The names of torch for its devices, and `auto`; `cuda` is also ROCm's."""
-_CORES = r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?){0,99}"
-_PATTERN = (
-    rf"^(auto|cpu(:{_CORES})?|mps|(cuda|xpu)(:\d{{1,3}})?|(GPU|MIG)-[0-9A-Za-z/-]{{4,80}})$(?!\n)"
-)
+# Nodes whose cores alternate are lists of single numbers.
+_CORES = r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?){0,511}"
+_NAMES = rf"auto|cpu(:{_CORES})?|mps|(cuda|xpu)(:\d{{1,3}})?|(GPU|MIG)-[0-9A-Za-z/-]{{4,80}}"
+_PATTERN = rf"^({_NAMES})$(?!\n)"
 
 Device = Annotated[str, Meta(pattern=_PATTERN)]
 """A kind; one of several of a kind by its index among those visible to torch (`cuda:1`); an
 NVIDIA GPU or a part of one (MIG) by its UUID or the beginning of it, as `nvidia-smi -L` prints it;
 or cores of the CPU by their numbers (`cpu:0-3,8`), to which a process is then held.
 """
+
+Place = Annotated[str, Meta(pattern=rf"^({_NAMES})?$(?!\n)")]
+"""The device of a cell that is measured beside others, or nothing."""
 
 
 def get_device_kind(device: str) -> str:
@@ -43,6 +47,7 @@ def parse_cores(text: str) -> frozenset[int]:
     return frozenset(cores)
 
 
+@lru_cache(512)
 def get_cores(device: str) -> frozenset[int]:
     """Return the cores that `device` names; empty if it names none."""
     kind, _, cores = device.partition(":")

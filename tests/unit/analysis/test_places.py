@@ -42,8 +42,8 @@ def measure(places: tuple[str, ...], *loads: dict[str, object]) -> SessionState:
 
 
 def test_places_that_differ_are_named_on_every_cell() -> None:
-    a100, h100 = ({"device": f"cuda:{i}", "device_name": n} for i, n in enumerate(("A", "H")))
-    state = measure(("cuda:0", "cuda:1"), a100, h100)
+    loads: list[dict[str, object]] = [{"device_name": "A"}, {"device_name": "H"}]
+    state = measure(("cuda:0", "cuda:1"), *loads)
     line = "places differ, cells compare within one kind alone (cuda:0: A; cuda:1: H)"
     assert explain_unlike_places(state) == line
     for own in [*state.cells.values()][:2]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from support import streams
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
@@ -100,3 +101,12 @@ def test_a_replay_goes_back_to_where_two_were_at_work() -> None:
     before = restore_snapshot(snapshot, state)
     assert before.working == {a, b} and before.current == a
     assert [len(before.cells[name].samples) for name in (a, b)] == [0, 1]
+
+
+def test_a_place_in_a_recording_is_the_name_of_a_device() -> None:
+    for place in ("cuda:1\x1b[31m", "gpu 1", "cpu:0\n"):
+        line = codec.encode_event(start("c001", place))
+        with pytest.raises(codec.BadLine):
+            codec.decode_event(line)
+    placed = start("c001", "cpu:0-3,8")
+    assert codec.decode_event(codec.encode_event(placed)) == placed

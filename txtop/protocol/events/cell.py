@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from txtop.plan.cell import Cell
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
+from txtop.system.device_names import Place
 
 CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 
@@ -46,7 +47,7 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
     worker: Name
     shares_weights: bool = False
     goes_on: bool = False
-    place: Name = ""
+    place: Place = ""
 
 
 class Isolation(Event, kw_only=True, tag="isolation"):
@@ -56,7 +57,7 @@ class Isolation(Event, kw_only=True, tag="isolation"):
     the interval is above 1 + `margin`. If the check `failed` there is none.
     """
 
-    place: Name
+    place: Place
     rounds: Natural
     margin: Real
     ratio: Real | None = None
