@@ -256,7 +256,7 @@ def test_three_arms_are_each_held_against_the_first() -> None:
     assert [side.letter for side in other.sides] == ["A", "C"]
     assert ab_view.choose(2).comparison == ab_view.comparison
     assert (
-        "C against A, a for the next"
+        "C against A, p for the next"
         in text(render_ab_verdict(other, Area(120, 13, G, boxed=True)))[0]
     )
 
@@ -414,9 +414,9 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
         await pilot.press("end")
         await until(pilot, lambda: session_screen(app).view.ab.block == 12)
         assert session_screen(app).view.ab.comparison.letter == "B"
-        await pilot.press("a")
+        await pilot.press("p")
         assert session_screen(app).view.ab.comparison.letter == "C"
-        await pilot.press("a")
+        await pilot.press("p")
         assert session_screen(app).view.ab.comparison.letter == "B"
         for key, name in (("1", "cells"), ("4", "machine"), ("5", "log")):
             await pilot.press(key)
@@ -425,7 +425,9 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
             await until(
                 pilot, lambda: session_screen(app).query_one("#verdict").region.height == 13
             )
-        assert ("1 2 3 4 5", "panels") in footer_keys(app) and ("a", "next arm") in footer_keys(app)
+        assert ("1 2 3 4 5", "panels") in footer_keys(app) and ("p", "next pair") in footer_keys(
+            app
+        )
 
 
 def test_arms_do_not_count_a_cell_that_never_began() -> None:

@@ -153,7 +153,7 @@ def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
     rows = session_list.render_session_list(
         listing(WRONG, ONE), False, NOW_S, Area(60, 8, Glyphs())
     )
-    assert [row[2] for row in rows[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
+    assert [row[2] for row in rows[:2]] == [(" ▲ ", "warn"), (" ✓ ", "muted")]
     rows = session_list.render_session_list(
         listing(replace(ONE, cells_ok=0)), False, NOW_S, Area(60, 8, Glyphs())
     )

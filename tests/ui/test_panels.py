@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from support import ui_events
 from support.panels import EVIL, MODES, check_rows
+from support.screen_text import lines
 from txtop.plan.cell import Cell
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
@@ -264,6 +265,7 @@ def test_digits_keep_to_their_field() -> None:
             assert len(row) <= big_digits.DIGITS_WIDTH, text
         assert len(big_digits.draw_digits(text, Glyphs(), doubled=True)) == 6
     assert big_digits.draw_digits("312", Glyphs("ascii"))[1] == "312"
+    assert big_digits.draw_digits("…", Glyphs()) == ["", "…", ""]
 
 
 def test_a_line_is_full_before_the_next_one_begins() -> None:
@@ -323,6 +325,16 @@ def test_columns_are_as_wide_as_their_content_while_there_is_room() -> None:
         lines = ["".join(text for text, _ in line) for line in cells.render_cells(rows, 0, area)]
         assert "…L-2_H-128 " in lines[2] and "…L-12_H-768 " in lines[3], width
         assert ("int8:torch-dynamic" in lines[2]) == ("batch" in lines[1]) == boxed
+
+
+def test_a_name_is_not_cut_for_a_note_that_will_not_come() -> None:
+    row = replace(views()["measuring"].cells[0], precision="gptq:int4-g64", note="", state="done")
+    rows = [replace(row, badges=(), ratio=""), replace(row, batch=64, badges=(), ratio="")]
+    area = Area(72, 6, Glyphs())
+    assert all("gptq:int4-g64" in line for line in lines(cells.render_cells(rows, 0, area))[2:4])
+    waits = [replace(row, state="waiting") for row in rows]
+    shape = cells.choose_columns(waits, 72)
+    assert shape.note >= cells.MIN_NOTE_WIDTH
 
 
 def test_half_an_interval_has_one_form() -> None:

@@ -97,7 +97,9 @@ def test_another_within_the_interval_takes_the_colour() -> None:
         slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e for e in streams.stream(PLAN)
     ]
     view = results(made)
-    assert view.number_role == "text" and view.why.startswith("not clearly: ")
+    assert view.number_role == "text" and view.why.startswith("not clearly the fastest: ")
+    # The title does not claim what the line under it doubts.
+    assert view.word == "highest rate"
 
 
 def test_there_is_none_before_the_end_nor_of_one_cell() -> None:

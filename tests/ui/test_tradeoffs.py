@@ -116,6 +116,15 @@ def test_the_front_and_by_what_the_others_are_beaten() -> None:
         assert point.said[0].startswith(explanation)
 
 
+def test_what_is_optimal_says_of_which_work_where_there_are_several() -> None:
+    (plot,) = of(tried(whole(a_plan(sequence_lengths=[64, 128], batch_sizes=[1, 8]))), "rates")
+    best = {point.name: point.said[0] for point in plot.points if point.front}
+    assert {name: text.partition(":")[0] for name, text in best.items()} == {
+        "64 tokens": "Pareto-optimal of 64 tokens",
+        "128 tokens": "Pareto-optimal of 128 tokens",
+    }
+
+
 def test_a_faster_cell_is_named_with_the_badge_of_its_output() -> None:
     (plot,) = of(sweep(), "rates")
     slow = next(p for p in plot.points if (p.row.precision, p.row.batch) == ("fp32", 1))

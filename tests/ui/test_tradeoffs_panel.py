@@ -205,6 +205,8 @@ def test_lengths_are_logarithmic_from_a_span_of_eight_on() -> None:
     assert choose_scales(plot)[0].ticks == (64, 128, 256, 1024)
     near = replace(plot, points=tuple(p for p in plot.points if p.x < 512))
     assert [(scale.log, scale.low) for scale in choose_scales(near)] == [(False, 0), (False, 0)]
+    assert build_scatter(plot, None).x_name == "tokens, log-log"
+    assert build_scatter(near, None).x_name == "tokens"
 
 
 def test_the_guide_is_what_would_be_in_proportion_to_the_line_under_the_cursor() -> None:
@@ -376,11 +378,11 @@ async def test_a_click_chooses_a_point_and_a_row() -> None:
         await pilot.click("#tradeoffs", offset=(80, 2 + 4))
         assert panel.selected == points[4].row.id
         rows = text_of(app, "tradeoffs").splitlines()
-        y = next(i for i, row in enumerate(rows) if "■" in row[1:70] and i)
-        x = rows[y].index("■")
+        y = next(i for i, row in enumerate(rows) if "□" in row[1:70] and i)
+        x = rows[y].index("□")
         await pilot.click("#tradeoffs", offset=(x, y))
         chosen = next(p for p in points if p.row.id == panel.selected)
-        assert chosen.row.precision == "bf16" and f"▸ ■ {chosen.name}" in text_of(app, "tradeoffs")
+        assert chosen.row.precision == "bf16" and f"▸ □ {chosen.name}" in text_of(app, "tradeoffs")
         await pilot.click("#tradeoffs", offset=(100, 36))
         assert panel.selected == chosen.row.id
 

@@ -125,7 +125,7 @@ def build_explanation_notes(explanation: Explanation) -> list[str]:
         if abs(1 - phase.scale) > SCALED_FROM:
             notes.append(
                 f"the parts of the {name} were multiplied by {phase.scale:.2f}:"
-                " the machine was not as fast with the profiler as without it"
+                " the machine was not as fast in the passes that time the modules"
             )
         if phase.median_ns > DISTURBED_FROM * phase.step_ns:
             notes.append(

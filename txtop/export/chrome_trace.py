@@ -18,6 +18,9 @@ from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
 
 TRACKS = ("host", "device")
+# Perfetto takes thread 0, and a thread that has the number of its process or of another's, for one
+# and the same track, and drops what overlaps.
+IDS = 10
 GAP_NS = 1_000_000
 """The gap between two phases."""
 
@@ -27,7 +30,7 @@ def to_chrome_trace(state: SessionState, _finals: FinalMetrics) -> bytes:
     events: list[dict[str, Any]] = []
     begins: dict[str, int] = {}
     for (cell, _), trace in state.traces.items():
-        process = list(state.cells).index(cell) + 1
+        process = IDS * (list(state.cells).index(cell) + 1)
         if cell not in begins:
             begins[cell] = 0
             name = sanitise(labels.format_short_label(state.cells[cell].cell))
@@ -37,14 +40,15 @@ def to_chrome_trace(state: SessionState, _finals: FinalMetrics) -> bytes:
 
 
 def _name_process(process: int, name: str) -> list[dict[str, Any]]:
-    named: list[dict[str, Any]] = [
-        {"ph": "M", "pid": process, "tid": 0, "name": "process_name", "args": {"name": name}}
-    ]
-    named += [
-        {"ph": "M", "pid": process, "tid": track, "name": "thread_name", "args": {"name": title}}
+    threads = [
+        _name("thread_name", title, process, process + 1 + track)
         for track, title in enumerate(TRACKS)
     ]
-    return named
+    return [_name("process_name", name, process, process + 1), *threads]
+
+
+def _name(what: str, name: str, process: int, thread: int) -> dict[str, Any]:
+    return {"ph": "M", "pid": process, "tid": thread, "name": what, "args": {"name": name}}
 
 
 def _add_phase(
@@ -64,6 +68,6 @@ def _build_slice(
     name: str, kind: str, process: int, track: int, start_ns: int, ns: int
 ) -> dict[str, Any]:
     return {
-        "ph": "X", "name": name, "cat": kind, "pid": process, "tid": track,
+        "ph": "X", "name": name, "cat": kind, "pid": process, "tid": process + 1 + track,
         "ts": start_ns / 1e3, "dur": ns / 1e3,
     }  # fmt: skip

@@ -119,7 +119,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     @property
     def has_screen(self) -> bool:
-        """Whether a screen is up: one that is being taken down keeps its name, not its panels."""
+        """Return whether a screen is up; one that is being taken down has no panels."""
         return self.is_running and bool(self.screen_stack)
 
     @property

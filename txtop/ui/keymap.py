@@ -102,7 +102,7 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
             KeyCommand("v", "v", "the next plot of the trade-offs", "next_plot", SESSION_SCREENS),
             KeyCommand("4", "4", "this machine", "panel(4)", SESSION_SCREENS),
             KeyCommand("5", "5", "log", "panel(5)", SESSION_SCREENS),
-            KeyCommand("a", "a", "the next arm of an A/B", "next_arm", SESSION_SCREENS),
+            KeyCommand("p", "p", "the next pair of an A/B", "next_pair", SESSION_SCREENS),
             KeyCommand("6", "6", "why: where the time goes", "panel(6)", SESSION_SCREENS),
         ),
     ),
@@ -235,7 +235,7 @@ def build_footer_keys(
     if back and cell != "open" and not panel:
         hints.append(("esc", "home"))
     if arms > 2:
-        hints.append(("a", "next arm"))
+        hints.append(("p", "next pair"))
     if side_by_side:
         hints += [("t", "theme"), ("1", "cells")]
     elif where in SESSION_SCREENS:

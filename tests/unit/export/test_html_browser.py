@@ -10,6 +10,7 @@ import pytest
 
 from support import streams
 from support.browser import BROWSER, Browser
+from support.explanations import build_explained_session
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.html.page import render_page
 from txtop.plan.matrix import expand_matrix
@@ -51,6 +52,21 @@ PLOT_TEXTS = """(() => {
   }));
   return { least: Math.min(...sizes), count: texts.length, overlaps };
 })()"""
+
+# Of each flame graph its frames: those that leave it, and those that do not say what they are.
+FLAMES = """[...document.querySelectorAll('svg.flame')].map((flame) => {
+  const around = flame.getBoundingClientRect();
+  const frames = [...flame.querySelectorAll('rect')].filter((rect) => rect.width.baseVal.value);
+  const boxes = frames.map((rect) => rect.getBoundingClientRect());
+  return {
+    frames: frames.length, wide: around.width, widest: Math.max(...boxes.map((b) => b.width)),
+    outside: boxes.filter((b) => b.left < around.left - 1 || b.right > around.right + 1
+      || b.bottom > around.bottom + 1).length ? ['a frame'] : [],
+    nameless: frames.filter((rect) => !rect.parentElement.querySelector('title')).map(String),
+  };
+})"""
+# The step, the model, its MLP (called twice, one frame), and three operators.
+FLAME_FRAMES = 6
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +181,19 @@ def test_a_session_plays_in_the_page(browser: Browser, broken_ab: Path) -> None:
     assert ended == "03:35 / 03:35"
     assert browser.evaluate(figures) == ["12.7 tok/s no interval", "23.8 tok/s ±8.1 %"]
     assert_asks_for_nothing(browser, broken_ab)
+
+
+def test_a_flame_graph_fills_its_row_and_stays_inside(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "flame.html"
+    path.write_bytes(render_page(build_explained_session(), FinalMetrics(), "why"))
+    for scheme in ("dark", "light"):
+        for width in (1040, 400):
+            browser.forget()
+            browser.show(path, width, scheme)
+            flames = browser.evaluate(FLAMES)
+            assert [flame["frames"] for flame in flames] == [FLAME_FRAMES, FLAME_FRAMES]
+            for flame in flames:
+                assert flame["outside"] == [] and flame["nameless"] == []
+                assert 0.9 * flame["wide"] < flame["widest"] <= flame["wide"]
+            assert browser.evaluate("document.documentElement.scrollWidth") <= width
+            assert_asks_for_nothing(browser, path)

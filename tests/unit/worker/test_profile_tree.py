@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from txtop.protocol.events import PhaseExplanation
+from txtop.worker.explain import module_clock
 from txtop.worker.explain.assemble import (
+    average_modules,
     build_phase,
     build_trace,
     choose_event_cost,
     choose_usual_steps,
 )
+from txtop.worker.explain.module_clock import ClockedStep, ModuleClock, ModuleSpan
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
 from txtop.worker.explain.ranges import STEP
 
@@ -52,8 +57,12 @@ def read(*slices: Slice) -> StepTree:
     return step
 
 
-def explain(step: StepTree, step_ns: int, event_ns: float) -> PhaseExplanation:
-    return build_phase("decode", [step], step_ns, step_ns, event_ns, KINDS, None, False)
+def explain(
+    step: StepTree, step_ns: int, event_ns: float, clocked: Sequence[ClockedStep] = ()
+) -> PhaseExplanation:
+    return build_phase(
+        "decode", [step], clocked, step_ns, step_ns, event_ns, 0.0, KINDS, None, False
+    )
 
 
 def test_every_nanosecond_of_a_step_is_in_one_part() -> None:
@@ -67,11 +76,64 @@ def test_every_nanosecond_of_a_step_is_in_one_part() -> None:
         "sampling": (20, 20),
     }
     assert sum(ns for ns, _ in parts.values()) == 1000
-    modules = {module.path: (module.ns, module.own_ns) for module in phase.modules}
-    assert modules["h.0.attn"] == (400, 320) and modules["h.0"] == (690, 290)
     names = {(one.kind, one.name): one.ns for one in phase.operators}
     assert names["attention", "aten::addmm"] == 170 and names["attention", "aten::linear"] == 30
     assert phase.sync_sites == ["h.0"] and phase.synchronisations == 1
+
+
+CLOCKED = {
+    "": ModuleSpan(400, 100, 1, inner=1, below=3),
+    "h.0": ModuleSpan(300, 100, 1, inner=1, below=2),
+    "h.0.attn": ModuleSpan(200, 150, 1, inner=1, below=1),
+    "cache": ModuleSpan(50, 50, 1),
+}
+
+
+def test_modules_have_the_time_of_the_clock_and_the_profile_divides_it() -> None:
+    phase = explain(read(*STEP_SLICES), 500, 0.0, [ClockedStep(500, CLOCKED)] * 2)
+    assert phase.scale == 1 and phase.clocked_ns == 500
+    parts = {part.kind: (part.ns, part.operators_ns) for part in phase.parts}
+    assert parts["rest"][0] == 200 and parts["cache"] == (50, round(50 * 60 / 80))
+    assert parts["attention"] == (150, round(150 * 200 / 320))
+    # What is left of the step lies outside of the model.
+    assert parts["loop"] == (90, 0) and parts["sampling"] == (10, 10)
+    modules = {module.path: (module.ns, module.own_ns, module.calls) for module in phase.modules}
+    assert modules["h.0.attn"] == (200, 150, 1) and modules["h.0"] == (300, 100, 1)
+
+
+def test_the_cost_of_clocked_calls_is_taken_off_the_modules_around_them() -> None:
+    modules, scale = average_modules([ClockedStep(500, CLOCKED)], 460, 10.0)
+    assert scale == pytest.approx(1)
+    spans = {path: (span.ns, span.own_ns) for path, span in modules.items()}
+    assert spans[""] == (370, 90) and spans["h.0"] == (280, 90) and spans["cache"] == (50, 50)
+    # A machine that was slower with the clock is not the clock's cost.
+    assert average_modules([ClockedStep(1000, CLOCKED)], 460, 1.0)[1] == pytest.approx(460 / 984)
+
+
+def test_the_clock_tells_a_module_from_those_that_it_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module_clock, "perf_counter_ns", iter(range(0, 1000, 10)).__next__)
+    clock = ModuleClock()
+    inner = clock.wrap(lambda: None, "module:h.0.attn")
+    middle = clock.wrap(lambda: (inner(), inner()), "module:h.0")
+    outer = clock.wrap(middle, "module:")
+    outer()
+    clock.mark()
+    outer()
+    clock.mark()
+    (step,) = clock.take_steps([100])
+    assert step.calls == 4 and step.ns == 100
+    spans = {p: (s.ns, s.own_ns, s.calls, s.inner, s.below) for p, s in step.modules.items()}
+    assert spans == {
+        "h.0.attn": (20, 20, 2, 0, 0),
+        "h.0": (50, 30, 1, 2, 2),
+        "": (70, 20, 1, 1, 3),
+    }
+    failing = clock.wrap(lambda: 1 / 0, "module:bad")
+    with pytest.raises(ZeroDivisionError):
+        clock.wrap(failing, "module:")()
+    assert not clock._open
 
 
 def test_the_cost_of_a_slice_is_taken_off_the_slice_around_it() -> None:

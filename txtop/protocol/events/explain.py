@@ -65,11 +65,13 @@ class KernelTime(msgspec.Struct, kw_only=True, frozen=True):
 class PhaseExplanation(msgspec.Struct, kw_only=True, frozen=True):
     """A step of one phase and its parts, as the mean of `steps` profiled ones.
 
-    `step_ns` passed without a profiler, `profiled_ns` with it: of each a quarter of the steps were
-    faster, since a neighbour on the machine only ever adds. `median_ns` is that of the steps
-    without it. A profiled step has `profiler_events`, each of which adds `event_ns`, measured
-    apart: that is taken off where it falls. What is left is multiplied by `scale`, which is 1 as
-    far as the machine repeats itself, so that `parts` add up to `step_ns`. Of the steps of a
+    `step_ns` passed without a profiler, `profiled_ns` with it, and `clocked_ns` with a clock alone
+    that times each module (0 if none did): of each a quarter of the steps were faster, since a
+    neighbour on the machine only ever adds. `median_ns` is that of the steps without any. A
+    profiled step has `profiler_events`, each of which adds `event_ns`, measured apart: that is
+    taken off where it falls, before the profile divides the time of modules. That is multiplied by
+    `scale`, which is 1 as far as the machine repeats itself, so that `parts` add up to `step_ns`.
+    Of the steps of a
     device, it computes for `busy_ns`, copies to and from the host for `transfers_ns`, and the host
     waits for it for `waits_ns`. `synchronisations` are the values that the host reads from tensors
     in a step, those within the model being at `sync_sites`. `converted_bytes` are written in a step
@@ -81,6 +83,7 @@ class PhaseExplanation(msgspec.Struct, kw_only=True, frozen=True):
     step_ns: Ns
     median_ns: Ns
     profiled_ns: Ns
+    clocked_ns: Ns = 0
     profiler_events: Real
     event_ns: Real
     scale: Real = 1.0

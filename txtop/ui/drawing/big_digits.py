@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.formatting import PENDING
 from txtop.ui.drawing.glyphs import Glyphs
 
 DIGIT_ROWS = 3
@@ -20,7 +21,6 @@ _FONT = {
     ".": "· · ▄",
     "x": "··· ▀▄▀ ▄▀▄",
     "—": "···· ▀▀▀▀ ····",
-    "…": "····· ····· ▄·▄·▄",
 }
 _SHAPES = {
     character: tuple(shape.replace("█  █", "█··█").split()) for character, shape in _FONT.items()
@@ -28,10 +28,13 @@ _SHAPES = {
 
 
 def draw_digits(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
-    """Draw `text` (digits, `.`, `x`, `—`, `…`) in 3 rows, or 6 if doubled; in ASCII one row holds
-    the plain text."""
+    """Draw `text` (digits, `.`, `x`, `—`) in 3 rows, or 6 if doubled.
+
+    In ASCII, and for a number that is still to come, one row holds the plain text: three dots of
+    this size look like a fault.
+    """
     height = 2 * DIGIT_ROWS if doubled else DIGIT_ROWS
-    if g.mode == "ascii":
+    if g.mode == "ascii" or text == PENDING:
         return [g(text) if y == height // 2 else "" for y in range(height)]
     shapes = [_SHAPES[character] for character in text if character in _SHAPES]
     lines = [" ".join(shape[y] for shape in shapes).replace("·", " ") for y in range(DIGIT_ROWS)]

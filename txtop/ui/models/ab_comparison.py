@@ -192,7 +192,7 @@ def _list_rows(
     if discarded:
         remark = f"{remark}  {discarded} discarded".strip()
     margin = f"±{ab_test.margin * 100:.3g} %"
-    rows = [("margin", margin, "text", _describe_margin(ab_test, name))]
+    rows = [("margin ░", margin, "text", _describe_margin(ab_test, name))]
     won = f"{ab_test.letter(name)} {sequence.wins}  A {lost}"
     if ab_test.explain_no_verdict(name):
         rows.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))

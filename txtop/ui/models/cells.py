@@ -21,15 +21,17 @@ from txtop.ui.models.hero_metrics import (
     explain_no_interval,
     get_table_metric,
 )
+from txtop.ui.models.standing import Standing, judge_standing
 
 
 @dataclass(frozen=True)
 class CellRow:
     """One cell as the table shows it.
 
-    `state` is done, failed, running, waiting or skipped. Figures are text, empty where the cell has
-    none; `rate_value` is the rate as a number, 0 if unknown, and `half` half the width of its
-    interval as a share. `offered` is the load of a server. `more` are (column, value) of the knobs
+    `state` is done, failed, running, waiting or skipped, and `standing` how far the rate of one
+    that is done holds. Figures are text, empty where the cell has none; `rate_value` is the rate as
+    a number, 0 if unknown, and `half` half the width of its interval as a share. `offered` is the
+    load of a server. `more` are (column, value) of the knobs
     without a field here.
     """
 
@@ -54,6 +56,7 @@ class CellRow:
     badges: tuple[str, ...] = ()
     offered: str = ""
     more: tuple[tuple[str, Any], ...] = ()
+    standing: Standing | None = None
 
     def knob(self, column: str) -> Any:
         """Return the value of a knob, by the name of its column."""
@@ -128,6 +131,7 @@ def build_cell_row(
     relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
     return replace(
         base,
+        standing=judge_standing(state, now) if base.state == "done" else None,
         ttft=_cell_ms(state, "ttft_ms", cache, plan.seed, wait),
         tpot=_cell_ms(state, "tpot_ms", cache, plan.seed, wait),
         forward=_cell_ms(state, "e2e_ms", cache, plan.seed, wait),

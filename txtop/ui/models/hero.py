@@ -27,12 +27,12 @@ from txtop.ui.models.loading import (
 )
 from txtop.ui.models.machine import describe_cell_throttle
 from txtop.ui.models.requests import RequestsView
+from txtop.ui.models.standing import SIGNS, Standing, get_sign, judge_standing
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
 
 NO_CHART = Chart()
-_BUSY_STATE = "▲", "BUSY", "warn.bold"
 # Model and precision come before these; device and weights are in the panel of the machine.
 _IN_A_TITLE = order_knobs(
     first=(
@@ -132,10 +132,10 @@ def build_hero(
     if value is None and cell.samples.role:
         value = metrics.compute_value(cell, name, len(cell.samples) - 1)
     broken = cell.over and cell.status in FAILED_STATUSES
-    stable = metrics.is_stable(now)
     throttle = "" if cell.over else describe_cell_throttle(session, cell)
     busy = _describe_contention(session, cell)
-    mark, word, role = _describe_state(cell, session.paused, stable, throttle, busy)
+    standing = judge_standing(cell, now) if cell.over and cell.status == "ok" else None
+    mark, word, role = _describe_state(cell, session.paused, now, throttle, busy, standing)
     if replayed and cell.stage == "loading":
         word = "load, replayed"
     reference = references.get(cell.cell.id)
@@ -152,7 +152,7 @@ def build_hero(
         mark=mark,
         word=word,
         role=role,
-        number_role=_number_role(cell, stable or _is_complete_server(cell, now)),
+        number_role=_number_role(cell, now, standing),
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
         why=_explain_state(session, cell, throttle or busy, now.n)
@@ -228,14 +228,6 @@ def _format_precision(state: CellState) -> str:
     )
 
 
-def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
-    """Return True for a server that is over and has an interval.
-
-    A server has no steady state; once it is over, its rate is as good as its interval.
-    """
-    return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
-
-
 def _list_notes(cell: CellState, cache: FrameCache, seed: int) -> tuple[str, ...]:
     """Return the notes, longest wording first; the panel takes the first that fits."""
     if cell.stage in ("first", "warming"):
@@ -260,37 +252,39 @@ def _describe_contention(session: SessionState, cell: CellState) -> str:
 
 
 def _describe_state(
-    cell: CellState, paused: bool, stable: bool, throttle: str, busy: str
+    cell: CellState,
+    paused: bool,
+    now: LiveSummary,
+    throttle: str,
+    busy: str,
+    standing: Standing | None,
 ) -> tuple[str, str, str]:
-    """Return glyph, word and colour of the state of a cell."""
+    """Return glyph, word and colour of the state of a cell, once it is over of its standing."""
     if cell.invalid:
         return "✗", "INVALID", "bad.bold"
-    if cell.over and (served := requests.describe_server_state(cell)):
-        return served
+    if standing is not None:
+        return get_sign(cell, standing)
     if cell.over:
         if cell.status in FAILED_STATUSES:
             return "✗", hero_metrics.format_failure_tag(cell), "bad.bold"
-        if cell.status != "ok":
-            return "·", cell.status, "muted"
-        if busy:
-            return _BUSY_STATE
-        return ("●", "STABLE", "ok.bold") if stable else ("✓", "done", "ok.bold")
+        return "·", cell.status, "muted"
     if throttle:
         return "▲", "THROTTLED", "warn.bold"
     if busy:
-        return _BUSY_STATE
+        return SIGNS["busy"]
     if paused:
         return "‖", "paused", "text.bold"
-    if stable:
-        return "●", "STABLE", "ok.bold"
+    if metrics.is_stable(now):
+        return SIGNS["steady"]
     first = "first iteration" if cell.cell.serving is None else "first request"
     return "○", first if cell.stage == "first" else cell.stage, "text"
 
 
-def _number_role(cell: CellState, stable: bool) -> str:
+def _number_role(cell: CellState, now: LiveSummary, standing: Standing | None) -> str:
     if cell.invalid:
         return "bad"
-    if stable:
+    served = standing == "saturated" and now.ci95 is not None
+    if standing == "steady" or served or (standing is None and metrics.is_stable(now)):
         return "accent-a"
     return "text" if cell.status == "ok" else "muted"
 

@@ -99,13 +99,6 @@ def build_requests_chart(state: CellState) -> Chart:
     return Chart(tuple(points), 0, max(1, len(points)), 0.0, most, label, filled=True)
 
 
-def describe_server_state(state: CellState) -> tuple[str, str, str] | None:
-    """Return glyph, word and colour of a server measured to its end; None for any other cell."""
-    if state.cell.serving is None or state.status != "ok":
-        return None
-    return ("▲", "SATURATED", "warn.bold") if state.saturated else ("✓", "done", "ok.bold")
-
-
 def format_server_notes(state: CellState, answered: float | None) -> tuple[str, ...]:
     """Return the notes beside the rate, longest wording first; the panel takes the first that fits.
 

@@ -122,8 +122,12 @@ def _build(
         measured = rated = [m for m in rated if m.state.cell.id == winner]
     units = [unit for unit, _ in Counter(m.unit for m in rated).most_common()]
     best = {unit: _find_fastest([m for m in rated if m.unit == unit]) for unit in units}
+    doubts = {
+        unit: _explain_doubt(top, [m for m in rated if m.unit == unit], varying)
+        for unit, top in best.items()
+    }
     lines = [
-        _build_rate_line(best[unit], _choose_word(rated), varying, state, cache)
+        _build_rate_line(best[unit], _choose_word(rated, doubts[unit]), varying, state, cache)
         for unit in units[1:]
     ]
     if state.race is None:
@@ -139,13 +143,13 @@ def _build(
     top = best[units[0]]
     cost = build_quality_cost(quality.get_quality(state, top.state.cell.id))
     relative = _compute_ratio(top, state, cache)
-    why = _explain_doubt(top, [m for m in rated if m.unit == top.unit], varying)
+    why = doubts[top.unit]
     if named is not None:
         why = "" if named.outcome.shows_difference else "no difference shown"
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
-        word=_choose_word(rated) if state.race is None else "to deploy",
+        word=_choose_word(rated, why) if state.race is None else "to deploy",
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
@@ -173,12 +177,13 @@ def _find_fastest(rated: Sequence[_Measured]) -> _Measured:
     return max(rated, key=lambda m: m.mean)
 
 
-def _choose_word(rated: Sequence[_Measured]) -> str:
-    """Return what the highest rate is called: a server that keeps up with its traffic is no faster
-    for having been offered more.
+def _choose_word(rated: Sequence[_Measured], doubt: str) -> str:
+    """Return what the highest rate is called: `fastest` where nothing is in doubt.
+
+    A server that keeps up with its traffic is no faster for having been offered more.
     """
     offered = any(m.state.cell.serving and m.state.cell.serving.rate is not None for m in rated)
-    return "highest rate" if offered else "fastest"
+    return "highest rate" if offered or doubt else "fastest"
 
 
 def _label(cell: CellState, varying: Sequence[Knob], without: str = "") -> str:
@@ -196,15 +201,15 @@ def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], varying: Sequenc
     if n < FEW_BELOW:
         return formatting.format_few(n)
     if contention.is_busy(top.state):
-        return "busy machine: not clearly the fastest"
+        return "busy machine: it may not be the fastest"
     if top.rate.ci95 is None:
-        return "no interval: not clearly the fastest"
+        return "no interval: it may not be the fastest"
     low = top.rate.ci95[0]
     near = [m for m in rivals if m is not top and m.rate.ci95 and m.rate.ci95[1] >= low]
     if not near:
         return "saturated: requests came faster than it answered" if top.state.saturated else ""
     label = _label(max(near, key=lambda m: m.mean).state, varying)
-    return f"not clearly: {label} is within its interval"
+    return f"not clearly the fastest: {label} is within its interval"
 
 
 def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) -> str:

@@ -11,6 +11,8 @@ from txtop.ui.models.ab_divergence import ABDivergenceView
 from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LABEL_WIDTH = 10
+# Names are whole while they leave this share of the row to the text.
+MAX_LABEL_SHARE = 0.25
 
 
 def render_ab_divergence(view: ABView, area: Area) -> list[Row]:
@@ -29,17 +31,18 @@ def render_ab_divergence(view: ABView, area: Area) -> list[Row]:
 
 def _render_large(view: ABView, divergence: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:
     rows: list[Row] = []
-    room = max(1, width - LABEL_WIDTH)
+    names = [f"{arm.letter}  {arm.name}" for arm in view.sides]
+    longest = 2 + max(measure_text(clean(name)) for name in names)
+    wide = max(LABEL_WIDTH, min(longest, int(MAX_LABEL_SHARE * width)))
+    room = max(1, width - wide)
     if divergence.texts is not None:
         rows.append(
-            [(fit("same", LABEL_WIDTH), "muted"), (_cut_start(divergence.common, room, g), "muted")]
+            [(fit("same", wide), "muted"), (_cut_start(divergence.common, room, g), "muted")]
         )
         for side, text in enumerate(divergence.texts):
-            arm = view.sides[side]
-            name = fit(f"{arm.letter}  {arm.name}", LABEL_WIDTH, mark=g("…"))
             rows.append(
                 [
-                    (name, f"{ARM_ROLES[side]}.bold"),
+                    (fit(names[side], wide, mark=g("…")), f"{ARM_ROLES[side]}.bold"),
                     *_colour_first_word(text, ARM_ROLES[side], room, g),
                 ]
             )
@@ -49,12 +52,12 @@ def _render_large(view: ABView, divergence: ABDivergenceView, width: int, g: Gly
         if divergence.common:
             rows.append(
                 [
-                    (fit("same", LABEL_WIDTH), "muted"),
+                    (fit("same", wide), "muted"),
                     (_cut_start(divergence.common, room, g), "muted"),
                 ]
             )
     if divergence.figures:
-        row: Row = [(fit("output", LABEL_WIDTH), "muted")]
+        row: Row = [(fit("output", wide), "muted")]
         for label, value in divergence.figures:
             row += [(f"{label} ", "muted"), (f"{g(value)}   ", "text.bold")]
         rows.append(row)

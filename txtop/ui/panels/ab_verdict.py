@@ -45,7 +45,7 @@ def _render_subtitle(view: ABView, g: Glyphs, *, trusted: bool) -> Row:
     if view.block < view.first_look:
         progress += f" of at least {view.first_look}"
     others = len(view.comparisons) - 1
-    more = f"{view.comparison.letter} against A, a for the next · " if others else ""
+    more = f"{view.comparison.letter} against A, p for the next · " if others else ""
     comparison = view.comparison
     trust = f"{comparison.surely} · " if comparison.cost.figures and not trusted else ""
     return [(g(f"{more}{trust}{progress}"), "muted")]
@@ -127,7 +127,7 @@ def _render_interval(text: str, room: int, g: Glyphs) -> Row:
 
 def _render_row(line: tuple[str, str, str, str], width: int, g: Glyphs) -> Row:
     label, value, role, remark = line
-    row: Row = [(" ", "text"), (fit(label, LABEL_WIDTH), "muted")]
+    row: Row = [(" ", "text"), (fit(g(label), LABEL_WIDTH), "muted")]
     if role == "won":
         row += _render_wins(value)
     else:

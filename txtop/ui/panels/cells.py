@@ -20,9 +20,18 @@ from txtop.ui.drawing.spans import Align, Row, clean, crop, cut, fit, measure_te
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS
 from txtop.ui.models.cells import CellRow
+from txtop.ui.models.standing import Standing
 from txtop.ui.panels.filtered_list import FilteredListPanel
 
-MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
+MARKS = {"failed": ("✗", "bad"), "running": ("▸", "accent-a")}
+# Of a cell that is done: the check is green only where the number is steady.
+STANDING_MARKS: dict[Standing | None, tuple[str, str]] = {
+    "steady": ("✓", "ok"),
+    "measured": ("✓", "text"),
+    "doubtful": ("○", "text"),
+    "busy": ("▲", "warn"),
+    "saturated": ("▲", "warn"),
+}
 WIDE_FROM = 100
 MIN_NOTE_WIDTH = 10
 MIN_MODEL, MIN_PRECISION = 9, 5
@@ -103,6 +112,9 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
         batch = 2 + max(len(format_load(row, short=not roomy)) for row in rows)
     fixed = 2 + 9 * (1 if encoders else 2) + 8 + half + gib + gap
     least = MIN_WIDE_NOTE_WIDTH if roomy else MIN_NOTE_WIDTH
+    if not any(row.state in ("waiting", "running") for row in rows):
+        # No note is still to come.
+        least = min(least, _measure_notes(rows))
     varying = [(name, wide) for name, (_, wide) in KNOBS.items() if _varies(rows, name)]
     left = width - fixed - least - sum(wide for _, wide in varying)
     if model + precision + batch > left and len(names) < 2:
@@ -112,7 +124,7 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
     if model + precision + batch > left and not _varies(rows, "precision"):
         precision = 0
     if model + precision + batch > left:
-        precision = min(precision, MIN_PRECISION)
+        precision = min(precision, max(MIN_PRECISION, left - model - batch))
         model = min(model, max(MIN_MODEL, left - precision - batch))
     left = width - fixed - least - model - precision - batch
     extra: list[tuple[str, int]] = []
@@ -248,7 +260,8 @@ def _render_line(
     *,
     at_cursor: bool,
 ) -> Row:
-    mark, colour = MARKS.get(row.state, ("·", "muted"))
+    marks = MARKS.get(row.state) or STANDING_MARKS.get(row.standing)
+    mark, colour = marks or ("·", "muted")
     quiet = row.state in ("waiting", "skipped")
     weight = ".bold" if row.state == "running" or at_cursor else ""
     text_role = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight

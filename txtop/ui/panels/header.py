@@ -112,9 +112,9 @@ def _list_run_endings(view: View, g: Glyphs, where: Row | None = None) -> list[R
     the cells."""
     time = formatting.format_clock(view.clock_ns)
     if view.ended:
-        bad = view.ended == "failed" or view.failed > 0
         mark = "✗" if view.ended == "failed" else "✓" if view.ended == "done" else "■"
-        role = "bad" if view.ended == "failed" else "ok" if not bad else "muted"
+        # Over, which says nothing of the numbers: no colour.
+        role = "bad" if view.ended == "failed" else "muted"
         state: Row = [(f"{g(mark)} ", role), (view.ended, "text.bold"), (f" {time}", "text")]
     elif view.paused:
         state = [(f"{g('‖')} ", "accent-a"), ("PAUSED", "text.bold"), (f" {time}", "text")]

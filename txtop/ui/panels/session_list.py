@@ -29,7 +29,8 @@ MIN_OUTCOME_WIDTH = 21
 ROOMY_WIDTH = 46
 MARKS = {
     "running": ("●", "accent-a", "running"),
-    "done": ("✓", "ok", ""),
+    # Complete, which says nothing of its numbers: no colour.
+    "done": ("✓", "muted", ""),
     "stopped": ("·", "muted", "stopped"),
     "failed": ("✗", "bad", "failed"),
     "cut off": ("✗", "bad", "cut off"),

@@ -279,8 +279,8 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         if reason := self.next_plot():
             self.say(reason)
 
-    def action_next_arm(self) -> None:
-        """Show the next comparison of an A/B of more than two arms."""
+    def action_next_pair(self) -> None:
+        """Show the next pair of an A/B of more than two arms."""
         if self.mode.arms > 2:
             self._arm += 1
             self.show(self.view)

@@ -1,17 +1,18 @@
-"""The events of an explanation, from the trees of profiled steps and the times without a profiler.
+"""The events of an explanation, from the steps that were timed, clocked and profiled.
 
-The profiler adds time for each slice that it records, to the slice around it. That cost of a slice
-is bounded by what was measured apart (`slice_cost`) and taken off. What is left is scaled to the
-step that was timed without the profiler; the factor is stated and says how far the machine repeats
-itself.
+The time of each module is that of the clock, without a profiler; the profile divides it among
+operators and Python. The profiler adds time for each slice that it records, to the slice around it:
+that cost is bounded by what was measured apart (`slice_cost`) and taken off before. Compiled code
+has no modules to clock, and is profiled alone. The times are scaled to the step that was timed
+alone; the factor is stated and says how far the machine repeats itself.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from txtop.protocol.events.explain import (
     KernelTime,
@@ -22,13 +23,21 @@ from txtop.protocol.events.explain import (
     StepPart,
     TraceSlices,
 )
-from txtop.worker.explain.profile_tree import LOOP, StepTree, Tally
+from txtop.worker.explain.module_clock import ClockedStep, ModuleSpan
+from txtop.worker.explain.profile_tree import LOOP, SAMPLING, StepTree, Tally
 from txtop.worker.explain.ranges import CACHE
 
 if TYPE_CHECKING:
     from txtop.worker.explain.counting import WorkCounter
 
+
+class _Timed(Protocol):
+    @property
+    def ns(self) -> int: ...
+
+
 K = TypeVar("K")
+S = TypeVar("S", bound=_Timed)
 MOST_COLDER = 4
 MOST_MODULES = 2_000
 MOST_OPERATORS = 200
@@ -37,7 +46,7 @@ MOST_SLICES = 12_000
 _LONGEST_NAME = 200
 
 
-def choose_usual_steps(trees: list[StepTree]) -> list[StepTree]:
+def choose_usual_steps(trees: list[S]) -> list[S]:
     """Return the steps around the quarter point of their times, a quarter of them, at least one.
 
     What others on the machine add to a step is not the model's, so the faster ones are looked at.
@@ -49,26 +58,36 @@ def choose_usual_steps(trees: list[StepTree]) -> list[StepTree]:
 
 @dataclass(frozen=True)
 class Correction:
-    """From sums over profiled steps to the mean of a step without the profiler."""
+    """From sums over profiled steps to the mean of a step without the profiler.
+
+    `factors` are those of the kinds that were clocked, `scale` that of all others.
+    """
 
     steps: int
     event_ns: float
     scale: float
+    factors: Mapping[str, float] = field(default_factory=dict)
 
-    def apply(self, tally: Tally) -> int:
-        """Return the time of `tally` in one step, in ns."""
-        return round(self.scale * max(0.0, tally.ns - self.event_ns * tally.inner) / self.steps)
+    def apply(self, tally: Tally, kind: str) -> int:
+        """Return the time of `tally`, of a kind, in one step, in ns."""
+        factor = self.factors.get(kind, self.scale)
+        return round(factor * max(0.0, tally.ns - self.event_ns * tally.inner) / self.steps)
+
+
+def choose_cost(longer_ns: float, events: float, least_ns: float) -> float:
+    """Return the cost of an event, from `least_ns` to four times that.
+
+    `least_ns` is measured apart, in a loop that the processor's caches hold. In a model that fills
+    them it is more: as much as steps with all their `events` were longer, which neighbours can
+    make them, too.
+    """
+    return min(max(least_ns, longer_ns / events if events else 0.0), MOST_COLDER * least_ns)
 
 
 def choose_event_cost(steps: list[StepTree], step_ns: float, least_ns: float) -> float:
-    """Return the cost of a slice, from `least_ns` to four times that.
-
-    `least_ns` is measured apart, in a loop that the processor's caches hold. In a model that fills
-    them it is more: as much as the profiled steps are longer, which neighbours can be, too.
-    """
-    events = sum(tree.events for tree in steps)
+    """Return the cost of a slice in the profiled `steps`."""
     longer_ns = sum(tree.ns for tree in steps) - step_ns * len(steps)
-    return min(max(least_ns, longer_ns / events if events else 0.0), MOST_COLDER * least_ns)
+    return choose_cost(longer_ns, sum(tree.events for tree in steps), least_ns)
 
 
 def compute_scale(steps: list[StepTree], step_ns: float, event_ns: float) -> float:
@@ -77,21 +96,69 @@ def compute_scale(steps: list[StepTree], step_ns: float, event_ns: float) -> flo
     return step_ns / left_ns if left_ns > 0 else 1.0
 
 
+def average_modules(
+    clocked: Sequence[ClockedStep], step_ns: int, least_ns: float
+) -> tuple[dict[str, ModuleSpan], float]:
+    """Return the modules of the mean clocked step, in the time of one that has no clock, and by
+    what their times were multiplied. `least_ns` is the cost of a clocked call, measured apart."""
+    if not clocked:
+        return {}, 1.0
+    all_ns, calls = sum(step.ns for step in clocked), sum(step.calls for step in clocked)
+    call_ns = choose_cost(all_ns - step_ns * len(clocked), calls, least_ns)
+    scale = step_ns * len(clocked) / (all_ns - call_ns * calls)
+    total: dict[str, ModuleSpan] = defaultdict(ModuleSpan)
+    for step in clocked:
+        for path, span in step.modules.items():
+            total[path].add(span.take_off(call_ns))
+    return {path: span.average(len(clocked), scale) for path, span in total.items()}, scale
+
+
+def compute_factors(
+    profiled: Mapping[str, Sequence[Tally]],
+    raw: Correction,
+    clocked_ns: Mapping[str, float],
+    step_ns: int,
+) -> dict[str, float]:
+    """Return by what the profiled times of each kind are multiplied to add up to the clocked ones.
+
+    Outside of the model, where nothing is clocked, they add up to what is left of the step. `raw`
+    only takes off the cost of the profiler.
+    """
+    if not clocked_ns:
+        return {}
+    ours = {k: sum(raw.apply(tally, k) for tally in tallies) for k, tallies in profiled.items()}
+    factors = {kind: ns / ours[kind] for kind, ns in clocked_ns.items() if ours.get(kind)}
+    outside_ns = ours.get(LOOP, 0) + ours.get(SAMPLING, 0)
+    left_ns = max(0, step_ns - sum(clocked_ns.values()))
+    return factors | dict.fromkeys((LOOP, SAMPLING), left_ns / outside_ns if outside_ns else 1.0)
+
+
 def build_phase(
     name: PhaseName,
     steps: list[StepTree],
+    clocked: Sequence[ClockedStep],
     step_ns: int,
     median_ns: int,
     event_ns: float,
+    call_ns: float,
     kinds: Mapping[str, str],
     work: WorkCounter | None,
     on_device: bool,
 ) -> PhaseExplanation:
-    """Build the explanation of a phase from its profiled `steps`; times are means of them."""
+    """Build the explanation of a phase; times are means of its profiled and `clocked` steps."""
     count = len(steps)
     reads = _add(tree.reads for tree in steps)
-    scale = compute_scale(steps, step_ns, event_ns)
-    correction = Correction(count, event_ns, scale)
+    modules, scale = average_modules(clocked, step_ns, call_ns)
+    own_ns: dict[str, float] = defaultdict(float)
+    for path, span in modules.items():
+        own_ns[_get_kind(path, kinds)] += span.own_ns
+    python, operators = _tally_by_kind(steps)
+    profiled = {kind: (python[kind], operators[kind]) for kind in python.keys() | operators.keys()}
+    raw = Correction(count, event_ns, 1.0)
+    factors = compute_factors(profiled, raw, own_ns, step_ns)
+    if not clocked:
+        scale = compute_scale(steps, step_ns, event_ns)
+    correction = Correction(count, event_ns, scale, factors)
     return PhaseExplanation(
         name=name,
         steps=count,
@@ -100,9 +167,10 @@ def build_phase(
         profiled_ns=round(sum(tree.ns for tree in steps) / count),
         profiler_events=sum(tree.events for tree in steps) / count,
         event_ns=event_ns,
+        clocked_ns=_mean(step.ns for step in clocked) if clocked else 0,
         scale=scale,
-        parts=_build_parts(steps, correction, work),
-        modules=_build_modules(steps, correction, kinds),
+        parts=_build_parts(profiled, own_ns, _sum_device(steps), correction, work),
+        modules=_build_modules(steps, modules, kinds),
         operators=_build_operators(steps, correction),
         kernels=_build_kernels(steps),
         busy_ns=_mean(tree.busy_ns for tree in steps) if on_device else None,
@@ -115,32 +183,47 @@ def build_phase(
     )
 
 
-def _build_parts(
-    steps: list[StepTree], correction: Correction, work: WorkCounter | None
-) -> list[StepPart]:
-    count = len(steps)
+def _get_kind(path: str, kinds: Mapping[str, str]) -> str:
+    return CACHE if path == CACHE else kinds.get(path, "")
+
+
+def _tally_by_kind(steps: list[StepTree]) -> tuple[dict[str, Tally], dict[str, Tally]]:
+    """Return the sums of Python and of operators, by kind."""
     python: dict[str, Tally] = defaultdict(Tally)
     operators: dict[str, Tally] = defaultdict(Tally)
-    device: dict[str, int] = defaultdict(int)
     for tree in steps:
         for kind, tally in tree.python.items():
             python[kind].add(tally.ns, tally.inner, tally.calls)
         for (kind, _), tally in tree.operators.items():
             operators[kind].add(tally.ns, tally.inner, tally.calls)
-        for kind, ns in tree.device.items():
-            device[kind] += ns
+    return python, operators
+
+
+def _sum_device(steps: list[StepTree]) -> dict[str, int]:
+    return _add(tree.device for tree in steps)
+
+
+def _build_parts(
+    profiled: Mapping[str, tuple[Tally, Tally]],
+    clocked_ns: Mapping[str, float],
+    device: Mapping[str, int],
+    correction: Correction,
+    work: WorkCounter | None,
+) -> list[StepPart]:
+    count = correction.steps
     parts = []
-    for kind in python.keys() | operators.keys():
-        in_operators = correction.apply(operators[kind])
-        in_python = correction.apply(python[kind])
+    for kind in profiled.keys() | clocked_ns.keys():
+        python, operators = profiled.get(kind, (Tally(), Tally()))
+        in_operators = correction.apply(operators, kind)
+        ns = round(clocked_ns.get(kind, in_operators + correction.apply(python, kind)))
         counted = work.by_kind.get(kind) if work is not None else None
         parts.append(
             StepPart(
                 kind=kind,
-                ns=in_operators + in_python,
-                operators_ns=in_operators,
-                device_ns=round(device[kind] / count),
-                calls=operators[kind].calls / count,
+                ns=ns,
+                operators_ns=min(in_operators, ns),
+                device_ns=round(device.get(kind, 0) / count),
+                calls=operators.calls / count,
                 read_bytes=counted.read_bytes if counted else None,
                 written_bytes=counted.written_bytes if counted else None,
                 flops=counted.flops if counted else None,
@@ -150,21 +233,19 @@ def _build_parts(
 
 
 def _build_modules(
-    steps: list[StepTree], correction: Correction, kinds: Mapping[str, str]
+    steps: list[StepTree], clocked: Mapping[str, ModuleSpan], kinds: Mapping[str, str]
 ) -> list[ModuleTime]:
-    count = len(steps)
-    whole = _merge(tree.modules for tree in steps)
-    own = _merge(tree.own for tree in steps)
+    profiled = _merge(tree.modules for tree in steps)
     modules = [
         ModuleTime(
             path=path,
-            kind=CACHE if path == CACHE else kinds.get(path, ""),
-            ns=correction.apply(tally),
-            own_ns=correction.apply(own[path]),
-            device_ns=round(tally.device_ns / count),
-            calls=tally.calls / count,
+            kind=_get_kind(path, kinds),
+            ns=round(span.ns),
+            own_ns=round(span.own_ns),
+            device_ns=round(profiled[path].device_ns / len(steps)) if path in profiled else 0,
+            calls=span.calls,
         )
-        for path, tally in whole.items()
+        for path, span in clocked.items()
     ]
     return sorted(modules, key=lambda module: -module.ns)[:MOST_MODULES]
 
@@ -175,7 +256,7 @@ def _build_operators(steps: list[StepTree], correction: Correction) -> list[Oper
         OperatorTime(
             name=name[:_LONGEST_NAME],
             kind=kind,
-            ns=correction.apply(tally),
+            ns=correction.apply(tally, kind),
             device_ns=round(tally.device_ns / count),
             calls=tally.calls / count,
         )

@@ -28,11 +28,11 @@ from txtop.worker.explain.assemble import (
     build_trace,
     choose_event_cost,
     choose_usual_steps,
-    compute_scale,
 )
 from txtop.worker.explain.counting import KindTracker, WorkCounter
+from txtop.worker.explain.module_clock import ClockedStep, ModuleClock, measure_call_cost
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
-from txtop.worker.explain.ranges import STEP, Range, list_kinds, ranges_of
+from txtop.worker.explain.ranges import STEP, Range, Wrap, list_kinds, wrap_in_range, wrapped_calls
 from txtop.worker.explain.slice_cost import measure_slice_cost
 from txtop.worker.tasks.kernel_check import identify_kernel
 from txtop.worker.tasks.step_window import StepWindow
@@ -40,10 +40,8 @@ from txtop.worker.tasks.task import ModelInputs, Task
 
 STEPS = 16
 """Decode steps in a window; fewer if the cell has fewer."""
-LEAST_ROUNDS, MOST_ROUNDS = 3, 10
-"""Passes with and without the profiler, of each phase."""
-CLOSED = 0.01
-"""Further rounds are made until the parts add up to the step within this share of it."""
+ROUNDS = 4
+"""Passes of each phase: without anything, with the clock of the modules, with the profiler."""
 PHASE_S = 4.0
 """The time after which a phase gets no further round."""
 CPU, CUDA = torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA
@@ -53,12 +51,13 @@ Check = Callable[[], None]
 
 @dataclass
 class _Passes:
-    """The steps of one phase: their times without a profiler, and the profiled ones."""
+    """The steps of one phase: their times alone, with the clock of modules, and profiled."""
 
     name: PhaseName
     first: int
     count: int
     times_ns: list[int] = field(default_factory=list)
+    clocked: list[ClockedStep] = field(default_factory=list)
     trees: list[StepTree] = field(default_factory=list)
 
     @property
@@ -80,6 +79,7 @@ class Explainer:
         self._is_compiled = inputs.cell.compile != "none"
         self._kinds = {} if self._is_compiled else list_kinds(model)
         self._event_ns = 0.0
+        self._call_ns = measure_call_cost()
         self._notes: list[str] = []
 
     def run(self) -> tuple[Explanation, list[TraceSlices]]:
@@ -93,7 +93,7 @@ class Explainer:
         self._task.iterate(self._inputs, False, None, self._check)
         for phase in phases:
             deadline_ns = perf_counter_ns() + round(PHASE_S / 2 * 1e9)
-            for _ in range(LEAST_ROUNDS):
+            for _ in range(ROUNDS):
                 self._time(phase)
                 if perf_counter_ns() > deadline_ns:
                     break
@@ -129,28 +129,29 @@ class Explainer:
         return [_Passes("prefill", 0, 0), *([_Passes("decode", first, count)] if count else [])]
 
     def _repeat(self, phase: _Passes) -> None:
-        """Profile rounds of a phase. On a CPU each has a pass without the profiler, too."""
+        """Profile rounds of a phase. On a CPU the others are repeated as well."""
         deadline_ns = perf_counter_ns() + round(PHASE_S * 1e9)
         self._profile(phase, keep=False)
-        for done in range(1, MOST_ROUNDS + 1):
+        for done in range(1, ROUNDS + 1):
             self._profile(phase)
             if not self._on_device:
                 self._time(phase)
-            is_enough = done >= LEAST_ROUNDS and self._is_closed(phase)
             # A single pass may have been anything.
-            if is_enough or (done > 1 and perf_counter_ns() > deadline_ns):
+            if done > 1 and perf_counter_ns() > deadline_ns:
                 return
 
     def _time(self, phase: _Passes) -> None:
+        """Time the steps of a pass alone, and those of another with the clock of the modules."""
         window = phase.build_window(self._check)
         window.run(self._task, self._inputs)
         phase.times_ns += window.times_ns
-
-    def _is_closed(self, phase: _Passes) -> bool:
-        """Check if the parts add up to the step without being scaled."""
-        steps = choose_usual_steps(phase.trees)
-        event_ns = choose_event_cost(steps, phase.step_ns, self._event_ns)
-        return abs(1 - compute_scale(steps, phase.step_ns, event_ns)) <= CLOSED
+        if self._is_compiled:
+            return
+        clock = ModuleClock()
+        with self._wrapped(clock.wrap):
+            window = phase.build_window(self._check, mark=clock.mark)
+            window.run(self._task, self._inputs)
+        phase.clocked += clock.take_steps(window.times_ns)
 
     def _build_profile(self) -> Any:
         return torch.profiler.profile(activities=[CPU, CUDA] if self._on_device else [CPU])
@@ -162,7 +163,7 @@ class Explainer:
 
     def _profile(self, phase: _Passes, *, keep: bool = True) -> None:
         profile = self._build_profile()
-        with self._ranged():
+        with self._wrapped(wrap_in_range):
             phase.build_window(self._check, profile, _mark).run(self._task, self._inputs)
         trees = split_steps(read_slices(profile), self._kinds)
         if not trees:
@@ -170,8 +171,8 @@ class Explainer:
         if keep:
             phase.trees += trees
 
-    def _ranged(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._is_compiled else ranges_of(self._model, self._kinds)
+    def _wrapped(self, wrap: Wrap) -> AbstractContextManager[None]:
+        return nullcontext() if self._is_compiled else wrapped_calls(self._model, self._kinds, wrap)
 
     def _count(self, phase: _Passes) -> WorkCounter | None:
         """Count the work of one step; None for compiled code, which the counter cannot see."""
@@ -193,9 +194,11 @@ class Explainer:
         explained = build_phase(
             phase.name,
             steps,
+            choose_usual_steps(phase.clocked),
             phase.step_ns,
             round(median(phase.times_ns)),
             choose_event_cost(steps, phase.step_ns, self._event_ns),
+            self._call_ns,
             self._kinds,
             self._count(phase),
             self._on_device,

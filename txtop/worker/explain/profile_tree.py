@@ -70,8 +70,8 @@ class Tally:
 class StepTree:
     """One profiled step by kind, module and operator; all times with the profiler's cost in them.
 
-    `operators` go by (kind, name), `python` by kind, `modules` by path with all that they call and
-    `own` without modules. `waits_ns` and `reads` are of the host, the rest below is of the device.
+    `operators` go by (kind, name), `python` by kind, `modules` by path with all that they call.
+    `waits_ns` and `reads` are of the host, the rest below is of the device.
     """
 
     start_ns: int
@@ -80,7 +80,6 @@ class StepTree:
     operators: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     python: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     modules: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    own: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     device: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reads: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     kernels: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
@@ -106,8 +105,6 @@ class _Open:
     inner_ns: int = 0
     inner: int = 0
     below: int = 0
-    below_modules_ns: int = 0
-    below_modules: int = 0
     device_ns: float = 0.0
 
 
@@ -216,9 +213,6 @@ class _Builder:
             step.python[over.kind].add(own_ns, over.inner, 1 if part.name else 0)
             if part.name:
                 step.modules[over.path].add(part.ns, over.below, 1, total_device)
-                step.own[over.path].add(
-                    part.ns - over.below_modules_ns, over.below - over.below_modules
-                )
         else:
             step.operators[over.kind, part.name].add(own_ns, over.inner, 1)
         if not self._stack:
@@ -228,9 +222,3 @@ class _Builder:
         around.inner += 1
         around.below += 1 + over.below
         around.device_ns += total_device
-        if over.is_module:
-            around.below_modules_ns += part.ns
-            around.below_modules += over.below
-        else:
-            around.below_modules_ns += over.below_modules_ns
-            around.below_modules += over.below_modules

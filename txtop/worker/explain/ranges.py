@@ -85,7 +85,10 @@ def list_kinds(model: nn.Module) -> dict[str, str]:
     return kinds
 
 
-def wrap_call(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+Wrap = Callable[[Callable[..., Any], str], Callable[..., Any]]
+
+
+def wrap_in_range(call: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Return `call` within a range."""
 
     @wraps(call)
@@ -97,8 +100,11 @@ def wrap_call(call: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 @contextmanager
-def ranges_of(model: nn.Module, kinds: dict[str, str]) -> Iterator[None]:
-    """Give each module in `kinds`, and each update of a KV cache, a range."""
+def wrapped_calls(
+    model: nn.Module, kinds: dict[str, str], wrap: Wrap = wrap_in_range
+) -> Iterator[None]:
+    """Replace the call of each module in `kinds`, and each update of a KV cache, by what `wrap`
+    makes of it and its name."""
     from transformers.cache_utils import Cache
 
     update = Cache.update
@@ -107,8 +113,8 @@ def ranges_of(model: nn.Module, kinds: dict[str, str]) -> Iterator[None]:
         for path in kinds:
             module = model.get_submodule(path)
             wrapped.append((module, vars(module).get("forward")))
-            module.forward = wrap_call(module.forward, PREFIX + path)
-        Cache.update = wrap_call(update, PREFIX + CACHE)  # type: ignore[method-assign]
+            module.forward = wrap(module.forward, PREFIX + path)
+        Cache.update = wrap(update, PREFIX + CACHE)  # type: ignore[method-assign]
         yield
     finally:
         Cache.update = update  # type: ignore[method-assign]

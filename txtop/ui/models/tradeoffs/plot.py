@@ -51,7 +51,8 @@ class TradeoffPoint:
     @property
     def settled(self) -> bool:
         """Return True if a longer measurement would hardly move the point."""
-        return not self.running and not self.saturated
+        unsettled = self.running or self.saturated
+        return not unsettled and self.row.standing not in ("doubtful", "busy")
 
     @property
     def is_reference(self) -> bool:

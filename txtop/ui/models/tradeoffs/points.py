@@ -21,16 +21,8 @@ from txtop.ui.models.tradeoffs.groups import GroupMember, PlotGroup
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 
 TITLE_KNOBS = ("model", "precision", "batch_size", "sequence_length")
-FRONT_REMARKS = (
-    "Pareto-optimal: nothing else has more throughput and less latency",
-    "Pareto-optimal",
-    "optimal",
-)
-ACCURACY_WORDS = (
-    "Pareto-optimal: nothing else is faster and loses less accuracy",
-    "Pareto-optimal",
-    "optimal",
-)
+FRONT_REMARK = "nothing else has more throughput and less latency"
+ACCURACY_REMARK = "nothing else is faster and loses less accuracy"
 RUNNING_REMARKS = ("running: it counts once it has ended", "running")
 
 
@@ -170,7 +162,7 @@ class PlotBuilder:
             point = self._point(measured, lost, measured.row.rate_value)
             text = "0" if own is None else accuracy.format_points(own.difference)
             points.append(replace(point, time=text.removesuffix(" pt")))
-        judged = sorted(_mark_front(points, base.unit, ACCURACY_WORDS), key=lambda point: point.x)
+        judged = sorted(_mark_front(points, base.unit, ACCURACY_REMARK), key=lambda point: point.x)
         margin = 100 * self._session.plan.accuracy_margin
         return replace(
             base,
@@ -230,11 +222,12 @@ def describe_left_out(cells: Sequence[MeasuredCell]) -> str:
 
 
 def _mark_front(
-    points: Sequence[TradeoffPoint], unit: str, on_front: tuple[str, ...] = FRONT_REMARKS
+    points: Sequence[TradeoffPoint], unit: str, on_front: str = FRONT_REMARK
 ) -> list[TradeoffPoint]:
     """Mark the Pareto-optimal points of each work, and name the point that beats each other one.
 
-    A cell that is running is judged when it has ended.
+    Where works differ, the line of a point names its work, or its label among accuracies. A cell
+    that is running is judged when it has ended.
     """
     marked: list[TradeoffPoint] = []
     works: dict[tuple[str, int, int], list[TradeoffPoint]] = {}
@@ -249,9 +242,12 @@ def _mark_front(
         front = [point for point, is_on in zip(own, on_it, strict=True) if is_on]
         for point, is_on in zip(own, on_it, strict=True):
             if is_on:
-                marked.append(replace(point, front=True, beside="optimal", said=on_front))
+                work = point.name if on_front is FRONT_REMARK else point.label
+                optimal = f"Pareto-optimal of {work}" if len(works) > 1 else "Pareto-optimal"
+                remarks = f"{optimal}: {on_front}", optimal, "optimal"
+                marked.append(replace(point, front=True, beside="optimal", said=remarks))
             else:
-                time_unit = "ms" if on_front is FRONT_REMARKS else "points"
+                time_unit = "ms" if on_front is FRONT_REMARK else "points"
                 marked.append(replace(point, said=_describe_better(point, front, unit, time_unit)))
     return marked
 

@@ -11,6 +11,13 @@ MAX_CEILING_FACTOR = 10.0
 GUIDE_STEPS = 24
 GUIDE_NAME = "linear"
 LEGEND = "b4: batch 4"
+# Behind the name of the horizontal axis, by which of both is logarithmic.
+_AXES = {
+    (False, False): "",
+    (True, False): ", log",
+    (False, True): ", vertical log",
+    (True, True): ", log-log",
+}
 
 
 def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
@@ -28,7 +35,7 @@ def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
     return ScatterData(
         x,
         y,
-        plot.x_name,
+        plot.x_name + _AXES[x.log, y.log],
         plot.y_name,
         spots,
         lines,

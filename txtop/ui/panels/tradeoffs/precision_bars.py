@@ -80,7 +80,7 @@ class _BarColumns:
         spans: Row = [
             (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
             (
-                get_series_sign(point.line, g, hollow=point.running) + " ",
+                get_series_sign(point.line, g, hollow=not point.settled) + " ",
                 get_series_role(point.line),
             ),
             (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
