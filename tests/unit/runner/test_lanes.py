@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.fake_run import plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
+from txtop.protocol import commands
 from txtop.runner.lanes import order_groups
+from txtop.runner.output_run import FidelityRun
+from txtop.runner.worker_client import WorkerClient
 
 
 def timed(groups: list[list[Cell]]) -> Plan:
@@ -42,3 +49,23 @@ def test_no_cell_is_lost_and_no_group_split(sizes: list[int]) -> None:
     )
     assert [len(group) for group in ordered] == sorted(filter(None, sizes), reverse=True)
     assert msgspec.json.encode(groups) == before
+
+
+@pytest.mark.parametrize(
+    ("places", "device"),
+    [
+        (("cuda:2", "cuda:3"), "cuda:2"),
+        # Outputs are not timed: they have all cores.
+        (("cpu:0", "cpu:1"), "auto"),
+        ((), "auto"),
+    ],
+)
+def test_outputs_are_compared_on_the_first_gpu_of_the_places(
+    places: tuple[str, ...], device: str
+) -> None:
+    made = msgspec.structs.replace(plan("a", "b"), places=places)
+    command = FidelityRun(cast(WorkerClient, SimpleNamespace(plan=made))).build_command(
+        *made.cells, started_ns=0
+    )
+    assert isinstance(command, commands.Compare)
+    assert [cell.device for cell in (command.cell, command.reference)] == [device] * 2
