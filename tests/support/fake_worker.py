@@ -9,7 +9,8 @@ SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run
 measured iteration), nan (its output is), crowded (the third worker finds no memory), exclusive (its
 GPU admits one worker at a time, by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output
 is to be compared), holds-N (runs out of memory with a batch above N), GPU-lost (dies when it is to
-be profiled), GPU-stuck (hangs there). As a server each batch takes 10 ms: slow (40 ms),
+be profiled), GPU-stuck (hangs there), hogged (on cuda:1 half as slow again beside another worker at
+work, by locks on the file TXTOP_FAKE_GPU). As a server each batch takes 10 ms: slow (40 ms),
 dies-serving (at the twentieth request), starves (out of memory there). In bf16 everything takes
 half as long, and in int8 a hundredth longer.
 """
@@ -71,7 +72,7 @@ SILENT_WORK = {
 class Fake:
     def __init__(self, name: str) -> None:
         self.name = name
-        self.model = self.precision = ""
+        self.model = self.precision = self.device = ""
         self.measured = 0
         self.prepared: Cell | None = None
         self.inbox: SimpleQueue[commands.WorkerCommand] = SimpleQueue()
@@ -131,6 +132,7 @@ class Fake:
 
     def load(self, order: commands.LoadModel) -> None:
         self.model, self.precision = order.cell.model, order.cell.precision
+        self.device = order.cell.device
         now, cell = perf_counter_ns(), order.cell.id
         self.send(events.Phase(t_ns=now, cell=cell, name="weights"))
         if self.model == "dies-in-load":
@@ -186,6 +188,20 @@ class Fake:
         except OSError:
             return False
         return True
+
+    def count_neighbours(self) -> float:
+        """Return 1.5 on `cuda:1` while another worker iterates, else 1; lock the file meanwhile."""
+        self.gpu = open(os.environ["TXTOP_FAKE_GPU"], "a")  # noqa: SIM115
+        if self.device != "cuda:1":
+            fcntl.flock(self.gpu, fcntl.LOCK_SH)
+            return 1.0
+        try:
+            fcntl.flock(self.gpu, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return 1.5
+        # Others must not wait for this one.
+        fcntl.flock(self.gpu, fcntl.LOCK_UN)
+        return 1.0
 
     def serve(self, order: commands.Serve) -> None:
         assert self.prepared is not None and self.prepared.serving is not None
@@ -316,8 +332,12 @@ class Fake:
                 time.sleep(0.01)
         wobble = 1 + (index * 7919 % 13 - 6) / 2000
         pace = {"bf16": 0.5, "int8": 1.01}.get(self.precision, 1.0) * wobble
+        if self.model == "hogged":
+            pace *= self.count_neighbours()
         gaps = [int(pace * ns) for ns in (2_000_000, 1_000_000, 1_000_000, 1_000_000)]
         time.sleep(sum(gaps) / 1e9)
+        if self.model == "hogged":
+            fcntl.flock(self.gpu, fcntl.LOCK_UN)
         now = perf_counter_ns()
         self.send(
             events.TokenTimings(t_ns=now, cell=order.cell, index=index, first=0, gaps_ns=gaps)

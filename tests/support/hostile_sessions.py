@@ -18,7 +18,10 @@ def spoil_texts(made: list[AnyEvent]) -> None:
         for name in event.__struct_fields__:
             value = getattr(event, name)
             if isinstance(value, str) and name not in ("cell", "src", "role", "reason"):
-                if name not in ("family", "weights", "page_cache", "status", "action", "level"):
+                # What has a form of its own is no text.
+                if name not in (
+                    *("family", "weights", "page_cache", "status", "action", "level", "place"),
+                ):
                     setattr(event, name, ESCAPES)
             elif isinstance(value, dict):
                 setattr(event, name, dict.fromkeys([ESCAPES], next(iter(value.values()), ESCAPES)))

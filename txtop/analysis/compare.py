@@ -16,6 +16,7 @@ import msgspec
 
 from txtop.analysis import contention, knee, metrics, serving
 from txtop.analysis.compare_accuracy import AccuracyComparison, compare_accuracy
+from txtop.analysis.places import count_places
 from txtop.formatting import format_figure
 from txtop.models.model_path import is_path
 from txtop.plan import labels
@@ -426,6 +427,7 @@ _MUST_AGREE: dict[str, Callable[[SessionCell], str]] = {
 }
 _MAY_DIFFER: dict[str, Callable[[SessionCell], str]] = {
     "path of the model": lambda p: p[1].cell.model,
+    "places side by side": lambda p: str(count_places(p[0].cells.values())),
     "threads": lambda p: str(p[1].load.threads) if p[1].load else "unknown",
     **{name: _describe_version(name) for name in ("txtop", "torch", "transformers")},
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+from txtop.analysis.places import explain_shared_power
 from txtop.state.cell import CellState
 from txtop.state.session import HOST, SessionState, WatchedDevice
 from txtop.stats import energy
@@ -103,7 +104,8 @@ def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summa
     made = _count_made(state)
     if device is None or not made or not device.series.keys() & {"energy_j", "power_w"}:
         return {}
-    used = _compute_cell_energy(session, state, device)
+    shared = explain_shared_power(session, state) if name is None else ""
+    used = Energy(0.0, reason=shared) if shared else _compute_cell_energy(session, state, device)
     what, unit = ("sequence", "J/seq") if state.family == "encoder" else ("token", "J/tok")
     above_idle = _compute_net(used, compute_idle(session, name or HOST))
     return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from txtop.analysis import contention, device_time, drafts, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.places import build_place_notes
 from txtop.formatting import format_count, format_few
 from txtop.models import precision_kernels
 from txtop.plan.plan import Plan
@@ -54,6 +55,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
         notes += _build_warmup_notes(session.plan, state)
     notes += steady_part.notes
     notes += _build_what_if_notes(state)
+    notes += build_place_notes(session, state)
     notes += _build_disturbance_notes(state)
     notes += roofline.list_accounting_errors(session, state, finals.of(state, session.plan.seed))
     if session.plan.margin is not None and state.memory and state.memory.reserved_bytes is not None:

@@ -18,6 +18,13 @@ from txtop.errors import did_you_mean
 
 _KINDS = {int: "a whole number", float: "a number"}
 MAX_SHOWN = 40
+# Options of one command that others are asked for, and why these have none.
+_ELSEWHERE = {
+    ("ab", "--devices"): "arms take turns in one place: --device",
+    ("tune", "--devices"): "candidates take turns in one place: --space device=cuda:1",
+    ("fit", "--devices"): "each probe depends on the one before: --device",
+    ("explain", "--devices"): "one cell is explained in one place: --device",
+}
 
 
 def format_usage_error(
@@ -35,6 +42,8 @@ def format_usage_error(
         return f"{error.unused_tokens[0][:MAX_SHOWN]!a} is one value too many: {step}"
     if isinstance(error, UnknownOptionError):
         option = (error.token.keyword or error.token.value).partition("=")[0]
+        if why := _ELSEWHERE.get((chain, option)):
+            return f"no option {option}: {why}"
         names = [name for argument in error.argument_collection for name in argument.names]
         return f"no option {option[:MAX_SHOWN]}: {did_you_mean(option, names, step)}"
     if isinstance(error, CoercionError) and error.token is not None:

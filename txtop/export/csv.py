@@ -50,7 +50,7 @@ def _build_row(cell: CellExport) -> dict[str, object]:
     row: dict[str, object] = {
         name: escape_formula(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(cell).items()
-        if name not in NESTED_FIELDS
+        if name not in NESTED_FIELDS and value is not msgspec.UNSET
     }
     row |= {f"kernel_{name}": escape_formula(value or "") for name, value in cell.kernels.items()}
     row |= _build_prompts_fields(cell)

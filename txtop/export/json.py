@@ -181,6 +181,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
             "decode": state.kernels.decode if state.kernels else None,
         },
         device=load.device if load else cell.device,
+        place=state.place or msgspec.UNSET,
         device_name=load.device_name if load else None,
         device_id=load.device_id if load else None,
         capability=load.capability or None if load else None,

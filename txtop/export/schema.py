@@ -199,7 +199,8 @@ class CellFacts(msgspec.Struct, kw_only=True):
 
     `status` is rejected or unfinished if no `cell_finished` was recorded. A cell that served
     requests has its load in `serving`; its `batch_size` is then 1 and means nothing. From
-    `capability` to `power_limit_w` only a GPU has a value; the limit is the last one read.
+    `capability` to `power_limit_w` only a GPU has a value; the limit is the last one read. A cell
+    measured beside others has a `place`.
     `device_settings` are a GPU's as NVML reads them once (docs/sessions.md), its memory in bytes.
     `equal_to_plain` says whether speculative decoding gave the tokens of plain greedy decoding in a
     check of its own, and `differs_at` the first that differs. With `experts` in a layer a token
@@ -223,6 +224,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     attention: str
     kernels: dict[str, str | None]
     device: str
+    place: str | msgspec.UnsetType = msgspec.UNSET
     device_name: str | None
     device_id: str | None
     capability: str | None

@@ -76,7 +76,7 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
     load = state.cells[loaded.id].load
     if cell.device == loaded.device:
         name = state.gpu(load.device_id if load else None) or HOST
-    elif cell.device == "cpu":
+    elif get_device_kind(cell.device) == "cpu":
         name = HOST
     else:
         listed = [Gpu(device.label, uuid) for uuid, device in list_gpus(state)]

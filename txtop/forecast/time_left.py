@@ -49,24 +49,27 @@ def estimate_time_left(state: SessionState, order: list[CellState]) -> str:
     durations_s = [
         (c.ended_at_ns - c.started_at_ns) / NS_PER_S for c in order if c.status == "ok" and c.worker
     ]
-    waiting = [c for c in order if not c.over and c.cell.id != state.current]
-    current = state.cells.get(state.current or "")
-    left_s = 0.0
-    if current is not None:
+    now = state.list_measured_now()
+    measured = [c for c in order if c.cell.id in now]
+    waiting = [c for c in order if not c.over and c.cell.id not in now]
+    lefts_s = []
+    for current in measured:
         spent_s = (state.clock_ns - current.started_at_ns) / NS_PER_S
         total_s = _estimate_total_s(state, current, spent_s, durations_s)
         if total_s is not None:
-            left_s = max(0.0, total_s - spent_s)
+            lefts_s.append(max(0.0, total_s - spent_s))
             durations_s = durations_s or [total_s]
         elif durations_s:
-            left_s = max(0.0, fmean(durations_s) - spent_s)
+            lefts_s.append(max(0.0, fmean(durations_s) - spent_s))
     served = [c for c in waiting if c.cell.serving is not None]
     others = len(waiting) - len(served)
-    if not durations_s and (others or not served or current is not None):
+    if not durations_s and (others or not served or measured):
         return formatting.PENDING
     waiting_s = others * fmean(durations_s) if others else 0.0
     waiting_s += sum(estimate_traffic_s(c.cell, state.plan) for c in served)
-    return formatting.format_estimate(left_s + waiting_s)
+    lanes = max(1, min(len(state.plan.places), len(measured) + len(waiting)))
+    left_s = max([*lefts_s, (sum(lefts_s) + waiting_s) / lanes])
+    return formatting.format_estimate(left_s)
 
 
 def _estimate_total_s(

@@ -74,6 +74,7 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
         "accuracy_margin": _DEFAULT_PLAN.accuracy_margin,
         "profile": _DEFAULT_PLAN.profile,
         "cost_per_hour": None,
+        "devices": None,
         "allow_pickles": False,
         "trust_remote_code": False,
     }

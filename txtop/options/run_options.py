@@ -183,6 +183,15 @@ class CommonOptions:
             group=LONG,
         ),
     ] = None
+    devices: Annotated[
+        list[str] | None,
+        Parameter(
+            group=WHERE,
+            n_tokens=-1,
+            metavar="PLACE...",
+            help="cells side by side, one worker a place: all, 0-3, cuda:0 cuda:1, cpu:0-3 cpu:4-7",
+        ),
+    ] = None
     cost_per_hour: Annotated[
         float | None,
         Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),

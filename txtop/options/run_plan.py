@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from txtop.models import model_config, precision_needs
 from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
+from txtop.options.places import PlacesHere, parse_places
 from txtop.options.presets import PRESETS, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.serving import expand_traffic
@@ -20,6 +22,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan, alias_models
+from txtop.system.device_names import get_device_kind
 
 MAX_CELLS = 10_000
 # A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
@@ -40,6 +43,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
     `say` is called with a line for each reason to leave cells out. Raises `UsageError` for options
     that contradict each other or cannot be measured.
     """
+    places = _parse_places(options) if options.devices is not None else ()
     cells, left_out = drop_infeasible(expand_cells(options))
     if not cells:
         raise UsageError(f"no cell is left: {left_out[0]}")
@@ -53,7 +57,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
     unavailable = [precision_needs.explain_unavailable(cell) for cell in cells]
     if unavailable[0] and all(unavailable):
         raise UsageError(*unavailable[0])
-    base = get_preset_defaults(options)
+    base = get_preset_defaults(settle_device(options))
     iterations, budget_s = get_measuring_rule(options, base)
     plan = Plan(
         cells=cells,
@@ -66,6 +70,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         timeout_s=options.timeout_s,
         cost_per_hour=options.cost_per_hour,
         profile=options.profile or "gpu",
+        places=places,
         note="" if options.models or options.precisions else base.why,
         allowed=Allowed(
             pickles=bool(options.allow_pickles), remote_code=bool(options.trust_remote_code)
@@ -95,6 +100,7 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
 
     Raises `UsageError` for options that contradict each other and for too many cells.
     """
+    options = settle_device(options)
     _check(options)
     base = get_preset_defaults(options)
     chosen = {
@@ -113,6 +119,26 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
     return alias_models(cells)
+
+
+def settle_device(options: RunOptions) -> RunOptions:
+    """Return the options with the kind of their `devices` as the device of every cell.
+
+    Raises `UsageError` for a device beside them, and for places that are none here.
+    """
+    if options.devices is None:
+        return options
+    if options.device is not None:
+        raise UsageError(
+            "--device and --devices contradict each other", "--devices names every place"
+        )
+    # The knobs' fields are made from their table, which mypy does not see.
+    kind: dict[str, Any] = {"device": get_device_kind(_parse_places(options)[0])}
+    return replace(options, **kind)
+
+
+def _parse_places(options: RunOptions) -> tuple[str, ...]:
+    return parse_places(options.devices or (), PlacesHere.read())
 
 
 def get_preset_defaults(options: RunOptions) -> Preset:

@@ -101,6 +101,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     alias: str | UnsetType = UNSET
     base: str | UnsetType = UNSET
 
+    def put_on(self, device: str) -> Cell:
+        """Return the cell on `device`, or as it is for an empty one."""
+        return msgspec.structs.replace(self, device=device) if device else self
+
     def ask_attention(self) -> Cell:
         """Return the cell with its attention asked for, not chosen by default."""
         asked = self.attention == "sdpa"

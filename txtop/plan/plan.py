@@ -13,8 +13,10 @@ from txtop.plan.model_names import name_models, shorten_model_name
 from txtop.plan.serving import MAX_NUMBER, Positive
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN, MAX_TASKS, TaskSpec
 from txtop.plan.tuning import Tuning
+from txtop.system.device_names import Device
 
 MIN_GATE_ITERATIONS = 20
+MAX_PLACES = 256
 DEFAULT_MARGIN = 0.02
 """The smallest difference in speed that matters, as a share of 1."""
 
@@ -82,7 +84,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     of a race. The `tasks` are answered by each precision; a loss of accuracy up to
     `accuracy_margin`, a share of 1, does not matter. With `explain` a process of its own profiles
     where the time of each cell goes, once it was measured. `nvtx` marks load, requests and steps
-    for another profiler.
+    for another profiler. With `places`, GPUs or sets of cores, cells are measured side by side:
+    those that share weights in one place, one after the other.
     """
 
     cells: tuple[Cell, ...]
@@ -106,6 +109,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     explain: bool = False
     nvtx: bool = False
     tuning: Tuning | None = None
+    places: Annotated[tuple[Device, ...], Meta(max_length=MAX_PLACES)] = ()
 
     def __post_init__(self) -> None:
         """Name the models of the cells apart."""

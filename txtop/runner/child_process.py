@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
 
 from txtop.protocol import commands
 from txtop.protocol.commands import WorkerCommand
@@ -28,7 +30,8 @@ class ChildProcess:
     """A child in a process group of its own. `IoLoop` reads its pipes, never this class.
 
     `loaded_group` names the weights that a worker holds, `gone` is set at the end of its output,
-    `memory_kills` is the OOM killer's count when the child started.
+    `memory_kills` is the OOM killer's count when the child started. Its events go to the `inbox` of
+    the client that started it, and to the log if they are `recorded`; a sampler has no inbox.
     """
 
     name: str
@@ -38,6 +41,8 @@ class ChildProcess:
     loaded_group: str | None = None
     gone: bool = False
     memory_kills: int = 0
+    inbox: SimpleQueue[Any] | None = None
+    recorded: bool = True
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def keep_error_line(self, line: bytes) -> None:
@@ -88,7 +93,7 @@ def start_child(
 ) -> ChildProcess:
     """Start a child whose environment is this process's with `environment` on top.
 
-    Call from the main thread: PR_SET_PDEATHSIG follows the thread that spawns.
+    Call from a thread that outlives it: PR_SET_PDEATHSIG follows the thread that spawns.
     """
     started_ns = time.perf_counter_ns()
     process = subprocess.Popen(

@@ -1,11 +1,12 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is that of `MatrixRun`, `ABRun`, `FitRun`, `TuneRun`, `FidelityRun`,
+The order of cells is that of `MatrixRun`, `LanesRun`, `ABRun`, `FitRun`, `TuneRun`, `FidelityRun`,
 `AccuracyRun` and `PassRun`; asking workers is `WorkerClient`'s.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildPro
 from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fit_run import FitRun
 from txtop.runner.io_loop import IoLoop
+from txtop.runner.lanes import LanesRun
 from txtop.runner.matrix_run import MatrixRun
 from txtop.runner.output_run import AccuracyRun, FidelityRun
 from txtop.runner.profile_run import ExplainRun, ProfileRun
@@ -30,7 +32,7 @@ from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
 from txtop.runner.tune_run import TuneRun
-from txtop.runner.worker_client import WorkerClient
+from txtop.runner.worker_client import StartedWorkers, WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
 from txtop.state import pending_work
@@ -115,14 +117,16 @@ class Conductor:
         self._is_start_judged = False
         self.recorder = Recorder(writer, before)
         self.control = RunControl(self.recorder)
-        workers = len({cell.worker for cell in before.cells.values()})
+        numbers = (cell.worker.rpartition(":")[2] for cell in before.cells.values())
+        last = max((int(number) for number in numbers if number.isdigit()), default=0)
+        started = StartedWorkers(itertools.count(last + 1))
         self._client = WorkerClient(
-            self.plan, self.recorder, self.control, worker, workers, silence_s, look_s
+            self.plan, self.recorder, self.control, worker, started, silence_s, look_s
         )
         self._io_loop = IoLoop(
             on_event=self._on_event,
             on_malformed=self._on_malformed,
-            on_end=lambda child: self._client.inbox.put((child, None)),
+            on_end=lambda child: self._deliver(child, None),
             on_request=self.control.handle,
             on_orphaned=lambda: self.control.stop("the command that started it is gone"),
             on_broken=lambda error: self._client.inbox.put((None, error)),
@@ -153,15 +157,22 @@ class Conductor:
         if not isinstance(event, WORKER_EVENTS):
             self._on_malformed(child, f"{event.__struct_config__.tag} is not for a worker to say")
             return
+        if not child.recorded:
+            self._deliver(child, event)
+            return
         if (
             not isinstance(event, UNSOLICITED_EVENTS)
             and event.cell not in self.recorder.state.working
         ):
             return
         if isinstance(event, events.Log) and event.text == model_config.OFFLINE_NOTICE:
-            self._client.offline = True
+            self._client.started.offline = True
         self.recorder.record(event)
-        self._client.inbox.put((child, event))
+        self._deliver(child, event)
+
+    def _deliver(self, child: ChildProcess, event: AnyEvent | None) -> None:
+        """Hand an event, or the end of the output, to the client that started `child`."""
+        (child.inbox or self._client.inbox).put((child, event))
 
     def _warn_if_busy(self) -> None:
         """Record once, as soon as the first second was read, that others use the processor."""
@@ -219,6 +230,10 @@ class Conductor:
             FitRun(self._client, self.plan.edge_search).run()
         elif self.plan.tuning is not None:
             TuneRun(self._client, self.plan.tuning, outputs).run()
+        elif self.plan.places:
+            lanes = {p: self._client.open_lane(p, self.control.open_lane(p))
+                     for p in self.plan.places}  # fmt: skip
+            LanesRun(self._client, lanes, others, missing).run()
         elif self.plan.margin is None:
             MatrixRun(self._client, others, missing).run()
         elif missing:

@@ -17,6 +17,7 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.state.cell import FAILED_STATUSES
 
 GRACE_S = 1.0
+OtherRun = FidelityRun | AccuracyRun | PassRun
 
 
 class MatrixRun:
@@ -29,7 +30,7 @@ class MatrixRun:
     def __init__(
         self,
         client: WorkerClient,
-        others: tuple[FidelityRun | AccuracyRun | PassRun, ...],
+        others: tuple[OtherRun, ...],
         missing: frozenset[str],
     ) -> None:
         self._client = client
@@ -39,21 +40,28 @@ class MatrixRun:
 
     def run(self) -> None:
         """Measure every cell, until the run is stopped."""
-        self._run_others()
-        # What cannot be measured is said before hours are spent on the rest.
+        self.run_others()
+        for group in self.list_waiting_groups():
+            if not self._control.stops:
+                self.run_group(group)
+                self.run_others()
+
+    def list_waiting_groups(self) -> list[list[Cell]]:
+        """Return the cells to measure by the weights they share, and refuse those that cannot be.
+
+        What cannot be measured is said before hours are spent on the rest.
+        """
         refused = {c.id for c in self._client.plan.cells
                    if c.id in self._missing and self._client.refuse(c)}  # fmt: skip
         waiting = self._missing - refused
-        for group in self._client.plan.groups:
-            if not self._control.stops:
-                self._run_group([cell for cell in group if cell.id in waiting])
-                self._run_others()
+        return [[c for c in group if c.id in waiting] for group in self._client.plan.groups]
 
-    def _run_others(self) -> None:
+    def run_others(self) -> None:
+        """Do what is pending of the others now."""
         for other in self._others:
             other.run()
 
-    def _run_group(self, cells: list[Cell]) -> None:
+    def run_group(self, cells: list[Cell]) -> None:
         """Measure cells that share weights, replacing a worker that died."""
         worker: ChildProcess | None = None
         waiting = list(cells)
@@ -87,7 +95,11 @@ class MatrixRun:
         control.skip = False
         shares = worker.loaded_group == cell.group
         started = events.CellStarted(
-            t_ns=now_ns(), cell=cell.id, worker=worker.name, shares_weights=shares
+            t_ns=now_ns(),
+            cell=cell.id,
+            worker=worker.name,
+            shares_weights=shares,
+            place=client.place,
         )
         self._recorder.record(started)
         state = self._recorder.state.cells[cell.id]

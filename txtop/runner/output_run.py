@@ -19,6 +19,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import WorkerClient
 from txtop.state.pending_work import find_pending_answers, find_pending_comparisons
 from txtop.state.session import SessionState
+from txtop.system.device_names import get_cores
 
 Other = TypeVar("Other", Cell, TaskSpec)
 
@@ -66,6 +67,11 @@ class OutputRun(ABC, Generic[Other]):
     def build_failure(self, cell: Cell, other: Other, reason: str) -> AnyEvent:
         """Build the event of what the worker had no answer to."""
 
+    def _put(self, cell: Cell) -> Cell:
+        """Return `cell` on the first GPU of the places; on a CPU it takes all cores."""
+        places = self._client.plan.places
+        return cell.put_on(places[0]) if places and not get_cores(places[0]) else cell
+
     def _ask(self, worker: ChildProcess, cell: Cell, other: Other) -> ChildProcess | None:
         """Ask `worker`. Return it if it can be used again, else None."""
         command = self.build_command(cell, other, worker.started_ns)
@@ -88,8 +94,8 @@ class FidelityRun(OutputRun[Cell]):
 
     def build_command(self, cell: Cell, other: Cell, started_ns: int) -> commands.Compare:
         return commands.Compare(
-            cell=cell,
-            reference=other,
+            cell=self._put(cell),
+            reference=self._put(other),
             positions=self._client.plan.fidelity_positions,
             started_ns=started_ns,
             seed=self._client.plan.seed,
@@ -111,7 +117,7 @@ class AccuracyRun(OutputRun[TaskSpec]):
     def build_command(self, cell: Cell, other: TaskSpec, started_ns: int) -> commands.Answer:
         told = self._client.recorder.state.questions.get(other.name, ())
         return commands.Answer(
-            cell=cell,
+            cell=self._put(cell),
             task=other,
             tells_items=sum(len(event.lines) for event in told) < other.items,
             started_ns=started_ns,

@@ -67,7 +67,7 @@ class PassRun(ABC):
         )
         worker = self._client.start_worker()
         command = self.command(
-            cell=cell,
+            cell=cell.put_on(self._recorder.state.cells[cell.id].place),
             started_ns=worker.started_ns,
             seed=self._client.plan.seed,
             allowed=self._client.plan.allowed,

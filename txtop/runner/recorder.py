@@ -98,6 +98,8 @@ def _clean(event: AnyEvent) -> None:
             event.phases = [_clean_phase(phase) for phase in event.phases]
         case events.TraceSlices():
             event.names = [sanitise(name, 200) for name in event.names]
+        case events.Isolation():
+            event.failed = sanitise(event.failed, 400)
         case events.Gap():
             event.reason = sanitise(event.reason)
         case events.Telemetry():

@@ -22,6 +22,7 @@ class RunControl:
         self.stops = 0
         self.skip = False
         self.paused = False
+        self.lanes: dict[str, LaneControl] = {}
         self.ended = False
         self.heartbeat_ns = now_ns()
 
@@ -29,6 +30,21 @@ class RunControl:
         """Ask for the end of the run."""
         self.stops += 1
         self._recorder.record(events.Control(t_ns=now_ns(), who=who, action="stop"))
+
+    def abandon(self) -> None:
+        """End every lane and its worker at once, without the word of a person."""
+        self.stops = max(self.stops, 2)
+
+    def open_lane(self, place: str) -> LaneControl:
+        """Return what the lane of `place` obeys."""
+        lane = self.lanes[place] = LaneControl(self)
+        return lane
+
+    def _skip(self) -> None:
+        """Skip the cell that the screen shows: the current one."""
+        state = self._recorder.state
+        place = state.cells[state.current].place if state.current is not None else ""
+        (self.lanes.get(place) or self).skip = True
 
     def handle(self, request: control_protocol.ControlRequest) -> ControlAnswer:
         """Carry out one request of a screen or a command, and return the answer to it."""
@@ -47,7 +63,7 @@ class RunControl:
         if request.do == "marker":
             self._recorder.record(events.Marker(t_ns=now_ns(), label=request.label))
         elif request.do == "skip":
-            self.skip = True
+            self._skip()
         else:
             self.paused = request.do == "pause"
         return {"ok": True}
@@ -66,3 +82,29 @@ class RunControl:
             paused=self.paused,
             heartbeat_ns=self.heartbeat_ns,
         )
+
+
+class LaneControl:
+    """The requests as one lane sees them: stops and pauses are those of the run, a skip its own."""
+
+    def __init__(self, control: RunControl) -> None:
+        self._control = control
+        self.skip = False
+
+    @property
+    def stops(self) -> int:
+        """Return how often the run was asked to stop."""
+        return self._control.stops
+
+    @property
+    def paused(self) -> bool:
+        """Return whether the run is paused."""
+        return self._control.paused
+
+    def stop(self, who: str) -> None:
+        """Ask for the end of the run."""
+        self._control.stop(who)
+
+    def abandon(self) -> None:
+        """End every lane and its worker at once."""
+        self._control.abandon()

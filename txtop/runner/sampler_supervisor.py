@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +22,8 @@ SAMPLER_NAME = "sampler"
 class SamplerSupervisor:
     """Start the sampler, tell it which processes and devices to watch, and replace it if it dies.
 
-    Used from the main thread: PR_SET_PDEATHSIG follows the thread that spawns. Without a `command`
+    Used from the main thread: PR_SET_PDEATHSIG follows the thread that spawns; lanes, each in a
+    thread of its own, tell what to watch. Without a `command`
     nothing is sampled. `screens` maps labels to the pids of screens, whose cost is recorded too.
     """
 
@@ -36,6 +38,7 @@ class SamplerSupervisor:
         self._command = command
         self._processes = {"runner": os.getpid(), **screens}
         self._workers: list[ChildProcess] = []
+        self._guard = threading.Lock()
         self._used_devices: dict[str, None] = {}
         self._io_loop, self._recorder = io_loop, recorder
         self._clock = clock
@@ -65,12 +68,13 @@ class SamplerSupervisor:
             self._send_watch(label, pid)
         for worker in self._list_live_workers():
             self._send_watch(worker.name, worker.process.pid)
-        for device in self._used_devices:
+        for device in list(self._used_devices):
             self._send(f"use {device}")
 
     def watch_worker(self, worker: ChildProcess) -> None:
         """Watch a worker too; the sampler forgets those that have ended."""
-        self._workers = [*self._list_live_workers(), worker]
+        with self._guard:
+            self._workers = [*self._list_live_workers(), worker]
         self._send_watch(worker.name, worker.process.pid)
 
     def watch_device(self, device: str) -> None:

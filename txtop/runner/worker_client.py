@@ -1,14 +1,16 @@
 """The client of the workers: it sends commands, one at a time, and waits for the answers.
 
-Used by the main thread.
+Used by the main thread; with several places each lane has one of its own, used by its thread.
 """
 
 from __future__ import annotations
 
+import itertools
 import queue
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from txtop.models import model_config
@@ -23,7 +25,7 @@ from txtop.runner.child_process import ChildProcess
 from txtop.runner.deadline import SILENCE_S, Deadline
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.run_control import RunControl
+from txtop.runner.run_control import LaneControl, RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
 from txtop.state.session import HOST
 from txtop.system import process_activity
@@ -38,6 +40,14 @@ ChildMessage = tuple[ChildProcess | None, AnyEvent | Exception | None]
 
 class WorkerDied(Exception):
     """The worker's output has ended."""
+
+
+@dataclass
+class StartedWorkers:
+    """The part that all clients of a run share: numbers of workers, and if the Hub is `offline`."""
+
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    offline: bool = False
 
 
 class CellEnded(Exception):
@@ -56,18 +66,19 @@ class CellEnded(Exception):
 class WorkerClient:
     """Start workers, send them commands, and wait for their events.
 
-    `inbox` is filled by the I/O thread and by signal handlers. `workers` counts the workers that
-    were started; `offline` is set once the Hub did not answer. A worker that gives no sign of life
-    for `silence_s` is given up; one that loads is looked at every `look_s`.
+    `inbox` is filled by the I/O thread and by signal handlers. `started` is what all clients of a
+    run share. A worker that gives no sign of life for `silence_s` is given up; one that loads is
+    looked at every `look_s`. The client of a lane has the `place` of its workers; the main one
+    looks after the sampler as well.
     """
 
     def __init__(
         self,
         plan: Plan,
         recorder: Recorder,
-        control: RunControl,
+        control: RunControl | LaneControl,
         worker: Sequence[str],
-        workers: int = 0,
+        started: StartedWorkers | None = None,
         silence_s: float = SILENCE_S,
         look_s: float = process_activity.INTERVAL_S,
     ) -> None:
@@ -75,8 +86,8 @@ class WorkerClient:
         self.recorder = recorder
         self.control = control
         self.inbox: queue.SimpleQueue[ChildMessage] = queue.SimpleQueue()
-        self.offline = False
-        self.workers = workers
+        self.place = ""
+        self.started = started or StartedWorkers()
         self._command = worker
         self._silence_s, self._look_s = silence_s, look_s
         self.start_deadline(None)
@@ -87,12 +98,29 @@ class WorkerClient:
         """Set what reads the children's pipes and what samples the machine, before any start."""
         self._io_loop, self._supervisor = io_loop, supervisor
 
-    def start_worker(self) -> ChildProcess:
-        """Start a fresh worker."""
+    def open_lane(self, place: str, control: LaneControl) -> WorkerClient:
+        """Return a client for a thread of its own, whose workers are in `place`."""
         assert self._io_loop is not None and self._supervisor is not None
-        self.workers += 1
-        offline = {"HF_HUB_OFFLINE": "1"} if self.offline else {}
-        worker = child_process.start_child(f"worker:{self.workers}", self._command, offline)
+        lane = WorkerClient(
+            self.plan,
+            self.recorder,
+            control,
+            self._command,
+            self.started,
+            self._silence_s,
+            self._look_s,
+        )
+        lane.place = place
+        lane.connect(self._io_loop, self._supervisor)
+        return lane
+
+    def start_worker(self, *, recorded: bool = True) -> ChildProcess:
+        """Start a fresh worker; events of one that is not `recorded` come to the inbox alone."""
+        assert self._io_loop is not None and self._supervisor is not None
+        offline = {"HF_HUB_OFFLINE": "1"} if self.started.offline else {}
+        name = f"worker:{next(self.started.numbers)}"
+        worker = child_process.start_child(name, self._command, offline)
+        worker.inbox, worker.recorded = self.inbox, recorded
         self._io_loop.add(worker)
         self._supervisor.watch_worker(worker)
         return worker
@@ -104,21 +132,29 @@ class WorkerClient:
             CellEnded: the load failed, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
-        search = self.plan.edge_search
-        command = commands.LoadModel(
-            cell=cell,
-            started_ns=worker.started_ns,
-            seed=self.plan.seed,
-            allowed=self.plan.allowed,
-            limit_bytes=search.limit_bytes if search is not None and search.held else None,
-            nvtx=self.plan.nvtx,
-        )
+        command = self.build_load(worker, cell)
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
         worker.loaded_group = cell.group
         load = self.recorder.state.cells[cell.id].load
         assert self._supervisor is not None
         if load is not None and (load.device_id or load.device == "cpu"):
             self._supervisor.watch_device(load.device_id or HOST)
+
+    def build_load(self, worker: ChildProcess, cell: Cell) -> commands.LoadModel:
+        """Build the command that loads the model of `cell` in this client's place."""
+        search = self.plan.edge_search
+        return commands.LoadModel(
+            cell=cell.put_on(self.place),
+            started_ns=worker.started_ns,
+            seed=self.plan.seed,
+            allowed=self.plan.allowed,
+            limit_bytes=search.limit_bytes if search is not None and search.held else None,
+            nvtx=self.plan.nvtx,
+        )
+
+    def watch(self, worker: ChildProcess) -> ActivityWatch:
+        """Return a watch of what `worker` does without a word, for `wait_for`."""
+        return ActivityWatch(worker.process.pid, time.monotonic(), self._look_s)
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
         """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.
@@ -215,9 +251,7 @@ class WorkerClient:
             WorkerDied: the worker died.
         """
         worker.send(command)
-        watch = (
-            ActivityWatch(worker.process.pid, time.monotonic(), self._look_s) if killable else None
-        )
+        watch = self.watch(worker) if killable else None
         for _ in range(count):
             self.wait_for(worker, cell, lambda event: isinstance(event, answer), watch=watch)
 
@@ -301,19 +335,20 @@ class WorkerClient:
             )
         )
 
-    def receive(self, worker: ChildProcess | None) -> AnyEvent | None:
+    def receive(self, worker: ChildProcess | None, timeout_s: float = POLL_S) -> AnyEvent | None:
         """Return the next event of `worker`, None after a short wait without one.
 
         Raises:
             WorkerDied: the worker's output has ended.
         """
         assert self._supervisor is not None
-        self.control.heartbeat_ns = now_ns()
-        self._supervisor.supervise()
+        if isinstance(self.control, RunControl):
+            self.control.heartbeat_ns = now_ns()
+            self._supervisor.supervise()
         if worker is not None and worker.gone:
             raise WorkerDied
         try:
-            child, event = self.inbox.get(timeout=POLL_S)
+            child, event = self.inbox.get(timeout=timeout_s)
         except queue.Empty:
             return None
         if isinstance(event, Exception):

@@ -106,16 +106,18 @@ class Samples:
 class CellState:
     """The state of one cell.
 
-    `phase_starts` are the phases of its worker with their times. `open_gaps_ns` are the steps so
-    far of iteration `open_index`, which is not complete; -1 if there is none. `lag` and `invalid`
-    sum up those of the iterations, and so do `drafted` and `accepted` of those in which drafts were
-    counted. `cache_bytes` is what the KV cache took in the newest of these. The `*_at_ns` and
-    `measured_*_ns` times are on the session's clock, 0 until known.
+    `place` is where it was measured, empty in a plan without places. `phase_starts` are the phases
+    of its worker with their times. `open_gaps_ns` are the steps so far of iteration `open_index`,
+    which is not complete; -1 if there is none. `lag` and `invalid` sum up those of the iterations,
+    and so do `drafted` and `accepted` of those in which drafts were counted. `cache_bytes` is what
+    the KV cache took in the newest of these. The `*_at_ns` and `measured_*_ns` times are on the
+    session's clock, 0 until known.
     """
 
     cell: Cell
     stage: CellStage = "waiting"
     worker: str = ""
+    place: str = ""
     shares_weights: bool = False
     phase: str = ""
     phase_starts: list[tuple[str, int]] = field(default_factory=list)

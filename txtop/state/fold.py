@@ -18,7 +18,7 @@ from txtop.formatting import format_count, format_number
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import accuracy_fold, disturbed_blocks, measured_fold, race_fold
+from txtop.state import accuracy_fold, disturbed_blocks, isolation, measured_fold, race_fold
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.race import RaceState
@@ -184,6 +184,12 @@ def _fold_probe(session: SessionState, event: events.Probe) -> None:
     session.probes[event.added.id] = event
 
 
+def _fold_isolation(session: SessionState, event: events.Isolation) -> None:
+    session.isolation[event.place] = event
+    level = "warning" if event.failed or isolation.is_slowed(event) else "info"
+    session.say(isolation.describe_isolation(event), level)
+
+
 def _create_cell(session: SessionState, cell: Cell) -> CellState:
     """Return a cell without any measurement; a comparison of its output stays valid."""
     comparison = session.output_of(cell.id)
@@ -213,6 +219,9 @@ def _fold_telemetry(session: SessionState, event: events.Telemetry) -> None:
         device = session.devices[event.device] = WatchedDevice()
         if event.device.startswith(WORKER_PROCESS):
             session.first_cell_ns = session.first_cell_ns or session.clock_ns
+            if session.plan.places:
+                # What judges the neighbours loads weights whose phases are not recorded.
+                session.first_to_device_ns = session.first_to_device_ns or session.clock_ns
     if event.label:
         device.label = event.label
     if event.versions:
@@ -268,7 +277,7 @@ def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
 def _fold_cell_event(session: SessionState, event: CellEvent) -> None:
     """Fold an event of a cell, if that cell is at work."""
     if event.cell in session.working:
-        session.current = event.cell
+        session.follow(event.cell)
         _OF_CELL[type(event)](session, session.cells[event.cell], event)
 
 
@@ -294,7 +303,7 @@ def _close_cell(session: SessionState, name: str) -> CellState | None:
         session.cells[name] = state
     session.working.discard(name)
     if session.current == name:
-        session.current = None
+        session.current = session.find_next_current()
     return state
 
 
@@ -310,18 +319,19 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
     if session.ab_test is None and session.race is None:
-        session.working.clear()
+        # One cell at a time in a place; without places there is one for all.
+        session.working -= {c for c in session.working if session.cells[c].place == event.place}
     elif session.ab_test is not None and state.cell == session.ab_test.first:
         session.ab_test = ABTest.of(session.plan)
         for name, other in session.cells.items():
             if other.invalid and name != event.cell:
                 session.withdraw(name, INVALID_OUTPUT)
     session.working.add(event.cell)
-    session.current = event.cell
+    session.follow(event.cell)
     session.comparing = None
     session.first_cell_ns = session.first_cell_ns or session.clock_ns
     state.stage = "loading"
-    state.worker = event.worker
+    state.worker, state.place = event.worker, event.place
     state.shares_weights = event.shares_weights
     state.started_at_ns = session.clock_ns
     if event.shares_weights:
@@ -430,6 +440,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.Control: _fold_control,
     events.SessionEnded: _fold_end,
     events.Probe: _fold_probe,
+    events.Isolation: _fold_isolation,
     events.CellStarted: _fold_cell_start,
     events.CellRejected: _fold_rejection,
     events.CellFinished: _fold_cell_end,

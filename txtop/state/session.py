@@ -62,13 +62,14 @@ class SessionState:
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B and candidates of a race are at work
-    together. `peaks` are keyed by device and number of threads, `fidelity` and the session times
-    `compared_at_ns` at which it came by cell and reference, `questions` by task, `answers` and the
-    `answered` that ends them by cell and task, of which those of `answering` go on, `device_times`,
-    `explanations` and the `probes` of a search by cell, `traces` by cell and phase. Idle time ends
-    at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until known: the
-    start of the first cell or worker, the first weights sent, or the first comparison of outputs or
-    answer.
+    together. Cells side by side in several places do not take turns: there it stays the same one
+    until that is over. `peaks` are keyed by device and number of threads, `fidelity` and the
+    session times `compared_at_ns` at which it came by cell and reference, `questions` by task,
+    `answers` and the `answered` that ends them by cell and task, of which those of `answering` go
+    on, `device_times`, `explanations` and the `probes` of a search by cell, `isolation` by place,
+    `traces` by cell and phase. Idle time ends at `first_cell_ns` on the host and at
+    `first_to_device_ns` on a GPU, both 0 until known: the start of the first cell or worker, the
+    first weights sent, or the first comparison of outputs or answer.
     """
 
     header: events.SessionHeader | None = None
@@ -84,6 +85,7 @@ class SessionState:
     ab_test: ABTest | None = None
     race: RaceState | None = None
     probes: dict[str, events.Probe] = field(default_factory=dict)
+    isolation: dict[str, events.Isolation] = field(default_factory=dict)
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
     compared_at_ns: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -203,6 +205,26 @@ class SessionState:
     def say(self, text: str, level: str = "info", cell: str | None = None) -> None:
         """Append a line to the log, at the session's time."""
         self.log.append(LogLine(self.clock_ns, text, level, cell))
+
+    def list_measured_now(self) -> set[str]:
+        """Return the cells that are measured at this moment: the current one, or one in each place.
+
+        Arms of an A/B and candidates of a race wait for their turns.
+        """
+        if self.plan.places:
+            return self.working
+        return {self.current} if self.current is not None else set()
+
+    def follow(self, name: str) -> None:
+        """Make the cell `name`, which is at work, the current one, unless another place has it."""
+        takes_turns = self.ab_test is not None or self.race is not None
+        if takes_turns or self.current not in self.working:
+            self.current = name
+
+    def find_next_current(self) -> str | None:
+        """Return the cell that follows the current one: of other places the first begun."""
+        beside = self.working if self.plan.places else ()
+        return min(beside, key=lambda name: self.cells[name].started_at_ns, default=None)
 
     def withdraw(self, name: str, why: str) -> None:
         """Stop comparing the arm `name` of an A/B or a race, for the reason `why`."""

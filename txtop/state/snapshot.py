@@ -72,7 +72,7 @@ def _copy_containers(state: SessionState) -> SessionState:
     plain = copy.copy(state)
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
     plain.peaks, plain.device_times = dict(state.peaks), dict(state.device_times)
-    plain.probes = dict(state.probes)
+    plain.probes, plain.isolation = dict(state.probes), dict(state.isolation)
     plain.explanations, plain.traces = dict(state.explanations), dict(state.traces)
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
     plain.compared_at_ns = dict(state.compared_at_ns)

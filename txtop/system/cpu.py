@@ -9,8 +9,10 @@ from pathlib import Path
 import psutil
 
 from txtop.system import cgroup
+from txtop.system.device_names import parse_cores
 
 CPUINFO = Path("/proc/cpuinfo")
+NODES = Path("/sys/devices/system/node")
 POWERCAP = Path("/sys/class/powercap")
 
 
@@ -45,6 +47,16 @@ def _read_quota(folder: Path, version: int) -> float | None:
 def read_affinity() -> set[int]:
     """Return the numbers of the logical cores that this process may run on."""
     return os.sched_getaffinity(0)
+
+
+def read_numa_nodes(folder: Path = NODES) -> list[frozenset[int]]:
+    """Return the cores of each NUMA node that has any, by its number; empty where none is told."""
+    paths = sorted(folder.glob("node[0-9]*"), key=lambda path: int(path.name[4:]))
+    nodes = []
+    for path in paths:
+        with suppress(OSError, ValueError):
+            nodes.append(parse_cores((path / "cpulist").read_text()))
+    return [node for node in nodes if node]
 
 
 def count_allowed_cores() -> int:

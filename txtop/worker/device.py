@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from txtop.formatting import format_count
 from txtop.models.attention_kernels import Accelerator
 from txtop.system import cpu, gpus
-from txtop.system.device_names import get_device_kind, is_uuid
+from txtop.system.device_names import format_cores, get_cores, get_device_kind, is_uuid
 from txtop.worker import failures
 from txtop.worker.failures import AbsentError
 
@@ -40,6 +40,27 @@ def check_accelerators() -> dict[str, str]:
         "xpu": "" if torch.xpu.is_available() else "this torch finds none",
         "mps": "" if torch.backends.mps.is_available() else "this torch finds none",
     }
+
+
+def confine_process(device: str) -> None:
+    """Leave this process what `device` names: one GPU, or some cores. Call before torch is used.
+
+    Raises `AbsentError` if it may not run on these cores.
+    """
+    hide_other_gpus(device)
+    kind, named, _ = device.partition(":")
+    if kind != "cpu" or not named:
+        return
+    cores = get_cores(device)
+    try:
+        # Threads that were started before keep the cores they had.
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), cores)
+    except OSError:
+        raise AbsentError(f"no {device}: this process may not run there", _HINT) from None
+    if os.sched_getaffinity(0) != cores:
+        missing = format_cores(cores - os.sched_getaffinity(0))
+        raise AbsentError(f"no {device}: this process may not use core {missing}", _HINT)
 
 
 _original_visible: str | None = None
@@ -92,7 +113,7 @@ def find_device(device: str) -> torch.device:
     why = check_accelerators().get(kind)
     if why:
         raise AbsentError(f"no {device} device: {why}", _HINT)
-    if device == _only or device in ("auto", kind):
+    if device == _only or device in ("auto", kind) or kind == "cpu":
         return torch.device(kind)
     module = getattr(torch, kind)
     count = module.device_count()

@@ -239,6 +239,7 @@ def test_every_option_can_be_written() -> None:
         lengths="uniform",
         slo="ttft=1s",
         device="cpu",
+        devices=["cpu:0"],
         weights="random",
         quantization=['{"load_in_4bit":true}'],
         iterations=6,

@@ -7,11 +7,13 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.plan.cell import Cell
-from txtop.system.device_names import get_device_kind, parse_device
+from txtop.system.device_names import format_cores, get_cores, get_device_kind, parse_device
 
 NAMES = {
     "auto": "auto",
     "cpu": "cpu",
+    "cpu:0": "cpu",
+    "CPU:0-3,8": "cpu",
     "CUDA": "cuda",
     "cuda:1": "cuda",
     "Cuda:11": "cuda",
@@ -40,7 +42,9 @@ def test_a_name_has_a_kind_and_passes_a_recording(name: str) -> None:
         "cuda:",
         "cuda:-1",
         "cuda:1,2",
-        "cpu:0",
+        "cpu:",
+        "cpu:0,",
+        "mps:0",
         "GPU-",
         "GPU-../../x y",
         "cuda:1\n",
@@ -53,3 +57,22 @@ def test_any_other_name_is_refused_with_the_names_that_exist(name: str) -> None:
     assert "cuda:1" in refused.value.hint
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(msgspec.json.encode(Cell(id="c", model="m", device=name)), type=Cell)
+
+
+def test_a_range_of_cores_does_not_count_backwards() -> None:
+    with pytest.raises(UsageError, match=r"^--device cannot be 'cpu:0,3-1'"):
+        parse_device("--device", "cpu:0,3-1")
+
+
+@pytest.mark.parametrize(
+    ("device", "cores"),
+    [
+        ("cpu", ""),
+        ("cuda:1", ""),
+        ("cpu:2", "2"),
+        ("cpu:0-3,8", "0-3,8"),
+        ("cpu:3,2,1,7-7", "1-3,7"),
+    ],
+)
+def test_cores_of_a_name_come_back_as_a_list_of_the_kernel(device: str, cores: str) -> None:
+    assert format_cores(get_cores(device)) == cores

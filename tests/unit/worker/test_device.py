@@ -17,7 +17,7 @@ from support import tiny_models
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
 from txtop.worker import device, probe
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.loading import load, numerics, precision
 from txtop.worker.loading.phase_timer import PhaseTimer
 
@@ -170,6 +170,37 @@ def test_a_worker_hides_all_gpus_but_its_own(
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
     # What the user has set is recorded, not what txtop has.
     assert device.read_given_environment().get("CUDA_VISIBLE_DEVICES") == given
+
+
+@pytest.fixture
+def kept_cores() -> Iterator[set[int]]:
+    """Give every thread of this process its cores back."""
+    threads = [int(name) for name in os.listdir("/proc/self/task")]
+    before = {thread: os.sched_getaffinity(thread) for thread in threads}
+    yield os.sched_getaffinity(0)
+    for thread, cores in before.items():
+        os.sched_setaffinity(thread, cores)
+
+
+def test_a_worker_stays_on_the_cores_it_is_given(kept_cores: set[int]) -> None:
+    core = max(kept_cores)
+    device.confine_process(f"cpu:{core}")
+    assert os.sched_getaffinity(0) == {core}
+    assert device.find_device(f"cpu:{core}") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto"])
+def test_without_numbers_a_worker_has_all_cores(name: str, kept_cores: set[int]) -> None:
+    device.confine_process(name)
+    assert os.sched_getaffinity(0) == kept_cores
+
+
+def test_cores_that_a_worker_may_not_use_are_absent(kept_cores: set[int]) -> None:
+    absent = max(kept_cores) + 1
+    with pytest.raises(AbsentError, match=rf"no cpu:{absent}: this process may not run there"):
+        device.confine_process(f"cpu:{absent}")
+    with pytest.raises(AbsentError, match=f"may not use core {absent}"):
+        device.confine_process(f"cpu:{max(kept_cores)}-{absent}")
 
 
 def test_the_gpu_left_to_a_worker_is_its_first(

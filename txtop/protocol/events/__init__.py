@@ -24,6 +24,7 @@ from txtop.protocol.events.cell import CellStarted as CellStarted
 from txtop.protocol.events.cell import CellStatus as CellStatus
 from txtop.protocol.events.cell import DevicePhase as DevicePhase
 from txtop.protocol.events.cell import DeviceTime as DeviceTime
+from txtop.protocol.events.cell import Isolation as Isolation
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
 from txtop.protocol.events.cell import Phase as Phase
@@ -68,6 +69,7 @@ AnyEvent = (
     | CellRejected
     | CellStarted
     | Probe
+    | Isolation
     | Progress
     | Phase
     | ModelLoaded

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from txtop.plan.cell import Cell
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
+from txtop.system.device_names import Place
 
 CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 
@@ -37,7 +38,7 @@ class Probe(Event, kw_only=True, tag="probe"):
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):
-    """A worker begins a cell.
+    """A worker begins a cell, in one of the plan's places if it has any.
 
     With `goes_on` it replaces one that died during an A/B, and what was measured stays.
     """
@@ -46,6 +47,22 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
     worker: Name
     shares_weights: bool = False
     goes_on: bool = False
+    place: Place = ""
+
+
+class Isolation(Event, kw_only=True, tag="isolation"):
+    """The cost of its neighbours to a place: the time of work beside them over that alone.
+
+    `ratio` is that of `rounds` pairs of blocks, with its 95 % interval. A place is slowed if all of
+    the interval is above 1 + `margin`. If the check `failed` there is none.
+    """
+
+    place: Place
+    rounds: Natural
+    margin: Real
+    ratio: Real | None = None
+    ci95: tuple[Real, Real] | None = None
+    failed: Text = ""
 
 
 class Progress(Event, kw_only=True, tag="progress"):

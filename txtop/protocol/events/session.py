@@ -9,7 +9,7 @@ import msgspec
 from txtop.plan.plan import Plan
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text, WallS
 
-LOG_SCHEMA = (1, 8)
+LOG_SCHEMA = (1, 9)
 
 ControlAction = Literal["pause", "resume", "skip", "stop", "marker"]
 

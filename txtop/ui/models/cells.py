@@ -141,7 +141,7 @@ def build_cell_row(
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
         or _format_answering(session, cell.id)
-        or _note(state, plan, base.state, is_reference=reference is state)
+        or _note_in_place(state, plan, base.state, is_reference=reference is state)
         or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
         badges=quality.format_badge_forms(session, cell.id) if relative else (),
@@ -169,6 +169,12 @@ def _cell_ms(state: CellState, name: str, cache: FrameCache, seed: int, wait: st
         return ""
     mean = get_table_metric(state, name, cache, seed).mean
     return wait if mean is None else formatting.format_ms(mean)
+
+
+def _note_in_place(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:
+    """Return the note; of a cell at work beside others with its place in front."""
+    note = _note(state, plan, kind, is_reference=is_reference)
+    return f"{state.place} {note}" if kind == "running" and state.place else note
 
 
 def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:

@@ -18,6 +18,7 @@ from txtop.plan.knobs import BY_FIELD
 from txtop.plan.model_names import name_together
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
+from txtop.system.device_names import get_device_kind
 from txtop.ui.models.ab import ABView, build_ab
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
@@ -204,7 +205,7 @@ def build_view(
     rows = tuple(build_cached_cell_row(state, c, references.get(c.cell.id), cache) for c in order)
     return View(
         model=_format_models(order),
-        facts=_list_facts(order),
+        facts=_list_facts(order, len(state.plan.places)),
         name=name or (header.name or header.session if header else ""),
         recorded=_format_date(header.wall_s) if header else "",
         clock_ns=state.clock_ns,
@@ -292,7 +293,7 @@ def _format_models(order: list[CellState]) -> str:
     return name_together(list(dict.fromkeys(c.cell.model_name for c in order)))
 
 
-def _list_facts(order: list[CellState]) -> tuple[str, ...]:
+def _list_facts(order: list[CellState], places: int) -> tuple[str, ...]:
     """List what varies over the plan, most telling first: the header drops facts from the end."""
 
     def format_distinct(values: list[object]) -> list[str]:
@@ -317,6 +318,9 @@ def _list_facts(order: list[CellState]) -> tuple[str, ...]:
     threads = next((c.load.threads for c in order if c.load), None) or cells[0].threads
     if device.startswith("cpu") and threads:
         device = f"{device} {formatting.format_count(threads, 'thread')}"
+    if places > 1:
+        kind = get_device_kind(device.partition(" ")[0] or cells[0].device)
+        device = f"{kind}, {formatting.format_count(places, 'place')}"
     return (*facts, device) if device else tuple(facts)
 
 
@@ -358,7 +362,7 @@ def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
         return RailCell("failed", 1.0)
     if cell.over:
         return RailCell("done" if cell.status == "ok" else "skipped", 1.0)
-    if cell.cell.id == state.current:
+    if cell.cell.id in state.list_measured_now():
         return RailCell("running", compute_progress(cell, state))
     return RailCell("waiting")
 

@@ -25,11 +25,12 @@ from txtop.plan.cell import Cell
 from txtop.plan.modes import BY_NAME, DEQUANTISED
 from txtop.protocol import commands, events
 from txtop.system import cpu, libraries
+from txtop.system.device_names import get_cores
 from txtop.worker import memory
 from txtop.worker.device import (
+    confine_process,
     explain_unused_gpu,
     find_device,
-    hide_other_gpus,
     identify_device,
 )
 from txtop.worker.failures import RejectedError
@@ -132,9 +133,9 @@ def load_model(
     if cell.assistant:
         drafter = resolve_model(cell.assistant, cell.weights, command.allowed, log, progress)
     clock.enter("import")
-    threads = cell.threads or cpu.choose_thread_count()
+    confine_process(cell.device)
+    threads = cell.threads or len(get_cores(cell.device)) or cpu.choose_thread_count()
     configure_environment(threads)
-    hide_other_gpus(cell.device)
     os.environ["HF_HUB_OFFLINE"] = "1"
     if cell.prompts is not None:
         _check_prompts(cell, source, clock)
@@ -380,7 +381,9 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         parameters=loaded.counted.all,
         weight_bytes=storages.count_stored_bytes(model),
         page_cache=loaded.page_cache,
-        device=cell.device if cell.device.startswith(f"{device.type}:") else device.type,
+        device=device.type
+        if device.type == "cpu" or not cell.device.startswith(f"{device.type}:")
+        else cell.device,
         device_name=name,
         device_id=identity,
         threads=loaded.threads,

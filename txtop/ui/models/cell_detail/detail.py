@@ -71,7 +71,9 @@ def build_cell_detail(session: SessionState, name: str, cache: FrameCache) -> Ce
         metrics=build_detail_metrics(session, state, cache),
         groups=build_fact_groups(session, state, cache),
         command=cache.get_or_make(
-            ("command", name), plan, lambda: command_line.format_cell_command(plan, state.cell)
+            ("command", name),
+            (plan, state.place),
+            lambda: command_line.format_cell_command(plan, state.cell.put_on(state.place)),
         ),
     )
 

@@ -410,7 +410,7 @@ def _format_attention(state: CellState) -> str:
 def _format_device(state: CellState) -> str:
     cell, load = state.cell, state.load
     threads = load.threads if load else cell.threads
-    parts = [load.device if load else cell.device]
+    parts = [state.place or (load.device if load else cell.device)]
     parts += [load.device_name] if load and load.device_name else []
     parts += [formatting.format_count(threads, "thread")] if threads else []
     return ", ".join(parts)

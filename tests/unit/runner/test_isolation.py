@@ -1,0 +1,70 @@
+"""The judgement on neighbours: a planted hog is named, equal neighbours are cleared."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from txtop.plan.plan import DEFAULT_MARGIN
+from txtop.protocol import events
+from txtop.runner.isolation_run import LEAST_ROUNDS, MOST_ROUNDS, judge_isolation
+from txtop.state.isolation import describe_isolation, is_slowed
+
+RUNS = 400
+
+
+def simulate(seed: int, hog: float, noise: float, rounds: int, places: int = 4) -> list[bool]:
+    """Return which places are named; `hog` is what neighbours cost the second of them.
+
+    Blocks vary by `noise`, and the machine drifts by a tenth in all.
+    """
+    rng = random.Random(seed)
+    named = []
+    for place in range(places):
+        cost = hog if place == 1 else 1.0
+        drift = [1 + 0.1 * i / rounds for i in range(rounds)]
+        alone = [1e8 * d * rng.gauss(1, noise) for d in drift]
+        beside = [1e8 * d * cost * rng.gauss(1, noise) for d in drift]
+        named.append(is_slowed(judge_isolation(f"cuda:{place}", alone, beside, DEFAULT_MARGIN)))
+    return named
+
+
+@pytest.mark.parametrize("rounds", [LEAST_ROUNDS, MOST_ROUNDS])
+@pytest.mark.parametrize("noise", [0.005, 0.02])
+def test_a_hog_is_named_and_no_other_place_in_nine_of_ten_runs(rounds: int, noise: float) -> None:
+    right = sum(
+        simulate(seed, 1.2, noise, rounds) == [False, True, False, False] for seed in range(RUNS)
+    )
+    assert right >= 0.9 * RUNS
+
+
+@pytest.mark.parametrize("rounds", [LEAST_ROUNDS, MOST_ROUNDS])
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05])
+def test_equal_neighbours_are_cleared_in_nine_of_ten_runs(rounds: int, noise: float) -> None:
+    cleared = sum(not any(simulate(seed, 1.0, noise, rounds)) for seed in range(RUNS))
+    assert cleared >= 0.9 * RUNS
+
+
+def test_a_cost_below_the_margin_is_no_finding() -> None:
+    alone = [1e8 * (1 + i / 1000) for i in range(6)]
+    outcome = judge_isolation("cuda:0", alone, [1.01 * ns for ns in alone], DEFAULT_MARGIN)
+    assert not is_slowed(outcome)
+    assert describe_isolation(outcome) == (
+        "neighbours cost cuda:0 nothing that can be shown: 1.01x [1.01, 1.01]"
+    )
+
+
+def test_the_words_of_a_finding_have_its_interval() -> None:
+    outcome = events.Isolation(
+        t_ns=0, place="cpu:0-3", rounds=6, margin=0.02, ratio=1.204, ci95=(1.15, 1.25)
+    )
+    assert describe_isolation(outcome) == (
+        "beside its neighbours cpu:0-3 takes 1.20x [1.15, 1.25] as long"
+    )
+
+
+def test_one_round_has_no_interval_and_says_so() -> None:
+    outcome = judge_isolation("cuda:0", [1e8], [1e8], DEFAULT_MARGIN)
+    assert outcome.ci95 is None and not is_slowed(outcome)
+    assert describe_isolation(outcome) == "neighbours of cuda:0 not judged: too few rounds"

@@ -1,0 +1,21 @@
+"""The words on what neighbours cost a place: for the log, and for every cell that is there."""
+
+from __future__ import annotations
+
+from txtop.protocol.events import Isolation
+
+
+def is_slowed(isolation: Isolation) -> bool:
+    """Return whether a place was shown to be slower beside its neighbours, by over the margin."""
+    return isolation.ci95 is not None and isolation.ci95[0] > 1 + isolation.margin
+
+
+def describe_isolation(isolation: Isolation) -> str:
+    """Describe what the neighbours of a place cost it, with the interval."""
+    if isolation.ratio is None or isolation.ci95 is None:
+        return f"neighbours of {isolation.place} not judged: {isolation.failed}"
+    low, high = isolation.ci95
+    size = f"{isolation.ratio:.2f}x [{low:.2f}, {high:.2f}]"
+    if is_slowed(isolation):
+        return f"beside its neighbours {isolation.place} takes {size} as long"
+    return f"neighbours cost {isolation.place} nothing that can be shown: {size}"
