@@ -42,7 +42,7 @@ def test_a_race_killed_in_both_stages_repeats_nothing_and_names_the_same(
     Four sequences at once make more tokens a second than one, in any process.
     """
     model = str(tiny_models.gpt2(tmp_path / "gpt2")) if real else "ok"
-    env = {} if real else {"PYTHONPATH": str(SHIM)}
+    env = {"TXTOP_NEIGHBOURS": "ignore", **({} if real else {"PYTHONPATH": str(SHIM)})}
     knobs = ["--budget", "6", "--weights", "random"]
     fate = kills.kill_in_race(("race", "confirm"), tmp_path / "sessions", model, knobs, env)
     assert fate.killed and not fate.wrong, fate
