@@ -25,7 +25,7 @@ from txtop.protocol import commands, events
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
-WARMUP, PAIRS, MOST_AWAY = 5, 40, 0.03
+WARMUP, PAIRS, MOST_AWAY = 5, 160, 0.03
 # It answers each line with the seconds of one call.
 DRIVER = """
 import sys, time, runpy

@@ -497,7 +497,8 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     """Return the outcome so far; None if nobody can be named.
 
     What is still open is inconclusive once the race is `over`. If the confirmation shows the
-    runner-up to be better than the leader, it is named instead.
+    runner-up to be better than the leader, or leaves it open with the better mean, it is named
+    instead.
     """
     arms = choose_arms(race)
     if not arms:
@@ -508,7 +509,7 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     margin, confirmation = race.rules.margin, race.find_confirmation(arms)
     if confirmation is None:
         return RaceOutcome(winner, runner_up, arms, None, None)
-    if runner_up and confirmation.judge(runner_up, winner, margin) == "faster":
+    if runner_up and _is_better(confirmation, runner_up, winner, margin, over):
         winner, runner_up = runner_up, winner
 
     def judge(other: str | None) -> SequentialVerdict | None:
@@ -517,3 +518,18 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
         return confirmation.judge(winner, other, margin) or ("inconclusive" if over else None)
 
     return RaceOutcome(winner, runner_up, arms, judge(default), judge(runner_up))
+
+
+def _is_better(
+    confirmation: Confirmation, name: str, other: str, margin: float, over: bool
+) -> bool:
+    """Return True if `name` is to be named before `other`, which led the race.
+
+    Who led was chosen for its blocks, so that they flatter it. Those of the confirmation flatter
+    nobody: with enough of them their mean decides what they cannot show.
+    """
+    verdict = confirmation.judge(name, other, margin)
+    if verdict is not None or not over:
+        return verdict == "faster"
+    ratio = confirmation.compare(name, other)
+    return ratio.n >= confirmation.first_look and ratio.mean < 0

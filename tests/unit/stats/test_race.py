@@ -375,6 +375,19 @@ def test_a_runner_up_that_turns_out_better_is_named_instead() -> None:
     assert (outcome.winner, outcome.runner_up, outcome.close) == ("b", "a", "faster")
 
 
+def test_what_a_confirmation_leaves_open_its_mean_decides_once_it_is_over() -> None:
+    """The blocks that made the leader lead flatter it; those of the confirmation do not."""
+    race = confirm(lambda n: {"a": 0.05 + 0.6 * (n % 2), "d": 3.0, "b": 0.3 * (1 - n % 2)})
+    under_way, over = name_outcome(race, over=False), name_outcome(race)
+    assert under_way is not None and (under_way.winner, under_way.close) == ("a", None)
+    assert over is not None
+    assert (over.winner, over.runner_up, over.close) == ("b", "a", "inconclusive")
+    few = build_race({"a": wobble(0.0), "b": wobble(0.001)})
+    few.add_confirmation({"a": 0.3, "b": 0.0}, BLOCK_S, paired=False)
+    outcome = name_outcome(few)
+    assert outcome is not None and outcome.winner == "a", "one block decides nothing"
+
+
 def test_a_winner_no_better_than_the_default_shows_no_difference() -> None:
     race = confirm(lambda n: {"a": 0.01 * (n % 2), "d": 0.005, "b": 0.0})
     outcome = name_outcome(race)
