@@ -1,4 +1,7 @@
-"""Each kind of process killed once at a drawn moment; `make kills` makes 200 runs with torch."""
+"""Each kind of process killed once at a drawn moment; `make kills` makes 200 runs with torch.
+
+The runner of a race is killed in each of its stages.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support import kills
+from support import kills, tiny_models
 from support.paths import SHIM
 
 # The others are ended by the same lines; `make kills` ends all in turn.
@@ -26,3 +29,23 @@ def test_a_kill_costs_at_most_a_second_and_resume_finishes(tmp_path: Path, role:
     env = {"PYTHONPATH": str(SHIM)}
     fate = kills.kill_one(role, after_s, tmp_path, "ok", 300, env)
     assert fate.killed and not fate.wrong, f"TXTOP_SEED={seed}: {fate}"
+
+
+@pytest.mark.parametrize(
+    "real", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["fake", "tiny-model"]
+)
+def test_a_race_killed_in_both_stages_repeats_nothing_and_names_the_same(
+    tmp_path: Path, real: bool
+) -> None:
+    """The runner dies in the race, then in the confirmation, and is resumed each time.
+
+    Four sequences at once make more tokens a second than one, in any process.
+    """
+    model = str(tiny_models.gpt2(tmp_path / "gpt2")) if real else "ok"
+    env = {"TXTOP_NEIGHBOURS": "ignore", **({} if real else {"PYTHONPATH": str(SHIM)})}
+    knobs = ["--budget", "6", "--weights", "random"]
+    fate = kills.kill_in_race(("race", "confirm"), tmp_path / "sessions", model, knobs, env)
+    assert fate.killed and not fate.wrong, fate
+    assert fate.winner is not None and fate.winner[1] == 4
+    # In bf16 the fake takes half as long.
+    assert real or fate.winner == ("bf16", 4)

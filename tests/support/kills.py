@@ -7,6 +7,7 @@ the seed, each run, and the counts of each role; the exit code is 1 if a check f
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import random
 import signal
@@ -16,9 +17,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import tiny_models
 from support.terminal_process import TerminalProcess
+from txtop.analysis.tuning import find_result
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner.control_client import ControlClient
@@ -36,6 +39,12 @@ from txtop.state.fold import fold_all
 
 ROLES = ("runner", "worker", "sampler", "screen", "headless")
 OPTIONS = ("--sequence-lengths", "8", "--new-tokens", "8", "--batch-sizes", "1", "2")
+RACE = (
+    "--space", "precisions=fp32,bf16 batch-sizes=1,4", "--threads", "1", "--sequence-length", "8",
+    "--new-tokens", "8", "--device", "cpu", "--floor", "none",
+)  # fmt: skip
+BLOCKS_BEFORE = 3
+Stage = Literal["race", "confirm"]
 LATEST_NS = 1_000_000_000
 GONE_S = 5.0
 OVER_S = 90.0
@@ -51,6 +60,7 @@ class Fate:
     killed: bool = False
     age_s: float | None = None
     cells: int = 0
+    winner: tuple[str, int] | None = None
     wrong: list[str] = field(default_factory=list)
 
     def check(self, holds: object, what: str) -> None:
@@ -65,15 +75,14 @@ class Fate:
 
 
 class Trial:
-    """One run of `model` in `folder`, under a screen or headless."""
+    """One run of a command in `folder`, under a screen or headless."""
 
     def __init__(
-        self, folder: Path, model: str, iterations: int, role: str, env: dict[str, str]
+        self, folder: Path, command: Sequence[str], role: str, env: dict[str, str]
     ) -> None:
         self.session = folder / "s"
         self._env = {**env, "TXTOP_SESSION_DIR": str(folder)}
-        options = ["--models", model, *OPTIONS, "--iterations", str(iterations), "--warmup", "3"]
-        command = ["run", *options, "--name", "s"]
+        command = [*command, "--name", "s"]
         self._terminal: TerminalProcess | None = None
         if role == "screen":
             self._terminal = TerminalProcess(SCREEN.format(command), env=self._env)
@@ -101,6 +110,19 @@ class Trial:
 
     def events(self) -> list[AnyEvent]:
         return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
+
+    def count_blocks(self, stage: str) -> int:
+        """Return how many blocks of a race were finished so far."""
+        try:
+            lines = (self.session / LOG_NAME).read_bytes().splitlines()
+        except OSError:
+            return 0
+        kind, own = b'"kind":"race_block"', b'"stage":"%s"' % stage.encode()
+        return sum(kind in line and own in line for line in lines)
+
+    def has_blocks(self, stage: Stage) -> bool:
+        """Return True once some blocks of a stage are finished."""
+        return self.count_blocks(stage) >= BLOCKS_BEFORE
 
     def has_telemetry(self) -> bool:
         """Return True once telemetry has begun."""
@@ -156,7 +178,8 @@ def kill_one(
 ) -> Fate:
     """Start a run, kill `role` that long after telemetry began, check, and resume."""
     fate = Fate(role, after_s)
-    trial = Trial(folder, model, iterations, role, env)
+    options = ["--models", model, *OPTIONS, "--iterations", str(iterations), "--warmup", "3"]
+    trial = Trial(folder, ["run", *options], role, env)
     try:
         fate.check(until(trial.has_telemetry, 30), "no telemetry within 30 s")
         time.sleep(after_s)
@@ -220,6 +243,57 @@ def _resume(fate: Fate, trial: Trial) -> None:
     state = fold_all(logged)
     fate.cells = sum(cell.status == "ok" for cell in state.cells.values())
     fate.check(fate.cells == len(state.cells), "not every cell has a result")
+    code = trial.txtop("verify", "s").wait(OVER_S)
+    fate.check(code == 0, f"verify exited with {code}")
+
+
+def kill_in_race(
+    stages: Sequence[Stage], folder: Path, model: str, knobs: Sequence[str], env: dict[str, str]
+) -> Fate:
+    """Race `model`, and kill the runner in the middle of each of `stages`, resuming after each."""
+    fate = Fate("runner", 0.0)
+    before: list[AnyEvent] = []
+    trial = Trial(folder, ["tune", model, *RACE, *knobs], "headless", env)
+    try:
+        for stage in stages:
+            met = until(functools.partial(trial.has_blocks, stage), OVER_S)
+            runner = trial.runner()
+            fate.check(met and runner is not None, f"no {stage} to kill the runner in")
+            if runner is None:
+                break
+            family = [runner, *runner.children(recursive=True)]
+            os.kill(runner.pid, signal.SIGKILL)
+            fate.killed = True
+            _, alive = psutil.wait_procs(family, timeout=GONE_S)
+            fate.check(not alive, f"{len(alive)} processes are left after {GONE_S:.0f} s")
+            earlier, before = before, trial.events()
+            fate.check(before[: len(earlier)] == earlier, "events were lost by the resume")
+            fate.check(fold_all(before).ended is None, f"the run was over in the {stage}")
+            resumed = trial.txtop("resume", "s", "--headless")
+            if stage == stages[-1]:
+                fate.check(resumed.wait(OVER_S) == 0, "resume failed")
+                logged = trial.events()
+                fate.check(logged[: len(before)] == before, "events were lost by the resume")
+        _check_race(fate, trial)
+    finally:
+        trial.close()
+    return fate
+
+
+def _check_race(fate: Fate, trial: Trial) -> None:
+    logged, problems = read_all(trial.session)
+    fate.check(not problems.lines(), f"after the resume: {problems.lines()}")
+    state = fold_all(logged)
+    fate.cells = sum(cell.status == "ok" for cell in state.cells.values())
+    fate.check(state.ended and state.ended.reason == "done", "the race did not end")
+    kept = [e for e in logged if isinstance(e, events.RaceBlock) and e.kept]
+    dealt = [(e.stage, e.round, *sorted(e.iterations)) for e in kept]
+    fate.check(len(dealt) == len(set(dealt)), "a finished block was measured again")
+    calls = [(name, i) for e in kept for name, places in e.iterations.items() for i in places]
+    fate.check(len(calls) == len(set(calls)), "a call counts in two blocks")
+    result = find_result(state)
+    cell = result.winner.cell if result else None
+    fate.winner = (cell.precision, cell.batch_size) if cell else None
     code = trial.txtop("verify", "s").wait(OVER_S)
     fate.check(code == 0, f"verify exited with {code}")
 

@@ -11,9 +11,9 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute, make_assistant_absolute
-from txtop.models.precision_needs import explain_unavailable, settle_precision
+from txtop.models.precision_needs import settle_precision
 from txtop.options import limits
-from txtop.options.feasibility import explain_infeasible
+from txtop.options.feasibility import explain_infeasible, explain_refused
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
@@ -113,9 +113,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         for i, knobs in enumerate(merged)
     )
     for cell in cells:
-        refusal = model_config.explain_refusal(cell)
-        refusal = refusal or explain_unavailable(cell)
-        if refusal:
+        if refusal := explain_refused(cell):
             raise UsageError(f"arm {cell.id}: {refusal[0]}", refusal[1])
         if why := explain_infeasible(cell):
             raise UsageError(f"arm {cell.id}: {why}")

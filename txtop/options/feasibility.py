@@ -5,6 +5,8 @@ The matrix builder shows the same reasons.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from txtop.formatting import format_count
@@ -55,12 +57,17 @@ def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
     return judged
 
 
-def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
-    """Return the cells to measure, renumbered, and a line for each reason to leave others out."""
+def drop_infeasible(
+    cells: tuple[Cell, ...], explain_more: Callable[[Cell], str] = lambda _: ""
+) -> tuple[tuple[Cell, ...], list[str]]:
+    """Return the cells to measure, renumbered, and a line for each reason to leave others out.
+
+    `explain_more` gives a reason to leave out a cell that is feasible, or "".
+    """
     kept: list[Cell] = []
     dropped: dict[str, list[Cell]] = {}
     for cell, (plain, reason) in zip(cells, classify(cells), strict=True):
-        if reason:
+        if reason := reason or explain_more(plain):
             dropped.setdefault(reason, []).append(cell)
         else:
             kept.append(plain)
@@ -122,6 +129,14 @@ def explain_not_here(cell: Cell) -> str:
         return reason
     missing = explain_unavailable(cell)
     return missing[0] if missing else ""
+
+
+def explain_refused(cell: Cell) -> tuple[str, str] | None:
+    """Return reason and hint if a worker would refuse a feasible cell before it loads, else None.
+
+    Its prompt exceeds the context, or a library or device that its precision needs is not here.
+    """
+    return model_config.explain_refusal(cell) or explain_unavailable(cell)
 
 
 def _explain(cell: Cell, family: builtin.Family | None) -> str:

@@ -10,11 +10,10 @@ import msgspec
 from cyclopts import Parameter
 
 from txtop.errors import UsageError
-from txtop.models import model_config
 from txtop.models.model_path import make_absolute
 from txtop.options import limits
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
-from txtop.options.feasibility import explain_infeasible
+from txtop.options.feasibility import explain_infeasible, explain_refused
 from txtop.options.help_groups import LONG, WHAT
 from txtop.options.run_options import build_duration_parameter
 from txtop.plan.cell import Cell
@@ -85,6 +84,6 @@ def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest) -> C
         raise UsageError(why)
     grown = {"batch-size": "batch_size", "sequence-length": "sequence_length"}.get(largest)
     least = cell if grown is None else msgspec.structs.replace(cell, **{grown: 1})
-    if refusal := model_config.explain_refusal(least):
+    if refusal := explain_refused(least):
         raise UsageError(*refusal)
     return cell

@@ -17,6 +17,7 @@ from txtop.options import ab_plan, limits
 from txtop.options.feasibility import (
     drop_infeasible,
     explain_infeasible,
+    explain_refused,
     find_fast_precision,
 )
 from txtop.options.parsing import parse_numbers, parse_percentage
@@ -61,10 +62,11 @@ def build_tune_plan(
         raise UsageError("--slo: an encoder makes no tokens", "e2e:p90<50ms")
     default = _build_default(model, fixed)
     cells = _expand_space(default, fixed, rules.space, objective)
-    candidates, left_out = drop_infeasible(cells)
+    candidates, left_out = drop_infeasible(
+        cells, lambda cell: ": ".join(explain_refused(cell) or ())
+    )
     for line in left_out:
         say(line)
-    candidates = tuple(c for c in candidates if model_config.explain_refusal(c) is None)
     if len(candidates) < 2:
         raise UsageError("one candidate is no race", "more values in --space")
     if len(candidates) > MAX_CANDIDATES:
@@ -180,7 +182,7 @@ def _build_default(model: str, fixed: Mapping[str, Any]) -> Cell:
     cell = ab_plan.build_arm_cell("", {"model": make_absolute(model), **fixed})
     if why := explain_infeasible(cell):
         raise UsageError(why)
-    if refusal := model_config.explain_refusal(cell):
+    if refusal := explain_refused(cell):
         raise UsageError(*refusal)
     return cell
 

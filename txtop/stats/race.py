@@ -67,8 +67,8 @@ class LogRatio:
 class Candidate:
     """One candidate: its costs by round, its calls under each limit, and how it left, if it did.
 
-    `call_s` is the duration of one call, `block_s` that of one block. `swept_s` keeps an
-    estimate with the number of blocks that it is of.
+    `call_s` is the duration of one call, `block_s` that of one block, `spent_s` that of all blocks
+    in the race. `swept_s` keeps an estimate with the number of blocks that it is of.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Candidate:
     calls: list[Exceedance] = field(default_factory=list)
     call_s: float = 0.0
     block_s: float = 0.0
+    spent_s: float = 0.0
     swept_s: tuple[int, float] = field(default=(-1, 0.0), compare=False)
     left: Departure | None = None
     left_round: int = 0
@@ -207,6 +208,7 @@ class Race:
         own = self.candidates[name]
         own.costs[round_number] = cost
         own.call_s, own.block_s = spent_s / max(1, calls), spent_s
+        own.spent_s += spent_s
         self.race_spent_s += spent_s
 
     def add_confirmation(self, costs: Mapping[str, float], spent_s: float, *, paired: bool) -> None:
@@ -247,8 +249,8 @@ class Race:
             n, before = len(own.costs), own.swept_s[0]
             if n != before and (n <= 10 or n >= 1.25 * before):
                 own.swept_s = n, estimate_sweep_s(own)
-        swept_s = sum(own.swept_s[1] for own in timed)
-        return max(LEAST_BUDGET_S, SWEEP_SHARE * swept_s) if timed else 0.0
+        budget_s = sum(map(_compute_share_s, timed))
+        return max(LEAST_BUDGET_S, budget_s) if timed else 0.0
 
     @property
     def race_s(self) -> float:
@@ -340,6 +342,17 @@ def estimate_sweep_s(own: Candidate) -> float:
     return min(CELL_BUDGET_S, max(least, n * own.block_s))
 
 
+def _compute_share_s(own: Candidate) -> float:
+    """Return the part of the budget that is for a candidate with an estimate.
+
+    What one that was shown to be unfit has left of it is saved: the others do not get it.
+    """
+    share_s = SWEEP_SHARE * own.swept_s[1]
+    if own.left is None or own.left.why == "halved":
+        return share_s
+    return min(share_s, own.spent_s / (1 - CONFIRM_SHARE))
+
+
 def _count_rounds(candidate: Candidate) -> int:
     return max(candidate.costs, default=-1) + 1
 
@@ -406,7 +419,7 @@ def _judge_round(race: Race, number: int) -> Step | None:
             interval = race.compare(name, leader).interval
             if name != leader and interval is not None and interval[0] > 0:
                 return LeaveRace(name, Departure("slower", leader))
-    if leader is not None and race.is_decided:
+    if leader is not None and (race.is_decided or _is_for_confirmation(race, number)):
         return None
     if leader is not None and number >= MIN_ROUNDS and len(race.running) > _count_allowed(race):
         worst = next(n for n in reversed(race.rank()) if n != leader)
@@ -415,6 +428,14 @@ def _judge_round(race: Race, number: int) -> Step | None:
         return None
     waiting = [n for n in race.running if number not in race.candidates[n].costs]
     return Measure("race", (waiting[0],), number) if waiting else None
+
+
+def _is_for_confirmation(race: Race, number: int) -> bool:
+    """Return True if all that are left will be confirmed, which compares them better than a race.
+
+    They were compared in a few rounds, so that the leader is one that leads for a reason.
+    """
+    return number >= MIN_ROUNDS and set(race.running) <= set(choose_arms(race))
 
 
 def _count_allowed(race: Race) -> int:
@@ -476,7 +497,8 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     """Return the outcome so far; None if nobody can be named.
 
     What is still open is inconclusive once the race is `over`. If the confirmation shows the
-    runner-up to be better than the leader, it is named instead.
+    runner-up to be better than the leader, or leaves it open with the better mean, it is named
+    instead.
     """
     arms = choose_arms(race)
     if not arms:
@@ -487,7 +509,7 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     margin, confirmation = race.rules.margin, race.find_confirmation(arms)
     if confirmation is None:
         return RaceOutcome(winner, runner_up, arms, None, None)
-    if runner_up and confirmation.judge(runner_up, winner, margin) == "faster":
+    if runner_up and _is_better(confirmation, runner_up, winner, margin, over):
         winner, runner_up = runner_up, winner
 
     def judge(other: str | None) -> SequentialVerdict | None:
@@ -496,3 +518,18 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
         return confirmation.judge(winner, other, margin) or ("inconclusive" if over else None)
 
     return RaceOutcome(winner, runner_up, arms, judge(default), judge(runner_up))
+
+
+def _is_better(
+    confirmation: Confirmation, name: str, other: str, margin: float, over: bool
+) -> bool:
+    """Return True if `name` is to be named before `other`, which led the race.
+
+    Who led was chosen for its blocks, so that they flatter it. Those of the confirmation flatter
+    nobody: with enough of them their mean decides what they cannot show.
+    """
+    verdict = confirmation.judge(name, other, margin)
+    if verdict is not None or not over:
+        return verdict == "faster"
+    ratio = confirmation.compare(name, other)
+    return ratio.n >= confirmation.first_look and ratio.mean < 0

@@ -8,6 +8,8 @@ import pytest
 
 from support import tiny_models
 from txtop.errors import UsageError
+from txtop.models import decoding_rules, precision_needs
+from txtop.options.fit_options import build_base_cell
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.options.tune_plan import (
     build_tune_plan,
@@ -126,3 +128,58 @@ def test_a_prompt_beyond_the_context_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="64"):
         # Today's default itself has 128 tokens, of 64 positions.
         build_tune_plan(model, fixed, rules)
+
+
+@pytest.fixture
+def no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no library that a precision or a cache may need."""
+    monkeypatch.setattr(precision_needs, "find_version", lambda _: None)
+    monkeypatch.setattr(decoding_rules, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_libraries")
+def test_what_the_machine_lacks_is_left_out_with_its_reason_before_anything_loads() -> None:
+    rules = TuneRuleOptions(
+        space=["precisions=fp32,bf16,nf4,tf32 cache=dynamic,offloaded,quantized:int4"]
+    )
+    lines: list[str] = []
+    plan = build_tune_plan("gpt2", SMALL, rules, lines.append)
+    assert {(cell.precision, cell.cache) for cell in plan.cells} == {
+        ("fp32", "dynamic"),
+        ("bf16", "dynamic"),
+    }
+    for reason in (
+        "nf4 needs bitsandbytes and accelerate, which are not installed: pip install",
+        "tf32 ",
+        "an offloaded cache waits in the host's memory for an NVIDIA GPU",
+        "a quantized:int4 cache needs the library hqq",
+    ):
+        assert any(reason in line for line in lines), (reason, lines)
+
+
+@pytest.mark.usefixtures("no_libraries")
+@pytest.mark.parametrize(
+    ("knobs", "cause"),
+    [
+        ({"precision": "nf4"}, "nf4 needs bitsandbytes"),
+        ({"cache": "offloaded"}, "NVIDIA GPU"),
+        ({"cache": "quantized:int8"}, "needs the library hqq"),
+        ({"precision": "tf32"}, "tf32"),
+    ],
+)
+def test_a_knob_that_the_machine_lacks_is_refused_before_anything_loads(
+    knobs: dict[str, object], cause: str
+) -> None:
+    with pytest.raises(UsageError, match=cause):
+        build(fixed=knobs)
+    with pytest.raises(UsageError, match=cause):
+        build_base_cell("gpt2", {**SMALL, **knobs}, "batch-size")
+
+
+def test_a_candidate_beyond_the_context_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    model = str(tiny_models.gpt2(tmp_path / "m"))
+    rules = TuneRuleOptions(space=["batch-sizes=1,2 new-tokens=8,32,4096"])
+    lines: list[str] = []
+    plan = build_tune_plan(model, {"sequence_length": 8, "device": "cpu"}, rules, lines.append)
+    assert {cell.new_tokens for cell in plan.cells} == {8, 32}
+    assert len(lines) == 1 and "4096" in lines[0]

@@ -16,6 +16,7 @@ from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.race import (
     CELL_BUDGET_S,
+    CONFIRM_SHARE,
     MIN_ROUNDS,
     Departure,
     LeaveRace,
@@ -286,6 +287,40 @@ def test_a_broken_limit_is_seen_soon() -> None:
     assert Exceedance(10, 1).is_kept(0.9) and not Exceedance(10, 2).is_kept(0.9)
 
 
+def test_what_a_slower_one_has_left_is_saved_not_dealt_to_others() -> None:
+    """Who was shown to be slower counts with what it took, who was halved with its whole share."""
+    names = [f"c{i}" for i in range(40)]
+    race = build_race({name: wobble(0.0, 0.4) for name in names})
+    before_s = race.budget_s
+    for name in names[:10]:
+        race.leave(name, Departure("halved", "c39"))
+    assert race.budget_s == before_s
+    for name in names[10:30]:
+        race.leave(name, Departure("slower", "c39"))
+    spent_s = 20 * 8 * BLOCK_S / (1 - CONFIRM_SHARE)
+    assert race.budget_s == pytest.approx(before_s / 2 + spent_s)
+
+
+def test_a_budget_that_was_given_stays() -> None:
+    race = build_race({"a": wobble(0.0), "b": wobble(1.0)}, budget_s=100.0)
+    race.leave("b", Departure("slower", "a"))
+    assert race.budget_s == 100.0
+
+
+def test_who_would_be_confirmed_anyway_is_raced_no_longer() -> None:
+    """Two are open, and a third that is today's default: fresh processes compare them better."""
+    noisy = {"a": wobble(0.0, 0.2), "b": wobble(0.05, -0.2)}
+    race = build_race(noisy, budget_s=100.0)
+    assert not race.is_decided
+    assert choose_step(race) == Measure("confirm", ("a", "b"), 0)
+    race = build_race({**noisy, "d": wobble(0.1, -0.2)}, budget_s=100.0, default="d")
+    assert choose_step(race) == Measure("confirm", ("a", "d", "b"), 0)
+    race = build_race({**noisy, "c": wobble(0.1, -0.2)}, budget_s=100.0)
+    assert choose_step(race) == Measure("race", ("a",), 8)
+    few = {name: costs[: MIN_ROUNDS - 1] for name, costs in noisy.items()}
+    assert choose_step(build_race(few, budget_s=100.0)) == Measure("race", ("a",), MIN_ROUNDS - 1)
+
+
 def test_half_are_left_after_each_part_of_the_time() -> None:
     names = [str(i) for i in range(16)]
     race = Race.of(names, RaceRules(MARGIN, budget_s=20.0, default="0"))
@@ -338,6 +373,19 @@ def test_a_runner_up_that_turns_out_better_is_named_instead() -> None:
     outcome = name_outcome(race)
     assert outcome is not None
     assert (outcome.winner, outcome.runner_up, outcome.close) == ("b", "a", "faster")
+
+
+def test_what_a_confirmation_leaves_open_its_mean_decides_once_it_is_over() -> None:
+    """The blocks that made the leader lead flatter it; those of the confirmation do not."""
+    race = confirm(lambda n: {"a": 0.05 + 0.6 * (n % 2), "d": 3.0, "b": 0.3 * (1 - n % 2)})
+    under_way, over = name_outcome(race, over=False), name_outcome(race)
+    assert under_way is not None and (under_way.winner, under_way.close) == ("a", None)
+    assert over is not None
+    assert (over.winner, over.runner_up, over.close) == ("b", "a", "inconclusive")
+    few = build_race({"a": wobble(0.0), "b": wobble(0.001)})
+    few.add_confirmation({"a": 0.3, "b": 0.0}, BLOCK_S, paired=False)
+    outcome = name_outcome(few)
+    assert outcome is not None and outcome.winner == "a", "one block decides nothing"
 
 
 def test_a_winner_no_better_than_the_default_shows_no_difference() -> None:
