@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -402,3 +404,21 @@ def test_a_step_reads_for_a_while_and_no_longer() -> None:
     reader.take([replace(ONE, path=path) for path in BUNDLED])
     assert reader.waiting == len(BUNDLED)
     assert not reader.step() and reader.waiting == len(BUNDLED)
+
+
+def test_the_first_outcome_does_not_wait_for_the_second() -> None:
+    reader = OutcomeReader(clock=lambda: 0.0)
+    reader.take([replace(ONE, path=path) for path in BUNDLED[:3]])
+    assert reader.step() and reader.waiting == 2
+    assert reader.step() and reader.waiting == 0
+
+
+def test_neither_a_forecast_nor_numpy_delays_the_outcomes() -> None:
+    command = (
+        "import sys, txtop.ui.home_source, txtop.ui.models.session_outcome;"
+        "print([name for name in ('numpy', 'txtop.forecast.memory') if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"

@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.forecast.memory_fit import read_free_memory
 from txtop.options.presets import find_preset
 from txtop.plan.model_names import name_models
 from txtop.protocol import codec
@@ -33,6 +32,7 @@ from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
+    from txtop.forecast.memory_fit import FreeMemory
 
 SCAN_EVERY_S = 5.0
 MAX_SESSIONS = 30
@@ -63,6 +63,7 @@ class HomeSource:
         self.problem = ""
         self.finished = False
         self.past: RunHistory | None = None
+        self._forecasts = False
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
         self.outcomes = outcomes or OutcomeReader()
@@ -86,8 +87,17 @@ class HomeSource:
         """True while outcomes are still to come and are read in haste."""
         return bool(self.outcomes.waiting) and time.monotonic() < self._haste_until_s
 
+    def read_free_memory(self) -> FreeMemory | None:
+        """Return the free memory as it was sampled last, once forecasts need it."""
+        if not self._forecasts:
+            return None
+        from txtop.forecast.memory_fit import read_free_memory
+
+        return read_free_memory(self.state)
+
     def load_history(self) -> None:
         """Read the times of earlier runs on this machine, if sessions have changed since."""
+        self._forecasts = True
         if self._learnt == self._seen:
             return
         from txtop.forecast.history import load_local_history
@@ -219,7 +229,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,
-        free_memory=read_free_memory(machine.state),
+        free_memory=machine.read_free_memory(),
         findings=machine.findings,
         past=machine.past,
         recorded=machine.recorded,
