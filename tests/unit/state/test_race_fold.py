@@ -27,7 +27,7 @@ def leave(why: str, *, against: str = "", detail: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("why", "beaten", "detail", "words"),
+    ("why", "beaten", "detail", "wording"),
     [
         ("slower", True, "", "left the race: slower than gpt2"),
         ("halved", True, "", "left the race: behind gpt2"),
@@ -36,9 +36,9 @@ def leave(why: str, *, against: str = "", detail: str = "") -> str:
     ],
 )
 def test_a_departure_is_told_by_who_was_faster_or_by_the_bound(
-    why: str, beaten: bool, detail: str, words: str
+    why: str, beaten: bool, detail: str, wording: str
 ) -> None:
-    assert leave(why, against="yes" if beaten else "", detail=detail).startswith(words)
+    assert leave(why, against="yes" if beaten else "", detail=detail).startswith(wording)
 
 
 def test_no_word_of_the_search_itself_is_in_the_log() -> None:
