@@ -30,6 +30,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
+from txtop.ui.home_source import HomeSource
 from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
@@ -422,3 +423,15 @@ def test_neither_a_forecast_nor_numpy_delays_the_outcomes() -> None:
         [sys.executable, "-c", command], capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_preset_of_this_machine_comes_after_the_first_outcome(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(HomeSource, "_start", lambda _self, _interval_s: None)
+    source = HomeSource(tmp_path, findings=())
+    firsts = []
+    while source.quick is None:
+        source.update()
+        firsts.append(any(item.outcome is not None for item in source.sessions or ()))
+    assert firsts[:1] == [False] and firsts[-2:] == [True, True]

@@ -33,6 +33,7 @@ from txtop.ui.runner_link import open_runner_handle
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
     from txtop.forecast.memory_fit import FreeMemory
+    from txtop.options.presets import Preset
 
 SCAN_EVERY_S = 5.0
 MAX_SESSIONS = 30
@@ -69,7 +70,7 @@ class HomeSource:
         self.outcomes = outcomes or OutcomeReader()
         self._haste_until_s = time.monotonic() + HASTE_S
         self._doctor = DoctorProbe(findings)
-        self.quick = find_preset("quick")
+        self.quick: Preset | None = None
         self.programs: dict[int, str] = {}
         self._rest = b""
         self._looked_s = 0.0
@@ -126,9 +127,8 @@ class HomeSource:
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
-        if self.sessions is not None and self.outcomes.step():
-            self.sessions = tuple(map(self.outcomes.join, self.sessions))
-            changed = True
+        if self.sessions is not None:
+            changed |= self._read_on(self.sessions)
         if self.sessions is None or now_s - self._looked_s >= SCAN_EVERY_S:
             self._looked_s = now_s
             seen = _compute_signature(self._session_dir)
@@ -141,6 +141,16 @@ class HomeSource:
                 self.sessions = tuple(map(self.outcomes.join, sessions))
                 changed = True
         return changed
+
+    def _read_on(self, sessions: tuple[ListedSession, ...]) -> bool:
+        """Read outcomes, and after the first of them the quick preset as it is on this machine."""
+        if self.quick is None and not self.outcomes.awaits_first:
+            self.quick = find_preset("quick")
+            return True
+        if not self.outcomes.step():
+            return False
+        self.sessions = tuple(map(self.outcomes.join, sessions))
+        return True
 
     def _read(self) -> bool:
         if self._sampler is None or self._sampler.stdout is None or self.problem:

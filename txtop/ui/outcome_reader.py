@@ -55,6 +55,11 @@ class OutcomeReader:
         """The number of sessions that are still to be read."""
         return len(self._unread)
 
+    @property
+    def awaits_first(self) -> bool:
+        """True while there are sessions to read, and no outcome yet."""
+        return bool(self._unread) and not self._outcomes
+
     def step(self) -> bool:
         """Read on for about `STEP_S`; True if there is another outcome.
 
@@ -69,7 +74,7 @@ class OutcomeReader:
             try:
                 next(self._open)
             except StopIteration as end:
-                is_first = not self._outcomes
+                is_first = self.awaits_first
                 self._outcomes[self._unread.popleft()] = end.value
                 self._open = None
                 changed = True
