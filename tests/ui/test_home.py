@@ -435,3 +435,14 @@ def test_the_preset_of_this_machine_comes_after_the_first_outcome(
         source.update()
         firsts.append(any(item.outcome is not None for item in source.sessions or ()))
     assert firsts[:1] == [False] and firsts[-2:] == [True, True]
+
+
+@pytest.mark.parametrize("width", range(38, 58))
+def test_a_narrow_list_tells_sessions_apart(bundled: dict[str, ListedSession], width: int) -> None:
+    """A name is cut only where the value and its badge need the room."""
+    wide = width - session_list.WHEN_WIDTH - session_list.LEAD_WIDTH - session_list.VALUE_WIDTH - 3
+    rows = drawn(listing(*bundled.values()), width=width, height=9).splitlines()
+    for (name, item), row in zip(bundled.items(), rows, strict=False):
+        assert name in row or len(name) > wide, row
+        assert item.outcome is not None
+        assert all(badge[0] in row for badge in item.outcome.badges), row
