@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
+from txtop.ui.home_source import HomeSource
 from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
@@ -402,3 +405,44 @@ def test_a_step_reads_for_a_while_and_no_longer() -> None:
     reader.take([replace(ONE, path=path) for path in BUNDLED])
     assert reader.waiting == len(BUNDLED)
     assert not reader.step() and reader.waiting == len(BUNDLED)
+
+
+def test_the_first_outcome_does_not_wait_for_the_second() -> None:
+    reader = OutcomeReader(clock=lambda: 0.0)
+    reader.take([replace(ONE, path=path) for path in BUNDLED[:3]])
+    assert reader.step() and reader.waiting == 2
+    assert reader.step() and reader.waiting == 0
+
+
+def test_neither_a_forecast_nor_numpy_delays_the_outcomes() -> None:
+    command = (
+        "import sys, txtop.ui.home_source, txtop.ui.models.session_outcome;"
+        "print([name for name in ('numpy', 'txtop.forecast.memory') if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_the_preset_of_this_machine_comes_after_the_first_outcome(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(HomeSource, "_start", lambda _self, _interval_s: None)
+    source = HomeSource(tmp_path, findings=())
+    firsts = []
+    while source.quick is None:
+        source.update()
+        firsts.append(any(item.outcome is not None for item in source.sessions or ()))
+    assert firsts[:1] == [False] and firsts[-2:] == [True, True]
+
+
+@pytest.mark.parametrize("width", range(38, 58))
+def test_a_narrow_list_tells_sessions_apart(bundled: dict[str, ListedSession], width: int) -> None:
+    """A name is cut only where the value and its badge need the room."""
+    wide = width - session_list.WHEN_WIDTH - session_list.LEAD_WIDTH - session_list.VALUE_WIDTH - 3
+    rows = drawn(listing(*bundled.values()), width=width, height=9).splitlines()
+    for (name, item), row in zip(bundled.items(), rows, strict=False):
+        assert name in row or len(name) > wide, row
+        assert item.outcome is not None
+        assert all(badge[0] in row for badge in item.outcome.badges), row

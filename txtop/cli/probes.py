@@ -112,10 +112,9 @@ def _probe_terminal() -> Capability:
 def _probe_disk(session_dir: Path | None) -> Capability:
     folder = (session_dir or get_sessions_dir()).expanduser()
     try:
-        check_sessions_folder(folder)
+        place = check_sessions_folder(folder)
     except RunError as error:
         return Capability("session folder", "broken", error.cause, error.hint)
-    place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(place).free
     low = free < LOW_DISK_BYTES
     return Capability(

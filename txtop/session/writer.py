@@ -53,8 +53,11 @@ def create_session_folder(path: Path) -> None:
         raise _refuse_folder(path.parent, error.strerror) from None
 
 
-def check_sessions_folder(folder: Path) -> None:
-    """Raise `RunError` if no session can be written in `folder`, which may not exist yet."""
+def check_sessions_folder(folder: Path) -> Path:
+    """Return the folder that is there, `folder` or the nearest one above it.
+
+    Raises `RunError` if no session can be written in `folder`.
+    """
     try:
         place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     except OSError as error:
@@ -63,6 +66,7 @@ def check_sessions_folder(folder: Path) -> None:
         raise _refuse_folder(folder, f"{place} is not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise _refuse_folder(folder, f"{place} is not writable")
+    return place
 
 
 def _refuse_folder(folder: Path, reason: str | None) -> RunError:

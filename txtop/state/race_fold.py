@@ -10,6 +10,12 @@ from txtop.protocol import events
 from txtop.state import disturbed_blocks
 from txtop.state.session import SessionState
 
+# Departures that another candidate explains.
+_BEATEN = {
+    "slower": "slower than {}",
+    "halved": "behind {} when time was short",
+}
+
 
 def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
     """Fold a block of a race; iterations of one that does not count are discarded."""
@@ -37,10 +43,15 @@ def fold_standing(session: SessionState, event: events.Standing) -> None:
         session.say("back in the race", cell=event.cell)
         return
     session.working.discard(event.cell)
+    session.say(_word_departure(session, event), cell=event.cell)
+
+
+def _word_departure(session: SessionState, event: events.Standing) -> str:
+    """Word that a candidate leaves: who beat it, or which bound it broke."""
     other = session.cells.get(event.against)
-    beside = f" beside {labels.format_short_label(other.cell)}" if other is not None else ""
-    detail = f": {event.detail}" if event.detail else ""
-    session.say(f"left, {event.why}{beside}{detail}", cell=event.cell)
+    if other is None or event.why not in _BEATEN:
+        return f"left the race: {', '.join(filter(None, (event.why, event.detail)))}"
+    return f"left the race: {_BEATEN[event.why].format(labels.format_short_label(other.cell))}"
 
 
 def continue_candidate(session: SessionState, event: events.CellStarted) -> None:

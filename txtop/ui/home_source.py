@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.forecast.memory_fit import read_free_memory
 from txtop.options.presets import find_preset
 from txtop.plan.model_names import name_models
 from txtop.protocol import codec
@@ -33,6 +32,8 @@ from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
+    from txtop.forecast.memory_fit import FreeMemory
+    from txtop.options.presets import Preset
 
 SCAN_EVERY_S = 5.0
 MAX_SESSIONS = 30
@@ -63,12 +64,13 @@ class HomeSource:
         self.problem = ""
         self.finished = False
         self.past: RunHistory | None = None
+        self._forecasts = False
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
         self.outcomes = outcomes or OutcomeReader()
         self._haste_until_s = time.monotonic() + HASTE_S
         self._doctor = DoctorProbe(findings)
-        self.quick = find_preset("quick")
+        self.quick: Preset | None = None
         self.programs: dict[int, str] = {}
         self._rest = b""
         self._looked_s = 0.0
@@ -86,8 +88,17 @@ class HomeSource:
         """True while outcomes are still to come and are read in haste."""
         return bool(self.outcomes.waiting) and time.monotonic() < self._haste_until_s
 
+    def read_free_memory(self) -> FreeMemory | None:
+        """Return the free memory as it was sampled last, once forecasts need it."""
+        if not self._forecasts:
+            return None
+        from txtop.forecast.memory_fit import read_free_memory
+
+        return read_free_memory(self.state)
+
     def load_history(self) -> None:
         """Read the times of earlier runs on this machine, if sessions have changed since."""
+        self._forecasts = True
         if self._learnt == self._seen:
             return
         from txtop.forecast.history import load_local_history
@@ -116,9 +127,8 @@ class HomeSource:
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
-        if self.sessions is not None and self.outcomes.step():
-            self.sessions = tuple(map(self.outcomes.join, self.sessions))
-            changed = True
+        if self.sessions is not None:
+            changed |= self._read_on(self.sessions)
         if self.sessions is None or now_s - self._looked_s >= SCAN_EVERY_S:
             self._looked_s = now_s
             seen = _compute_signature(self._session_dir)
@@ -131,6 +141,16 @@ class HomeSource:
                 self.sessions = tuple(map(self.outcomes.join, sessions))
                 changed = True
         return changed
+
+    def _read_on(self, sessions: tuple[ListedSession, ...]) -> bool:
+        """Read outcomes, and after the first of them the quick preset as it is on this machine."""
+        if self.quick is None and not self.outcomes.awaits_first:
+            self.quick = find_preset("quick")
+            return True
+        if not self.outcomes.step():
+            return False
+        self.sessions = tuple(map(self.outcomes.join, sessions))
+        return True
 
     def _read(self) -> bool:
         if self._sampler is None or self._sampler.stdout is None or self.problem:
@@ -219,7 +239,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,
-        free_memory=read_free_memory(machine.state),
+        free_memory=machine.read_free_memory(),
         findings=machine.findings,
         past=machine.past,
         recorded=machine.recorded,

@@ -55,8 +55,18 @@ class OutcomeReader:
         """The number of sessions that are still to be read."""
         return len(self._unread)
 
+    @property
+    def awaits_first(self) -> bool:
+        """True while there are sessions to read, and no outcome yet."""
+        return bool(self._unread) and not self._outcomes
+
     def step(self) -> bool:
-        """Read on for about `STEP_S`; True if there is another outcome."""
+        """Read on for about `STEP_S`; True if there is another outcome.
+
+        The first one is handed over as soon as it is there: the next may take long.
+        """
+        if self._unread:
+            _import_figures()
         until_s = self._clock() + STEP_S
         changed = False
         while self._unread:
@@ -64,9 +74,12 @@ class OutcomeReader:
             try:
                 next(self._open)
             except StopIteration as end:
+                is_first = self.awaits_first
                 self._outcomes[self._unread.popleft()] = end.value
                 self._open = None
                 changed = True
+                if is_first:
+                    break
             if self._clock() >= until_s:
                 break
         return changed
@@ -86,6 +99,12 @@ def _sign(path: Path) -> LogSignature | None:
     return path, status.st_size, status.st_mtime_ns
 
 
+def _import_figures() -> None:
+    """Import what outcomes are made of, before the clock of a step starts."""
+    import txtop.state.fold
+    import txtop.ui.models.session_outcome  # noqa: F401
+
+
 def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcome]:
     """Read a log piece by piece; one that cannot be read has an empty outcome."""
     # Imported late: the home screen is drawn before figures are computed.
@@ -102,7 +121,6 @@ def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcom
     path, size_bytes, _ = signature
     if size_bytes > MAX_LOG_BYTES:
         return NO_OUTCOME
-    yield
     state = SessionState()
     try:
         reader = LogReader(path)

@@ -7,7 +7,6 @@ from typing import Any
 
 from txtop import formatting
 from txtop.analysis import contention, drafts, metrics
-from txtop.forecast.memory_fit import forecast_cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import accuracy, quality
@@ -116,6 +115,9 @@ def build_cell_row(
         ),
     )
     if base.state == "waiting":
+        # Imported late: the outcomes of sessions that are over come without it.
+        from txtop.forecast.memory_fit import forecast_cell
+
         forecast = forecast_cell(session, cell)
         peak = forecast.peak_bytes if forecast else None
         return replace(base, gib="" if peak is None else formatting.format_gib(peak, "~"))

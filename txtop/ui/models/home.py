@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from txtop.forecast.memory_fit import UNKNOWN_MEMORY, FreeMemory
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.models.machine import MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
+    from txtop.forecast.memory_fit import FreeMemory
     from txtop.options.presets import Preset
     from txtop.ui.models.session_outcome import ListedOutcome
 
@@ -53,9 +53,10 @@ class ListedSession:
 class HomeFrame:
     """One frame of the home screen.
 
-    `sessions`, `findings`, `past` and `recorded`, the number of all sessions, are None until they
-    were looked up. `quick` is that preset as it is on this machine. It is `late` while outcomes of
-    sessions are still to come; while `reading`, the next frame is asked for at once.
+    `sessions`, `findings`, `recorded`, the number of all sessions, `past` and `free_memory`, which
+    forecasts need, are None until they were looked up. `quick` is that preset as it is on this
+    machine. It is `late` while outcomes of sessions are still to come; while `reading`, the next
+    frame is asked for at once.
     """
 
     title: str
@@ -63,7 +64,7 @@ class HomeFrame:
     sessions: tuple[ListedSession, ...] | None
     now_s: float
     problem: str = ""
-    free_memory: FreeMemory = UNKNOWN_MEMORY
+    free_memory: FreeMemory | None = None
     findings: tuple[Finding, ...] | None = None
     past: RunHistory | None = None
     recorded: int | None = None

@@ -95,11 +95,7 @@ def _render_line(
     columns: ListColumns,
     g: Glyphs,
 ) -> Row:
-    whole = item.stage != "done" or item.cells_ok == item.cells_total
-    sign, role, word = MARKS[item.stage]
-    if not whole:
-        sign, role, _ = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
-        word = f"{item.cells_ok}/{item.cells_total}"
+    sign, role, word = _choose_mark(item)
     when = "demo" if item.bundled else format_when(item.wall_s, now_s)
     row: Row = [
         (g("▸") if selected else " ", "accent-a"),
@@ -107,9 +103,7 @@ def _render_line(
         (f" {g(sign)} ", role),
         (fit(when, WHEN_WIDTH), "muted"),
     ]
-    # Without a column of the models, a name that is only a time gives way: the time is before it.
-    timed = not columns.models and item.models and TIME_NAME.fullmatch(item.label)
-    name = item.models if timed else item.label
+    name = item.label if columns.models else _name_alone(item)
     row.append((fit(name, columns.name - 1, mark=g("…")) + " ", "bold" if selected else "text"))
     if columns.models:
         row.append((fit(item.models, columns.models - 1, mark=g("…")) + " ", "muted"))
@@ -121,14 +115,34 @@ def _render_line(
     return [*row, (" " * max(0, VALUE_WIDTH - measure_row(end)), "muted"), *end]
 
 
+def _choose_mark(item: ListedSession) -> tuple[str, str, str]:
+    """Return sign, colour and word of the end of a session; of one with cells missing, how many
+    it has."""
+    if item.stage != "done" or item.cells_ok == item.cells_total:
+        return MARKS[item.stage]
+    sign, role, _ = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
+    return sign, role, f"{item.cells_ok}/{item.cells_total}"
+
+
+def _name_alone(item: ListedSession) -> str:
+    """Name a session where its models have no column: a name that is only a time, which stands
+    before it, gives way to them."""
+    return item.models if item.models and TIME_NAME.fullmatch(item.label) else item.label
+
+
 def _choose_columns(sessions: SessionList, width: int) -> ListColumns:
     """Choose the widths for all sessions: names as wide as the longest, outcomes the rest.
 
-    Where there is room for one text alone, the name has it.
+    Where there is room for one text alone, the name has it: a session is told by it, and the
+    outcome keeps its value with the sign of its badge.
     """
     width = max(0, width - WHEN_WIDTH - LEAD_WIDTH)
     if width < ROOMY_WIDTH:
-        outcome = min(width, MIN_OUTCOME_WIDTH)
+        ends = (_choose_mark(item)[2] for item in sessions.listed)
+        least = VALUE_WIDTH + max([2, *(1 + measure_text(end) for end in ends if end)])
+        named = (measure_text(clean(_name_alone(item))) for item in sessions.listed)
+        outcome = width - max(named, default=0) - 1
+        outcome = min(width, MIN_OUTCOME_WIDTH, max(least, outcome))
         return ListColumns(width - outcome, 0, outcome)
     items = sessions.listed
     names = max((measure_text(clean(item.label)) for item in items), default=0) + 1

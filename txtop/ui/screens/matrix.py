@@ -187,7 +187,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def show(self, frame: HomeFrame) -> None:
         """Draw the memory that is free now, and the forecast from earlier runs on this machine."""
-        self.free_memory = frame.free_memory
+        self.free_memory = frame.free_memory or self.free_memory
         self.title_of_machine = frame.title
         if frame.past is not self._past and frame.past is not None:
             self._past = frame.past

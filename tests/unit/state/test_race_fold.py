@@ -1,0 +1,47 @@
+"""The log of a race says in plain words why a candidate left."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+
+from support import race_session
+from txtop.protocol import events
+from txtop.state.fold import fold
+from txtop.state.session import SessionState
+from txtop.stats.race import Why
+
+
+def leave(why: str, *, against: str = "", detail: str = "") -> str:
+    """Return the line of the log about the first candidate that leaves."""
+    state = SessionState()
+    for event in race_session.Race(steps=0).events():
+        fold(state, event)
+    first, second, *_ = state.cells
+    standing = events.Standing(
+        t_ns=state.clock_ns, cell=first, why=why, against=second if against else "", detail=detail
+    )
+    fold(state, standing)
+    return state.log[-1].text
+
+
+@pytest.mark.parametrize(
+    ("why", "beaten", "detail", "wording"),
+    [
+        ("slower", True, "", "left the race: slower than gpt2"),
+        ("halved", True, "", "left the race: behind gpt2"),
+        ("over the limit", False, "TTFT 210 ms", "left the race: over the limit, TTFT 210 ms"),
+        ("does not fit", False, "", "left the race: does not fit"),
+    ],
+)
+def test_a_departure_is_told_by_who_was_faster_or_by_the_bound(
+    why: str, beaten: bool, detail: str, wording: str
+) -> None:
+    assert leave(why, against="yes" if beaten else "", detail=detail).startswith(wording)
+
+
+def test_no_word_of_the_search_itself_is_in_the_log() -> None:
+    for why in typing.get_args(Why):
+        line = leave(why, against="yes", detail="because")
+        assert "halved" not in line and "beside" not in line
