@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from txtop.protocol.events import Isolation
 
+HIDDEN = 0.1
+"""An interval that reaches further above 1 could hide a cost that matters."""
+
 
 def is_slowed(isolation: Isolation) -> bool:
     """Return whether a place was shown to be slower beside its neighbours, by over the margin."""
     return isolation.ci95 is not None and isolation.ci95[0] > 1 + isolation.margin
+
+
+def is_cleared(isolation: Isolation) -> bool:
+    """Return whether neighbours were shown to cost a place little: less than `HIDDEN` at most."""
+    slowed = is_slowed(isolation)
+    return isolation.ci95 is not None and not slowed and isolation.ci95[1] <= 1 + HIDDEN
 
 
 def describe_isolation(isolation: Isolation) -> str:
@@ -18,4 +27,6 @@ def describe_isolation(isolation: Isolation) -> str:
     size = f"{isolation.ratio:.2f}x [{low:.2f}, {high:.2f}]"
     if is_slowed(isolation):
         return f"beside its neighbours {isolation.place} takes {size} as long"
-    return f"neighbours cost {isolation.place} nothing that can be shown: {size}"
+    if is_cleared(isolation):
+        return f"neighbours cost {isolation.place} nothing that can be shown: {size}"
+    return f"not decided what neighbours cost {isolation.place}: {size}"
