@@ -29,7 +29,13 @@ def test_a_small_panel_has_the_bar_of_a_decode_step_and_the_findings() -> None:
     lines = render(80, 9)
     assert len(lines) == 9 and {len(line) for line in lines} == {80}
     assert "decode step 1.00 ms" in lines[1] and "MLP 54 %" in lines[3]
-    assert "35 %  fp32 where bf16 is fast" in lines[4]
+    assert "costs a request at most" in lines[4]
+    assert "35 %  fp32 where bf16 is fast" in lines[5]
+
+
+def test_cures_are_shown_as_soon_as_their_findings_fit_whole() -> None:
+    assert "try  --threads 2" not in "\n".join(render(120, 12))
+    assert "try  --threads 2" in "\n".join(render(120, 13))
 
 
 def test_a_large_one_has_evidence_what_to_try_and_the_tree() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from txtop.formatting import format_share
 from txtop.protocol.events import DevicePeaks, Explanation, PhaseExplanation, StepPart
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -74,6 +75,21 @@ def compute_closure(phase: PhaseExplanation) -> float:
 def compute_profiler_share(phase: PhaseExplanation) -> float:
     """Return what the profiler itself adds to a step, as a share of it."""
     return phase.event_ns * phase.profiler_events / phase.step_ns if phase.step_ns else 0.0
+
+
+def compute_clock_share(phase: PhaseExplanation) -> float:
+    """Return by how much the clock of the modules makes a step longer, as a share of it."""
+    return max(0.0, phase.clocked_ns / phase.step_ns - 1) if phase.step_ns else 0.0
+
+
+def describe_closure(phase: PhaseExplanation) -> str:
+    """Return what the parts add up to, and what was taken off because measuring added it."""
+    costs = [f"profiler {format_share(compute_profiler_share(phase))}"]
+    if phase.clocked_ns:
+        costs.insert(0, f"clock {format_share(compute_clock_share(phase))}")
+    return (
+        f"parts add up to {format_share(compute_closure(phase), 1)}; taken off: {', '.join(costs)}"
+    )
 
 
 def build_pieces(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> list[Piece]:

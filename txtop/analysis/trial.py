@@ -40,7 +40,8 @@ class HelpfulChange:
 def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]:
     """Return the arms that are faster than the first, the fastest first, and how many were tried.
 
-    An arm whose interval includes 1 did not help and is left out, however high its ratio.
+    An arm whose interval includes 1 did not help and is left out, however high its ratio; so is one
+    that has fewer blocks than its first look that counts.
     """
     ab_test = state.ab_test
     if ab_test is None:
@@ -52,11 +53,10 @@ def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]
     for name in ab_test.sequences:
         look = ab_test.look(name)
         interval = look.interval
-        if (
-            ab_test.explain_no_verdict(name)
-            or interval is None
-            or not 1 < interval[0] <= interval[1]
-        ):
+        # An interval before the first look that counts decides nothing.
+        if ab_test.explain_no_verdict(name) or not ab_test.sequences[name].excludes_one:
+            continue
+        if interval is None or not 1 < interval[0] <= interval[1]:
             continue
         own = state.cells[name]
         before, after = first.peak_bytes, own.peak_bytes
@@ -79,7 +79,19 @@ def format_trial(state: SessionState) -> list[str]:
     helpful, tried = list_helpful_changes(state)
     if not tried:
         return []
+    unjudged = _count_unjudged(state)
+    if unjudged == tried:
+        return [f"tried {tried}: too few blocks to judge any"]
+    rest = f"; too few blocks to judge {unjudged}" if unjudged else ""
     if not helpful:
-        return [f"tried {tried}: none is faster here"]
-    heading = f"tried {tried}, faster here: {len(helpful)}"
+        return [f"tried {tried}: none is faster here{rest}"]
+    heading = f"tried {tried}, faster here: {len(helpful)}{rest}"
     return [heading, *(f"  {change.sentence}" for change in helpful)]
+
+
+def _count_unjudged(state: SessionState) -> int:
+    """Return the arms that had no look that counts, those that failed included."""
+    ab_test = state.ab_test
+    if ab_test is None:
+        return 0
+    return sum(sequence.n < sequence.first_look for sequence in ab_test.sequences.values())

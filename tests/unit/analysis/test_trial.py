@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from support import ab_sessions
+from collections.abc import Sequence
+
+import pytest
+
+from support import ab_sessions, explanations
+from txtop.analysis import findings
+from txtop.analysis.finding_rules import Judgement, Rule
 from txtop.analysis.trial import format_trial, list_helpful_changes
+from txtop.options.explain_options import build_try_plan
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -11,6 +18,12 @@ from txtop.state.session import SessionState
 def tried(second: float, third: float) -> SessionState:
     """Return an A/B of a cell and two changes, by the time of their requests in ms."""
     story = ab_sessions.script({"precision": "fp32"}, {"precision": "bf16"}, {"threads": 2})
+    return measure(story, (second, third))
+
+
+def measure(story: ab_sessions.Script, others_ms: Sequence[float]) -> SessionState:
+    """Return the A/B of a cell whose requests take 30 ms, and of two changes of it."""
+    second, third = others_ms
     story.fidelity().fidelity("C").begin()
     for i in range(30):
         off = 1 + 0.01 * ((i * 7919) % 11 - 5) / 5
@@ -37,3 +50,33 @@ def test_the_fastest_stands_first_and_a_session_without_arms_has_no_trial() -> N
     helpful, _ = list_helpful_changes(tried(20.0, 10.0))
     assert len(helpful) == 2 and helpful[0].ratio > helpful[1].ratio
     assert format_trial(SessionState()) == []
+
+
+def test_a_trial_of_too_few_blocks_shows_no_change_and_calls_none_useless() -> None:
+    story = ab_sessions.script({"precision": "fp32"}, {"precision": "bf16"}, {"threads": 2})
+    story.fidelity().fidelity("C").begin()
+    for _ in range(3):
+        story.block((30.0, 15.0, 30.0))
+    state = fold_all(story.end("cancelled"))
+    assert format_trial(state) == ["tried 2: too few blocks to judge any"]
+
+
+@pytest.mark.parametrize("useless_ms", [29.9, 30.0, 31.0])
+def test_planted_advice_that_is_useless_is_tried_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, useless_ms: float
+) -> None:
+    rule = Rule(
+        "planted", "a planted fault", "always",
+        lambda facts: Judgement(
+            facts.request_ns, "planted", ({"threads": 3}, {"precision": "bf16"})
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(findings, "RULES", (rule,))
+    explained = explanations.session()
+    (own,) = explained.cells.values()
+    advice = findings.iterate_changes(own.cell, findings.find_findings(explained, own))
+    plan = build_try_plan(explained.plan, own.cell, advice)
+    assert plan is not None and [cell.threads for cell in plan.cells] == [None, 3, None]
+    lines = "\n".join(format_trial(measure(ab_sessions.Script(plan), (useless_ms, 15.0))))
+    assert "tried 2, faster here: 1" in lines
+    assert "bf16" in lines and "3 threads" not in lines

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from support.explanations import build_explained_session, build_trace
+from support.explanations import build_explained_session, build_trace, phase
+from txtop.analysis.explanation import describe_closure
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.html.flame import build_frames, draw_flames
 from txtop.export.html.page import render_page
@@ -39,3 +40,8 @@ def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
     assert "a decode step of gpt2" in lines and "parts add up to 100.0 %" in lines
     assert re.search(r"MLP +0.540 +54 % +4 %", lines)
     assert "1 thread on 2 cores" in lines and "try --threads 2" in lines
+
+
+def test_an_explanation_says_what_measuring_added() -> None:
+    assert "taken off: profiler 10 %" in describe_closure(phase())
+    assert "taken off: clock 2 %, profiler 10 %" in describe_closure(phase(clocked_ns=1020))

@@ -7,8 +7,7 @@ from txtop.analysis.explanation import (
     Piece,
     build_explanation_notes,
     build_pieces,
-    compute_closure,
-    compute_profiler_share,
+    describe_closure,
     find_peaks,
 )
 from txtop.analysis.findings import CellFinding, find_findings
@@ -62,8 +61,7 @@ def _format_phase(
     step_ms = phase.step_ns / 1e6
     lines = [
         f"a {PHASE_NAMES[phase.name]} of {label}: {format_figure(step_ms)} ms"
-        f"  (parts add up to {format_share(compute_closure(phase), 1)};"
-        f" the profiler's own {format_share(compute_profiler_share(phase))} is taken off)"
+        f"  ({describe_closure(phase)})"
     ]
     if phase.busy_ns is not None:
         lines[0] += f"  GPU busy {format_share(phase.busy_ns / phase.step_ns)}"

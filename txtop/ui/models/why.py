@@ -9,8 +9,7 @@ from txtop.analysis.explanation import (
     build_explanation_notes,
     build_pieces,
     choose_main_phase,
-    compute_closure,
-    compute_profiler_share,
+    describe_closure,
     find_peaks,
 )
 from txtop.analysis.findings import CellFinding, find_findings
@@ -101,8 +100,7 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
                     (piece.name, piece.ns / phase.step_ns, piece.python_ns / phase.step_ns)
                     for piece in build_pieces(phase, peaks, dtype)
                 ),
-                remark=f"parts {format_share(compute_closure(phase), 1)};"
-                f" profiler's own {format_share(compute_profiler_share(phase))} taken off",
+                remark=describe_closure(phase),
             )
             for phase in reversed(explanation.phases)
         ),

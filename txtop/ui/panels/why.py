@@ -20,6 +20,7 @@ MIN_SHARE = 0.005
 COST_WIDTH = 5
 MODULE_BAR_WIDTH = 12
 MIN_TREE_ROWS = 4
+FINDINGS_HEADING = "why, and what each costs a request at most:"
 
 
 def render_why(
@@ -95,9 +96,12 @@ def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row
 def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Row]:
     """Render the findings by cost, each with its evidence; without room the evidence is cut."""
     rows: list[Row] = [] if view.findings else [[("no finding: no rule holds", "ok")]]
-    full = room >= 4 * len(view.findings)
-    for finding in view.findings:
-        lines = _render_finding(finding, width, g, full=full)
+    blocks = [_render_finding(finding, width, g, full=True) for finding in view.findings]
+    if sum(map(len, blocks)) > room:
+        blocks = [_render_finding(finding, width, g, full=False) for finding in view.findings]
+    if view.findings and sum(map(len, blocks)) < room:
+        rows.append([(cut(FINDINGS_HEADING, width, g("…")), "muted")])
+    for finding, lines in zip(view.findings, blocks, strict=True):
         if len(rows) + len(lines) > room:
             left = len(view.findings) - view.findings.index(finding)
             rows = [*rows[: room - 1], [(f"{left} more", "muted")]] if rows else lines[:room]
