@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.analysis.explanation import (
+    KIND_NAMES,
     PHASE_NAMES,
     build_explanation_notes,
     build_pieces,
@@ -44,7 +45,10 @@ class FindingRow:
 
 @dataclass(frozen=True)
 class ModuleRow:
-    """A module of the tree: its path, its name, how deep it lies, and its share of a step."""
+    """A module of the tree: its path, its name, how deep it lies, and its share of a step.
+
+    `kind` is what the bar calls it; empty for one that only holds others.
+    """
 
     path: str
     name: str
@@ -150,7 +154,7 @@ def _build_module(
         path=path,
         name=path[len(parent) + 1 :] if parent else path,
         depth=depth,
-        kind=module.kind,
+        kind="" if module.kind == "rest" else KIND_NAMES.get(module.kind, module.kind),
         ms=format_figure(ns / 1e6),
         share=ns / phase.step_ns if phase.step_ns else 0.0,
         opens=any(_find_parent(other, by_path) == path for other in by_path if other != path),
