@@ -245,4 +245,5 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         recorded=machine.recorded,
         quick=machine.quick,
         reading=machine.reading,
+        late=bool(machine.outcomes.waiting),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.models.machine import MachineView
@@ -55,8 +55,8 @@ class HomeFrame:
 
     `sessions`, `findings`, `recorded`, the number of all sessions, `past` and `free_memory`, which
     forecasts need, are None until they were looked up. `quick` is that preset as it is on this
-    machine. While `reading`, the next frame is asked for at once. `late` is what the frame loop
-    asks of every frame: here no figures are still to come.
+    machine, None until then. It is `late` while outcomes of sessions are still to come; while
+    `reading`, the next frame is asked for at once.
     """
 
     title: str
@@ -71,4 +71,4 @@ class HomeFrame:
     machine_detail: MachineDetailView = NO_MACHINE_DETAIL
     quick: Preset | None = None
     reading: bool = False
-    late: ClassVar[bool] = False
+    late: bool = False
