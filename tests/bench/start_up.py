@@ -1,4 +1,5 @@
-"""Measure how long txtop takes to answer: version, help and the first paint of the home screen.
+"""Measure how long txtop takes to answer: version, help, the first paint of the home screen and the
+first outcome of a session on it.
 
 Medians of five, with `python -c pass` beside them.
 """
@@ -17,6 +18,7 @@ from statistics import median
 
 TXTOP = (sys.executable, "-m", "txtop")
 ROUNDS = 5
+RATES = (b"tok/s", b"seq/s")
 
 
 def answered_s(*command: str) -> float:
@@ -26,15 +28,15 @@ def answered_s(*command: str) -> float:
     return time.perf_counter() - start_s
 
 
-def painted_s(state_home: str, wanted: bytes = b"sessions") -> float:
-    """Return the seconds from start until `wanted` was written to a terminal."""
+def painted_s(state_home: str, wanted: tuple[bytes, ...] = (b"sessions",)) -> float:
+    """Return the seconds from start until one of the texts `wanted` was written to a terminal."""
     start_s = time.perf_counter()
     pid, fd = pty.fork()
     if pid == 0:
         os.environ |= {"TERM": "xterm-256color", "XDG_STATE_HOME": state_home}
         os.execv(TXTOP[0], TXTOP)
     seen = b""
-    while wanted not in seen:
+    while not any(text in seen for text in wanted):
         if not select.select([fd], [], [], 10)[0]:
             raise SystemExit("no picture within 10 s")
         seen += os.read(fd, 65536)
@@ -52,6 +54,7 @@ def main() -> None:
             ("txtop --version", lambda: answered_s(*TXTOP, "--version")),
             ("txtop --help", lambda: answered_s(*TXTOP, "--help")),
             ("home painted", lambda: painted_s(folder)),
+            ("first outcome", lambda: painted_s(folder, RATES)),
         ):
             taken = sorted(measure() for _ in range(ROUNDS))
             print(f"{name:<16} median {median(taken):.3f} s   ({taken[0]:.3f} to {taken[-1]:.3f})")
