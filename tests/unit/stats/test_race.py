@@ -26,8 +26,8 @@ from txtop.stats.race import (
     RejoinRace,
     choose_arms,
     choose_step,
-    name_outcome,
 )
+from txtop.stats.race_outcome import name_outcome
 from txtop.stats.stopping import RATE_HALF_WIDTH, decide_stop
 
 MARGIN, BLOCK_S, SEEDS = 0.02, 0.1, range(20)
