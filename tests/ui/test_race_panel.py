@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support import race_session
+from support import race_session, ui_events
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import Tuning
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
 from txtop.ui.drawing.area import Area
@@ -76,6 +79,18 @@ def test_the_big_number_is_that_of_the_winner(over: View) -> None:
     assert over.results is not None
     assert over.results.word == "to deploy"
     assert over.results.name.startswith("bf16 · sdpa · batch 16")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_default_is_named_whole_beside_its_caches(width: int) -> None:
+    """Cut, `b1 (default)` read as `b1…`, a batch of ten or more."""
+    cells = expand_matrix(
+        models=["gpt2"], precisions=["fp32", "bf16"], attention=["sdpa", "eager"],
+        batch_sizes=[1, 16], cache=["dynamic", "static"],
+    )  # fmt: skip
+    plan = Plan(cells=cells, tuning=Tuning(default=cells[0].id))
+    text = "\n".join(draw(build([ui_events.header(plan)]), width, 20))
+    assert "fp32 · sdpa · dynamic cache · b1 (default)" in text
 
 
 def test_any_size_has_whole_rows(underway: View, over: View) -> None:

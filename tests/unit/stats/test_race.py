@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
@@ -26,8 +26,8 @@ from txtop.stats.race import (
     RejoinRace,
     choose_arms,
     choose_step,
-    name_outcome,
 )
+from txtop.stats.race_outcome import name_outcome
 from txtop.stats.stopping import RATE_HALF_WIDTH, decide_stop
 
 MARGIN, BLOCK_S, SEEDS = 0.02, 0.1, range(20)
@@ -207,7 +207,7 @@ def continue_race(race: Race, machine: Machine) -> Race:
     return race
 
 
-def build_race(costs: dict[str, Iterator[float] | list[float]], **rules: object) -> Race:
+def build_race(costs: Mapping[str, Iterator[float] | list[float]], **rules: object) -> Race:
     """Build a race with these costs by round."""
     race = Race.of(costs, RaceRules(MARGIN, **rules))  # type: ignore[arg-type]
     for name, values in costs.items():

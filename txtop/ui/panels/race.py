@@ -14,7 +14,7 @@ from txtop.ui.models.view import View
 from txtop.ui.panels.ab_funnel import RatioAxis
 from txtop.ui.panels.base import FramedPanel
 
-LEAST_NAME, MOST_NAME = 14, 40
+LEAST_NAME, MOST_NAME = 14, 44
 FIGURE_WIDTH, GIB_WIDTH, OUTPUT_WIDTH = 12, 9, 16
 LEAST_AXIS = 18
 # The axis holds no more than this share of the leader, else nothing is seen beside it.

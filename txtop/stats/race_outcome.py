@@ -1,0 +1,69 @@
+"""The outcome of a race: who is named, against whom it was confirmed, and what that showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop.stats.race import Confirmation, Race, choose_arms
+from txtop.stats.sequential import SequentialVerdict
+
+
+@dataclass(frozen=True)
+class RaceOutcome:
+    """The outcome: who is named, against whom it was confirmed, and what that showed.
+
+    `gain` is the verdict against today's default, None if there is none to compare with.
+    """
+
+    winner: str
+    runner_up: str | None
+    arms: tuple[str, ...]
+    gain: SequentialVerdict | None
+    close: SequentialVerdict | None
+
+    @property
+    def shows_difference(self) -> bool:
+        """Return True if the winner is shown to be better than what it was confirmed against."""
+        return self.gain == "faster" if self.gain is not None else self.close == "faster"
+
+
+def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
+    """Return the outcome so far; None if nobody can be named.
+
+    What is still open is inconclusive once the race is `over`. If the confirmation shows the
+    runner-up to be better than the leader, or leaves it open with the better mean, it is named
+    instead.
+    """
+    arms = choose_arms(race)
+    if not arms:
+        return None
+    winner, default = arms[0], race.rules.default
+    others = [n for n in arms[1:] if n != default]
+    runner_up = others[0] if others else None
+    margin, confirmation = race.rules.margin, race.find_confirmation(arms)
+    if confirmation is None:
+        return RaceOutcome(winner, runner_up, arms, None, None)
+    if runner_up and _is_better(confirmation, runner_up, winner, margin, over):
+        winner, runner_up = runner_up, winner
+
+    def judge(other: str | None) -> SequentialVerdict | None:
+        if other is None or other == winner or other not in arms:
+            return None
+        return confirmation.judge(winner, other, margin) or ("inconclusive" if over else None)
+
+    return RaceOutcome(winner, runner_up, arms, judge(default), judge(runner_up))
+
+
+def _is_better(
+    confirmation: Confirmation, name: str, other: str, margin: float, over: bool
+) -> bool:
+    """Return True if `name` is to be named before `other`, which led the race.
+
+    Who led was chosen for its blocks, so that they flatter it. Those of the confirmation flatter
+    nobody: with enough of them their mean decides what they cannot show.
+    """
+    verdict = confirmation.judge(name, other, margin)
+    if verdict is not None or not over:
+        return verdict == "faster"
+    ratio = confirmation.compare(name, other)
+    return ratio.n >= confirmation.first_look and ratio.mean < 0
