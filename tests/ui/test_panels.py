@@ -265,7 +265,7 @@ def test_digits_keep_to_their_field() -> None:
             assert len(row) <= big_digits.DIGITS_WIDTH, text
         assert len(big_digits.draw_digits(text, Glyphs(), doubled=True)) == 6
     assert big_digits.draw_digits("312", Glyphs("ascii"))[1] == "312"
-    assert big_digits.draw_digits("…", Glyphs()) == ["", "…", ""]
+    assert big_digits.draw_digits("…", Glyphs()) == ["…", "", ""]
 
 
 def test_a_line_is_full_before_the_next_one_begins() -> None:

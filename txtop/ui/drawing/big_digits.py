@@ -34,7 +34,10 @@ def draw_digits(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
     this size look like a fault.
     """
     height = 2 * DIGIT_ROWS if doubled else DIGIT_ROWS
-    if g.mode == "ascii" or text == PENDING:
+    if text == PENDING:
+        # Beside the unit, which stands in the first row.
+        return [g(text) if y == int(doubled) else "" for y in range(height)]
+    if g.mode == "ascii":
         return [g(text) if y == height // 2 else "" for y in range(height)]
     shapes = [_SHAPES[character] for character in text if character in _SHAPES]
     lines = [" ".join(shape[y] for shape in shapes).replace("·", " ") for y in range(DIGIT_ROWS)]
