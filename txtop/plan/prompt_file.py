@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.plan.json_lines import find_repeated_key
 
 MAX_LINE_BYTES = 4 << 20
 MAX_FILE_BYTES = 256 << 20
@@ -129,7 +130,8 @@ def read_prompts(path: str, *, option: str = "--prompts") -> tuple[PromptFile, l
         prompts = list(_read_lines(where, f"{option} {path}", suffix, digest))
     except (OSError, ValueError, RuntimeError) as error:
         cause = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{option} {path}: {cause}", _FORMS) from None
+        step = "make it readable" if isinstance(error, PermissionError) else _FORMS
+        raise UsageError(f"{option} {path}: {cause}", step) from None
     if not prompts:
         raise UsageError(f"{option} {path}: no prompt in it", _FORMS)
     file = PromptFile(path=str(where), sha256=digest.hexdigest(), prompts=len(prompts))
@@ -203,6 +205,8 @@ def _parse_line(text: str, number: int, at: str) -> Prompt:
     fields = _Line.__struct_fields__
     if not isinstance(value, dict):
         raise UsageError(f"{at}: not a JSON object", 'as {"text": "a prompt"}')
+    if (repeated := find_repeated_key(text)) is not None:
+        raise UsageError(f"{at}: {repeated[:40]!a} twice", "each field once")
     if unknown := [name for name in value if name not in fields]:
         hint = did_you_mean(unknown[0], fields, f"fields: {', '.join(fields)}")
         raise UsageError(f"{at}: no field {unknown[0][:40]!a}", hint)

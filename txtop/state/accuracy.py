@@ -241,11 +241,13 @@ def list_changed_items(session: SessionState, difference: AccuracyDifference) ->
 
 
 def describe_answered(session: SessionState, event: events.TaskAnswered) -> str:
-    """Describe in a line of the log what a cell reached in a task."""
+    """Describe in a line of the log what a cell reached in a task, an arm of an A/B beside A."""
     task = next((task for task in session.plan.tasks if task.name == event.task), None)
     if task is None:
         return f"{event.task} answered"
-    own = [d for d in list_differences(session, event.cell) if d.task == task]
+    first = None if session.ab_test is None else session.ab_test.first.id
+    differences = [] if event.cell == first else list_differences(session, event.cell, first)
+    own = [d for d in differences if d.task == task]
     score = describe_score(session, event.cell, task)
     return ": ".join([score, *(describe_difference(d) for d in own)])
 

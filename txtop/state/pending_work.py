@@ -72,15 +72,20 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
 def find_pending_answers(state: SessionState) -> list[tuple[Cell, TaskSpec]]:
     """Return (cell, task) of each task that a cell has yet to answer.
 
-    Cells with the same output answer once, and the most precise first, as the others are held
-    against it. Arms are due at once, the cells of a matrix as their comparisons of outputs are.
+    Cells with the same output answer once, and first the one that others are held against: A of an
+    A/B, else the most precise. Arms are due at once, the cells of a matrix as their comparisons of
+    outputs are.
     """
     plan = state.plan
     if not plan.tasks:
         return []
     cells = [c for c in plan.cells if plan.margin is not None or _is_settled(state, c)]
     firsts = {references.get_output_key(c): c for c in reversed(cells)}
-    ordered = sorted(firsts.values(), key=lambda cell: (cell.model, *references.rank(cell)))
+    ordered = (
+        sorted(firsts.values(), key=lambda cell: (cell.model, *references.rank(cell)))
+        if plan.margin is None
+        else sorted(firsts.values(), key=plan.cells.index)
+    )
     return [
         (cell, task)
         for cell in ordered

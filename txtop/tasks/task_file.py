@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import random
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.plan.json_lines import find_repeated_key
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
 from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase
@@ -80,12 +82,13 @@ def read_task(path: str) -> TaskItems:
             return _read_items(where, stream)
     except OSError as error:
         cause = (error.strerror or "cannot be read").lower()
-        raise TaskFileError(
-            f"--task {sanitise(where, 200)}: {cause}",
-            did_you_mean(
-                Path(where).stem, list_built_in(), f"a .jsonl file, or {', '.join(list_built_in())}"
-            ),
-        ) from None
+        forms = f"a .jsonl file, or {', '.join(list_built_in())}"
+        step = (
+            "make it readable"
+            if isinstance(error, PermissionError)
+            else did_you_mean(Path(where).stem, list_built_in(), forms)
+        )
+        raise TaskFileError(f"--task {sanitise(where, 200)}: {cause}", step) from None
 
 
 def _read_items(where: str, stream: BinaryIO) -> TaskItems:
@@ -100,7 +103,9 @@ def _read_items(where: str, stream: BinaryIO) -> TaskItems:
         digest.update(line)
         if len(line) > MAX_LINE_BYTES:
             raise _refuse(where, number, "is longer than 1 MiB", "one item a line")
-        text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise _refuse(where, number, "is UTF-16 text", "save it as UTF-8")
+        text = line.removeprefix(codecs.BOM_UTF8).strip() if number == 1 else line.strip()
         if not text:
             continue
         item_kind, item = _read_line(where, number, text)
@@ -130,6 +135,8 @@ def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase
         raise _refuse(where, number, cause, step) from None
     if not isinstance(fields, dict):
         raise _refuse(where, number, "is no JSON object", _FORMAT)
+    if (repeated := find_repeated_key(line)) is not None:
+        raise _refuse(where, number, f"has {repeated[:40]!a} twice", "each field once")
     match = next((entry for entry in KIND_FIELDS if entry[0] in fields), None)
     if match is None:
         cause = f"has none of the fields {', '.join(name for name, _, _ in KIND_FIELDS)}"

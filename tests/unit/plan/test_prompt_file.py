@@ -69,6 +69,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "too deep": ("a.jsonl", b"[" * 100_000, "line 1: not JSON: "),
     "no object": ("a.jsonl", b'"one"\n', "line 1: not a JSON object"),
     "wrong field": ("a.jsonl", b'{"txt": "a"}\n', "line 1: no field 'txt': did you mean text?"),
+    "a field twice": ("a.jsonl", b'{"text": "a", "text": "b"}\n', "line 1: 'text' twice"),
     "no text": ("a.jsonl", b'{"prefix": "a"}\n', "line 1: neither text nor messages"),
     "both": ("a.jsonl", b'{"text":"a","messages":[]}\n', "line 1: both text and messages"),
     "no number": ("a.jsonl", b'{"text":"a","max_new_tokens":"9"}\n',

@@ -149,18 +149,33 @@ def test_an_arm_is_held_against_the_other_whichever_is_more_precise() -> None:
     assert (difference.reference, difference.lost, difference.gained) == ("b", 0, 1)
 
 
+def test_the_log_holds_an_arm_against_a_though_it_is_more_precise() -> None:
+    plan = Plan(cells=(CELLS[1], CELLS[0]), tasks=(a_task(4),), margin=0.02)
+    state = fold_all([header(plan), questions(4)])
+    due = [cell.id for cell, _ in pending_work.find_pending_answers(state)]
+    assert due == ["b", "a"]
+    scores = {"b": [1, 0, 0, 0], "a": [1, 1, 1, 0]}
+    lines = []
+    for name in due:
+        fold(state, answers(name, scores[name]))
+        fold(state, answered(name))
+        lines.append(state.log[-1].text)
+    assert lines[0].endswith("quiz 25.0 %, 4 items")
+    assert "+50.0 pt" in lines[1] and "2 gained, 0 lost of 4" in lines[1]
+
+
 def test_nan_comes_before_any_task() -> None:
     state = answer_all([1, 1], [1, 1])
     fold(state, events.Fidelity(t_ns=3, cell="b", reference="a", invalid=3))
     assert quality.get_quality(state, "b").badge == "INVALID"
 
 
-def test_a_task_is_due_once_for_each_output_and_the_reference_first() -> None:
+def test_a_task_is_due_once_for_each_output_and_that_of_a_first() -> None:
     twin = Cell(id="c", model="gpt2", precision="int8", batch_size=8)
     plan = Plan(cells=(CELLS[1], twin, CELLS[0]), tasks=(a_task(2),), margin=0.02)
     state = fold_all([header(plan)])
     due = [(cell.id, task.name) for cell, task in pending_work.find_pending_answers(state)]
-    assert due == [("a", "quiz"), ("b", "quiz")]
+    assert due == [("b", "quiz"), ("a", "quiz")]
     fold(state, answered("a"))
     fold(state, answered("b", failed="no file", may_pass=True))
     assert [cell.id for cell, _ in pending_work.find_pending_answers(state)] == ["b"]

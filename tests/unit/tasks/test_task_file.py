@@ -67,7 +67,8 @@ def test_the_order_is_that_of_the_seed_alone() -> None:
         ([], "has no items"),
         ([b"", b"  "], "has no items"),
         ([CHOICE, b"{"], ", line 2 is not JSON: one JSON object a line"),
-        ([b"\xff\xfe{}"], ", line 1 is not"),
+        (["{}".encode("utf-16")], ", line 1 is UTF-16 text: save it as UTF-8"),
+        ([b'{"text": "a", "text": "b", "label": "c"}'], ", line 1 has 'text' twice: each field"),
         ([b'{"text": "\xe4"}'], ", line 1 is not UTF-8 text: save it as UTF-8"),
         ([[1]], ", line 1 is no JSON object"),
         ([{"nothing": 1}], ", line 1 has none of the fields choices"),
@@ -100,6 +101,19 @@ def test_a_line_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
         stream.truncate(1 << 30)
     with pytest.raises(UsageError, match="line 1 is longer than 1 MiB"):
         task_file.read_task(str(file))
+
+
+def test_a_file_that_may_not_be_read_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = write(tmp_path, CHOICE)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError, match="permission denied: make it readable"):
+        task_file.read_task(path)
 
 
 def test_a_file_that_is_not_there_names_what_is() -> None:
