@@ -114,6 +114,9 @@ def _explain_stored(
     if method is None:
         methods = ", ".join(quantised.METHODS)
         return f"{label}, which txtop does not know", f"known: {methods}"
+    if fault := method.find_fault(stored):
+        reason = f"{cell.model}/config.json: its quantization_config has {fault}"
+        return reason, "the config.json that its quantiser wrote: download it again"
     if path is not None and (false := quantised.explain_false_config(path, config)):
         return false
     name = quantised.get_method_name(stored)
@@ -137,6 +140,8 @@ def _explain_asked(
     if method is None or name not in _MAKES:
         reason = f"{scheme} is not made from a plain checkpoint at load"
         return reason, f"a configuration for {', '.join(_MAKES)}, or a checkpoint that is stored so"
+    if not asked.get("dequantize") and (fault := method.find_fault(asked)):
+        return f"--quantization has {fault}", "the library's own class in JSON"
     if asked.get("dequantize"):
         return f"{cell.model} is not stored quantised: nothing to dequantise", "without it"
     if find_local_path(cell.model) is None and cell.weights == "random":

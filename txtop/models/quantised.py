@@ -7,6 +7,7 @@ library that a cell carries (`--quantization`) is named by the same table.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +22,9 @@ _KEYS = ("quantization_config", "compression_config")
 MAX_HEADER_BYTES = 100_000_000
 _GPTQ = "pip install --no-deps gptqmodel optimum"
 _NAME_CHARACTERS = 40
+# A label goes into logs and file names, and what a config.json holds is anybody's.
+_FOREIGN = re.compile(r"[^\w .:/+-]", re.ASCII)
+_LABEL_CHARACTERS = 60
 # The setting with which Transformers multiplies fp8 of compressed-tensors as it is stored.
 _KEEPS = "use_optimized_inference"
 _OF_A_LOAD = ("backend", "dequantize", "max_input_length", _KEEPS)
@@ -64,6 +68,58 @@ def _name_torchao(config: Mapping[str, Any]) -> str:
     return text[:_NAME_CHARACTERS] or "unknown"
 
 
+def _find_gptq_fault(config: Mapping[str, Any]) -> str:
+    if "bits" not in config and config.get("quant_method") == "gptq":
+        return "no bits"
+    for key in ("bits", "w_bit"):
+        if key in config and (type(config[key]) is not int or config[key] not in (2, 3, 4, 8)):
+            return f"{key} {_quote(config[key])}, not 2, 3, 4 or 8"
+    group = config.get("group_size", 128)
+    return "" if type(group) is int else f"group_size {_quote(group)}, not a number"
+
+
+def _find_bitsandbytes_fault(config: Mapping[str, Any]) -> str:
+    if not (config.get("load_in_8bit") or config.get("load_in_4bit")):
+        return "neither load_in_4bit nor load_in_8bit"
+    kind = config.get("bnb_4bit_quant_type", "fp4")
+    return "" if kind in ("fp4", "nf4") else f"bnb_4bit_quant_type {_quote(kind)}, not fp4 or nf4"
+
+
+def _find_compressed_fault(config: Mapping[str, Any]) -> str:
+    groups = config.get("config_groups") or {}
+    if not isinstance(groups, Mapping):
+        return f"config_groups {_quote(groups)}, not an object"
+    for group in groups.values():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if not isinstance(weights, Mapping):
+            continue
+        if type(weights.get("num_bits", 8)) is not int:
+            return f"num_bits {_quote(weights['num_bits'])}, not a number"
+        if weights.get("type", "int") not in ("int", "float"):
+            return f"type {_quote(weights['type'])}, not int or float"
+    return ""
+
+
+def _find_fp8_fault(config: Mapping[str, Any]) -> str:
+    block = config.get("weight_block_size") or [1, 1]
+    if isinstance(block, list) and len(block) == 2 and all(type(size) is int for size in block):
+        return ""
+    return f"weight_block_size {_quote(block)}, not two numbers"
+
+
+def _find_torchao_fault(config: Mapping[str, Any]) -> str:
+    kind = config.get("quant_type")
+    if kind and isinstance(kind, str | Mapping):
+        return ""
+    return (
+        f"quant_type {_quote(kind)}, not the name or the object of one" if kind else "no quant_type"
+    )
+
+
+def _quote(value: Any) -> str:
+    return json.dumps(value)[:_NAME_CHARACTERS]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """A way in which checkpoints are stored quantised.
@@ -81,6 +137,8 @@ class Method:
     widens: bool = False
     instead: str = ""
     """The advice where it dequantises weights, or emulates its rounding, in every call."""
+    find_fault: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    """What is wrong with a configuration, "" if its name can be told from it."""
 
 
 _GPTQ_KERNELS = (
@@ -91,6 +149,7 @@ _BACKENDS = 'another kernel: quantization=FILE.json with "backend": "gptq_torch_
 METHODS: Mapping[str, Method] = {
     "gptq": Method(
         prefix="gptq",
+        find_fault=_find_gptq_fault,
         name=_name_gptq,
         needs=Needs(libraries=("gptqmodel", "optimum"), install=_GPTQ),
         signs=(".qweight",),
@@ -99,6 +158,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "awq": Method(
         prefix="awq",
+        find_fault=_find_gptq_fault,
         name=_name_gptq,
         needs=Needs(libraries=("gptqmodel", "accelerate"), install=_GPTQ),
         signs=(".qweight",),
@@ -107,6 +167,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "bitsandbytes": Method(
         prefix="bnb",
+        find_fault=_find_bitsandbytes_fault,
         name=_name_bitsandbytes,
         needs=Needs(libraries=("bitsandbytes", "accelerate")),
         signs=(".absmax", ".SCB", ".quant_map"),
@@ -119,6 +180,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "compressed-tensors": Method(
         prefix="ct",
+        find_fault=_find_compressed_fault,
         name=_name_compressed,
         needs=Needs(libraries=("compressed-tensors",)),
         signs=(".weight_packed", ".weight_scale"),
@@ -128,6 +190,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "fp8": Method(
         prefix="fp8",
+        find_fault=_find_fp8_fault,
         name=lambda config: "block" if config.get("weight_block_size", True) else "tensor",
         needs=Needs(libraries=("accelerate",), on_cpu=False, capability=ADA),
         signs=(".weight_scale_inv", "F8"),
@@ -147,6 +210,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "torchao": Method(
         prefix="torchao",
+        find_fault=_find_torchao_fault,
         name=_name_torchao,
         needs=Needs(libraries=("torchao",), install="pip install torchao"),
         signs=("_qdata", "_scale", "F8"),
@@ -192,8 +256,10 @@ def name_scheme(quantisation: Mapping[str, Any]) -> str:
     """Return the scheme of a quantiser's configuration, as `gptq:int4-g128`."""
     method = find_method(quantisation)
     if method is None:
-        return get_method_name(quantisation)
-    return ":".join(filter(None, (method.prefix, method.name(quantisation))))
+        name = get_method_name(quantisation)
+    else:
+        name = ":".join(filter(None, (method.prefix, method.name(quantisation))))
+    return _FOREIGN.sub("?", name)[:_LABEL_CHARACTERS]
 
 
 def describe_scheme(config: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import msgspec
@@ -118,6 +119,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         if why := explain_infeasible(cell):
             raise UsageError(f"arm {cell.id}: {why}")
     _require_same_kind(cells)
+    _require_precisions_that_differ(cells, merged)
     plan = Plan(
         cells=cells,
         margin=rules.margin,
@@ -173,6 +175,21 @@ def _require_same_kind(cells: Sequence[Cell]) -> None:
         decoder = next(name for name, encoder in encodes.items() if not encoder)
         encoder = next(name for name, encoder in encodes.items() if encoder)
         raise UsageError(f"arm {decoder} makes tokens and arm {encoder}, an encoder, makes none")
+
+
+def _require_precisions_that_differ(cells: Sequence[Cell], given: Sequence[Values]) -> None:
+    """Raise `UsageError` if arms that ask for two precisions of one checkpoint get the same.
+
+    A checkpoint that is stored quantised keeps its own. Two arms typed alike are a test of txtop.
+    """
+    for (first, asked), (second, other) in combinations(zip(cells, given, strict=True), 2):
+        wanted = [knobs.get("precision", "fp32") for knobs in (asked, other)]
+        if wanted[0] != wanted[1] and msgspec.structs.replace(second, id=first.id) == first:
+            raise UsageError(
+                f"arms {first.id} and {second.id} are the same: {first.model} is stored as"
+                f" {first.precision} and keeps that, whatever precision is asked for",
+                "model=DIRECTORY in one arm, with the plain weights it was made from",
+            )
 
 
 def build_precision_ab_plan(model: str, first: str, second: str) -> Plan:

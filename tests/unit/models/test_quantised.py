@@ -128,6 +128,53 @@ def test_an_unknown_method_is_refused_by_its_name(tmp_path: Path) -> None:
     assert refusal is not None and "stored as hqq, which txtop does not know" in refusal[0]
 
 
+@pytest.mark.parametrize(
+    ("method", "broken", "fault"),
+    [
+        ("gptq:int4-g128", {"quant_method": "gptq"}, "no bits"),
+        ("gptq:int4-g128", "gptq", "no bits"),
+        ("gptq:int4-g128", {"quant_method": "gptq", "bits": None}, "bits null"),
+        ("gptq:int4-g128", {"quant_method": "gptq", "bits": "four"}, 'bits "four", not 2, 3'),
+        ("gptq:int4-g128", {"quant_method": "gptq", "bits": True}, "bits true"),
+        ("awq:int4-g64", {"quant_method": "awq", "bits": [4]}, "bits [4]"),
+        ("awq:int4-g64", {"quant_method": "awq", "group_size": "x"}, 'group_size "x"'),
+        ("bnb:nf4", {"quant_method": "bitsandbytes"}, "neither load_in_4bit nor load_in_8bit"),
+        ("bnb:nf4", {"load_in_4bit": True, "bnb_4bit_quant_type": "\x1b[31m" * 99},
+         'bnb_4bit_quant_type "\\u001b[31m'),
+        ("fp8:block", {"quant_method": "fp8", "weight_block_size": 128}, "weight_block_size 128"),
+        ("torchao:int8", {"quant_method": "torchao"}, "no quant_type"),
+        ("torchao:int8", {"quant_method": "torchao", "quant_type": 8}, "quant_type 8"),
+        ("torchao:int8", {**CT_INT8, "config_groups": [1]}, "config_groups [1]"),
+        ("torchao:int8", {**CT_INT8, "config_groups": {"a": {"weights": {"num_bits": {}}}}},
+         "num_bits {}"),
+        ("torchao:int8", {**CT_INT8, "config_groups": {"a": {"weights": {"type": None}}}},
+         "type null"),
+    ],
+)  # fmt: skip
+def test_a_broken_configuration_is_refused_by_its_key(
+    method: str, broken: Any, fault: str, tmp_path: Path
+) -> None:
+    path = quantised_models.write(tmp_path, method)
+    quantised_models.set_config(path, quantization_config=broken)
+    refusal = explain(path, HOPPER)
+    assert refusal is not None and f"quantization_config has {fault}" in refusal[0]
+    # The cell is in the plan before it is refused: its label is one that a log takes.
+    label = precision_needs.settle_precision(Cell(id="c", model=str(path))).precision
+    assert len(label) <= 80 and label.isprintable()
+    if isinstance(broken, dict) and quantised.get_method_name(broken) in (
+        "bitsandbytes",
+        "torchao",
+    ):
+        refusal = explain(tiny_models.gpt2(tmp_path / "plain"), quantization=json.dumps(broken))
+        assert refusal is not None and f"--quantization has {fault}" in refusal[0]
+
+
+def test_a_method_of_any_name_is_a_label(tmp_path: Path) -> None:
+    for named in ("\x1b[31mred", "a" * 500, ["gptq"], {"x": "y\n"}):
+        assert quantised.name_scheme({"quant_method": named}).isprintable()
+        assert len(quantised.name_scheme({"quant_method": "gptq", "backend": str(named)})) <= 80
+
+
 @pytest.mark.fault(43)
 def test_files_below_16_bits_without_a_word_in_the_configuration_are_refused(
     tmp_path: Path,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from support import quantised_models
 from txtop.errors import UsageError
 from txtop.options import ab_plan
 from txtop.options.ab_plan import ABOptions, build_ab_plan, parse_arm
@@ -95,3 +98,14 @@ def test_what_cannot_be_compared_is_refused(
 def test_identical_arms_may_be_compared() -> None:
     made = ab_plan.build_precision_ab_plan("gpt2", "fp32", "fp32")
     assert made.cells[0].group == made.cells[1].group
+
+
+def test_precisions_that_a_stored_checkpoint_does_not_take_are_no_arms(tmp_path: Path) -> None:
+    stored = str(quantised_models.write(tmp_path / "stored", "torchao:int8"))
+    given = {"sequence_length": 8, "new_tokens": 2}
+    for arms in ((), ({"precision": "int8"}, {"precision": "bf16"})):
+        with pytest.raises(UsageError, match="stored as torchao:int8 and keeps that"):
+            build_ab_plan(stored, arms, given, ABOptions())
+    # What differs in anything else, or is typed alike, is measured.
+    for arm in ({"precision": "bf16", "threads": 2}, {"precision": "fp32"}):
+        build_ab_plan(stored, ({"precision": "fp32"}, arm), given, ABOptions())
