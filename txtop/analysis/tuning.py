@@ -9,7 +9,7 @@ from statistics import fmean
 from txtop.analysis import metrics
 from txtop.formatting import format_figure, format_gib
 from txtop.plan.tuning import UNITS, CallLimit, Objective
-from txtop.state import fidelity
+from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState, count_work, read_time_ns
 from txtop.state.session import SessionState
@@ -72,6 +72,22 @@ def explain_below_floor(state: SessionState, name: str) -> str:
     if FIDELITY_BANDS.index(badge) <= FIDELITY_BANDS.index(tuning.floor):
         return ""
     return f"its output is {fidelity.format_badge_forms(result)[0]}"
+
+
+def explain_below_accuracy(state: SessionState, name: str) -> str:
+    """Return why a candidate's answers to the tasks are below the floor; empty if they are not.
+
+    As with the distance of outputs the difference itself decides, and its interval is stated. Who
+    has no answers (random weights, a task of another family) has none to lose.
+    """
+    tuning = state.plan.tuning
+    if tuning is None or tuning.min_accuracy is None:
+        return ""
+    for difference in accuracy.list_differences(state, name):
+        if difference.difference < tuning.min_accuracy:
+            forms = accuracy.format_difference_forms(difference)
+            return f"{difference.task.name}: {forms[0]} against the reference"
+    return ""
 
 
 def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:

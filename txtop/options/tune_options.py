@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.help_groups import LONG, WHAT, WHERE
-from txtop.options.run_options import build_duration_parameter
+from txtop.options.run_options import TaskOption, build_duration_parameter
 from txtop.plan.plan import DEFAULT_MARGIN
 
 
@@ -32,6 +32,11 @@ class TuneRuleOptions:
         str,
         Parameter(help="least quality: lossless-like, minor, visible, kld<=0.01, none"),
     ] = "minor"
+    task: TaskOption = None
+    min_accuracy: Annotated[
+        str | None,
+        Parameter(help="least difference from the reference in a --task; default -1pt"),
+    ] = None
     memory: Annotated[
         str | None,
         Parameter(help="memory of the machine to deploy to, as 24GiB; default what is free"),

@@ -21,11 +21,13 @@ from txtop.options.feasibility import (
     find_fast_precision,
 )
 from txtop.options.parsing import parse_numbers, parse_percentage
+from txtop.options.tasks import build_tasks, parse_points
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
+from txtop.plan.task import DEFAULT_ACCURACY_MARGIN
 from txtop.plan.tuning import RATES, CallLimit, FloorBand, Objective, Tuning
 from txtop.quantities import SIZE_FORMS, parse_duration, parse_size
 from txtop.system import cpu
@@ -78,12 +80,14 @@ def build_tune_plan(
     memory = parse_size(rules.memory) if rules.memory is not None else None
     if rules.memory is not None and not memory:
         raise UsageError(f"--memory: {rules.memory[:40]!a} is not a size", SIZE_FORMS)
+    tasks = build_tasks(rules.task or ())
     plan = Plan(
         cells=candidates,
         seed=rules.seed,
         timeout_s=rules.timeout,
         cost_per_hour=rules.cost_per_hour,
         profile="none",
+        tasks=tasks,
         allowed=Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code),
         tuning=Tuning(
             objective=objective,
@@ -91,6 +95,7 @@ def build_tune_plan(
             limits=call_limits,
             floor=floor,
             floor_kld=kld,
+            min_accuracy=parse_min_accuracy(rules.min_accuracy) if tasks else None,
             memory_bytes=memory,
             margin=parse_percentage("--margin", rules.margin),
             budget_s=rules.budget,
@@ -102,6 +107,8 @@ def build_tune_plan(
 
 
 def _check_rules(rules: TuneRuleOptions) -> None:
+    if rules.min_accuracy is not None and not rules.task:
+        raise UsageError("--min-accuracy needs a task", "--task FILE.jsonl, or agreement, pairs …")
     limits.check_integer("--seed", rules.seed, 0)
     limits.check_integer("--fidelity-positions", rules.fidelity_positions, 0)
     limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
@@ -169,6 +176,13 @@ def parse_floor(text: str) -> tuple[FloorBand | None, float | None]:
             return band, None
     hint = did_you_mean(given, _FLOORS, f"one of {', '.join(_FLOORS)}, kld<=0.01, none")
     raise UsageError(f"--floor: {text[:40]!a} is no quality", hint)
+
+
+def parse_min_accuracy(text: str | None) -> float:
+    """Return `--min-accuracy` as a share of 1; -0.01 if it was not given. Raises `UsageError`."""
+    if text is None:
+        return -DEFAULT_ACCURACY_MARGIN
+    return parse_points("--min-accuracy", text)
 
 
 # The space

@@ -51,7 +51,9 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """The search of `txtop tune` among the cells of the plan.
 
     `default` is the cell with today's defaults. No output may be further from the reference than
-    the band `floor` or than `floor_kld` (mean KLD in nats), None for any. `memory_bytes` is the
+    the band `floor` or than `floor_kld` (mean KLD in nats), None for any. In no task may the
+    accuracy differ from that of the reference by less than `min_accuracy`, as -0.01, None for any.
+    `memory_bytes` is the
     memory of the machine to deploy to, None for what is free here. `margin` is the smallest
     difference that matters, as a share of 1. `budget_s` is the time of measuring in all, None for
     38 % of what a sweep of the cells would measure.
@@ -62,6 +64,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[CallLimit, ...] = ()
     floor: FloorBand | None = DEFAULT_FLOOR
     floor_kld: Annotated[float, Meta(gt=0, le=1e3)] | None = None
+    min_accuracy: Annotated[float, Meta(ge=-1, le=1)] | None = None
     memory_bytes: Annotated[int, Meta(gt=0)] | None = None
     margin: Annotated[float, Meta(gt=0, le=1)] = 0.02
     budget_s: Annotated[float, Meta(gt=0, le=864_000)] | None = None

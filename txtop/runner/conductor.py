@@ -229,7 +229,7 @@ class Conductor:
         if self.plan.edge_search is not None:
             FitRun(self._client, self.plan.edge_search).run()
         elif self.plan.tuning is not None:
-            TuneRun(self._client, self.plan.tuning, outputs).run()
+            TuneRun(self._client, self.plan.tuning, outputs, answers).run()
         elif self.plan.places:
             lanes = {p: self._client.open_lane(p, self.control.open_lane(p))
                      for p in self.plan.places}  # fmt: skip

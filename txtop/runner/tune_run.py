@@ -23,7 +23,7 @@ from txtop.runner.block_validity import (
     Repeats,
     find_disturbances,
 )
-from txtop.runner.output_run import FidelityRun
+from txtop.runner.output_run import AccuracyRun, FidelityRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
@@ -44,8 +44,11 @@ GRACE_S = 1.0
 class TuneRun:
     """Run the race of a plan with a tuning, and confirm its winner."""
 
-    def __init__(self, client: WorkerClient, tuning: Tuning, outputs: FidelityRun) -> None:
-        self._client, self._tuning, self._outputs = client, tuning, outputs
+    def __init__(
+        self, client: WorkerClient, tuning: Tuning, outputs: FidelityRun, answers: AccuracyRun
+    ) -> None:
+        self._client, self._tuning = client, tuning
+        self._outputs, self._answers = outputs, answers
         self._plan, self._recorder, self._control = client.plan, client.recorder, client.control
         self._pool = WorkerPool(client)
         self._repeats = Repeats(self._plan.budget_s)
@@ -92,13 +95,18 @@ class TuneRun:
                 continue
             if why := explain_no_room(self._recorder.state, cell):
                 self._reject(cell, "does not fit", why, "another --memory")
-        self._outputs.run()
-        if self._control.stops:
-            return
-        for name in self._race.race.running:
-            if why := rules.explain_below_floor(self._recorder.state, name):
-                cell = self._get_state(name).cell
-                self._reject(cell, "below the floor", why, "another --floor")
+        # Only who is near enough is asked: answers take longer than a comparison of outputs.
+        for outputs, explain, option in (
+            (self._outputs, rules.explain_below_floor, "--floor"),
+            (self._answers, rules.explain_below_accuracy, "--min-accuracy"),
+        ):
+            outputs.run()
+            if self._control.stops:
+                return
+            for name in self._race.race.running:
+                if why := explain(self._recorder.state, name):
+                    cell = self._get_state(name).cell
+                    self._reject(cell, "below the floor", why, f"another {option}")
 
     def _reject(self, cell: Cell, why: Why, detail: str, hint: str) -> None:
         self._record_standing(cell.id, why, detail=detail)

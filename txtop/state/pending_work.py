@@ -73,13 +73,17 @@ def find_pending_answers(state: SessionState) -> list[tuple[Cell, TaskSpec]]:
     """Return (cell, task) of each task that a cell has yet to answer.
 
     Cells with the same output answer once, and first the one that others are held against: A of an
-    A/B, else the most precise. Arms are due at once, the cells of a matrix as their comparisons of
-    outputs are.
+    A/B, else the most precise. Arms are due at once, and so are the candidates of a race that are
+    in it, with their reference; the cells of a matrix as their comparisons of outputs are.
     """
     plan = state.plan
     if not plan.tasks:
         return []
-    cells = [c for c in plan.cells if plan.margin is not None or _is_settled(state, c)]
+    if plan.tuning is not None:
+        best = references.find_most_precise(plan.cells)
+        cells = [c for c in plan.cells if c is best or not state.cells[c.id].over]
+    else:
+        cells = [c for c in plan.cells if plan.margin is not None or _is_settled(state, c)]
     firsts = {references.get_output_key(c): c for c in reversed(cells)}
     ordered = (
         sorted(firsts.values(), key=lambda cell: (cell.model, *references.rank(cell)))

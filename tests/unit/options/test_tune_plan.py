@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,3 +184,20 @@ def test_a_candidate_beyond_the_context_is_left_out_with_its_reason(tmp_path: Pa
     plan = build_tune_plan(model, {"sequence_length": 8, "device": "cpu"}, rules, lines.append)
     assert {cell.new_tokens for cell in plan.cells} == {8, 32}
     assert len(lines) == 1 and "4096" in lines[0]
+
+
+def test_a_task_is_a_floor_of_accuracy_and_a_floor_needs_a_task() -> None:
+    def build(**rules: Any) -> Plan:
+        return build_tune_plan("gpt2", {}, TuneRuleOptions(space=["precisions=fp32,bf16"], **rules))
+
+    plan = build(task=["agreement"])
+    assert plan.tuning is not None and plan.tuning.min_accuracy == -0.01
+    assert [task.name for task in plan.tasks] == ["agreement"]
+    tuning = build(task=["agreement"], min_accuracy="-0.5pt").tuning
+    assert tuning is not None and tuning.min_accuracy == -0.005
+    tuning = build().tuning
+    assert tuning is not None and tuning.min_accuracy is None
+    with pytest.raises(UsageError, match="needs a task"):
+        build(min_accuracy="-1pt")
+    with pytest.raises(UsageError, match="not a number of points"):
+        build(task=["agreement"], min_accuracy="much")

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from support.ui_events import header
+from txtop.analysis.tuning import explain_below_accuracy
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.task import TaskKind, TaskSpec
+from txtop.plan.tuning import Tuning
 from txtop.protocol import events
 from txtop.state import accuracy, pending_work, quality
 from txtop.state.fold import fold, fold_all
@@ -187,3 +189,34 @@ def test_points_read_as_people_write_them() -> None:
     assert accuracy.format_points(0.004) == "+0.4 pt"
     assert accuracy.format_points(-0.0001) == "0.0 pt"
     assert accuracy.format_points_interval((-0.02, 0.0)) == "[−2.0, 0.0]"
+
+
+def race(least: float | None = -0.01) -> Plan:
+    tuning = Tuning(default="a", min_accuracy=least)
+    return Plan(cells=CELLS, tasks=(a_task(200),), tuning=tuning)
+
+
+@pytest.mark.parametrize(
+    ("lost", "least", "named"),
+    [(1, -0.01, True), (3, -0.01, False), (3, -0.02, True), (3, None, True)],
+)
+def test_a_candidate_that_loses_more_than_is_allowed_is_below_the_floor(
+    lost: int, least: float | None, named: bool
+) -> None:
+    own = [0.0] * lost + [1.0] * (200 - lost)
+    made = [header(race(least)), questions(200), answers("a", [1.0] * 200), answers("b", own)]
+    state = fold_all(made)
+    why = explain_below_accuracy(state, "b")
+    assert (why == "") == named and explain_below_accuracy(state, "a") == ""
+    assert named or "−1.5 pt [" in why
+
+
+def test_candidates_of_a_race_answer_before_it_and_who_left_is_not_asked() -> None:
+    state = fold_all([header(race())])
+    assert [cell.id for cell, _ in pending_work.find_pending_answers(state)] == ["a", "b"]
+    # The most precise one is what others are held against, in the race or not.
+    for name, left in (("b", ["a"]), ("a", ["a"])):
+        fold(
+            state, events.CellRejected(t_ns=3, cell=name, reason="its output is ✗ broken", hint="")
+        )
+        assert [cell.id for cell, _ in pending_work.find_pending_answers(state)] == left
