@@ -35,7 +35,11 @@ class TuneRuleOptions:
     task: TaskOption = None
     min_accuracy: Annotated[
         str | None,
-        Parameter(help="least difference from the reference in a --task; default -1pt"),
+        Parameter(
+            help="least difference from the reference in a --task; default -1pt",
+            allow_leading_hyphen=True,
+            metavar="POINTS",
+        ),
     ] = None
     memory: Annotated[
         str | None,
