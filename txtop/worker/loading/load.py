@@ -363,8 +363,11 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.notes]
+    weight_bytes = storages.count_stored_bytes(model)
     if stored and cell.precision.startswith(f"{DEQUANTISED}:"):
         notes += prequantised.build_widened_notes(cell, stored)
+    if stored:
+        notes += prequantised.build_size_notes(weight_bytes, loaded.source.weight_bytes)
     notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
@@ -379,7 +382,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         drawn=list(loaded.drawn_parts[: drawn_parts.MAX_PARTS]),
         source=loaded.source.label,
         parameters=loaded.counted.all,
-        weight_bytes=storages.count_stored_bytes(model),
+        weight_bytes=weight_bytes,
         page_cache=loaded.page_cache,
         device=device.type
         if device.type == "cpu" or not cell.device.startswith(f"{device.type}:")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from txtop.formatting import format_size
 from txtop.models import quantised
 from txtop.models.precision_needs import parse_quantization
 from txtop.plan.cell import Cell
@@ -22,6 +23,9 @@ from txtop.worker.failures import RejectedError
 from txtop.worker.loading import quantisers, storages
 from txtop.worker.loading.precision import DTYPES
 from txtop.worker.loading.source import ModelSource
+
+MORE_THAN_FILES = 1.02
+"""Of resident to stored bytes: above it a note says both. The headers of files are below 1 %."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,17 @@ def build_widened_notes(cell: Cell, stored: Mapping[str, Any]) -> list[str]:
     if method is not None and method.widens and not asked.get("dequantize"):
         notes.append(f"the library emulates its rounding in every call: try {method.instead}")
     return notes
+
+
+def build_size_notes(resident_bytes: int, file_bytes: int) -> list[str]:
+    """Return a note if a stored model takes more memory than its files by more than their headers.
+
+    A kernel keeps what it unpacked of scales and zeros, and the order of the inputs twice.
+    """
+    if not file_bytes or resident_bytes <= MORE_THAN_FILES * file_bytes:
+        return []
+    sizes = f"{format_size(resident_bytes)} in memory, {format_size(file_bytes)} in the files"
+    return [f"weights: {sizes}, {resident_bytes / file_bytes:.2f}x"]
 
 
 def build_plain(model_class: Any, config: Any) -> Any:
