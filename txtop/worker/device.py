@@ -58,8 +58,9 @@ def confine_process(device: str) -> None:
             os.sched_setaffinity(int(thread), cores)
     except OSError:
         raise AbsentError(f"no {device}: this process may not run there", _HINT) from None
-    if os.sched_getaffinity(0) != cores:
-        missing = format_cores(cores - os.sched_getaffinity(0))
+    held = frozenset(cpu.read_affinity())
+    if held != cores:
+        missing = format_cores(cores - held)
         raise AbsentError(f"no {device}: this process may not use core {missing}", _HINT)
 
 
