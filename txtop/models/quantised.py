@@ -138,7 +138,7 @@ class Method:
     instead: str = ""
     """The advice where it dequantises weights, or emulates its rounding, in every call."""
     find_fault: Callable[[Mapping[str, Any]], str] = lambda _: ""
-    """What is wrong with a configuration, "" if its name can be told from it."""
+    """Name what is wrong with a configuration, "" if its name can be told from it."""
 
 
 _GPTQ_KERNELS = (

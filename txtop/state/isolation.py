@@ -15,8 +15,8 @@ def is_slowed(isolation: Isolation) -> bool:
 
 def is_cleared(isolation: Isolation) -> bool:
     """Return whether neighbours were shown to cost a place little: less than `HIDDEN` at most."""
-    slowed = is_slowed(isolation)
-    return isolation.ci95 is not None and not slowed and isolation.ci95[1] <= 1 + HIDDEN
+    is_narrow = isolation.ci95 is not None and isolation.ci95[1] <= 1 + HIDDEN
+    return is_narrow and not is_slowed(isolation)
 
 
 def describe_isolation(isolation: Isolation) -> str:

@@ -100,9 +100,8 @@ def average_modules(
     clocked: Sequence[ClockedStep], step_ns: int, least_ns: float
 ) -> tuple[dict[str, ModuleSpan], float]:
     """Return the modules of the mean clocked step, in the time of one that has no clock, and by
-    what their times were multiplied. `least_ns` is the cost of a clocked call, measured apart."""
-    if not clocked:
-        return {}, 1.0
+    what their times were multiplied. `least_ns` is the cost of a clocked call, measured apart.
+    """
     all_ns, calls = sum(step.ns for step in clocked), sum(step.calls for step in clocked)
     call_ns = choose_cost(all_ns - step_ns * len(clocked), calls, least_ns)
     scale = step_ns * len(clocked) / (all_ns - call_ns * calls)
@@ -148,7 +147,11 @@ def build_phase(
     """Build the explanation of a phase; times are means of its profiled and `clocked` steps."""
     count = len(steps)
     reads = _add(tree.reads for tree in steps)
-    modules, scale = average_modules(clocked, step_ns, call_ns)
+    modules, scale = (
+        average_modules(clocked, step_ns, call_ns)
+        if clocked
+        else ({}, compute_scale(steps, step_ns, event_ns))
+    )
     own_ns: dict[str, float] = defaultdict(float)
     for path, span in modules.items():
         own_ns[_get_kind(path, kinds)] += span.own_ns
@@ -156,8 +159,6 @@ def build_phase(
     profiled = {kind: (python[kind], operators[kind]) for kind in python.keys() | operators.keys()}
     raw = Correction(count, event_ns, 1.0)
     factors = compute_factors(profiled, raw, own_ns, step_ns)
-    if not clocked:
-        scale = compute_scale(steps, step_ns, event_ns)
     correction = Correction(count, event_ns, scale, factors)
     return PhaseExplanation(
         name=name,
@@ -169,7 +170,7 @@ def build_phase(
         event_ns=event_ns,
         clocked_ns=_mean(step.ns for step in clocked) if clocked else 0,
         scale=scale,
-        parts=_build_parts(profiled, own_ns, _sum_device(steps), correction, work),
+        parts=_build_parts(profiled, own_ns, _add(tree.device for tree in steps), correction, work),
         modules=_build_modules(steps, modules, kinds),
         operators=_build_operators(steps, correction),
         kernels=_build_kernels(steps),
@@ -197,10 +198,6 @@ def _tally_by_kind(steps: list[StepTree]) -> tuple[dict[str, Tally], dict[str, T
         for (kind, _), tally in tree.operators.items():
             operators[kind].add(tally.ns, tally.inner, tally.calls)
     return python, operators
-
-
-def _sum_device(steps: list[StepTree]) -> dict[str, int]:
-    return _add(tree.device for tree in steps)
 
 
 def _build_parts(

@@ -70,7 +70,8 @@ class Tally:
 class StepTree:
     """One profiled step by kind, module and operator; all times with the profiler's cost in them.
 
-    `operators` go by (kind, name), `python` by kind, `modules` by path with all that they call.
+    `operators` go by (kind, name), `python` by kind, `modules` by path with all that they call,
+    whose time the clock of modules has.
     `waits_ns` and `reads` are of the host, the rest below is of the device.
     """
 
@@ -104,7 +105,6 @@ class _Open:
     is_module: bool
     inner_ns: int = 0
     inner: int = 0
-    below: int = 0
     device_ns: float = 0.0
 
 
@@ -212,7 +212,7 @@ class _Builder:
         if over.is_module:
             step.python[over.kind].add(own_ns, over.inner, 1 if part.name else 0)
             if part.name:
-                step.modules[over.path].add(part.ns, over.below, 1, total_device)
+                step.modules[over.path].add(part.ns, 0, 1, total_device)
         else:
             step.operators[over.kind, part.name].add(own_ns, over.inner, 1)
         if not self._stack:
@@ -220,5 +220,4 @@ class _Builder:
         around = self._stack[-1]
         around.inner_ns += part.ns
         around.inner += 1
-        around.below += 1 + over.below
         around.device_ns += total_device

@@ -25,7 +25,7 @@ from txtop.worker.loading.precision import DTYPES
 from txtop.worker.loading.source import ModelSource
 
 MORE_THAN_FILES = 1.02
-"""Of resident to stored bytes: above it a note says both. The headers of files are below 1 %."""
+"""The ratio of resident to stored bytes above which a note says both; headers are below 1 %."""
 
 
 @dataclass(frozen=True)
