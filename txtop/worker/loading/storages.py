@@ -87,9 +87,14 @@ def compute_share(products: list[Product], bits: float) -> float:
     return reached / total if total else 0.0
 
 
+def has_torch_int8() -> bool:
+    """Return whether this torch still has dynamic int8 layers of its own."""
+    return hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic")
+
+
 def is_torch_packed(module: nn.Module | None) -> bool:
     """Return whether `module` is a dynamic int8 layer of torch, whose weights are no parameters."""
-    if not hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic"):
+    if not has_torch_int8():
         return False
     from torch.ao.nn.quantized.dynamic import Linear
 
