@@ -35,5 +35,5 @@ def test_what_is_no_json_says_why(text: str, cause: str) -> None:
 
 @pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 3}', '[{"b": [{"a": 1, "a": 1}]}]'])
 def test_a_field_twice_is_named_at_any_depth(text: str) -> None:
-    with pytest.raises(RepeatedFieldError, match="^a$"):
+    with pytest.raises(RepeatedFieldError, match=r"^a$"):
         parse_line(text)

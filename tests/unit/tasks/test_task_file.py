@@ -108,7 +108,7 @@ def test_a_line_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
-    with pytest.raises(UsageError, match="not a file: a .jsonl file"):
+    with pytest.raises(UsageError, match="not a file: a "):
         task_file.read_task(str(tmp_path / "pipe.jsonl"))
 
 
