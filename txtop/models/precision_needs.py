@@ -71,8 +71,15 @@ def explain_needs(name: str, needs: Needs, device: Accelerator | None) -> tuple[
 
 def _suggest_made(device: Accelerator | None, names: Sequence[str]) -> str:
     """Return those precisions of `names` as an option that can be had on `device`."""
-    here = [n for n in names if explain_needs(n, BY_NAME[n].needs, device) is None] or names[:1]
-    return f"--precisions {' or '.join([', '.join(here[:-1])] * (len(here) > 1) + [here[-1]])}"
+    here = [name for name in names if _is_available(BY_NAME[name].needs, device)] or names[:1]
+    first = ", ".join(here[:-1])
+    return f"--precisions {first} or {here[-1]}" if first else f"--precisions {here[-1]}"
+
+
+def _is_available(needs: Needs, device: Accelerator | None) -> bool:
+    if device is not None and explain_device(needs, device):
+        return False
+    return all(find_version(library) is not None for library in needs.libraries)
 
 
 def list_available(device: Accelerator | None, *, without: Iterable[str]) -> list[str]:
