@@ -9,8 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from txtop.cli.common import (
+    DEFAULT_FLEET,
     DEFAULT_SCREEN,
     DEFAULT_START,
+    FleetOptions,
     NameOption,
     ScreenOptions,
     StartOptions,
@@ -35,6 +37,7 @@ def run(
         ),
     ] = None,
     name: NameOption = None,
+    fleet: FleetOptions = DEFAULT_FLEET,
     start: StartOptions = DEFAULT_START,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
@@ -47,6 +50,10 @@ def run(
         from txtop.options import plan_file
 
         options = plan_file.merge_options(plan_file.read_plan_file(plan_toml), options)
+    if fleet.on is not None and save_plan is None:
+        from txtop.cli.fleet import run_on_places
+
+        return run_on_places(options, fleet, name, start)
     plan = build_plan(options, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
         from txtop.cli.output import check_output, write_output
