@@ -63,7 +63,7 @@ class _Member:
 
     def show_new(self) -> bool:
         """Print what is new. Return True if the log has wholly arrived and been read."""
-        is_complete = self.copy.state == "complete"
+        is_complete = self.copy.state in ("complete", "given up")
         changed = self.follower.update()
         self._lines.print_new()
         lags = not is_complete and self.copy.silent_s > LAG_S
@@ -102,7 +102,9 @@ def follow_fleet(folder: Path) -> int:
     print_progress(f"{len(members)} places, copied to {folder}")
     copies.start()
     try:
-        while not all([member.show_new() for member in members]):
+        going_on = members
+        while going_on:
+            going_on = [member for member in going_on if not member.show_new()]
             time.sleep(POLL_S)
     finally:
         copies.close()
@@ -119,7 +121,7 @@ def _report(members: list[_Member]) -> int:
         try:
             codes.append(choose_exit_code(state, recorded=True, last_line="see runner.log there"))
         except RunError as error:
-            print_progress(f"{member.label:<12} {error}")
+            print_progress(f"{member.label:<12} {member.copy.problem or error}")
             codes.append(EXIT_FAILED)
         member.follower.close()
     return next((code for code in (EXIT_FAILED, EXIT_INTERRUPTED) if code in codes), max(codes))

@@ -36,6 +36,9 @@ def run(
             allow_leading_hyphen=True, group=OUTPUT, help="write these options to FILE and exit"
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, Parameter(group=OUTPUT, help="check the plan, print its cells and exit")
+    ] = False,
     name: NameOption = None,
     fleet: FleetOptions = DEFAULT_FLEET,
     start: StartOptions = DEFAULT_START,
@@ -61,6 +64,13 @@ def run(
 
         check_output(save_plan)
         write_output(save_plan, plan_file.encode_plan_file(options))
+        return 0
+    if dry_run:
+        from txtop.models.model_path import require_models
+        from txtop.plan.labels import format_short_label
+
+        require_models(cell.model for cell in plan.cells)
+        print(*map(format_short_label, plan.cells), sep="\n")
         return 0
     return run_plan(plan, name, start, screen)
 

@@ -8,23 +8,23 @@ from pathlib import Path
 from txtop.errors import UsageError
 from txtop.fleet.folder import Fleet, Member, create_fleet, read_fleet
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import Place
-from txtop.fleet.remote import Answer, ask, ask_all
+from txtop.fleet.places import RemotePlace
+from txtop.fleet.remote import PlaceReply, ask, ask_all
 
 PLAN_ON_STDIN = ("--plan", "/dev/stdin")
 
 
-def check_places(places: Sequence[Place], txtop: Sequence[str], plan: bytes) -> None:
-    """Let each place build the plan, without running it.
+def check_places(places: Sequence[RemotePlace], txtop: Sequence[str], plan: bytes) -> None:
+    """Let each place check the plan, without running it.
 
     Raises `UsageError` with the words of every place that refuses, before anything runs.
     """
-    dry = ["run", *PLAN_ON_STDIN, "--save-plan", "-"]
+    dry = ["run", *PLAN_ON_STDIN, "--dry-run"]
     _require(ask_all(places, lambda place: ask(place, txtop, dry, plan)), "nothing was started")
 
 
 def start_fleet(
-    places: tuple[Place, ...],
+    places: tuple[RemotePlace, ...],
     txtop: list[str],
     plan: bytes,
     *,
@@ -40,7 +40,7 @@ def start_fleet(
     folder = create_fleet(session_dir, name, txtop, places)
     members = {member.label: member for member in read_fleet(folder).members}
 
-    def start(place: Place) -> Answer:
+    def start(place: RemotePlace) -> PlaceReply:
         session = members[place.label].session
         return ask(place, txtop, ["run", *PLAN_ON_STDIN, "--detach", "--name", session], plan)
 
@@ -53,14 +53,14 @@ def start_fleet(
     return folder
 
 
-def _require(answers: Sequence[Answer], outcome: str) -> None:
+def _require(answers: Sequence[PlaceReply], outcome: str) -> None:
     """Raise `UsageError` if a place refuses: with its words, and those of others on its lines."""
     refusals = [f"{answer.place.label}: {answer.last_line}" for answer in answers if answer.code]
     if refusals:
         raise UsageError("; ".join(refusals), outcome)
 
 
-def stop_members(members: Sequence[Member], txtop: Sequence[str]) -> list[Answer]:
+def stop_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceReply]:
     """Stop the runs of `members` after the step at hand, all at once."""
     sessions = {member.place: member.session for member in members}
     return ask_all(list(sessions), lambda place: ask(place, txtop, ["stop", sessions[place]]))
@@ -87,7 +87,7 @@ class FleetCopies:
         for copy in self.copies.values():
             copy.start()
 
-    def stop_runs(self) -> list[Answer]:
+    def stop_runs(self) -> list[PlaceReply]:
         """Stop the run of every place whose log goes on."""
         running = [m for m in self.fleet.members if self.copies[m.label].state != "complete"]
         return stop_members(running, self.fleet.command) if running else []

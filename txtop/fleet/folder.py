@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from txtop.errors import RunError, SessionError, UsageError
-from txtop.fleet.places import Place
+from txtop.fleet.places import RemotePlace
 from txtop.session.catalog import FLEET_NAME, check_name, get_sessions_dir
 from txtop.session.writer import check_sessions_folder
 
@@ -24,12 +24,12 @@ class Member(msgspec.Struct, frozen=True):
     session: str
 
     @property
-    def place(self) -> Place:
-        return Place(self.label, self.engine, self.target)
+    def place(self) -> RemotePlace:
+        return RemotePlace(self.label, self.engine, self.target)
 
 
 class Fleet(msgspec.Struct, frozen=True):
-    """What is known of a fleet before anything is measured; `command` is txtop's on each place."""
+    """The file of a fleet: its places, and txtop's command on each."""
 
     command: list[str]
     members: list[Member]
@@ -37,7 +37,7 @@ class Fleet(msgspec.Struct, frozen=True):
 
 
 def create_fleet(
-    parent: Path | None, name: str | None, command: list[str], places: tuple[Place, ...]
+    parent: Path | None, name: str | None, command: list[str], places: tuple[RemotePlace, ...]
 ) -> Path:
     """Create the folder of a fleet, called `name`, else by the time.
 

@@ -17,6 +17,9 @@ CHUNK_BYTES = 1 << 16
 # A running session writes telemetry five times a second.
 SILENT_S = 10.0
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
+# txtop's own codes for arguments it does not take and a session that is not there; what a line says
+# that breaks, as ssh's 255, is another.
+REFUSALS = (2, 4)
 
 CopyState = Literal["connecting", "copying", "complete", "given up"]
 
@@ -26,9 +29,9 @@ class LogCopy:
 
     `stream(position)` is a command that prints the log's bytes from there on, follows it while it
     is written, and exits with 0 at its end. A command that fails, or is silent for `SILENT_S`, is
-    started again from what is here: the copy's size is the position, so that nothing is copied
-    twice or left out. Only whole lines are written before the end, since a resumed run moves a torn
-    last one aside.
+    started again, unless txtop itself refuses; the copy's size is the position, so that nothing is
+    copied twice or left out. Only whole lines are written before the end, since a resumed run moves
+    a torn last one aside.
     """
 
     def __init__(self, folder: Path, stream: Callable[[int], list[str]]) -> None:
@@ -64,17 +67,20 @@ class LogCopy:
         with self._log.open("ab", buffering=0) as file:
             while not self._stopping.is_set():
                 before = file.tell()
-                if self._copy_once(file.fileno(), before):
+                code = self._copy_once(file.fileno(), before)
+                if code == 0:
                     self.state = "complete"
                     return
+                if code in REFUSALS:
+                    break
                 failures = 0 if file.tell() > before else failures + 1
                 self.state = "connecting"
                 self.breaks += 1
                 self._stopping.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
         self.state = "given up"
 
-    def _copy_once(self, file: int, position: int) -> bool:
-        """Copy until the command ends. Return True if that was the end of the log."""
+    def _copy_once(self, file: int, position: int) -> int:
+        """Copy until the command ends. Return its exit code, 0 at the end of the log."""
         try:
             process = subprocess.Popen(
                 self._stream(position),
@@ -85,11 +91,11 @@ class LogCopy:
             )
         except OSError as error:
             self.problem = error.strerror or "it does not start"
-            return False
+            return 1
         self._process = process
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
         errors: list[bytes] = []
-        reader = threading.Thread(target=lambda: errors.append(process.stderr.read()), daemon=True)
+        reader = threading.Thread(target=_read_errors, args=(process, errors), daemon=True)
         reader.start()
         watch = threading.Thread(target=self._watch, args=(process,), daemon=True)
         self.heard_s = time.monotonic()
@@ -107,7 +113,7 @@ class LogCopy:
         reader.join(1.0)
         last = b"".join(errors).decode(errors="replace").strip().splitlines()
         self.problem = "" if code == 0 else (last[-1] if last else f"exit code {code}")
-        return code == 0
+        return code
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """End a command from which nothing comes any more: its line is dead and does not say so."""
@@ -124,6 +130,12 @@ class LogCopy:
         # Its own children, too: a shell between would keep the pipe open.
         with suppress(OSError):
             os.killpg(process.pid, 9)
+
+
+def _read_errors(process: subprocess.Popen[bytes], errors: list[bytes]) -> None:
+    assert process.stderr is not None
+    with process.stderr as pipe:
+        errors.append(pipe.read())
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -16,7 +16,7 @@ _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 MAX_PLACES = 64
 
 
-class Place(NamedTuple):
+class RemotePlace(NamedTuple):
     """A machine: its name here, the engine that reaches it, and what the engine is given."""
 
     label: str
@@ -52,7 +52,7 @@ def _build_ssh(target: str, command: list[str]) -> list[str]:
 ENGINES: dict[str, Callable[[str, list[str]], list[str]]] = {"exec": _build_exec, "ssh": _build_ssh}
 
 
-def parse_places(texts: Sequence[str]) -> tuple[Place, ...]:
+def parse_places(texts: Sequence[str]) -> tuple[RemotePlace, ...]:
     """Return the places that the values of `--on` mean.
 
     Raises `UsageError` for an unknown engine, and for two places of one name.
@@ -69,7 +69,7 @@ def parse_places(texts: Sequence[str]) -> tuple[Place, ...]:
     return places
 
 
-def _parse_place(text: str, number: int) -> Place:
+def _parse_place(text: str, number: int) -> RemotePlace:
     named = _NAMED.fullmatch(text)
     label, rest = named.groups() if named else ("", text)
     engine, colon, target = rest.partition(":")
@@ -77,18 +77,18 @@ def _parse_place(text: str, number: int) -> Place:
         hint = did_you_mean(engine, ENGINES, FORMS) if colon else FORMS
         raise UsageError(f"--on cannot be {text[:60]!a}", hint)
     try:
-        words = shlex.split(target)
+        parts = shlex.split(target)
     except ValueError:
         raise UsageError(f"--on {text[:60]}: a quote is not closed", FORMS) from None
-    if not words or (engine == "ssh" and words[0].startswith("-")):
+    if not parts or (engine == "ssh" and parts[-1].startswith("-")):
         raise UsageError(f"--on {text[:60]} names no machine", FORMS)
-    return Place(label or _choose_label(engine, words, number), engine, target)
+    return RemotePlace(label or _choose_label(engine, parts, number), engine, target)
 
 
-def _choose_label(engine: str, words: Sequence[str], number: int) -> str:
+def _choose_label(engine: str, parts: Sequence[str], number: int) -> str:
     """Return the name of the host, or a number for a command."""
     if engine == "exec":
         return f"place{number}"
-    host = words[-1].rpartition("@")[2]
+    host = parts[-1].rpartition("@")[2]
     label = _NOT_IN_LABELS.sub("-", host).strip("-.")[:40]
     return label if _LABEL.fullmatch(label) else f"place{number}"
