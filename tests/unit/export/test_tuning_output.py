@@ -45,10 +45,10 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "serve: transformers serve openai-community/gpt2 --dtype bfloat16" in text
 
 
-@pytest.mark.parametrize("objective", ["tokens_per_s", "decode_tokens_per_s", "ttft", "e2e", "cost"])
-def test_the_objective_is_the_figure_of_the_table(
-    over: SessionState, objective: Objective
-) -> None:
+@pytest.mark.parametrize(
+    "objective", ["tokens_per_s", "decode_tokens_per_s", "ttft", "e2e", "cost"]
+)
+def test_the_objective_is_the_figure_of_the_table(over: SessionState, objective: Objective) -> None:
     tuning = msgspec.structs.replace(over.plan.tuning, objective=objective)
     plan = msgspec.structs.replace(over.plan, tuning=tuning, cost_per_hour=3.6)
     state = copy(over)

@@ -76,9 +76,7 @@ def measure(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> Measured:
             loaded.task.iterate(
                 inputs, False, None, lambda: None, lambda ids: made.append(int(ids[0]))
             )
-        operators = list_operators(
-            lambda: loaded.task.iterate(inputs, False, None, lambda: None)
-        )
+        operators = list_operators(lambda: loaded.task.iterate(inputs, False, None, lambda: None))
         header = streams.stream(Plan(cells=(cell,)))[:2]
         started = events.CellStarted(t_ns=header[1].t_ns, cell=cell.id, worker="worker")
         load.t_ns = started.t_ns
