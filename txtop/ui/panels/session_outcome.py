@@ -95,7 +95,8 @@ def _render_cells(
     # Names that would be cut still have the columns of the bars.
     named = min(named, max(10, room - noted - 1 + MIN_BAR_WIDTH))
     noted += 1 if noted else 0
-    bar = max(0, width - lead - named - rated - half - GAP - noted)
+    bar = width - lead - named - rated - half - GAP - noted
+    bar = bar if bar >= MIN_BAR_WIDTH else 0
     rows = []
     for cell, name, rate, note in zip(cells, names, rates, notes, strict=False):
         role = dict(zip("AB", ARM_ROLES, strict=True)).get(cell.letter, "plot")
