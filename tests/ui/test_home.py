@@ -35,7 +35,7 @@ from txtop.ui.home_source import HomeSource, build_listed_session
 from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
-from txtop.ui.models.session_outcome import NO_OUTCOME
+from txtop.ui.models.session_outcome import NO_OUTCOME, OutcomeCell
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.outcome_reader import OutcomeReader
 from txtop.ui.panels import header, session_list, start_menu
@@ -434,6 +434,16 @@ def test_a_server_that_did_not_keep_up_is_called_saturated() -> None:
 def test_the_value_is_of_one_length() -> None:
     outcome = read_outcomes(*BUNDLED)["bert-lengths"].outcome
     assert outcome is not None and outcome.name.startswith("128 tokens · ")
+
+
+def test_a_reason_has_room_beside_badges(bundled: dict[str, ListedSession]) -> None:
+    item = bundled["smollm2-int8"].outcome
+    assert item is not None
+    lost = OutcomeCell("fp16", "—", "", notes=("oom@load 3.1 GiB",), role="bad")
+    outcome = replace(item, cells=(*item.cells, lost))
+    for width, reason in ((110, "oom@load 3.1 GiB"), (64, "oom@load 3.1 GiB"), (44, "oom@load")):
+        rows = text(render_outcome_cells(outcome, width, 9, Glyphs("braille"))).splitlines()
+        assert reason in rows[-1] and any("✗" in row for row in rows), rows
 
 
 def test_cells_without_room_are_counted(bundled: dict[str, ListedSession]) -> None:

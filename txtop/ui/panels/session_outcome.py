@@ -118,19 +118,17 @@ def _choose_texts(
 ) -> tuple[list[str], list[str]]:
     """Return the names and the notes, each as long as both columns permit.
 
-    Notes lose their last words before names lose what they share; signs are always kept.
+    Notes lose their last words before names lose what they share; signs are always kept, and of a
+    reason, which has none, as much as a third of the room holds.
     """
-    for level in (0, -2):
+    for level, share in ((0, 2), (-2, 2), (-1, 3)):
         notes = [_choose_form(own, level) for own in forms]
-        left = room - max(map(measure_text, notes)) - 1
+        notes = [n if _is_sign(n[:1]) else cut(n, max(0, room // share), g("…")) for n in notes]
+        left = max(0, room - max(map(measure_text, notes)) - 1)
         shorter = names if level == 0 else shorten_names(names, left, g("…"))
         if max(map(measure_text, shorter)) <= left:
-            return shorter, notes
-    signs = [_choose_form(own, -1) for own in forms]
-    # A note without a sign of its own has the room that the signs of others leave.
-    least = max((measure_text(sign) for sign in signs if _is_sign(sign)), default=room // 4)
-    signs = [sign if _is_sign(sign) else cut(sign, least, g("…")) for sign in signs]
-    return shorten_names(names, max(10, room - least - 1), g("…")), signs
+            break
+    return shorter, notes
 
 
 def _choose_form(forms: list[str], level: int) -> str:
