@@ -31,7 +31,7 @@ def render_outcome(
     """
     value: Row = [(fit(g(outcome.value), value_width, "right"), "text")]
     name = g(clean(outcome.name))
-    badges: list[Row] = [[(g(badge), outcome.role)] for badge in outcome.badges] or [[]]
+    badges = [_colour_note(g(badge), outcome.role, g) for badge in outcome.badges] or [[]]
     for badge in badges:
         beside = measure_row(_join(value, [word, badge]))
         kept = _cut_name(name, width - beside - 1, g)
@@ -107,10 +107,20 @@ def _render_cells(
             (fit(g(cell.half), half, "right"), "muted"),
             (" " * GAP, "muted"),
             *(draw_bar(cell.share, bar, g, role) if cell.share else [(" " * bar, "text")]),
-            (f" {note}" if note else "", cell.role),
+            (" ", "muted"),
+            *_colour_note(note, cell.role, g),
         ]
         rows.append(crop(row, width))
     return rows
+
+
+def _colour_note(note: str, role: str, g: Glyphs) -> Row:
+    """Colour a badge by its role, and the doubt about the rate behind it by its own."""
+    for sign, doubt_role in (("○", "text"), ("▲", "warn")):
+        at = note.find(f" {g(sign)}", 1)
+        if at > 0:
+            return [(note[:at], role), (note[at:], doubt_role)]
+    return [(note, role)] if note else []
 
 
 def _choose_texts(
