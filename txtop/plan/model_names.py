@@ -58,10 +58,10 @@ def shorten_alike(names: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def name_in_row(names: Sequence[str]) -> str:
+def name_in_row(names: Sequence[str], between: str = " ") -> str:
     """Return names after each other, the first whole: `SmolLM2-135M-Instruct …GPTQ …CT`."""
     apart = shorten_alike(tuple(names))
-    return " ".join([*names[:1], *(apart[name] for name in names[1:])])
+    return between.join([*names[:1], *(apart[name] for name in names[1:])])
 
 
 def name_together(names: Sequence[str]) -> str:
