@@ -75,7 +75,7 @@ class Worker:
         self._loaded: LoadedModel | None = None
         self._inputs: ModelInputs | None = None
         self._batches: list[ModelInputs] = []
-        self._first_measured: int | None = None
+        self._next_batch = 0
         self._prompts: Prompts | None = None
         self._measured_cells = MeasuredCells(name, emitter, inbox)
         self._phase = "idle"
@@ -240,7 +240,7 @@ class Worker:
         self._phase = "prepare"
         loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
-        self._first_measured = None
+        self._next_batch = 0
         self._batches = build_inputs(loaded, cell, encoded)
         # The longest comes first, to warm up: what the allocator has then suffices for the others.
         self._inputs = max(self._batches, key=lambda batch: batch.ids.shape[1])
@@ -296,17 +296,18 @@ class Worker:
         # Iterations of a cell that failed or was rejected may still arrive.
         if inputs is None or inputs.cell.id != command.cell:
             return
+        if command.batch is not None:
+            self._next_batch = command.batch
         for index in range(command.index, command.index + command.count):
             self._inbox.check()
-            self._one(self._choose_batch(inputs, index, command.role), index, command.role)
+            self._one(self._choose_batch(inputs, command.role), index, command.role)
 
-    def _choose_batch(self, warm: ModelInputs, index: int, role: events.Role) -> ModelInputs:
+    def _choose_batch(self, warm: ModelInputs, role: events.Role) -> ModelInputs:
         """Return the inputs of an iteration: `warm`, and measured all batches in turn."""
         if role != "measured":
             return warm
-        if self._first_measured is None:
-            self._first_measured = index
-        return self._batches[(index - self._first_measured) % len(self._batches)]
+        self._next_batch += 1
+        return self._batches[(self._next_batch - 1) % len(self._batches)]
 
     def _one(self, inputs: ModelInputs, index: int, role: events.Role) -> None:
         cell, loaded = inputs.cell.id, self._ready()
