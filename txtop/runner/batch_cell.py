@@ -122,7 +122,7 @@ class CellSchedule:
         return "measured", count
 
     def _take_batches(self, count: int) -> tuple[int, int]:
-        """Return the first of the next batches and how many, up to `count`; discarded ones first."""
+        """Return the first of the next batches and how many, at most `count`; discarded first."""
         if not self._again:
             self._next_batch += count
             return self._next_batch - count, count

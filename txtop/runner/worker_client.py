@@ -166,7 +166,9 @@ class WorkerClient:
         count: int,
         batch: int | None = None,
     ) -> None:
-        """Run `count` iterations, from `batch` on of those of prompts. After the first iteration of a cell, inspect its kernels once.
+        """Run `count` iterations, of prompts from number `batch` on.
+
+        After the first iteration of a cell its kernels are inspected once.
 
         Raises:
             CellEnded: the cell failed, or the run was asked to stop or skip.
