@@ -21,7 +21,7 @@ import pytest
 
 from support.gpu import has_gpu
 from support.paths import ROOT
-from support.warm_workers import build_warm_command
+from support.warm_workers import build_warm_command, build_warm_environment
 from txtop.errors import RunError, UsageError
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
@@ -354,7 +354,7 @@ def test_a_check_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), **build_warm_environment()},
         start_new_session=True,
     )
     family: list[psutil.Process] = []
