@@ -31,8 +31,10 @@ def tune(
     check_screen_options(screen)
     from txtop.cli.start import run_plan
     from txtop.options.tune_plan import build_tune_plan
+    from txtop.plan.option_names import spell_options
 
-    plan = build_tune_plan(
-        model, list_given(shared), rules, lambda line: print(line, file=sys.stderr)
-    )
+    def say(line: str) -> None:
+        print(spell_options(line, lists=False), file=sys.stderr)
+
+    plan = build_tune_plan(model, list_given(shared), rules, say)
     return run_plan(plan, name, start, screen)

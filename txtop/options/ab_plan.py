@@ -13,6 +13,7 @@ from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.models.precision_needs import settle_precision
+from txtop.models.quantised import explain_stored_name
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible, explain_refused
 from txtop.plan.cell import Cell
@@ -82,7 +83,8 @@ def _split_knobs(text: str) -> list[str]:
 def _parse_value(option: str, knob: str, value: str) -> Any:
     allowed = BY_FIELD[knob].values
     if allowed and value not in allowed:
-        hint = did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
+        hint = explain_stored_name(value) if knob == "precision" else ""
+        hint = hint or did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
     if parse := BY_FIELD[knob].parse:
         return parse(f"{option}: {knob}", value)

@@ -66,7 +66,7 @@ def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleO
     limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
     allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
     plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
-    again = explain_cell_again(plan, build_base_cell(model, knobs, "both"))
+    again = explain_cell_again(plan, build_base_cell(model, knobs, None))
     return msgspec.structs.replace(
         again, iterations=rules.iterations, budget_s=rules.budget, nvtx=rules.nvtx
     )

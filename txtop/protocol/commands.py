@@ -16,6 +16,16 @@ from txtop.plan.serving import Positive
 from txtop.plan.task import TaskSpec
 
 
+class Find(msgspec.Struct, tag_field="order", tag="find", frozen=True, kw_only=True):
+    """Find the models that `cell` names, without reading their weights.
+
+    Answered by `phase` idle, or by `cell_rejected` if one of them is nowhere.
+    """
+
+    cell: Cell
+    allowed: Allowed = Allowed()
+
+
 class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
     """Load the weights that `cell` and its group share.
 
@@ -173,7 +183,8 @@ class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=T
 
 
 WorkerCommand = (
-    LoadModel
+    Find
+    | LoadModel
     | Prepare
     | Inspect
     | Iterate

@@ -9,11 +9,12 @@ import itertools
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from txtop.models import model_config
+from txtop.models.absent_models import explain_absent, needs_hub
 from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
@@ -116,11 +117,14 @@ class WorkerClient:
         lane.connect(self._io_loop, self._supervisor)
         return lane
 
-    def start_worker(self, *, recorded: bool = True) -> ChildProcess:
-        """Start a fresh worker; events of one that is not `recorded` come to the inbox alone."""
+    def start_worker(self, name: str = "", *, recorded: bool = True) -> ChildProcess:
+        """Start a fresh worker, numbered without a `name`.
+
+        Events of one that is not `recorded` come to the inbox alone.
+        """
         assert self._io_loop is not None and self._supervisor is not None
         offline = {"HF_HUB_OFFLINE": "1"} if self.started.offline else {}
-        name = f"worker:{next(self.started.numbers)}"
+        name = name or f"worker:{next(self.started.numbers)}"
         worker = child_process.start_child(name, self._command, offline)
         worker.inbox, worker.recorded = self.inbox, recorded
         self._io_loop.add(worker)
@@ -196,11 +200,53 @@ class WorkerClient:
         """
         if refusal := model_config.explain_refusal(cell):
             self.reject(cell, *refusal)
+        elif absent := explain_absent(cell):
+            self.reject(cell, *absent, may_pass=True)
+            return True
         elif missing := explain_unavailable(cell):
             # A library can be installed, and a resumed session may be on another machine.
             self.reject(cell, *missing, may_pass=True)
             return True
         return refusal is not None
+
+    def refuse_absent(self, cells: Collection[Cell]) -> None:
+        """Reject the `cells` whose model, or assistant, the Hub or its cache does not have.
+
+        A worker finds out, without torch: nothing of it is recorded but that. Names that this
+        machine knows itself are not looked for.
+        """
+        asked = {(c.model, c.assistant): c for c in cells if needs_hub(c)}
+        absent: dict[tuple[str, str], events.CellRejected] = {}
+        if not asked:
+            return
+        worker = self.start_worker("finder", recorded=False)
+        self.start_deadline(self.plan.timeout_s)
+        try:
+            for names, cell in asked.items():
+                worker.send(commands.Find(cell=cell, allowed=self.plan.allowed))
+                if (refused := self._await_finding(worker)) is not None:
+                    absent[names] = refused
+        except WorkerDied:
+            # What is wrong with it ends a load as well, which says so.
+            pass
+        finally:
+            worker.end(0.1)
+        for cell in cells:
+            if (why := absent.get((cell.model, cell.assistant))) is not None:
+                self.reject(cell, why.reason, why.hint, may_pass=why.may_pass)
+
+    def _await_finding(self, worker: ChildProcess) -> events.CellRejected | None:
+        """Return the refusal of `worker`; None if it found the models, or time is up."""
+        while not self.control.stops and not self._deadline.explain_expiry(time.monotonic()):
+            event = self.receive(worker)
+            if isinstance(event, events.Log) and event.text == model_config.OFFLINE_NOTICE:
+                self.started.offline = True
+                self.recorder.record(event)
+            elif isinstance(event, events.CellRejected):
+                return event
+            elif isinstance(event, events.CellFinished | events.Phase):
+                return None
+        return None
 
     def reject(self, cell: Cell, reason: str, hint: str, *, may_pass: bool = False) -> None:
         self.recorder.record(

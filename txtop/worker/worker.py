@@ -29,6 +29,7 @@ from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
 from txtop.worker.loading.load import LoadedModel, load_model
 from txtop.worker.loading.phase_timer import PhaseTimer
+from txtop.worker.loading.source import require_present
 from txtop.worker.measured_cells import LaterCommand, MeasuredCells
 from txtop.worker.nvtx import NvtxRanges, open_library
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from txtop.worker.tasks.task import ModelInputs
 
 _CellCommand = (
-    commands.LoadModel
+    commands.Find
+    | commands.LoadModel
     | commands.Prepare
     | commands.Inspect
     | commands.Iterate
@@ -50,6 +52,7 @@ _CellCommand = (
 )
 # These need no loaded model.
 _MODEL_FREE_COMMANDS = (
+    commands.Find,
     commands.LoadModel,
     commands.Compare,
     commands.Answer,
@@ -109,7 +112,9 @@ class Worker:
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
         try:
-            if isinstance(command, commands.LoadModel):
+            if isinstance(command, commands.Find):
+                self._find(command)
+            elif isinstance(command, commands.LoadModel):
                 self._load(command)
             elif isinstance(command, commands.Prepare):
                 self._prepare(command)
@@ -180,6 +185,15 @@ class Worker:
         self._inputs = None
         self._batches = []
         self._free()
+
+    def _find(self, command: commands.Find) -> None:
+        def log(text: str) -> None:
+            now = perf_counter_ns()
+            self._emitter.send(events.Log(t_ns=now, text=text, cell=command.cell.id))
+
+        for model in filter(None, (command.cell.model, command.cell.assistant)):
+            require_present(model, command.allowed, log)
+        self._enter(command.cell.id, "idle")
 
     def _load(self, command: commands.LoadModel) -> None:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))

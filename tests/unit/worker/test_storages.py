@@ -289,3 +289,33 @@ def test_packed_weights_in_a_part_of_the_layer_are_its_own() -> None:
     assert (packed.bits, dense.bits) == (4, 32)
     assert storages.count_stored_bytes(model) == 64 * 64 + 4 * 128 * 8
     assert storages.compute_share([packed, dense], 4) == pytest.approx(64 / 72)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "identity", "unread"),
+    [
+        ("TorchFusedLinear", None, ("g_idx", "scales", "qzeros")),
+        ("TorchAtenLinear", True, ("g_idx", "scales", "qzeros", "ret_idx")),
+        ("TorchAtenAwqLinear", None, ("g_idx", "scales", "qzeros")),
+        ("TorchCpuAvx512Linear", True, ("g_idx", "ret_idx", "scales_and_zeros")),
+        ("TorchLinear", None, ()),
+    ],
+)
+def test_a_step_reads_what_the_kernel_multiplies_and_not_what_it_was_packed_from(
+    kernel: str, identity: bool | None, unread: tuple[str, ...]
+) -> None:
+    sizes = {"qweight": 64, "scales": 8, "qzeros": 4, "g_idx": 16, "bias": 2}
+
+    module: Any = type(kernel, (nn.Module,), {})()
+    module.in_features, module.out_features, module.linear_mode = 16, 8, None
+    for name, size in sizes.items():
+        module.register_buffer(name, torch.zeros(size, dtype=torch.uint8))
+    module.ret_idx, module.scales_and_zeros = (torch.zeros(n, dtype=torch.uint8) for n in (5, 3))
+    module._ret_idx_identity = identity
+    model = nn.Sequential(module)
+    sizes |= {"ret_idx": 5, "scales_and_zeros": 3}
+    whole = sum(sizes.values())
+    assert storages.count_stored_bytes(model) == storages.count_read_bytes(model) == whole
+    module.linear_mode = "inference"
+    assert storages.count_stored_bytes(model) == whole
+    assert storages.count_read_bytes(model) == whole - sum(sizes[name] for name in unread)
