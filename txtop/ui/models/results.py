@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
+from txtop.analysis.edge import find_edges
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.tuning import find_result
+from txtop.analysis.tuning import TuneResult, find_result
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
@@ -116,10 +117,9 @@ def _build(
     measured = [_measure(c, state, cache) for c in cells if c.status == "ok" and not c.invalid]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
-    if state.race is not None:
-        # The fastest of a race may be over a limit: what counts is who is named.
-        winner = named.winner.cell.id if named is not None else ""
-        measured = rated = [m for m in rated if m.state.cell.id == winner]
+    word, searched = _find_searched(state, named)
+    if word:
+        measured = rated = [m for m in rated if searched is not None and m.state is searched]
     units = [unit for unit, _ in Counter(m.unit for m in rated).most_common()]
     best = {unit: _find_fastest([m for m in rated if m.unit == unit]) for unit in units}
     doubts = {
@@ -130,10 +130,12 @@ def _build(
         _build_rate_line(best[unit], _choose_word(rated, doubts[unit]), varying, state, cache)
         for unit in units[1:]
     ]
-    if state.race is None:
+    if not word:
         lines += _list_smallest(measured, varying)
         lines += _list_best_of_each_precision(rated, varying, state, cache)
-    lines += _list_lost(cells)
+    # That of a search for an edge is beyond it, with its reason in the panel of the search.
+    if state.plan.edge_search is None or not units:
+        lines += _list_lost(cells)
     counts = _count_outcomes(cells)
     if not units:
         return ResultsView(
@@ -149,7 +151,7 @@ def _build(
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
-        word=_choose_word(rated, why) if state.race is None else "to deploy",
+        word=word or _choose_word(rated, why),
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
@@ -163,6 +165,22 @@ def _build(
         phase=phase,
         lines=tuple(lines),
     )
+
+
+def _find_searched(
+    state: SessionState, named: TuneResult | None
+) -> tuple[str, CellState | None]:
+    """Return what a search calls its outcome, and the cell that is it; "" and None without one.
+
+    The fastest of a race may be over a limit, and that of a search for an edge is hardly ever the
+    largest.
+    """
+    if state.race is not None:
+        return "to deploy", named.winner if named is not None else None
+    if state.plan.edge_search is not None:
+        ran = [edge.largest for edge in find_edges(state) if edge.largest is not None]
+        return "largest that ran", ran[-1] if ran else None
+    return "", None
 
 
 def _measure(cell: CellState, state: SessionState, cache: FrameCache) -> _Measured:
