@@ -41,6 +41,27 @@ def test_what_differs_has_a_column() -> None:
     ]  # fmt: skip
 
 
+def test_long_labels_of_a_note_are_shortened_to_what_differs() -> None:
+    cells = expand_matrix(
+        models=["acme/a-model-with-quite-a-long-name", "acme/a-model-with-quite-a-long-title"],
+        precisions=["bf16"],
+        attention=["sdpa"],
+        batch_sizes=[1],
+        sequence_lengths=[8],
+        new_tokens=[4],
+        cache=["dynamic", "quantized:int4"],
+    )
+    long = fold_all(streams.stream(msgspec.structs.replace(streams.plan(), cells=cells)))
+    ids = [cell.id for cell in cells]
+    assert table._name_cells(long, ids) == [
+        f"…{end} · {cache} cache"
+        for end in ("name", "title")
+        for cache in ("dynamic", "quantized:int4")
+    ]
+    (usual, *_) = table._name_cells(state(), ["c001"])
+    assert usual.startswith("gpt2 fp32 batch 2"), "a short label is whole"
+
+
 def test_nothing_differs_in_a_plain_session() -> None:
     assert table.list_columns(fold_all(streams.stream())) == table.COLUMNS
 

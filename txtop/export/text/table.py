@@ -20,7 +20,7 @@ from txtop.export.text import (
     serving_table,
     tuning,
 )
-from txtop.export.text.columns import cut_cells
+from txtop.export.text.columns import cut_cells, measure_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
@@ -51,6 +51,8 @@ COLUMNS = (
     ("status", "<"),
 )
 MODEL_WIDTH = 40
+# A note names so many cells, and by what tells them apart where a label is longer than this.
+MAX_NAMED, MAX_LABEL_WIDTH = 4, 60
 # Knobs without a column of their own get one if they were changed.
 _TURNED = [
     knob
@@ -308,7 +310,12 @@ def _format_memory(machine: Machine) -> str:
 
 
 def _name_cells(state: SessionState, ids: list[str]) -> list[str]:
+    """Name cells by their labels, or all of them by what tells them apart where one is long."""
     if state.ab_test is not None:
         return [state.ab_test.letter(i) for i in ids]
-    names = [sanitise(labels.format_short_label(state.cells[i].cell), 60) for i in ids[:4]]
-    return [*names, f"{len(ids) - 4} more"] if len(ids) > 4 else names
+    cells = [own.cell for own in state.cells.values()]
+    names = {cell.id: sanitise(labels.format_short_label(cell)) for cell in cells}
+    if len(cells) > 1 and max(map(measure_cells, names.values())) > MAX_LABEL_WIDTH:
+        names = {name: sanitise(apart) for name, apart in labels.name_apart(cells).items()}
+    more = len(ids) - MAX_NAMED
+    return [*(names[i] for i in ids[:MAX_NAMED]), *([f"{more} more"] if more > 0 else [])]

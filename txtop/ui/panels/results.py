@@ -11,7 +11,7 @@ from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_te
 from txtop.ui.models.results import ResultLine, ResultsView
 from txtop.ui.panels.base import FramedPanel
 
-LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
+MIN_LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
 UNIT_FIELD = 10
 KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
 
@@ -24,7 +24,9 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
         _render_headline(view, inside.width, g),
         *_render_number(view, inside.width, g, doubled),
     ]
-    lines = [_render_line(line, inside.width, g) for line in view.lines]
+    longest = max((measure_text(clean(g(line.label))) for line in view.lines), default=0) + 1
+    labelled = max(MIN_LABEL_WIDTH, min(longest, inside.width // 3))
+    lines = [_render_line(line, labelled, inside.width, g) for line in view.lines]
     keys = [_render_keys(g, reported=not view.phase)] if area.boxed else []
     airy = len(body) + len(lines) + len(keys) + 3 <= inside.height
     room = inside.height - len(body) - len(keys) - 3 * airy
@@ -67,7 +69,7 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
     facts: list[Row] = [
         [(fit(unit, UNIT_FIELD), "text"), (g(view.ratio), "text.bold")],
         [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")],
-        [(cut(clean(g(view.why or view.figures)), room, g("…")), "muted")],
+        [(_choose_form(view.why or (view.figures,), room, g), "muted")],
     ]
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
     return [
@@ -76,10 +78,18 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
     ]
 
 
-def _render_line(line: ResultLine, width: int, g: Glyphs) -> Row:
-    row: Row = [(f" {fit(line.label, LABEL_WIDTH)}", "muted")]
+def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
+    """Return the longest of `forms` that fits into `room` columns, else the last one, cut."""
+    drawn = [clean(g(form)) for form in forms]
+    return next(
+        (form for form in drawn if measure_text(form) <= room), cut(drawn[-1], room, g("…"))
+    )
+
+
+def _render_line(line: ResultLine, labelled: int, width: int, g: Glyphs) -> Row:
+    row: Row = [(f" {fit(g(line.label), labelled)}", "muted")]
     if not line.unit:
-        room = width - LABEL_WIDTH - 1 - measure_text(line.value) - 2
+        room = width - labelled - 1 - measure_text(line.value) - 2
         reason = cut(clean(g(line.name)), max(0, room), g("…"))
         return [*row, (f"{line.value}  ", "text.bold"), (reason, line.role)]
     row += [

@@ -143,8 +143,23 @@ class PlotBuilder:
             rate = measured.row.rate_value if measured.counts else 0.0
             point = self._point(measured, self._speed_up(measured) if rate else 0.0, rate)
             note = () if measured.row.note in ("", "reference") else (measured.row.note,)
-            points.append(replace(point, said=RUNNING_REMARKS if point.running else note))
+            costs = self._list_costs(measured, base) if rate else ()
+            said = RUNNING_REMARKS if point.running else note
+            points.append(replace(point, said=said, costs=costs))
         return replace(base, points=tuple(points), left_out="")
+
+    def _list_costs(
+        self, measured: MeasuredCell, base: TradeoffPlot
+    ) -> tuple[tuple[str, str, float], ...]:
+        """Return the times of a cell and its peak memory, as the table has them."""
+        row, peak = measured.row, float(measured.state.peak_bytes or 0)
+        costs = [("peak GiB", row.gib, peak)]
+        if self._encoders:
+            costs.insert(0, (base.time_head, row.forward, self._ms(measured, "e2e_ms")))
+        else:
+            costs.insert(0, (base.time_head, row.tpot, self._ms(measured, "tpot_ms")))
+            costs.insert(0, ("TTFT ms", row.ttft, self._ms(measured, "ttft_ms")))
+        return tuple(cost for cost in costs if cost[2])
 
     def _accuracy(self, base: TradeoffPlot) -> TradeoffPlot:
         """Plot the rate against the points that a cell loses in its worst task; a gain is no loss.
