@@ -182,7 +182,13 @@ def parse_min_accuracy(text: str | None) -> float:
     """Return `--min-accuracy` as a share of 1; -0.01 if it was not given. Raises `UsageError`."""
     if text is None:
         return -DEFAULT_ACCURACY_MARGIN
-    return parse_points("--min-accuracy", text)
+    share = parse_points("--min-accuracy", text)
+    if share > 0:
+        raise UsageError(
+            f"--min-accuracy: {text[:40]!a} asks for a gain in every task",
+            f"-{text.strip().removeprefix('+')[:20]} allows a loss",
+        )
+    return share
 
 
 # The space

@@ -289,7 +289,8 @@ def _fold_rejection(session: SessionState, event: events.CellRejected) -> None:
     session.withdraw(event.cell, "was refused")
     state.stage = "rejected"
     state.ended_at_ns = session.clock_ns
-    session.say(f"refused: {event.reason}", "error", event.cell)
+    if not race_fold.has_left(session, event.cell):
+        session.say(f"refused: {event.reason}", "error", event.cell)
 
 
 def _close_cell(session: SessionState, name: str) -> CellState | None:

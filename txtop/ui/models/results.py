@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
+from txtop.analysis.edge import find_edges
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.tuning import find_result
+from txtop.analysis.tuning import TuneResult, find_result
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
@@ -133,10 +134,9 @@ def _build(
     ]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
-    if state.race is not None:
-        # The fastest of a race may be over a limit: what counts is who is named.
-        winner = named.winner.cell.id if named is not None else ""
-        measured = rated = [m for m in rated if m.state.cell.id == winner]
+    word, searched = _find_searched(state, named)
+    if word:
+        measured = rated = [m for m in rated if searched is not None and m.state is searched]
     contests = rank_contests([m.contest for m in rated])
     rivals = {contest: [m for m in rated if m.contest == contest] for contest in contests}
     best = {contest: _find_fastest(rivals[contest]) for contest in contests}
@@ -154,11 +154,13 @@ def _build(
         )
         for contest in contests[1:]
     ]
-    if state.race is None:
+    if not word:
         first = contests[0][1] if contests else ""
         lines += _list_smallest([m for m in measured if m.length == first], varying)
         lines += _list_best_of_each_precision(rated, varying, state, cache)
-    lines += _list_lost(cells)
+    # That of a search for an edge is beyond it, with its reason in the panel of the search.
+    if state.plan.edge_search is None or not contests:
+        lines += _list_lost(cells)
     counts = _count_outcomes(cells)
     if not contests:
         return ResultsView(
@@ -175,7 +177,7 @@ def _build(
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
-        word=_word_headline(top, rivals[contest], why) if state.race is None else "to deploy",
+        word=word or _word_headline(top, rivals[contest], why),
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
@@ -189,6 +191,20 @@ def _build(
         phase=phase,
         lines=tuple(lines),
     )
+
+
+def _find_searched(state: SessionState, named: TuneResult | None) -> tuple[str, CellState | None]:
+    """Return what a search calls its outcome, and the cell that is it; "" and None without one.
+
+    The fastest of a race may be over a limit, and that of a search for an edge is hardly ever the
+    largest.
+    """
+    if state.race is not None:
+        return "to deploy", named.winner if named is not None else None
+    if state.plan.edge_search is not None:
+        ran = [edge.largest for edge in find_edges(state) if edge.largest is not None]
+        return "largest that ran", ran[-1] if ran else None
+    return "", None
 
 
 def _measure(
