@@ -62,8 +62,8 @@ class ListColumns(NamedTuple):
 def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
     """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
-    before = render_list_top(sessions, typing, g)
-    room = count_visible_sessions(sessions, typing, area.height, g)
+    before = render_list_top(sessions, typing, area)
+    room = count_visible_sessions(sessions, typing, area)
     first = center_row(sessions.at, len(sessions.matching), room)
     columns = _choose_columns(sessions, now_s, area.width, g)
     rows = [*before]
@@ -78,25 +78,30 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
     return [*rows, *([] for _ in range(area.height - len(rows)))]
 
 
-def render_list_top(sessions: SessionList, typing: bool, g: Glyphs) -> list[Row]:
+def render_list_top(sessions: SessionList, typing: bool, area: Area) -> list[Row]:
     """Render the rows above the list: a hint for newcomers, or the filter."""
     if typing:
         return [[("/ ", "accent-a")]]
     if sessions.words:
         return [[("/ ", "accent-a"), (sessions.words, "bold"), ("   esc shows all", "muted")]]
     if all(item.bundled for item in sessions.listed):
-        return [
-            [("no session yet: press ", "text"), ("r", "accent-a"), (" for the quick", "text")],
-            [("preset, about a minute", "text")],
-            [],
+        hint: Row = [
+            ("no session yet: press ", "text"),
+            ("r", "accent-a"),
+            (" for the quick", "text"),
         ]
+        rest = "preset, about a minute"
+        if measure_row(hint) + 1 + len(rest) <= area.width:
+            return [[*hint, (f" {rest}", "text")], []]
+        return [hint, [(rest, "text")], []]
     return []
 
 
-def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: Glyphs) -> int:
+def count_visible_sessions(sessions: SessionList, typing: bool, area: Area) -> int:
     """Return the count of sessions that fit above the details, whichever is selected."""
+    height = area.height
     detail = min(height // 2, MAX_DETAIL_ROWS) if height >= MIN_DETAIL_ROWS else 0
-    return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
+    return max(1, height - len(render_list_top(sessions, typing, area)) - detail)
 
 
 def _render_line(
