@@ -402,6 +402,18 @@ def test_names_of_models_are_cut_as_little_as_the_row_permits(
     assert rows and all(any(model in row for row in rows) for model in models), rows
 
 
+@pytest.mark.parametrize("width", [44, 64, 110, 150])
+def test_the_columns_stay_where_they_are_when_outcomes_come(
+    bundled: dict[str, ListedSession], width: int
+) -> None:
+    waiting = [replace(item, outcome=None) for item in bundled.values()]
+    before, after = (
+        session_list._choose_columns(listing(*items), NOW_S, width, Glyphs("braille"))
+        for items in (waiting, bundled.values())
+    )
+    assert (before.when, before.name, before.models) == (after.when, after.name, after.models)
+
+
 def test_names_of_cells_keep_what_differs_and_bars_have_the_rest() -> None:
     whole = [line for line in list_bundled(110, 30, "smollm2-quantised") if "tok/s  ±" in line]
     assert all(" cache " in line and "━━" in line for line in whole) and len(whole) > 5

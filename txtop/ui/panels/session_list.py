@@ -138,7 +138,8 @@ def _format_date_in_list(item: ListedSession, now_s: float) -> str:
 
 def _choose_models(item: ListedSession, width: int) -> str:
     """Return the names of all models; without room for them of all but the first what differs."""
-    return item.models if measure_text(clean(item.models)) <= width else item.brief_models
+    whole = not item.brief_models or measure_text(clean(item.models)) <= width
+    return item.models if whole else item.brief_models
 
 
 def _choose_mark(item: ListedSession) -> tuple[str, str, str]:
@@ -183,7 +184,8 @@ def _choose_columns(sessions: SessionList, now_s: float, width: int, g: Glyphs) 
         (own + (end + 1 if end else 0) for (_, _, own), end in zip(outcomes, ends, strict=True)),
         default=0,
     )
-    room = width - names - min(full, MIN_OUTCOME_WIDTH)
+    # Outcomes come one by one: the columns before them must not move then.
+    full, room = max(full, width * 9 // 20), width - names - MIN_OUTCOME_WIDTH
     whole, brief = (
         max((measure_text(clean(text)) for text in texts), default=0) + 1
         for texts in ([i.models for i in items], [_choose_models(i, 0) for i in items])
