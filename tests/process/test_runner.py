@@ -24,6 +24,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
+from txtop.runner import worker_client
 from txtop.runner.control_client import SOCKET_NAME, ControlClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_session_folder
@@ -145,8 +146,15 @@ def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> No
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize(("model", "asks"), [("slow", 1), ("deaf", 2), ("stuck-in-load", 1)])
-def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: int) -> None:
+@pytest.mark.parametrize(
+    ("model", "asks", "grace_s"),
+    [("slow", 1, 60.0), ("deaf", 2, 60.0), ("deaf", 1, 0.1), ("stuck-in-load", 1, 60.0)],
+)
+def test_a_stop_discards_the_open_iteration(
+    tmp_path: Path, model: str, asks: int, grace_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that goes on and on is cut off: by a second stop, or once the grace is over."""
+    monkeypatch.setattr(worker_client, "STOP_GRACE_S", grace_s)
     run = Run(tmp_path / "s", plan(model, "ok")).start()
     expected = 0 if model == "stuck-in-load" else 3
     run.until(

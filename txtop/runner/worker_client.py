@@ -32,6 +32,8 @@ from txtop.system import process_activity
 from txtop.system.process_activity import ActivityWatch
 
 POLL_S = 0.2
+# The open iteration is discarded anyway, and the prefill of a probe at the edge can take minutes.
+STOP_GRACE_S = 5.0
 
 # (child, event), (child, None) at the end of its output, (None, None) for a signal, and
 # (None, error) if the I/O loop broke.
@@ -280,21 +282,25 @@ class WorkerClient:
         """Wait until `is_over` returns True for an event of `cell`.
 
         It is called with None as well, at least five times a second. With a `watch` of the worker
-        it may be killed, and lives as long as it works.
+        it may be killed, and lives as long as it works. A worker that is not done with its step
+        `STOP_GRACE_S` after a stop is killed.
 
         Raises:
             CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
         cancelled = False
+        cancelled_s = 0.0
         while True:
             ends = self.control.stops or self.control.skip
-            if self.control.stops > 1 or (watch is not None and ends):
+            is_late = cancelled and time.monotonic() - cancelled_s > STOP_GRACE_S
+            stops_now = self.control.stops > 1 or (self.control.stops and is_late)
+            if stops_now or (watch is not None and ends):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
                 self.raise_if_ended()
-            if (self.control.stops or self.control.skip) and not cancelled:
-                cancelled = True
+            if ends and not cancelled:
+                cancelled, cancelled_s = True, time.monotonic()
                 worker.send(commands.Cancel(cell=cell.id))
             event = self.receive(worker)
             if watch is not None:

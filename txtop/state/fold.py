@@ -387,8 +387,10 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     del state.open_gaps_ns[:]
     kept = len(state.samples.kept())
     if event.status == "ok":
-        what = "iterations measured" if state.cell.serving is None else "requests answered"
-        session.say(f"done, {kept} {what}", cell=event.cell)
+        noun, verb = "iteration", "measured"
+        if state.cell.serving is not None:
+            noun, verb = "request", "answered"
+        session.say(f"done, {format_count(kept, noun)} {verb}", cell=event.cell)
     else:
         place = f" at {event.phase}" if event.phase else ""
         why = f": {event.reason}" if event.reason else ""
