@@ -104,6 +104,22 @@ def test_another_within_the_interval_takes_the_colour() -> None:
     assert view.word == "highest rate"
 
 
+@pytest.mark.parametrize("width", range(56, 120, 4))
+def test_an_output_that_differs_is_marked_beside_its_rate(width: int) -> None:
+    rows = lines(render_results(results(session()), Area(width, 17, Glyphs(), True)))
+    (best,) = [row for row in rows if "best int8" in row]
+    assert "✗" in best, best
+
+
+def test_the_names_of_models_are_what_differs_between_them() -> None:
+    cells = tuple(
+        Cell(id=f"c{i}", model=f"acme/a-long-name-{end}", new_tokens=4)
+        for i, end in enumerate(("small", "large"))
+    )
+    view = results(streams.stream(Plan(cells=cells, iterations=12, warmup=1)))
+    assert view.name in ("…small", "…large")
+
+
 def of_lengths(*, saturated: str = "") -> list[AnyEvent]:
     """Return a run of two batches and two lengths; the shorter one is faster, in batch 4."""
     cells = tuple(

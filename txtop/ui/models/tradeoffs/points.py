@@ -144,8 +144,8 @@ class PlotBuilder:
             point = self._point(measured, self._speed_up(measured) if rate else 0.0, rate)
             note = () if measured.row.note in ("", "reference") else (measured.row.note,)
             costs = self._list_costs(measured, base) if rate else ()
-            said = RUNNING_REMARKS if point.running else note
-            points.append(replace(point, said=said, costs=costs))
+            remarks = RUNNING_REMARKS if point.running else note
+            points.append(replace(point, said=remarks, costs=costs))
         return replace(base, points=tuple(points), left_out="")
 
     def _list_costs(
