@@ -76,10 +76,10 @@ def _explain_device(cell: Cell, accelerator: Accelerator | None) -> Refusal | No
     count = len(get_cores(cell.device)) if on_cpu else 0
     count = count or count_devices(accelerator.kind) or 0
     if count and cell.ranks > count:
-        has = "this process may use" if on_cpu else "this machine shows"
-        reason = (
-            f"{cell.parallel} needs {cell.ranks} {'cores' if on_cpu else 'GPUs'}: {has} {count}"
-        )
+        needed, has = f"{cell.ranks} GPUs", f"this machine shows {count}"
+        if on_cpu:
+            needed, has = f"{cell.ranks} cores", f"this process may use {count}"
+        reason = f"{cell.parallel} needs {needed}: {has}"
         return reason, f"--parallel tp={count}" if count > 1 else _ALONE
     return None
 

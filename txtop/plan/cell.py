@@ -149,7 +149,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ranks(self) -> int:
-        """Return the number of processes that measure it together, each with a part of the model."""
+        """Return the processes that measure it together, each with a part of the model."""
         return count_ranks(self.parallel)
 
     @property

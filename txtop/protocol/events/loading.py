@@ -11,7 +11,6 @@ from txtop.plan.parallel import MAX_RANKS
 from txtop.plan.prompt_file import MAX_PROMPTS
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
 
-
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 

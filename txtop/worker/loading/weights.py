@@ -41,7 +41,7 @@ def build_random_model(
 
 
 def spread_model(model: Any, attention: str, dtype: torch.dtype, spreads: Mapping[str, Any]) -> Any:
-    """Return `model` anew, spread over devices as `spreads`, arguments of from_pretrained(), say."""
+    """Return `model` anew, spread as the arguments `spreads` of from_pretrained() say."""
     return (
         type(model)
         .from_pretrained(

@@ -84,7 +84,7 @@ class Followers:
         return collected
 
     def find_trouble(self, wait_s: float = 0.0) -> Failure | None:
-        """Return what happened to the first rank that failed or died, waiting for it up to `wait_s`.
+        """Return what a rank failed or died of, after waiting up to `wait_s` for one that did.
 
         Who asks reports it: this process is then left to end by itself.
         """
