@@ -71,6 +71,8 @@ def _explain_device(cell: Cell, accelerator: Accelerator | None) -> Refusal | No
         if accelerator.kind == "cpu":
             reason = f"{cell.parallel} deals layers to GPUs, and a CPU is one device"
             return reason, "--parallel tp=2, which a CPU can do"
+        if cell.parallel == "pp" and count_devices(accelerator.kind) == 1:
+            return "pp deals layers to several GPUs: this machine shows 1", "--parallel auto"
         return None
     on_cpu = accelerator.kind == "cpu"
     count = len(get_cores(cell.device)) if on_cpu else 0

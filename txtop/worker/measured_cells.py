@@ -16,7 +16,8 @@ from txtop.worker import failures
 from txtop.worker.command_queue import Cancelled, CommandQueue
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import AbsentError
-from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
+from txtop.worker.loading.load import configure_environment, load_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import PhaseTimer
 from txtop.worker.ranks.lockstep import Ranks
 

@@ -134,8 +134,9 @@ def list_parts(model: Any) -> list[PartMemory]:
 
 def _list_further_devices(model: Any) -> list[int]:
     """Return the numbers of the GPUs that hold layers of `model`, without the first."""
-    placed = getattr(model, "hf_device_map", None) or {}
-    return sorted({place for place in placed.values() if isinstance(place, int)})[1:]
+    placed = (getattr(model, "hf_device_map", None) or {}).values()
+    numbers = {str(place).rpartition(":")[2] for place in placed}
+    return sorted(int(number) for number in numbers if number.isdigit())[1:]
 
 
 def _memory_module(device: torch.device) -> Any:

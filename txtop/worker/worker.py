@@ -27,7 +27,8 @@ from txtop.worker.device import identify_device
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
-from txtop.worker.loading.load import LoadedModel, load_model
+from txtop.worker.loading.load import load_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import PhaseTimer
 from txtop.worker.measured_cells import LaterCommand, MeasuredCells
 from txtop.worker.nvtx import NvtxRanges, open_library

@@ -1,4 +1,4 @@
-"""What rank 0 makes of the end of another rank."""
+"""The end of another rank, as rank 0 and the runner report it."""
 
 from __future__ import annotations
 

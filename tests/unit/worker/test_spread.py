@@ -41,7 +41,7 @@ def test_a_model_without_a_plan_is_refused_by_its_class(model_class: Any, config
 
 
 def test_heads_that_the_configuration_alone_tells_are_refused() -> None:
-    config = LlamaConfig(num_attention_heads=9, num_key_value_heads=3)
+    config = LlamaConfig(hidden_size=72, num_attention_heads=9, num_key_value_heads=3)
     with pytest.raises(RejectedError, match="9 attention heads and 3 key-value heads"):
         spread.build_load_arguments(TWO, Llama, config, CPU)
 

@@ -19,8 +19,9 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import int8, prequantised, quantisers, storages
-from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.load import read_model
 from txtop.worker.loading.load_event import build_event
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 
 CPU = torch.device("cpu")

@@ -7,13 +7,10 @@ docs/method.md, "Load and memory".
 from __future__ import annotations
 
 import gc
-import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -32,82 +29,17 @@ from txtop.worker.device import (
 )
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.load_event import build_event
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
 
 if TYPE_CHECKING:
     import torch
 
-    from txtop.worker.loading.geometry import ParameterCounts
-    from txtop.worker.loading.positions import PositionLimits
-    from txtop.worker.tasks.task import Task
 
 # What the factors of a product are, where that is not the dtype of the weights.
 _ARITHMETIC = {"tf32": "tf32", "fp8": "fp8", "int8:bnb": "int8"}
 CacheState = Literal["cold", "warm", "part", ""]
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in memory, the task that runs it, and its properties.
-
-    `stated_positions` is the configuration's number, which may include padding. `counted` is taken
-    before a quantisation; `converted`, the share converted, is `None` without one. `drawn` names
-    the parameters that the files lack and that are therefore random, `drawn_parts` the modules that
-    they make up. Inputs have `end_token` at their end, and nowhere else, unless it is `None`.
-    `notes` are on what of the checkpoint is left out, and on the default attention. The model is
-    spread over `ranks` devices or processes, each of which has a part of it.
-    """
-
-    task: Task
-    model: Any
-    source: ModelSource
-    family: builtin.Family
-    device: torch.device
-    vocabulary: int
-    stated_positions: int | None
-    threads: int
-    seed: int
-    counted: ParameterCounts
-    geometry: events.Geometry | None
-    dtype: torch.dtype
-    attention: str
-    recipe: str
-    converted: float | None
-    page_cache: Literal["cold", "warm", "unknown"]
-    drawn: tuple[str, ...]
-    drawn_parts: tuple[str, ...]
-    end_token: int | None
-    notes: list[str]
-    ranks: int = 1
-
-    @cached_property
-    def position_limits(self) -> PositionLimits:
-        """Return the positions that the model has; the first call runs a short pass."""
-        from txtop.worker.loading.positions import PositionLimits, find_position_limits
-
-        if self.ranks > 1:
-            # Its tables are in parts, and what is cut by a plan computes its positions.
-            return PositionLimits(self.stated_positions, self.stated_positions)
-        return find_position_limits(self.model, self.stated_positions)
-
-    @cached_property
-    def pools_first_token(self) -> bool:
-        """Return True if the first token is the embedding of a text, and not the mean of all."""
-        folder = self.source.directory
-        if folder is None:
-            return False
-        try:
-            settings = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
-            return bool(settings.get("pooling_mode_cls_token"))
-        except (OSError, ValueError, AttributeError):
-            return False
-
-    def settle(self, cell: Cell) -> Cell:
-        """Return `cell` with the attention that was loaded for it."""
-        if self.attention == "eager" and cell.attention == "sdpa":
-            return msgspec.structs.replace(cell, attention="eager")
-        return cell
 
 
 def load_model(

@@ -14,7 +14,7 @@ from txtop.system import libraries
 from txtop.worker.device import identify_device
 
 if TYPE_CHECKING:
-    from txtop.worker.loading.load import LoadedModel
+    from txtop.worker.loading.loaded_model import LoadedModel
 
 
 def build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:

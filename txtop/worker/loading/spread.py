@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from txtop.formatting import format_count
 from txtop.models.parallel_rules import explain_missing_parallel, explain_uneven_heads
 from txtop.plan.cell import Cell
 from txtop.worker.device import describe_accelerator
@@ -15,6 +16,8 @@ from txtop.worker.failures import RejectedError
 
 # Both place layers over all GPUs; what the second does not fit there goes to the host.
 _DEVICE_MAPS = {"pp": "balanced", "auto": "auto"}
+
+_HOST = {"cpu", "disk"}
 
 
 def build_load_arguments(cell: Cell, model_class: Any, config: Any, device: Any) -> dict[str, Any]:
@@ -60,16 +63,19 @@ def describe_spread(cell: Cell, model: Any) -> tuple[int, list[str]]:
     """
     if cell.ranks > 1:
         return cell.ranks, [f"{cell.ranks} ranks: times are of rank 0; MBU and MFU are not stated"]
-    placed = set((getattr(model, "hf_device_map", None) or {}).values())
-    gpus = {place for place in placed if isinstance(place, int)}
-    on_host = placed - gpus
+    # The library notes nothing where all went to one GPU.
+    placed = {str(place) for place in (getattr(model, "hf_device_map", None) or {}).values()}
+    on_host = placed & _HOST
+    gpus = (placed - on_host) or {"0"}
     if on_host and cell.parallel == "pp":
         raise RejectedError(
-            f"pp: the model does not fit on {len(gpus)} GPUs", "--parallel auto, or more GPUs"
+            f"pp: the model does not fit on {format_count(len(gpus), 'GPU')}",
+            "--parallel auto, or more GPUs",
         )
-    notes = [f"layers over {len(gpus)} GPUs, one after the other; MBU and MFU are not stated"]
+    over = format_count(len(gpus), "GPU")
+    notes = [f"layers over {over}, one after the other; MBU and MFU are not stated"]
     if on_host:
-        notes = [f"layers over {len(gpus)} GPUs and the host: they are copied in every step"]
-    if len(placed) == 1:
+        notes = [f"layers over {over} and the host: they are copied in every step"]
+    elif len(gpus) == 1:
         notes = [f"{cell.parallel}: all layers went to one GPU"]
-    return max(1, len(gpus)), notes
+    return len(gpus), notes
