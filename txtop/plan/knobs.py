@@ -18,7 +18,7 @@ from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
 from txtop.plan.modes import TYPED
-from txtop.plan.parallel import parse_parallel
+from txtop.plan.parallel import label_parallel, parse_parallel
 from txtop.plan.prompt_file import PromptFile, parse_prompt_file
 from txtop.plan.quantization import label_quantization, parse_quantization
 from txtop.plan.speculation import parse_speculative, shorten_speculative
@@ -268,11 +268,12 @@ KNOBS = (
         option="parallel",
         title="parallel",
         heading="parallel",
-        live=("parallel", 8),
+        live=("parallel", 10),
         help="a model over several devices: tp=2 (ranks), on GPUs pp and auto; default none",
         section="Where",
         parse=parse_parallel,
-        default_label="one device",
+        label=label_parallel,
+        note=label_parallel,
         offers=(),
     ),
     Knob(

@@ -32,6 +32,11 @@ def parse_parallel(where: str, text: str) -> str:
     )
 
 
+def label_parallel(parallel: str) -> str:
+    """Return `tp=2` and the like, for a model that is not spread `one device`."""
+    return "one device" if parallel == "none" else parallel
+
+
 def count_ranks(parallel: str) -> int:
     """Return the processes that hold parts of the model; 1 unless its tensors are cut."""
     return int(parallel.removeprefix(_TENSORS)) if parallel.startswith(_TENSORS) else 1

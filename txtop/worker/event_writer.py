@@ -84,6 +84,6 @@ class RankWriter(EventWriter):
 
     def send(self, event: events.AnyEvent) -> None:
         """Send `event` if rank 0 wants it."""
-        is_wanted = isinstance(event, events.Memory | events.CellFinished | events.CellRejected)
-        if is_wanted or getattr(event, "failed", ""):
+        failed: str = getattr(event, "failed", "")
+        if failed or isinstance(event, events.Memory | events.CellFinished | events.CellRejected):
             super().send(event)

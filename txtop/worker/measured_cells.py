@@ -15,7 +15,7 @@ from txtop.system import cpu
 from txtop.worker import failures
 from txtop.worker.command_queue import Cancelled, CommandQueue
 from txtop.worker.event_writer import EventWriter
-from txtop.worker.failures import AbsentError
+from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.loading.load import configure_environment, load_model
 from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import PhaseTimer
@@ -54,8 +54,9 @@ class MeasuredCells:
         except Exception as error:
             if not isinstance(error, TxtopError):
                 traceback.print_exc()
-            own = isinstance(error, AbsentError)
-            failure = (None if own else self._ranks.explain()) or failures.classify(error)
+            failure = failures.classify(error)
+            if not isinstance(error, RejectedError):
+                failure = self._ranks.explain(failure)
             # What is wrong with a task names its next step where it is read.
             whole = isinstance(command, commands.Answer) and isinstance(error, TxtopError)
             event = _build_failed_event(command, str(error) if whole else failure.reason)

@@ -146,12 +146,11 @@ class Worker:
         except Exception as error:
             traceback.print_exc()
             device = self._loaded.device.type if self._loaded is not None else "cpu"
-            if (lost := self._ranks.explain()) is not None:
-                self._report(cell, lost)
-            elif self._inputs is not None and kernel_warnings.is_missing_kernel(error):
+            if self._inputs is not None and kernel_warnings.is_missing_kernel(error):
                 self._reject(cell, self._explain_missing_kernel(self._inputs.cell.attention))
             else:
-                self._report(cell, failures.classify(error, self._phase, device))
+                own = failures.classify(error, self._phase, device)
+                self._report(cell, self._ranks.explain(own))
 
     def _follow_later(self, command: LaterCommand) -> None:
         self._loaded = self._inputs = None

@@ -37,7 +37,7 @@ def build_load_arguments(cell: Cell, model_class: Any, config: Any, device: Any)
     uneven = explain_uneven_heads(cell, heads, getattr(text, "num_key_value_heads", None) or heads)
     if uneven:
         raise RejectedError(*uneven)
-    from transformers.distributed import DistributedConfig
+    from transformers.distributed.configuration_utils import DistributedConfig
 
     return {"distributed_config": DistributedConfig(tp_size=cell.ranks)}
 

@@ -120,9 +120,13 @@ class Ranks:
             for event in self._followers.collect_memory()
         ]
 
-    def explain(self) -> Failure | None:
-        """Return what another rank failed of, if that is why this one did."""
-        return None if self._followers is None else self._followers.find_trouble(GRACE_S)
+    def explain(self, own: Failure) -> Failure:
+        """Return what another rank failed of, if that is why this one did, else its `own` failure.
+
+        All fail alike of what they all lack, and rank 0 then speaks for itself.
+        """
+        other = None if self._followers is None else self._followers.find_trouble(GRACE_S)
+        return own if other is None or other.reason.endswith(f": {own.reason}") else other
 
 
 def _list_cells(command: commands.WorkerCommand) -> list[Cell]:

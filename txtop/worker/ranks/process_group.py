@@ -64,7 +64,7 @@ def join(cell: Cell, rank: int, size: int, listener: socket.socket | None) -> to
         torch.cuda.set_device(rank)
     device = find_device(cell.device)
     on_gpu = device.type == "cuda"
-    store = distributed.TCPStore(
+    store = distributed.TCPStore(  # type: ignore[attr-defined]
         HOST,
         int(os.environ["MASTER_PORT"]),
         size,
