@@ -152,6 +152,12 @@ def test_ranks_have_their_memory_and_what_a_step_spends_between_them() -> None:
             event.parts = [events.PartMemory(host_bytes=3 << 30)]
     alone = words(of(fold_all(made)))
     assert alone["parallel"] == "tp=2, communication not measured"
+    step = events.DevicePhase(
+        steps=1, host_ns=100, busy_ns=90, kernels=1.0, launches=1.0, communication_ns=30
+    )
+    timed = events.DeviceTime(t_ns=made[-1].t_ns, cell="c1", prefill=step, decode=step)
+    on_gpu = words(of(fold_all([*made, timed])))["parallel"]
+    assert on_gpu == "tp=2, communication 30 % of the prefill and 30 % of a decode step"
     at = next(i for i, event in enumerate(made) if isinstance(event, events.Iteration))
     t_ns = made[at].t_ns
     made.insert(at, events.Kernels(t_ns=t_ns, cell="c1", communication=[0.25, 0.6]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 HOST = "127.0.0.1"
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 # The parts of a large checkpoint may take long to read; a rank that dies is noticed otherwise.
 _PATIENCE = timedelta(hours=2)
 
@@ -33,8 +35,8 @@ def build_environment(size: int, listener: socket.socket) -> dict[str, str]:
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": HOST,
         "MASTER_PORT": str(listener.getsockname()[1]),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "NCCL_SOCKET_IFNAME": "lo",
+        "GLOO_SOCKET_IFNAME": LOOPBACK,
+        "NCCL_SOCKET_IFNAME": LOOPBACK,
     }
 
 

@@ -21,6 +21,7 @@ from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail import spread
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 from txtop.units import NS_PER_MS
 
@@ -268,11 +269,7 @@ def _format_peaks(session: SessionState, state: CellState) -> str:
     peaks = [
         f"{name} {formatting.format_gib(size)} GiB" for name, size in named if size is not None
     ]
-    further = "rank" if state.cell.ranks > 1 else "GPU"
-    for number, part in enumerate(memory.parts, start=1):
-        size = part.host_bytes if part.allocated_bytes is None else part.allocated_bytes
-        if size is not None:
-            peaks.append(f"{further} {number} {formatting.format_gib(size)} GiB")
+    peaks += spread.list_part_peaks(state)
     forecast = memory_fit.forecast_cell(session, state.cell)
     peak = state.peak_bytes
     if forecast is not None and peak:
@@ -335,7 +332,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     if cell.speculative != "none":
         facts += _list_drafts(state)
     if cell.parallel != "none":
-        facts.append(CellFact("parallel", _format_parallel(state)))
+        facts.append(CellFact("parallel", spread.format_parallel(session, state)))
     changed = [knob for knob in _OTHERS if knob.of(cell) != knob.default]
     facts += [CellFact(knob.title, knob.call(cell)) for knob in changed]
     if load is not None:
@@ -345,24 +342,6 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     versions = _format_versions(session, state)
     facts += [CellFact("versions", versions)] if versions else []
     return tuple(facts)
-
-
-def _format_parallel(state: CellState) -> str:
-    """Return the way a model is spread, over how much, and what exchanging data takes of a step."""
-    load, ran = state.load, state.kernels
-    parts = [state.cell.parallel]
-    if load is not None and state.cell.ranks == 1:
-        parts.append(formatting.format_count(load.ranks, "GPU"))
-    if ran is not None and ran.communication:
-        names = ("the prefill", "a decode step") if state.family != "encoder" else ("a pass",)
-        shares = [
-            f"{formatting.format_share(share)} of {name}"
-            for share, name in zip(ran.communication, names, strict=False)
-        ]
-        parts.append(f"communication {' and '.join(shares)}")
-    elif state.cell.ranks > 1 and state.over:
-        parts.append("communication not measured")
-    return ", ".join(parts)
 
 
 def _list_products(state: CellState) -> list[CellFact]:
