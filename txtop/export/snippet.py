@@ -126,6 +126,8 @@ def build_snippet(state: SessionState, own: CellState) -> str:
         lacks = cell.cache
     if cell.prompts is not None:
         lacks = "the prompts of a file"
+    if cell.parallel != "none":
+        lacks = f"--parallel {cell.parallel}"
     if cell.model.endswith(".gguf"):
         lacks = "a .gguf file"
     if lacks:

@@ -27,6 +27,7 @@ from txtop.protocol.events.cell import DeviceTime as DeviceTime
 from txtop.protocol.events.cell import Isolation as Isolation
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
+from txtop.protocol.events.cell import PartMemory as PartMemory
 from txtop.protocol.events.cell import Phase as Phase
 from txtop.protocol.events.cell import Probe as Probe
 from txtop.protocol.events.cell import Progress as Progress

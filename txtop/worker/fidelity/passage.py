@@ -15,7 +15,7 @@ import torch
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.prompt_ids import encode_prompts
 from txtop.worker.loading.tokenizer import load_tokenizer
 
