@@ -126,7 +126,7 @@ async def test_x_starts_a_run_that_explains_the_cell(monkeypatch: pytest.MonkeyP
         await pilot.press("x")
         await until(pilot, lambda: bool(started))
     (mode,) = started
-    assert isinstance(mode, LiveMode)
+    assert isinstance(mode, LiveMode) and mode._session_dir is None, "not beside what ships"
     plan = mode._plan
     assert plan is not None and plan.explain and len(plan.cells) == 1
 

@@ -21,7 +21,7 @@ from txtop.options.feasibility import (
     find_fast_precision,
 )
 from txtop.options.parsing import parse_numbers, parse_percentage
-from txtop.options.tasks import build_tasks, parse_points
+from txtop.options.tasks import build_tasks, parse_allowed_loss
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS, as_list
@@ -182,13 +182,7 @@ def parse_min_accuracy(text: str | None) -> float:
     """Return `--min-accuracy` as a share of 1; -0.01 if it was not given. Raises `UsageError`."""
     if text is None:
         return -DEFAULT_ACCURACY_MARGIN
-    share = parse_points("--min-accuracy", text)
-    if share > 0:
-        raise UsageError(
-            f"--min-accuracy: {text[:40]!a} asks for a gain in every task",
-            f"-{text.strip().removeprefix('+')[:20]} allows a loss",
-        )
-    return share
+    return parse_allowed_loss("--min-accuracy", text)
 
 
 # The space

@@ -128,7 +128,7 @@ class _Measured:
 
 @dataclass(frozen=True)
 class _Names:
-    """What cells differ in, and the parts of the names of their models that differ."""
+    """The knobs in which cells differ, and what differs in the names of their models."""
 
     varying: tuple[Knob, ...]
     models: dict[str, str]
