@@ -16,6 +16,7 @@ from txtop.analysis.tuning import find_result
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
+from txtop.plan.model_names import shorten_alike
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
@@ -109,10 +110,33 @@ class _Measured:
         return self.rate.mean or 0.0
 
 
+@dataclass(frozen=True)
+class _Naming:
+    """The knobs that differ between the cells, and of the names of models what differs."""
+
+    varying: Sequence[Knob]
+    models: dict[str, str]
+
+    @classmethod
+    def of(cls, cells: Sequence[CellState]) -> _Naming:
+        models = tuple(dict.fromkeys(c.cell.model_name for c in cells))
+        return cls(find_varying([c.cell for c in cells], BESIDE_OTHERS), shorten_alike(models))
+
+    def label(self, state: CellState, without: str = "") -> str:
+        """Label a cell by what differs between the cells, and a server by its load."""
+        cell = state.cell
+        parts = [
+            self.models[cell.model_name] if knob.field == "model" else knob.call(cell)
+            for knob in self.varying
+            if knob.field != without
+        ]
+        return " · ".join(dict.fromkeys([*parts, *filter(None, [cell.offered])]))
+
+
 def _build(
     state: SessionState, cells: Sequence[CellState], cache: FrameCache, phase: tuple[str, ...]
 ) -> ResultsView:
-    varying = find_varying([c.cell for c in cells], BESIDE_OTHERS)
+    naming = _Naming.of(cells)
     measured = [_measure(c, state, cache) for c in cells if c.status == "ok" and not c.invalid]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
@@ -123,16 +147,16 @@ def _build(
     units = [unit for unit, _ in Counter(m.unit for m in rated).most_common()]
     best = {unit: _find_fastest([m for m in rated if m.unit == unit]) for unit in units}
     doubts = {
-        unit: _explain_doubt(top, [m for m in rated if m.unit == unit], varying)
+        unit: _explain_doubt(top, [m for m in rated if m.unit == unit], naming)
         for unit, top in best.items()
     }
     lines = [
-        _build_rate_line(best[unit], _choose_word(rated, doubts[unit]), varying, state, cache)
+        _build_rate_line(best[unit], _choose_word(rated, doubts[unit]), naming, state, cache)
         for unit in units[1:]
     ]
     if state.race is None:
-        lines += _list_smallest(measured, varying)
-        lines += _list_best_of_each_precision(rated, varying, state, cache)
+        lines += _list_smallest(measured, naming)
+        lines += _list_best_of_each_precision(rated, naming, state, cache)
     lines += _list_lost(cells)
     counts = _count_outcomes(cells)
     if not units:
@@ -153,7 +177,7 @@ def _build(
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
-        name=_label(top.state, varying),
+        name=naming.label(top.state),
         why=why,
         ratio=relative,
         remarks=_qualify(top, cost, relative, state),
@@ -186,13 +210,7 @@ def _choose_word(rated: Sequence[_Measured], doubt: str) -> str:
     return "highest rate" if offered or doubt else "fastest"
 
 
-def _label(cell: CellState, varying: Sequence[Knob], without: str = "") -> str:
-    """Label a cell by what differs between the cells, and a server by its load."""
-    parts = [knob.call(cell.cell) for knob in varying if knob.field != without]
-    return " · ".join(dict.fromkeys([*parts, *filter(None, [cell.cell.offered])]))
-
-
-def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], varying: Sequence[Knob]) -> str:
+def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], naming: _Naming) -> str:
     """Say why the fastest may not be: too few samples, no interval, or another within it.
 
     A saturated server has a rate, but requests came faster than it answered.
@@ -208,7 +226,7 @@ def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], varying: Sequenc
     near = [m for m in rivals if m is not top and m.rate.ci95 and m.rate.ci95[1] >= low]
     if not near:
         return "saturated: requests came faster than it answered" if top.state.saturated else ""
-    label = _label(max(near, key=lambda m: m.mean).state, varying)
+    label = naming.label(max(near, key=lambda m: m.mean).state)
     return f"not clearly the fastest: {label} is within its interval"
 
 
@@ -239,7 +257,7 @@ def _qualify(
 def _build_rate_line(
     measured: _Measured,
     label: str,
-    varying: Sequence[Knob],
+    naming: _Naming,
     state: SessionState,
     cache: FrameCache,
     without: str = "",
@@ -252,26 +270,26 @@ def _build_rate_line(
         value=formatting.format_number(measured.rate.mean),
         unit=measured.unit,
         half=formatting.format_half_width(measured.rate.half_width)
-        or (formatting.format_few(n) if n < FEW_BELOW else "no interval"),
-        name=_label(measured.state, varying, without),
+        or (formatting.format_count(n, "sample") if n < FEW_BELOW else "no interval"),
+        name=naming.label(measured.state, without),
         ratio=ratio,
         remarks=_qualify(measured, cost, ratio, state),
         role=cost.role if cost.remarks else "muted",
     )
 
 
-def _list_smallest(measured: Sequence[_Measured], varying: Sequence[Knob]) -> list[ResultLine]:
+def _list_smallest(measured: Sequence[_Measured], naming: _Naming) -> list[ResultLine]:
     sizes = [(size, m) for m in measured if (size := m.state.peak_bytes)]
     if not sizes:
         return []
     size, smallest = min(sizes, key=lambda pair: pair[0])
-    name = _label(smallest.state, varying)
+    name = naming.label(smallest.state)
     return [ResultLine("smallest", formatting.format_gib(size), "GiB", "peak memory", name)]
 
 
 def _list_best_of_each_precision(
     rated: Sequence[_Measured],
-    varying: Sequence[Knob],
+    naming: _Naming,
     state: SessionState,
     cache: FrameCache,
 ) -> list[ResultLine]:
@@ -279,11 +297,11 @@ def _list_best_of_each_precision(
     by_precision: dict[tuple[str, str], list[_Measured]] = {}
     for m in rated:
         by_precision.setdefault((m.state.cell.precision, m.unit), []).append(m)
-    if BY_FIELD["precision"] not in varying:
+    if BY_FIELD["precision"] not in naming.varying:
         return []
     return [
         _build_rate_line(
-            _find_fastest(group), f"best {precision}", varying, state, cache, "precision"
+            _find_fastest(group), f"best {precision}", naming, state, cache, "precision"
         )
         for (precision, _), group in by_precision.items()
     ]

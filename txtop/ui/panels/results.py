@@ -11,7 +11,7 @@ from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_te
 from txtop.ui.models.results import ResultLine, ResultsView
 from txtop.ui.panels.base import FramedPanel
 
-LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
+MIN_LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
 UNIT_FIELD = 10
 KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
 
@@ -24,14 +24,17 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
         _render_headline(view, inside.width, g),
         *_render_number(view, inside.width, g, doubled),
     ]
-    lines = [_render_line(line, inside.width, g) for line in view.lines]
+    label = max([MIN_LABEL_WIDTH, *(1 + measure_text(clean(line.label)) for line in view.lines)])
+    label = min(label, max(MIN_LABEL_WIDTH, inside.width // 3))
+    lines = [_render_line(line, label, inside.width, g) for line in view.lines]
     keys = [_render_keys(g, reported=not view.phase)] if area.boxed else []
     airy = len(body) + len(lines) + len(keys) + 3 <= inside.height
     room = inside.height - len(body) - len(keys) - 3 * airy
     if len(lines) > room:
         # What has no number is kept: it would be missed last.
+        kept = lines[-1:] if not view.lines[-1].unit else []
         hidden = len(lines) - room + 1
-        lines = [*lines[: max(0, room - 2)], _render_more(hidden, g), *lines[-1:]]
+        lines = [*lines[: max(0, room - 1 - len(kept))], _render_more(hidden, g), *kept]
     gap: list[Row] = [[]] if airy else []
     body = [*gap, *body, *gap, *lines]
     body += [[]] * (inside.height - len(body) - len(keys))
@@ -76,10 +79,10 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
     ]
 
 
-def _render_line(line: ResultLine, width: int, g: Glyphs) -> Row:
-    row: Row = [(f" {fit(line.label, LABEL_WIDTH)}", "muted")]
+def _render_line(line: ResultLine, label: int, width: int, g: Glyphs) -> Row:
+    row: Row = [(f" {fit(line.label, label, mark=g('…'))}", "muted")]
     if not line.unit:
-        room = width - LABEL_WIDTH - 1 - measure_text(line.value) - 2
+        room = width - label - 1 - measure_text(line.value) - 2
         reason = cut(clean(g(line.name)), max(0, room), g("…"))
         return [*row, (f"{line.value}  ", "text.bold"), (reason, line.role)]
     row += [
