@@ -51,6 +51,14 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
     place: Place = ""
 
 
+class IsolationProgress(Event, kw_only=True, tag="isolating"):
+    """The check of what neighbours cost `places` goes on: `done` of `rounds`, 0 while they load."""
+
+    places: tuple[Place, ...]
+    done: Natural = 0
+    rounds: Natural = 0
+
+
 class Isolation(Event, kw_only=True, tag="isolation"):
     """The cost of its neighbours to a place: the time of work beside them over that alone.
 

@@ -277,7 +277,8 @@ def _describe_better(
     better = [by for by in front if pareto.dominates((by.x, by.y), (point.x, point.y))]
     by = max(better, key=lambda other: other.y)
     name = f"{by.name} batch {by.label}" if time_unit == "ms" else by.name
-    if by.row.badges and by.row.precision not in (by.reference, point.row.precision):
+    same = by.is_reference or by.row.precision == point.row.precision
+    if by.row.badges and not same:
         name = f"{name} ({by.row.badges[-1]})"
     figures = f"{by.row.rate} {unit} at {by.time} {time_unit}"
     return f"beaten by {name}: {figures}", f"beaten by {name}", "beaten"
