@@ -33,7 +33,8 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
     if len(lines) > room:
         # What has no number is kept: it would be missed last.
         hidden = len(lines) - room + 1
-        lines = [*lines[: max(0, room - 2)], _render_more(hidden, g), *lines[-1:]]
+        kept = lines[-1:] if not view.lines[-1].unit else []
+        lines = [*lines[: max(0, room - 1 - len(kept))], _render_more(hidden, g), *kept]
     gap: list[Row] = [[]] if airy else []
     body = [*gap, *body, *gap, *lines]
     body += [[]] * (inside.height - len(body) - len(keys))
