@@ -35,7 +35,7 @@ types: $(STAMP)-dev ## strict type checking
 layers: $(STAMP)-dev ## who may import whom
 	@$(BIN)/lint-imports --no-logo
 
-unit: $(STAMP)-dev ## the tests but the slow ones; T="..." passes arguments to pytest
+unit: $(STAMP)-compiled ## the tests but the slow ones; T="..." passes arguments to pytest
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(T)
 
 slow: $(STAMP)-dev ## the slow tests
@@ -81,3 +81,8 @@ $(STAMP)-dev: pyproject.toml constraints.txt $(STAMP)-parts
 	@echo "3 of 3: txtop, its other libraries and its checks" >&2
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(STAMP)-run
+
+# One process compiles what the tests import; three that begin at once would each compile all of it.
+$(STAMP)-compiled: $(STAMP)-dev
+	@$(BIN)/python -m pytest --collect-only >/dev/null 2>&1 || true
+	@touch $@

@@ -7,20 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("support")
 
-from support import fault_rows, scripted_nvml  # noqa: E402
+from support import fault_rows, scripted_nvml, warm_workers  # noqa: E402
 from support.sampler_process import TREE, Start  # noqa: E402
 from support.scripted_nvml import Scenario, without_a_library  # noqa: E402
 
 
 def pytest_configure() -> None:
-    """Restore the default signals, which a background shell job ignores and children inherit."""
+    """Restore the default signals, which a background shell job ignores and children inherit.
+
+    Share warm servers with the test processes that follow.
+    """
+    warm_workers.share_servers()
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
@@ -28,6 +32,17 @@ def pytest_configure() -> None:
     ):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import without the collector, whose passes over what is imported find nothing."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

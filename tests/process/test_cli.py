@@ -332,7 +332,7 @@ def test_an_interrupt_ends_a_headless_run_cleanly(
 
 @pytest.mark.fault(4)
 def test_a_headless_command_that_is_killed_takes_its_run_with_it(tmp_path: Path) -> None:
-    process, session = start(tmp_path)
+    process, session = start(tmp_path, **build_warm_environment())
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 3
     process.kill()

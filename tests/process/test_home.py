@@ -12,6 +12,7 @@ import pytest
 
 from support import tiny_models
 from support.paths import ROOT
+from support.warm_workers import build_warm_program
 
 COMMANDS = (
     *("sessions", "show gpt2-precisions", "config", "config --path", "config --init", "attach"),
@@ -47,12 +48,18 @@ def ends(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, tuple[int,
     """Exit code, output and errors of each command with this `HOME`, which no user can write."""
     tiny_models.gpt2(tmp_path / "m", weights=False)
     # As root even a home that does not exist can be written: this one cannot be.
-    code = f"from txtop.system import home\nhome.NOWHERE = '/dev/null/home'\n{ALL_IN_TURN}"
+    script = tmp_path.with_suffix(".py")
+    script.write_text(
+        f"from txtop.system import home\nhome.NOWHERE = '/dev/null/home'\n{ALL_IN_TURN}"
+    )
+    # What an import does without a home, a process shows that imports there.
+    cold = request.param is None
+    command = [sys.executable, str(script)] if cold else build_warm_program(script)
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
     if request.param is not None:
         environ["HOME"] = request.param
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(COMMANDS)],
+        [*command, json.dumps(COMMANDS)],
         cwd=tmp_path,
         env=environ,
         capture_output=True,

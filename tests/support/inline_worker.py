@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from txtop.protocol import events
 from txtop.worker.command_queue import CommandQueue
 from txtop.worker.event_writer import EventWriter
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.worker import Worker
 
 E = TypeVar("E", bound=events.Event)
@@ -46,6 +47,8 @@ def run_inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[InlineWorker]:
     """Give a worker, and take its environment and frozen objects back."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE", "TQDM_DISABLE"):
         monkeypatch.setenv(name, "1")
+    # The worker collects after each load: a pass over what the tests before imported takes longer.
+    gc.freeze()
     monkeypatch.setattr("gc.freeze", lambda: None)
     output = os.open(os.devnull, os.O_WRONLY)
     yield InlineWorker(Worker("worker", EventWriter(output, "worker"), CommandQueue()))

@@ -27,7 +27,10 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import tiny_models
+from support.command_line import TXTOP
+from support.paths import ROOT
 from support.terminal_process import TerminalProcess
+from support.warm_workers import build_warm_program
 from txtop.analysis.tuning import find_result
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -37,6 +40,7 @@ from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME
 from txtop.state.fold import fold_all
 
+MAIN = ROOT / "txtop" / "__main__.py"
 ROLES = ("runner", "worker", "sampler", "screen", "headless")
 OPTIONS = ("--sequence-lengths", "8", "--new-tokens", "8", "--batch-sizes", "1", "2")
 RACE = (
@@ -83,6 +87,8 @@ class Trial:
         self.session = folder / "s"
         self._env = {**env, "TXTOP_SESSION_DIR": str(folder)}
         command = [*command, "--name", "s"]
+        # Whoever kills the command itself wants the one that a person starts.
+        self._program = TXTOP if role == "headless" else build_warm_program(MAIN)
         self._terminal: TerminalProcess | None = None
         if role == "screen":
             self._terminal = TerminalProcess(SCREEN.format(command), env=self._env)
@@ -96,7 +102,7 @@ class Trial:
 
     def txtop(self, *command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "txtop", *command],
+            [*self._program, *command],
             env={**os.environ, **self._env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -253,7 +259,7 @@ def kill_in_race(
     """Race `model`, and kill the runner in the middle of each of `stages`, resuming after each."""
     fate = Fate("runner", 0.0)
     before: list[AnyEvent] = []
-    trial = Trial(folder, ["tune", model, *RACE, *knobs], "headless", env)
+    trial = Trial(folder, ["tune", model, *RACE, *knobs], "runner", env)
     try:
         for stage in stages:
             met = until(functools.partial(trial.has_blocks, stage), OVER_S)

@@ -55,6 +55,11 @@ def import_worker() -> None:
     import_package("txtop.worker")
     for name in MODELS:
         importlib.import_module(f"transformers.models.{name}")
+    # The first model that is loaded would compile a thousand patterns.
+    with suppress(ImportError):
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("gpt2")
 
 
 def import_screen() -> None:
@@ -90,6 +95,9 @@ def serve(path: str) -> Request | None:
                     pid, request = fork(client)
                     if request is not None:
                         return request
+                    if pid is None:
+                        client.close()
+                        continue
                     programs[pid] = client
                     selector.register(client, selectors.EVENT_READ, pid)
                 elif key.fileobj == wake:
@@ -123,12 +131,19 @@ def pack(number: int) -> bytes:
     return number.to_bytes(NUMBER_BYTES, "big", signed=True)
 
 
-def fork(client: socket.socket) -> tuple[int, Request | None]:
-    """Fork a process for the request of `client`, which is returned there alone."""
+def fork(client: socket.socket) -> tuple[int | None, Request | None]:
+    """Fork a process for the request of `client`, which is returned there alone.
+
+    The id of the process is None if the client ended before it had asked.
+    """
     length, streams, _, _ = socket.recv_fds(client, NUMBER_BYTES, 3)
     body = bytearray()
-    while len(body) < int.from_bytes(length, "big"):
-        body += client.recv(65536)
+    while len(body) < int.from_bytes(length, "big") and (part := client.recv(65536)):
+        body += part
+    if not length or len(body) < int.from_bytes(length, "big"):
+        for stream in streams:
+            os.close(stream)
+        return None, None
     request = Request(**json.loads(body))
     pid, terminal = os.forkpty() if request.terminal else (os.fork(), -1)
     if pid:

@@ -8,6 +8,7 @@ takes a warm one.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
 import os
 import subprocess
@@ -22,31 +23,49 @@ from support.paths import ROOT, SHIM_WARM, SUPPORT
 WORKER = ROOT / "txtop" / "worker" / "__main__.py"
 
 
+FOLDER = "TXTOP_WARM_SERVERS"
+"""Names the folder of the servers of a test run: their sockets, and the pipe that ends them."""
+
+
+def share_servers() -> None:
+    """Have all test processes that this one starts share servers, which end with this one."""
+    if FOLDER in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="txtop-warm-")
+    os.mkfifo(Path(folder.name) / "end")
+    # Nothing is ever written: the standard input of the servers ends as this descriptor is closed.
+    end = os.open(Path(folder.name) / "end", os.O_RDWR)
+    os.environ[FOLDER] = folder.name
+
+    def close() -> None:
+        os.close(end)
+        folder.cleanup()
+
+    atexit.register(close)
+
+
 @cache
 def start_server(kind: str) -> str:
-    """Start the server of this test process that has imported a `worker`, or the `screen`.
+    """Start the server that has imported a `worker`, or the `screen`, if none of this run has yet.
 
     Return the path of its socket.
     """
-    folder = tempfile.TemporaryDirectory(prefix="txtop-warm-")
-    path = Path(folder.name) / "socket"
-    server = subprocess.Popen(
-        [sys.executable, str(SUPPORT / "warm_server.py"), kind, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "LANG": "C.UTF-8"},
-    )
-
-    def end() -> None:
-        assert server.stdin is not None
-        server.stdin.close()
-        server.wait()
-        folder.cleanup()
-
-    atexit.register(end)
-    while not path.exists():
-        assert server.poll() is None, f"the {kind} server ended"
-        time.sleep(0.02)
+    share_servers()
+    folder = Path(os.environ[FOLDER])
+    path = folder / kind
+    with (folder / f"{kind}.lock").open("w") as lock, (folder / "end").open("rb") as end:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return str(path)
+        server = subprocess.Popen(
+            [sys.executable, str(SUPPORT / "warm_server.py"), kind, str(path)],
+            stdin=end,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "LANG": "C.UTF-8"},
+        )
+        while not path.exists():
+            assert server.poll() is None, f"the {kind} server ended"
+            time.sleep(0.02)
     return str(path)
 
 

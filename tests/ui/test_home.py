@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from support import race_session
 from support.panels import EVIL, MODES, check_rows
 from support.paths import SERVING_RECORDING
 from support.ui_sessions import session
 from txtop.analysis import metrics
+from txtop.analysis.tuning import find_result
 from txtop.formatting import format_number
 from txtop.options.presets import PRESETS
 from txtop.protocol import events
@@ -32,10 +34,16 @@ from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
 from txtop.ui.home_source import HomeSource, build_listed_session
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
-from txtop.ui.models.session_outcome import NO_OUTCOME, OutcomeCell
+from txtop.ui.models.session_outcome import (
+    NO_OUTCOME,
+    OutcomeCell,
+    build_session_outcome,
+    compute_final_figures,
+)
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.outcome_reader import OutcomeReader
 from txtop.ui.panels import header, session_list, start_menu
@@ -402,6 +410,18 @@ def test_names_of_models_are_cut_as_little_as_the_row_permits(
     assert rows and all(any(model in row for row in rows) for model in models), rows
 
 
+@pytest.mark.parametrize("width", [44, 64, 110, 150])
+def test_the_columns_stay_where_they_are_when_outcomes_come(
+    bundled: dict[str, ListedSession], width: int
+) -> None:
+    waiting = [replace(item, outcome=None) for item in bundled.values()]
+    before, after = (
+        session_list._choose_columns(listing(*items), NOW_S, width, Glyphs("braille"))
+        for items in (waiting, bundled.values())
+    )
+    assert (before.when, before.name, before.models) == (after.when, after.name, after.models)
+
+
 def test_names_of_cells_keep_what_differs_and_bars_have_the_rest() -> None:
     whole = [line for line in list_bundled(110, 30, "smollm2-quantised") if "tok/s  ±" in line]
     assert all(" cache " in line and "━━" in line for line in whole) and len(whole) > 5
@@ -429,6 +449,17 @@ def test_a_server_that_did_not_keep_up_is_called_saturated() -> None:
         row = drawn(listing(item), width=width).splitlines()[0]
         assert "/s" not in row or "▲" in row, row
     assert "▲ saturated" in drawn(listing(item), width=120).splitlines()[0]
+
+
+def test_of_a_race_the_outcome_is_who_is_named() -> None:
+    state, cache = fold_all(race_session.Race().events()), FrameCache()
+    for _ in compute_final_figures(state, cache):
+        pass
+    named = find_result(state)
+    outcome = build_session_outcome(state, cache)
+    assert named is not None and outcome.name == cache.names_apart(state)[named.winner.cell.id]
+    rates = {cell.name: float(cell.rate.replace(",", "")) for cell in outcome.cells if cell.share}
+    assert max(rates.values()) > rates[outcome.name], "the fastest is over a limit"
 
 
 def test_the_value_is_of_one_length() -> None:

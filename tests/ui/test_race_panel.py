@@ -98,8 +98,8 @@ def test_before_anybody_leads_there_is_no_axis_and_what_has_no_row_is_counted() 
     for width in (80, 120, 200):
         lines = draw(view, width, 17)
         assert "24 of 24 in" in lines[1] and "beside the leader" not in "\n".join(lines)
-        shown = sum(line.strip(" │").startswith("· ") for line in lines)
-        assert f"{24 - shown} more in" in lines[shown + 2]
+        listed = sum(line.strip(" │").startswith("· ") for line in lines)
+        assert f"{24 - listed} more in" in lines[listed + 2]
         assert "░" not in "\n".join(lines)
 
 

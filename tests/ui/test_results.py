@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -17,7 +19,7 @@ from txtop.state.fold import fold_all
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.results import ResultsView, build_results
+from txtop.ui.models.results import ResultLine, ResultsView, build_results
 from txtop.ui.models.view import View, build_view
 from txtop.ui.panels.header import render_header
 from txtop.ui.panels.results import render_results
@@ -102,6 +104,22 @@ def test_another_within_the_interval_takes_the_colour() -> None:
     assert view.number_role == "text" and view.why[0].startswith("not clearly the fastest: ")
     # The title does not claim what the line under it doubts.
     assert view.word == "highest rate"
+
+
+@pytest.mark.parametrize("width", range(56, 120, 4))
+def test_an_output_that_differs_is_marked_beside_its_rate(width: int) -> None:
+    rows = lines(render_results(results(session()), Area(width, 17, Glyphs(), True)))
+    (best,) = [row for row in rows if "best int8" in row]
+    assert "✗" in best, best
+
+
+def test_the_names_of_models_are_what_differs_between_them() -> None:
+    cells = tuple(
+        Cell(id=f"c{i}", model=f"acme/a-long-name-{end}", new_tokens=4)
+        for i, end in enumerate(("small", "large"))
+    )
+    view = results(streams.stream(Plan(cells=cells, iterations=12, warmup=1)))
+    assert view.name in ("…small", "…large")
 
 
 def of_lengths(*, saturated: str = "") -> list[AnyEvent]:
@@ -200,3 +218,37 @@ def test_the_card_fits_and_keeps_what_has_no_number(mode: str, size: tuple[int, 
         text = "\n".join(drawn)
         assert "refused" in text and "BROKEN" in text and "int8" in text
         assert ("e report" in text) == boxed
+
+
+def test_samples_that_do_not_count_are_in_no_figure_of_a_screen() -> None:
+    made = session()
+    end = next(i for i, e in enumerate(made) if isinstance(e, events.CellFinished))
+    block = events.DisturbedBlock(
+        t_ns=made[end].t_ns, cell="c0", first=2, count=8, kept=False, reasons=["clock moved"]
+    )
+    state, cache = fold_all([*made[:end], block, *made[end:]]), FrameCache()
+    view = [build_view(state, cache=cache, opened="c0") for _ in range(len(PLAN.cells) + 1)][-1]
+    assert view.cells[0].note == "only 4 samples" and view.cells[0].is_reference
+    assert view.detail is not None and view.detail.hero.why == "only 4 samples"
+
+
+def test_models_are_named_by_what_tells_them_apart() -> None:
+    cells = tuple(
+        Cell(id=f"m{i}", model=f"/models/SmolLM2-135M-{kind}", new_tokens=4)
+        for i, kind in enumerate(("Instruct", "GPTQ"))
+    )
+    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1))
+    state, cache = fold_all(made), FrameCache()
+    view = [build_view(state, cache=cache) for _ in range(4)][-1]
+    assert view.results is not None
+    assert view.results.name in ("…Instruct", "…GPTQ")
+
+
+@pytest.mark.parametrize("width", [64, 78])
+def test_the_label_of_a_long_precision_says_which(width: int) -> None:
+    line = ResultLine("best dequantised:bf16", "7.78", "tok/s", "±18.3 %", "…CT · quantized:int4")
+    others = [ResultLine(f"best {n}", "7", "tok/s") for n in range(6)]
+    view = replace(results(session()), lines=(*others, line), phase=())
+    short = "\n".join(lines(render_results(view, Area(width, 9, Glyphs()))))
+    assert "dequantised" not in short and "more lines: y copies all" in short.splitlines()[-1]
+    assert "best dequantised" in "\n".join(lines(render_results(view, Area(width, 20, Glyphs()))))

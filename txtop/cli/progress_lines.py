@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.text import table
+from txtop.export.text import table, tuning
 from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
@@ -68,6 +68,8 @@ def _describe_activity(state: SessionState) -> str:
         return ""
     if state.ab_test is not None and state.ab_test.kept_blocks:
         return "; ".join(map(state.ab_test.words, state.ab_test.sequences))
+    if state.race is not None and state.race.blocks:
+        return tuning.describe_course(state.race)
     n = len(cell.samples.kept())
     if cell.cell.serving is not None and cell.stage == "measuring":
         status, requested = cell.served.status, cell.cell.serving.requests

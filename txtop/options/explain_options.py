@@ -95,7 +95,11 @@ def explain_cell_again(plan: Plan, cell: Cell) -> Plan:
 
 
 def require_explainable(cell: Cell) -> Cell:
-    """Return `cell`. Raises `UsageError` for one whose steps have no one size."""
+    """Return `cell`. Raises `UsageError` for one in parts, or whose steps have no one size."""
+    if cell.parallel != "none":
+        raise UsageError(
+            "the parts of a model over several devices are not explained", "--parallel none"
+        )
     if cell.speculative != "none":
         raise UsageError(
             "a step of speculative decoding has no one size", "explain it without --speculative"

@@ -15,6 +15,7 @@ from txtop.models import (
     builtin,
     decoding_rules,
     model_config,
+    parallel_rules,
     precision_rules,
 )
 from txtop.models.absent_models import explain_absent
@@ -164,7 +165,8 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
         if cell.speculative != "none":
             return "--speculative is for full batches: a server has many requests at a time"
     device = find_accelerator(cell.device)
-    missing = decoding_rules.explain_missing_cache(cell, family, device)
+    missing = parallel_rules.explain_missing_parallel(cell, device)
+    missing = missing or decoding_rules.explain_missing_cache(cell, family, device)
     missing = missing or decoding_rules.explain_missing_speculation(cell, family)
     if missing:
         return ": ".join(missing)

@@ -77,6 +77,8 @@ def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest | Non
                 f"--{knob.single} and --largest {largest} contradict each other",
                 f"leave out --{knob.single}: it is what is searched",
             )
+    if knobs.get("parallel", "none") != "none":
+        raise UsageError("--parallel: fit searches the edge of one device", "leave it out")
     if "prompts" in knobs and largest:
         raise UsageError("--prompts has its own lengths, and fit searches them", "leave it out")
     if "prompts" in knobs and "sequence_length" in knobs:

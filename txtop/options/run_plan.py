@@ -22,7 +22,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan, alias_models
-from txtop.system.device_names import get_device_kind
+from txtop.system.device_names import get_cores, get_device_kind
 
 MAX_CELLS = 10_000
 # A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
@@ -49,6 +49,11 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         raise UsageError(f"no cell is left: {left_out[0]}")
     for line in left_out:
         say(line)
+    if places and not get_cores(places[0]) and any(cell.parallel != "none" for cell in cells):
+        raise UsageError(
+            "--parallel spreads a model over the GPUs that --devices gives a worker each",
+            "CUDA_VISIBLE_DEVICES says which GPUs there are",
+        )
     for cell in cells:
         refusal = model_config.explain_refusal(cell)
         if refusal:

@@ -63,13 +63,15 @@ class Inspect(msgspec.Struct, tag_field="order", tag="inspect", frozen=True, kw_
 class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_only=True):
     """Run `count` iterations, numbered from `index`.
 
-    Each is answered by `steps` and `iteration`.
+    Each is answered by `steps` and `iteration`. The batches of a file of prompts come in turn, the
+    first being number `batch`; without one they go on after those of the iterations before.
     """
 
     cell: str
     role: Literal["first", "warmup", "measured"]
     index: Count
     count: Positive = 1
+    batch: Count | None = None
 
 
 class Serve(msgspec.Struct, tag_field="order", tag="serve", frozen=True, kw_only=True):

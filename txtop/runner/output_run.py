@@ -48,7 +48,15 @@ class OutputRun(ABC, Generic[Other]):
                     continue
                 self._tried.add((cell, other))
                 self._client.control.skip = False
+                # The worker of a model in parts has its ranks for good.
+                is_alone = max(cell.ranks, getattr(other, "ranks", 1)) > 1
+                if is_alone and worker is not None:
+                    worker.end()
+                    worker = None
                 worker = self._ask(worker or self._client.start_worker(), cell, other)
+                if is_alone and worker is not None:
+                    worker.end()
+                    worker = None
         finally:
             if worker is not None:
                 worker.end()

@@ -162,8 +162,17 @@ class WorkerClient:
         """Return a watch of what `worker` does without a word, for `wait_for`."""
         return ActivityWatch(worker.process.pid, time.monotonic(), self._look_s)
 
-    def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
-        """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.
+    def iterate(
+        self,
+        worker: ChildProcess,
+        cell: Cell,
+        role: Role,
+        count: int,
+        batch: int | None = None,
+    ) -> None:
+        """Run `count` iterations, of prompts from number `batch` on.
+
+        After the first iteration of a cell its kernels are inspected once.
 
         Raises:
             CellEnded: the cell failed, or the run was asked to stop or skip.
@@ -175,7 +184,7 @@ class WorkerClient:
         if is_inspected and role != "first" and state.kernels is None:
             self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         index = len(state.samples)
-        command = commands.Iterate(cell=cell.id, role=role, index=index, count=count)
+        command = commands.Iterate(cell=cell.id, role=role, index=index, count=count, batch=batch)
         self.ask(worker, command, cell, events.Iteration, count=count)
 
     # Limits and ends of a cell

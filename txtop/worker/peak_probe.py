@@ -20,7 +20,7 @@ from txtop.worker import memory
 from txtop.worker.loading import precision
 
 if TYPE_CHECKING:
-    from txtop.worker.loading.load import LoadedModel
+    from txtop.worker.loading.loaded_model import LoadedModel
 
 MIN_STEP_BYTES = 32 << 20
 """A model that reads less than this per step sits in the caches, so memory does not bound it.

@@ -146,3 +146,12 @@ def test_the_work_of_an_encoder_is_counted_in_sequences(objective: Objective, un
     )
     assert find_unit(objective, encoder) == unit
     assert find_unit(objective, decoder) == unit.replace("seq", "tok") == find_unit(objective, None)
+
+
+def test_a_race_that_was_stopped_says_neither_limits_nor_an_end() -> None:
+    plan = race_session.build_plan()
+    plan = msgspec.structs.replace(plan, tuning=msgspec.structs.replace(plan.tuning, limits=()))
+    stopped = end(fold_all([race_session.ui_events.header(plan)]), "stopped")
+    text = format_report(stopped, FinalMetrics(), "night")
+    assert "no configuration can be named: none was measured" in text
+    assert "24 still in" in text and "to the end" not in text

@@ -21,7 +21,7 @@ import pytest
 
 from support.gpu import has_gpu
 from support.paths import ROOT
-from support.warm_workers import build_warm_command
+from support.warm_workers import build_warm_command, build_warm_environment
 from txtop.errors import RunError, UsageError
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
@@ -349,12 +349,18 @@ def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:
 
 
 def test_a_check_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
-    code = "from txtop.selftest.overhead import run\nrun(say=print)\n"
+    code = (
+        "from txtop.selftest import overhead\n"
+        "build = overhead.build_bare_command\n"
+        f"warm = {warm([])!r}\n"
+        "overhead.build_bare_command = lambda *given, **how: [*warm, *build(*given, **how)[4:]]\n"
+        "overhead.run(say=print)\n"
+    )
     check = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), **build_warm_environment()},
         start_new_session=True,
     )
     family: list[psutil.Process] = []

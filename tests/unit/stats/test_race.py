@@ -149,7 +149,7 @@ def test_a_space_is_raced_in_40_percent_of_a_sweep_and_names_the_best(
 def test_a_large_space_is_raced_whole_in_40_percent_of_a_sweep(
     sweep: dict[str, dict[str, list[float] | float]],
 ) -> None:
-    """Of 72 cells, the recorded ones at three numbers of threads that are invented."""
+    """The space is the recorded one at three numbers of threads, which are invented: 72 cells."""
     dice = random.Random(0)
     calls: dict[str, list[float]] = {}
     work: dict[str, int] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from support import streams, tiny_models
@@ -123,6 +124,34 @@ def test_a_program_of_an_encoder_is_one_forward_pass(
         build_warm_command(tmp_path / "program.py"), capture_output=True, text=True, timeout=120
     )
     assert re.fullmatch(r"[0-9,.]+ seq/s\n", run.stdout), run.stderr
+
+
+def test_a_program_of_random_weights_needs_no_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tiny_models.gpt2(tmp_path / "m", weights=False))
+    cell = Cell(id="c1", model=model, weights="random", sequence_length=8, new_tokens=2,
+                threads=1, device="cpu")  # fmt: skip
+    measured = measure(cell, monkeypatch)
+    own = measured.state.cells["c1"]
+    names = run_program(build_snippet(measured.state, own))
+    assert list_operators(names["call"]) == measured.operators
+    # A built-in one needs no network: its configuration is in the program.
+    own = replace(own, cell=msgspec.structs.replace(cell, model="gpt2"))
+    monkeypatch.setattr("transformers.GPT2LMHeadModel._from_config", Drawn)
+    program = build_snippet(measured.state, own).partition("# A collection")[0]
+    with pytest.raises(Drawn) as drawn:
+        run_program(program)
+    assert drawn.value.config.n_positions == 1024 and drawn.value.config.n_layer == 12
+
+
+class Drawn(Exception):
+    """The configuration with which a model is to be made, instead of making it."""
+
+    def __init__(self, config: Any, **_: Any) -> None:
+        super().__init__()
+        self.config = config
+        raise self
 
 
 def test_a_server_is_offered_where_transformers_has_one(

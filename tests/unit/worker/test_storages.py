@@ -19,7 +19,9 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import int8, prequantised, quantisers, storages
-from txtop.worker.loading.load import LoadedModel, _build_event, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.load_event import build_event
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 
 CPU = torch.device("cpu")
@@ -162,7 +164,7 @@ def test_a_packed_checkpoint_takes_about_the_bytes_of_its_file(
     else:
         # A kernel may keep scales and zeros wider than the file does, and never the weights.
         assert count_file(path) <= 1.01 * stored < 1.2 * count_file(path)
-        assert any("in the files" in note for note in _build_event(loaded, settle(path), "w").notes)
+        assert any("in the files" in note for note in build_event(loaded, settle(path), "w").notes)
         assert loaded.converted == pytest.approx(1 - 96 * 128 / (DENSE - 96 * 128), abs=0.005)
     assert loaded.counted.all == DENSE
 
@@ -248,7 +250,7 @@ def test_a_block_fp8_directory_is_refused_or_called_dequantised(
     assert require_bytes(loaded, count_independently(loaded.model)) == 2 * DENSE
     # A person reads that it takes more than its files, and a size that is theirs needs no words.
     cell = Cell(id="c", model=str(path), precision="dequantised:bf16", quantization=forced)
-    notes = [n for n in _build_event(loaded, cell, "worker:1").notes if "in the files" in n]
+    notes = [n for n in build_event(loaded, cell, "worker:1").notes if "in the files" in n]
     assert len(notes) == 1 and "KiB in memory, " in notes[0] and notes[0].endswith("x")
     assert prequantised.build_size_notes(1010, 1000) == []
     # What the library widened on its own cannot carry the label of 8 bits.

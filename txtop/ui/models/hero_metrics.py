@@ -208,7 +208,7 @@ def explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> tuple
 
 
 def count_measured(state: CellState) -> int:
-    """Count the measured iterations, without those of discarded blocks, as `show` does."""
+    """Count the measured iterations, without those of discarded blocks: the n of every figure."""
     return len(state.samples.kept())
 
 

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
+from txtop.analysis.edge import find_edges
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.tuning import find_result
+from txtop.analysis.tuning import TuneResult, find_result
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
+from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
+from txtop.plan.model_names import shorten_alike
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
@@ -123,42 +126,66 @@ class _Measured:
         return self.unit, self.length
 
 
+@dataclass(frozen=True)
+class _Names:
+    """The knobs in which cells differ, and what differs in the names of their models."""
+
+    varying: tuple[Knob, ...]
+    models: dict[str, str]
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> _Names:
+        models = shorten_alike(tuple(dict.fromkeys(cell.model_name for cell in cells)))
+        return cls(tuple(find_varying(cells, BESIDE_OTHERS)), models)
+
+    def label(self, cell: CellState, without: Collection[str] = ()) -> str:
+        """Label a cell by what differs between the cells, and a server by its load."""
+        own = cell.cell
+        parts = [
+            self.models[own.model_name] if knob.field == "model" else knob.call(own)
+            for knob in self.varying
+            if knob.field not in without
+        ]
+        return " · ".join(dict.fromkeys([*parts, *filter(None, [own.offered])]))
+
+
 def _build(
     state: SessionState, cells: Sequence[CellState], cache: FrameCache, phase: tuple[str, ...]
 ) -> ResultsView:
-    varying = find_varying([c.cell for c in cells], BESIDE_OTHERS)
+    names = _Names.of([c.cell for c in cells])
     lengths = find_varying_lengths([c.cell for c in cells])
     measured = [
         _measure(c, state, cache, lengths) for c in cells if c.status == "ok" and not c.invalid
     ]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
-    if state.race is not None:
-        # The fastest of a race may be over a limit: what counts is who is named.
-        winner = named.winner.cell.id if named is not None else ""
-        measured = rated = [m for m in rated if m.state.cell.id == winner]
+    word, searched = _find_searched(state, named)
+    if word:
+        measured = rated = [m for m in rated if searched is not None and m.state is searched]
     contests = rank_contests([m.contest for m in rated])
     rivals = {contest: [m for m in rated if m.contest == contest] for contest in contests}
     best = {contest: _find_fastest(rivals[contest]) for contest in contests}
-    doubts = {c: _explain_doubt(best[c], rivals[c], varying) for c in contests}
+    doubts = {c: _explain_doubt(best[c], rivals[c], names) for c in contests}
     lines = [
         _build_rate_line(
             best[contest],
             f"best of {contest[1]}"
             if contest[1]
             else _choose_word(rivals[contest], doubts[contest]),
-            varying,
+            names,
             state,
             cache,
             LENGTH_FIELDS if contest[1] else (),
         )
         for contest in contests[1:]
     ]
-    if state.race is None:
+    if not word:
         first = contests[0][1] if contests else ""
-        lines += _list_smallest([m for m in measured if m.length == first], varying)
-        lines += _list_best_of_each_precision(rated, varying, state, cache)
-    lines += _list_lost(cells)
+        lines += _list_smallest([m for m in measured if m.length == first], names)
+        lines += _list_best_of_each_precision(rated, names, state, cache)
+    # That of a search for an edge is beyond it, with its reason in the panel of the search.
+    if state.plan.edge_search is None or not contests:
+        lines += _list_lost(cells)
     counts = _count_outcomes(cells)
     if not contests:
         return ResultsView(
@@ -175,11 +202,11 @@ def _build(
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
-        word=_word_headline(top, rivals[contest], why) if state.race is None else "to deploy",
+        word=word or _word_headline(top, rivals[contest], why),
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
-        name=_label(top.state, varying, LENGTH_FIELDS if top.length else ()),
+        name=names.label(top.state, LENGTH_FIELDS if top.length else ()),
         why=why,
         ratio=relative,
         remarks=_qualify(top, cost, relative, state),
@@ -189,6 +216,20 @@ def _build(
         phase=phase,
         lines=tuple(lines),
     )
+
+
+def _find_searched(state: SessionState, named: TuneResult | None) -> tuple[str, CellState | None]:
+    """Return what a search calls its outcome, and the cell that is it; "" and None without one.
+
+    The fastest of a race may be over a limit, and that of a search for an edge is hardly ever the
+    largest.
+    """
+    if state.race is not None:
+        return "to deploy", named.winner if named is not None else None
+    if state.plan.edge_search is not None:
+        ran = [edge.largest for edge in find_edges(state) if edge.largest is not None]
+        return "largest that ran", ran[-1] if ran else None
+    return "", None
 
 
 def _measure(
@@ -227,15 +268,7 @@ def _word_headline(top: _Measured, rivals: Sequence[_Measured], doubt: Sequence[
     return f"{word}, {SATURATED}" if top.state.saturated else word
 
 
-def _label(cell: CellState, varying: Sequence[Knob], without: Collection[str] = ()) -> str:
-    """Label a cell by what differs between the cells, and a server by its load."""
-    parts = [knob.call(cell.cell) for knob in varying if knob.field not in without]
-    return " · ".join(dict.fromkeys([*parts, *filter(None, [cell.cell.offered])]))
-
-
-def _explain_doubt(
-    top: _Measured, rivals: Sequence[_Measured], varying: Sequence[Knob]
-) -> tuple[str, ...]:
+def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], names: _Names) -> tuple[str, ...]:
     """Return forms of why the fastest may not be: few samples, no interval, or another within it.
 
     A saturated server has a rate, but requests came faster than it answered.
@@ -251,9 +284,7 @@ def _explain_doubt(
     near = [m for m in rivals if m is not top and m.rate.ci95 and m.rate.ci95[1] >= low]
     if not near:
         return ("requests came faster than it answered",) if top.state.saturated else ()
-    label = _label(
-        max(near, key=lambda m: m.mean).state, varying, LENGTH_FIELDS if top.length else ()
-    )
+    label = names.label(max(near, key=lambda m: m.mean).state, LENGTH_FIELDS if top.length else ())
     within = f"{label} is within its interval"
     return f"not clearly the fastest: {within}", within, "not clearly the fastest"
 
@@ -285,7 +316,7 @@ def _qualify(
 def _build_rate_line(
     measured: _Measured,
     label: str,
-    varying: Sequence[Knob],
+    names: _Names,
     state: SessionState,
     cache: FrameCache,
     without: Collection[str] = (),
@@ -293,7 +324,7 @@ def _build_rate_line(
     cost = build_quality_cost(quality.get_quality(state, measured.state.cell.id))
     ratio = _compute_ratio(measured, state, cache)
     n = count_measured(measured.state)
-    name = _label(measured.state, varying, without)
+    name = names.label(measured.state, without)
     return ResultLine(
         label=label,
         value=formatting.format_number(measured.rate.mean),
@@ -307,23 +338,23 @@ def _build_rate_line(
     )
 
 
-def _list_smallest(measured: Sequence[_Measured], varying: Sequence[Knob]) -> list[ResultLine]:
+def _list_smallest(measured: Sequence[_Measured], names: _Names) -> list[ResultLine]:
     sizes = [(size, m) for m in measured if (size := m.state.peak_bytes)]
     if not sizes:
         return []
     size, smallest = min(sizes, key=lambda pair: pair[0])
-    name = _label(smallest.state, varying)
+    name = names.label(smallest.state)
     return [ResultLine("smallest", formatting.format_gib(size), "GiB", "peak memory", name)]
 
 
 def _list_best_of_each_precision(
     rated: Sequence[_Measured],
-    varying: Sequence[Knob],
+    names: _Names,
     state: SessionState,
     cache: FrameCache,
 ) -> list[ResultLine]:
     """Return a line for each precision and contest, unless there is one precision alone."""
-    if BY_FIELD["precision"] not in varying:
+    if BY_FIELD["precision"] not in names.varying:
         return []
     by_precision: dict[tuple[str, Contest], list[_Measured]] = {}
     for m in rated:
@@ -332,7 +363,7 @@ def _list_best_of_each_precision(
         _build_rate_line(
             _find_fastest(group),
             f"best {precision} of {length}" if length else f"best {precision}",
-            varying,
+            names,
             state,
             cache,
             ("precision", *LENGTH_FIELDS) if length else ("precision",),

@@ -6,7 +6,7 @@ in the background.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from txtop import formatting
@@ -88,19 +88,44 @@ def build_session_outcome(state: SessionState, cache: FrameCache) -> ListedOutco
     if not measured:
         reason = next((cell.notes[0] for cell in cells if cell.role == "bad" and cell.notes), "")
         return ListedOutcome(name=reason, cells=cells)
+    if state.race is not None:
+        return _build_race_outcome(state, measured, names, cells)
     lengths = find_varying_lengths([cell.cell for _, cell in rows])
     contests = [(_get_unit(cell), label_length(cell.cell, lengths)) for _, cell in measured]
     first = rank_contests(contests)[0]
     rivals = [pair for pair, contest in zip(measured, contests, strict=True) if contest == first]
     row, cell = max(rivals, key=lambda pair: pair[0].rate_value)
+    return _build_rate(state, row, cell, _name_by_length(names[row.id], first[1]), cells)
+
+
+def _build_race_outcome(
+    state: SessionState,
+    measured: Sequence[tuple[CellRow, CellState]],
+    names: dict[str, str],
+    cells: tuple[OutcomeCell, ...],
+) -> ListedOutcome:
+    """Build the outcome of a race: who is named, since the fastest may be over a limit."""
+    # Imported late: few sessions are races.
+    from txtop.analysis.tuning import find_result
+
+    result = find_result(state)
+    winner = result.winner.cell.id if result is not None else ""
+    for row, cell in measured:
+        if row.id == winner:
+            return _build_rate(state, row, cell, names[row.id], cells)
+    return ListedOutcome("no result", "race", cells=cells)
+
+
+def _build_rate(
+    state: SessionState,
+    row: CellRow,
+    cell: CellState,
+    name: str,
+    cells: tuple[OutcomeCell, ...],
+) -> ListedOutcome:
+    """Build the outcome that is the rate of one cell."""
     badges, role = _add_doubt(row, *_format_badge(quality.get_quality(state, cell.cell.id)))
-    return ListedOutcome(
-        value=f"{row.rate} {_get_unit(cell)}",
-        name=_name_by_length(names[row.id], first[1]),
-        badges=badges,
-        role=role,
-        cells=cells,
-    )
+    return ListedOutcome(f"{row.rate} {_get_unit(cell)}", name, badges, role, cells=cells)
 
 
 def _name_by_length(name: str, length: str) -> str:

@@ -25,7 +25,7 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
         *_render_number(view, inside.width, g, doubled),
     ]
     longest = max((measure_text(clean(g(line.label))) for line in view.lines), default=0) + 1
-    labelled = max(MIN_LABEL_WIDTH, min(longest, inside.width // 3))
+    labelled = max(MIN_LABEL_WIDTH, min(longest, inside.width // 4 + 3))
     lines = [_render_line(line, labelled, inside.width, g) for line in view.lines]
     keys = [_render_keys(g, reported=not view.phase)] if area.boxed else []
     airy = len(body) + len(lines) + len(keys) + 3 <= inside.height
@@ -33,7 +33,8 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
     if len(lines) > room:
         # What has no number is kept: it would be missed last.
         hidden = len(lines) - room + 1
-        lines = [*lines[: max(0, room - 2)], _render_more(hidden, g), *lines[-1:]]
+        kept = lines[-1:] if not view.lines[-1].unit else []
+        lines = [*lines[: max(0, room - 1 - len(kept))], _render_more(hidden, g), *kept]
     gap: list[Row] = [[]] if airy else []
     body = [*gap, *body, *gap, *lines]
     body += [[]] * (inside.height - len(body) - len(keys))
@@ -112,7 +113,11 @@ def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:
         ratios = line.ratio, line.ratio.partition(" ")[0]
         forms = [[(f"{g(ratio)}, ", "text"), *form] for ratio in ratios for form in forms]
     fitting = [form for form in forms if measure_row(form) <= room]
-    return max(fitting, key=measure_row) if fitting else []
+    if fitting:
+        return max(fitting, key=measure_row)
+    # An output that is not that of the model is marked in any case, at the cost of the name.
+    sign = line.remarks[-1].rpartition(" ")[2] if line.remarks else ""
+    return [(g(sign), line.role)] if sign and not sign.isalpha() else []
 
 
 def _render_more(hidden: int, g: Glyphs) -> Row:

@@ -62,8 +62,8 @@ class ListColumns(NamedTuple):
 def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
     """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
-    before = render_list_top(sessions, typing, g)
-    room = count_visible_sessions(sessions, typing, area.height, g)
+    before = render_list_top(sessions, typing, area)
+    room = count_visible_sessions(sessions, typing, area)
     first = center_row(sessions.at, len(sessions.matching), room)
     columns = _choose_columns(sessions, now_s, area.width, g)
     rows = [*before]
@@ -78,25 +78,30 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
     return [*rows, *([] for _ in range(area.height - len(rows)))]
 
 
-def render_list_top(sessions: SessionList, typing: bool, g: Glyphs) -> list[Row]:
+def render_list_top(sessions: SessionList, typing: bool, area: Area) -> list[Row]:
     """Render the rows above the list: a hint for newcomers, or the filter."""
     if typing:
         return [[("/ ", "accent-a")]]
     if sessions.words:
         return [[("/ ", "accent-a"), (sessions.words, "bold"), ("   esc shows all", "muted")]]
     if all(item.bundled for item in sessions.listed):
-        return [
-            [("no session yet: press ", "text"), ("r", "accent-a"), (" for the quick", "text")],
-            [("preset, about a minute", "text")],
-            [],
+        hint: Row = [
+            ("no session yet: press ", "text"),
+            ("r", "accent-a"),
+            (" for the quick", "text"),
         ]
+        rest = "preset, about a minute"
+        if measure_row(hint) + 1 + len(rest) <= area.width:
+            return [[*hint, (f" {rest}", "text")], []]
+        return [hint, [(rest, "text")], []]
     return []
 
 
-def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: Glyphs) -> int:
+def count_visible_sessions(sessions: SessionList, typing: bool, area: Area) -> int:
     """Return the count of sessions that fit above the details, whichever is selected."""
+    height = area.height
     detail = min(height // 2, MAX_DETAIL_ROWS) if height >= MIN_DETAIL_ROWS else 0
-    return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
+    return max(1, height - len(render_list_top(sessions, typing, area)) - detail)
 
 
 def _render_line(
@@ -133,7 +138,8 @@ def _format_date_in_list(item: ListedSession, now_s: float) -> str:
 
 def _choose_models(item: ListedSession, width: int) -> str:
     """Return the names of all models; without room for them of all but the first what differs."""
-    return item.models if measure_text(clean(item.models)) <= width else item.brief_models
+    whole = not item.brief_models or measure_text(clean(item.models)) <= width
+    return item.models if whole else item.brief_models
 
 
 def _choose_mark(item: ListedSession) -> tuple[str, str, str]:
@@ -178,7 +184,8 @@ def _choose_columns(sessions: SessionList, now_s: float, width: int, g: Glyphs) 
         (own + (end + 1 if end else 0) for (_, _, own), end in zip(outcomes, ends, strict=True)),
         default=0,
     )
-    room = width - names - min(full, MIN_OUTCOME_WIDTH)
+    # Outcomes come one by one: the columns before them must not move then.
+    full, room = max(full, width * 9 // 20), width - names - MIN_OUTCOME_WIDTH
     whole, brief = (
         max((measure_text(clean(text)) for text in texts), default=0) + 1
         for texts in ([i.models for i in items], [_choose_models(i, 0) for i in items])

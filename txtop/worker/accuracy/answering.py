@@ -20,7 +20,8 @@ from txtop.worker import memory
 from txtop.worker.accuracy import encoding, generation, likelihood
 from txtop.worker.accuracy.answer import GivenAnswer
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 from txtop.worker.loading.tokenizer import load_tokenizer
 

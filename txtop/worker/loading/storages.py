@@ -145,7 +145,7 @@ def _name_kind(module: nn.Module) -> str:
     if weight is None:
         return type(module).__name__
     name = type(weight).__name__
-    if name == "Parameter":
+    if name in ("Parameter", "DTensor"):
         name = str(weight.dtype).removeprefix("torch.")
     return f"{type(module).__name__}[{name}]"
 

@@ -59,7 +59,7 @@ class TradeoffPoint:
     @property
     def is_reference(self) -> bool:
         """Return True if the other precisions of the same work are compared with it."""
-        return self.reference == self.row.precision
+        return self.row.is_reference
 
 
 @dataclass(frozen=True)

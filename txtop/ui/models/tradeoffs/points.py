@@ -144,8 +144,8 @@ class PlotBuilder:
             point = self._point(measured, self._speed_up(measured) if rate else 0.0, rate)
             note = () if measured.row.note in ("", "reference") else (measured.row.note,)
             costs = self._list_costs(measured, base) if rate else ()
-            said = RUNNING_REMARKS if point.running else note
-            points.append(replace(point, said=said, costs=costs))
+            remarks = RUNNING_REMARKS if point.running else note
+            points.append(replace(point, said=remarks, costs=costs))
         return replace(base, points=tuple(points), left_out="")
 
     def _list_costs(
@@ -277,7 +277,8 @@ def _describe_better(
     better = [by for by in front if pareto.dominates((by.x, by.y), (point.x, point.y))]
     by = max(better, key=lambda other: other.y)
     name = f"{by.name} batch {by.label}" if time_unit == "ms" else by.name
-    if by.row.badges and by.row.precision not in (by.reference, point.row.precision):
+    same = by.is_reference or by.row.precision == point.row.precision
+    if by.row.badges and not same:
         name = f"{name} ({by.row.badges[-1]})"
     figures = f"{by.row.rate} {unit} at {by.time} {time_unit}"
     return f"beaten by {name}: {figures}", f"beaten by {name}", "beaten"

@@ -145,9 +145,10 @@ def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) 
     room = replace(inside, height=_count_plot_rows(selection, inside.height))
     if plot.kind == "precisions":
         body = _render_listing(selection, plot, room).rows
-        left = replace(room, height=room.height - len(body))
-        body += render_cost_bars(plot, left, selection.cursor) if selection.zoomed else []
-        body += _render_remarks(selection, plot, room, len(body)) if selection.zoomed else []
+        if selection.zoomed:
+            remarks = _render_remarks(selection, plot, room, len(body))
+            left = replace(room, height=room.height - len(body) - len(remarks))
+            body += [*render_cost_bars(plot, left, selection.cursor), *remarks]
     else:
         body = _build_plot(selection, plot, _get_scatter_area(plot, room)).rows(selection.cursor)
         if count_bar_rows(plot, room):
