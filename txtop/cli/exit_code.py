@@ -26,7 +26,10 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
         RunError: the run failed, was not `recorded`, or has no end.
     """
     if state.ended is None:
-        raise RunError(f"the runner ended before the run: {last_line}")
+        raise RunError(
+            f"the runner was ended before the run (its log ends with: {last_line})",
+            "txtop resume measures the rest",
+        )
     if state.ended.reason == "failed":
         raise RunError(f"the run failed: {last_line}", "runner.log in its session has the rest")
     if not recorded:

@@ -16,6 +16,7 @@ from txtop.models.precision_needs import settle_precision
 from txtop.models.quantised import explain_stored_name
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible, explain_refused
+from txtop.options.tasks import require_answerable
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
@@ -121,6 +122,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         if why := explain_infeasible(cell):
             raise UsageError(f"arm {cell.id}: {why}")
     _require_same_kind(cells)
+    require_answerable(rules.tasks, (cell.model for cell in cells))
     _require_precisions_that_differ(cells, merged)
     plan = Plan(
         cells=cells,

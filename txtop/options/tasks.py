@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from txtop.errors import UsageError
-from txtop.plan.task import BUILT_IN, MAX_TASKS, TaskSpec
+from txtop.models.model_config import find_family
+from txtop.plan.task import BUILT_IN, KIND_NOUNS, MAX_TASKS, TASK_FAMILIES, TaskSpec
 from txtop.tasks.task_file import describe_task, list_built_in
 
 MOST_LOSS = 0.5
@@ -30,6 +31,16 @@ def parse_margin(option: str, text: str) -> float:
     if share <= 0:
         raise UsageError(f"{option}: {text[:40]!a} is not above 0", "write 1pt or 0.01")
     return share
+
+
+def require_answerable(tasks: Iterable[TaskSpec], models: Iterable[str]) -> None:
+    """Raise `UsageError` for a task that none of `models` can answer, as far as they are known."""
+    families = {find_family(model) for model in models}
+    for task in tasks:
+        family = TASK_FAMILIES[task.kind]
+        if not families & {family, None}:
+            kind = "a decoder" if family == "causal" else "an encoder"
+            raise UsageError(f"--task {task.name}: {KIND_NOUNS[task.kind]} needs {kind}", "another")
 
 
 def parse_allowed_loss(option: str, text: str) -> float:

@@ -44,7 +44,8 @@ class OutputRun(ABC, Generic[Other]):
             for cell, other in self.find_pending(self._client.recorder.state):
                 if self._client.control.stops:
                     return
-                if (cell, other) in self._tried:
+                refused = self._client.refused
+                if (cell, other) in self._tried or {cell.id, getattr(other, "id", "")} & refused:
                     continue
                 self._tried.add((cell, other))
                 self._client.control.skip = False

@@ -96,6 +96,8 @@ class WorkerClient:
         self.start_deadline(None)
         self._io_loop: IoLoop | None = None
         self._supervisor: SamplerSupervisor | None = None
+        # In this run: what was refused in the one before may be here now.
+        self.refused: set[str] = set()
 
     def connect(self, io_loop: IoLoop, supervisor: SamplerSupervisor) -> None:
         """Set what reads the children's pipes and what samples the machine, before any start."""
@@ -249,6 +251,7 @@ class WorkerClient:
         return None
 
     def reject(self, cell: Cell, reason: str, hint: str, *, may_pass: bool = False) -> None:
+        self.refused.add(cell.id)
         self.recorder.record(
             events.CellRejected(
                 t_ns=now_ns(), cell=cell.id, reason=reason, hint=hint, may_pass=may_pass

@@ -53,8 +53,6 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
         first = plan.cells[0]
         pairs = []
         for arm in plan.cells[1:]:
-            if any(state.cells[cell.id].rejected is not None for cell in (first, arm)):
-                continue
             best = references.find_most_precise((first, arm))
             pairs.append((best, arm if best is first else first))
     else:
@@ -85,12 +83,7 @@ def find_pending_answers(state: SessionState) -> list[tuple[Cell, TaskSpec]]:
         best = references.find_most_precise(plan.cells)
         cells = [c for c in plan.cells if c is best or not state.cells[c.id].over]
     else:
-        cells = [
-            c
-            for c in plan.cells
-            if _is_settled(state, c)
-            or (plan.margin is not None and state.cells[c.id].rejected is None)
-        ]
+        cells = [c for c in plan.cells if plan.margin is not None or _is_settled(state, c)]
     firsts = {references.get_output_key(c): c for c in reversed(cells)}
     ordered = (
         sorted(firsts.values(), key=lambda cell: (cell.model, *references.rank(cell)))

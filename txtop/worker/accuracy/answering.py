@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from txtop.plan.cell import Cell
-from txtop.plan.task import KIND_NOUNS, TaskSpec
+from txtop.plan.task import KIND_NOUNS, TASK_FAMILIES, TaskSpec
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 from txtop.tasks import task_file
@@ -31,7 +31,6 @@ _MAX_ANSWERS = 500
 """The answers of one event at most, so that its line stays below 1 MiB."""
 _MAX_CHARACTERS = 200
 _SAMPLE = "a tree"
-_FAMILIES = {"choice": "causal", "match": "causal"}
 
 
 class TaskAnswerer:
@@ -89,7 +88,7 @@ class TaskAnswerer:
         noun = KIND_NOUNS[task.kind]
         if loaded.source.weights == "random":
             raise RejectedError("random weights answer by chance", "trained ones: --weights auto")
-        family = _FAMILIES.get(task.kind, "encoder")
+        family = TASK_FAMILIES[task.kind]
         if loaded.family != family:
             kind = "a decoder" if family == "causal" else "an encoder"
             raise RejectedError(f"{noun} needs {kind}", "another --task")
