@@ -75,7 +75,7 @@ def test_a_stop_ends_a_probe_in_the_middle_of_a_long_step(
     """The prefill of a batch at the edge takes minutes and hears nothing meanwhile."""
     monkeypatch.setattr(worker_client, "STOP_GRACE_S", 0.1)
     run = Run(tmp_path / "s", build_plan("deaf")).start()
-    run.until(lambda: run.state.cells["p01"].samples)
+    run.until(lambda: "p01" in run.state.cells and run.state.cells["p01"].samples)
     run.conductor.control.stop("the test")
     assert run.join() == ("stopped", True)
     assert [cell.status for cell in run.state.cells.values()] == ["cancelled"]

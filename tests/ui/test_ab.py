@@ -15,6 +15,7 @@ from support.panels import MODES, G
 from support.pilot import footer_keys, opened, session_screen, until
 from support.screen_text import lines as text
 from support.tiling import tiled
+from txtop.options import feasibility
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, events
@@ -333,7 +334,8 @@ def test_without_meaning_there_is_no_text() -> None:
     assert "0.99991" in "".join(text(render_ab_divergence(dueled(cosines.begin()), Area(80, 3, G))))
 
 
-def test_foreign_text_is_inert() -> None:
+def test_foreign_text_is_inert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feasibility, "explain_absent", lambda cell: None)
     texts = {**TEXTS, "texts": (HOSTILE, HOSTILE, HOSTILE)}
     made = script({"model": HOSTILE}, {"model": HOSTILE + "2"}, weights="pretrained")
     ab_view = dueled(made.fidelity(**texts, failed="").begin().blocks(12, 1.5))

@@ -207,7 +207,7 @@ async def test_what_a_screen_offers_can_be_found(
         await until(pilot, lambda: player.position_ns == player.duration_ns)
         await pilot.click("#transport", offset=(2, 0))
         # The outcome, and its report: written, then refused with the reason.
-        await until(pilot, lambda: "fastest" in text(app) and "e report" in text(app))
+        await until(pilot, lambda: "best fp32" in text(app) and "e report" in text(app))
         await pilot.press("e")
         await until(pilot, lambda: f"report written: {tmp_path / 'rec.html'}" in toasts(app))
         await pilot.press("e")

@@ -13,7 +13,7 @@ from support import streams, ui_events
 from support.panels import G
 from support.paths import SERVING_RECORDING
 from txtop.analysis import metrics, serving
-from txtop.cli import headless
+from txtop.cli import progress_lines
 from txtop.forecast import preview
 from txtop.forecast.history import RunHistory
 from txtop.plan.cell import Cell
@@ -220,7 +220,7 @@ def test_the_plain_line_counts_requests() -> None:
             t_ns=state.clock_ns, cell="c1", waiting=3, running=[(12, 1, 4)] * 6, slots=8
         ),
     )
-    assert headless._describe_activity(state) == (
+    assert progress_lines.describe_activity(state) == (
         "gpt2 fp32 continuous 4/s: 12 of 40 answered, 3 waiting, 6 running"
     )
 

@@ -46,13 +46,13 @@ class LinePrinter:
             print_progress(f"{self._source}{format_clock(line.at_ns)} {text}")
             self._printed_s = time.monotonic()
         self._printed = len(state.log)
-        now = _describe_activity(state)
+        now = describe_activity(state)
         if now and time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S:
             self._printed_s = time.monotonic()
             print_progress(f"{self._source}{format_clock(state.clock_ns)} {now}")
 
 
-def _describe_activity(state: SessionState) -> str:
+def describe_activity(state: SessionState) -> str:
     """Return the current activity and its progress; empty between two activities."""
     if state.answering is not None:
         answerer, task = state.answering

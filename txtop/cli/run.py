@@ -20,6 +20,7 @@ from txtop.cli.common import (
     check_screen_options,
     report_after_screen,
 )
+from txtop.errors import UsageError
 from txtop.options.help_groups import OUTPUT, WHAT
 from txtop.options.run_options import NOTHING, RunOptions
 
@@ -66,10 +67,11 @@ def run(
         write_output(save_plan, plan_file.encode_plan_file(options))
         return 0
     if dry_run:
-        from txtop.models.model_path import require_models
+        from txtop.models.absent_models import explain_absent
         from txtop.plan.labels import format_short_label
 
-        require_models(cell.model for cell in plan.cells)
+        if refusal := next(filter(None, map(explain_absent, plan.cells)), None):
+            raise UsageError(*refusal)
         print(*map(format_short_label, plan.cells), sep="\n")
         return 0
     return run_plan(plan, name, start, screen)

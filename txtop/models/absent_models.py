@@ -33,9 +33,14 @@ def explain_absent_name(model: str) -> Refusal | None:
         return refusal
     if is_path(model):
         return Refusal(f"no model at {model}", "a directory with config.json, or a .gguf file")
-    if not _HUB_ID.fullmatch(model):
+    if not may_name_model(model):
         return Refusal(f"{model} is not the name of a model", suggest_name(model))
     return None
+
+
+def may_name_model(model: str) -> bool:
+    """Return whether `model` has the form of a path or of a name of the Hub."""
+    return is_path(model) or _HUB_ID.fullmatch(model) is not None
 
 
 def is_known(model: str) -> bool:

@@ -96,7 +96,8 @@ def test_a_silent_line_is_ended_and_begun_anew(
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
     remote.write(b"2\n")
-    wait(lambda: (tmp_path / "here" / "events.jsonl").read_bytes() == b"1\n2\n")
+    here = tmp_path / "here" / "events.jsonl"
+    wait(lambda: here.exists() and here.read_bytes() == b"1\n2\n")
     assert process.poll() is not None and copy.breaks >= 1
     remote.done.touch()
     wait(lambda: copy.state == "complete")
@@ -107,7 +108,7 @@ def test_a_torn_line_is_not_written_before_the_end(tmp_path: Path, remote: Remot
     here = tmp_path / "here" / "events.jsonl"
     copy.start()
     remote.write(b"whole\ntorn")
-    wait(lambda: here.read_bytes() == b"whole\n")
+    wait(lambda: here.exists() and here.read_bytes() == b"whole\n")
     time.sleep(0.1)
     assert here.read_bytes() == b"whole\n"
     remote.done.touch()
@@ -133,12 +134,12 @@ def test_a_copy_goes_on_where_an_earlier_one_was_closed(tmp_path: Path, remote: 
 
 def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo no route to host >&2; exit 255"]
-    copy = LogCopy(tmp_path / "here", lambda _position: command)
+    copy = LogCopy(tmp_path / "failing", lambda _position: command)
     copy.start()
     wait(lambda: copy.problem)
     assert copy.problem == "no route to host" and copy.state == "connecting"
     copy.close()
-    assert not any(t.name.startswith("copy ") for t in threading.enumerate())
+    assert not any(t.name == "copy failing" for t in threading.enumerate())
 
 
 def test_a_refusal_of_txtop_itself_is_not_asked_again(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ SHARED = ("models", "plan", "runner", "tasks", "worker", "analysis", "options", 
 OF_ANOTHER = re.compile(r"(?:txtop \w+|pip install) --[a-z-]+")
 # Arguments of processes of txtop's own, and of other programs.
 INTERNAL = ("runner/__main__.py", "runner/spawn.py", "runner/child_process.py",
-            "worker/__main__.py", "worker/baseline.py", "options/command_line.py")  # fmt: skip
+            "worker/__main__.py", "worker/baseline.py", "options/command_line.py",
+            "worker/ranks/followers.py")  # fmt: skip
 # What only these commands run into.
 OF_COMMANDS = {
     "runner/tune_run.py": ("tune",),
@@ -37,6 +38,7 @@ OF_COMMANDS = {
     "options/explain_options.py": ("explain",),
     "options/fit_options.py": ("fit",),
     "options/limits.py": ("run", "ab"),
+    "forecast/memory_fit.py": ("fit", "tune"),
     "options/places.py": ("run",),
     "options/plan_file.py": ("run",),
     "options/run_": ("run",),

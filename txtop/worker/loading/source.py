@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from txtop.models import builtin, checkpoint_faults, model_config, quantised, weight_files
-from txtop.models.absent_models import explain_absent_name, is_known, suggest_name
+from txtop.models.absent_models import (
+    explain_absent_name,
+    is_known,
+    may_name_model,
+    suggest_name,
+)
+from txtop.models.checkpoint_faults import Refusal
 from txtop.models.purpose import detect_family, get_class_name
 from txtop.plan.cell import Weights
 from txtop.plan.model_names import get_repository
@@ -76,7 +82,7 @@ def resolve_model(
         return _find_local_source(path, weights, allowed, log, str(path))
     preset = builtin.find_builtin(model)
     if refusal := explain_absent_name(model):
-        raise AbsentError(*refusal)
+        raise build_absence(model, refusal)
     if preset is not None and weights == "random":
         return _find_builtin_source(preset)
     try:
@@ -96,13 +102,18 @@ def resolve_model(
     return _drop_head(source) if preset is not None else source
 
 
+def build_absence(model: str, refusal: Refusal) -> RejectedError:
+    """Build the error for a model that is nowhere; one that no model can have stays so."""
+    return AbsentError(*refusal) if may_name_model(model) else RejectedError(*refusal)
+
+
 def require_present(model: str, allowed: Allowed, log: LogCallback) -> None:
     """Raise `AbsentError` if there is no `model`. Of the Hub's its configuration alone is fetched.
 
     A built-in name is present, as its architecture is.
     """
     if refusal := explain_absent_name(model):
-        raise AbsentError(*refusal)
+        raise build_absence(model, refusal)
     if is_known(model):
         return
     try:
