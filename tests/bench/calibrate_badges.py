@@ -24,7 +24,8 @@ from txtop.stats import paired_accuracy, rank_correlation
 from txtop.tasks import task_file
 from txtop.worker.accuracy import encoding, likelihood
 from txtop.worker.fidelity import divergence, outputs, passage
-from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 
 DECODER_TASKS = {"agreement": 100, "facts": 120}

@@ -1,18 +1,22 @@
 """Compare the figure of a configuration with what its exported program reaches.
 
-The program runs bare in a fresh process, which has nothing of txtop. It and the real worker take
-turns, call by call, in ABBA order, so that what the machine does meanwhile affects both alike; the
-medians are compared, which a call that was interrupted does not move.
-`program_comparison.py [MODEL]`; exits 1 if they differ by more than 3 %.
+The program runs bare, in a process that has nothing of txtop. In each of several pairs it and the
+real worker are started afresh, for a process keeps the layout of memory that it got: two of the
+same program differ by 2 % to 3 %. The two of a pair take turns, block by block, in ABBA order, so
+that what the machine does meanwhile affects both alike. Medians are compared, which a call that was
+interrupted does not move.
+`program_comparison.py [MODEL [PAIRS [LENGTH [NEW_TOKENS]]]]`; exits 1 if the median of the pairs is
+beyond 3 %.
 """
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,18 +27,21 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import commands, events
 from txtop.state.fold import fold_all
-from txtop.state.session import SessionState
 
-WARMUP, PAIRS, MOST_AWAY = 5, 160, 0.03
-# It answers each line with the seconds of one call.
+PAIRS, MOST_AWAY = 12, 0.03
+BLOCKS, BLOCK_S, LEAST_CALLS = 12, 0.15, 3
+# It answers each line, a number of calls, with the seconds of each.
 DRIVER = """
 import sys, time, runpy
 program = runpy.run_path(sys.argv[1])
 print("ready", flush=True)
-for _ in sys.stdin:
-    begun = time.perf_counter()
-    program["call"]()
-    print(time.perf_counter() - begun, flush=True)
+for line in sys.stdin:
+    seconds = []
+    for _ in range(int(line)):
+        begun = time.perf_counter()
+        program["call"]()
+        seconds.append(time.perf_counter() - begun)
+    print(*seconds, flush=True)
 """
 
 
@@ -48,71 +55,95 @@ class Program:
             [sys.executable, "-c", DRIVER, file.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         self._answer()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        line = self._process.stdout.readline()
+        assert line, "the program ended"
+        return line
 
-    def call(self) -> float:
-        """Return the seconds of one call."""
+    def call(self, count: int) -> list[float]:
+        """Return the seconds of `count` calls."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{count}\n")
         self._process.stdin.flush()
-        return float(self._answer())
+        return list(map(float, self._answer().split()))
 
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
 
 
-def fold_load(cell: Cell, load: events.ModelLoaded) -> SessionState:
+class Measured:
+    """A worker, started as the command, that has loaded a cell."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._worker, self._cell, self._count = WorkerProcess(cold=True), cell, 0
+        self.load = self._worker.load(cell)
+        self._worker.send(commands.Prepare(cell=cell))
+
+    def call(self, count: int, role: events.Role = "measured") -> list[float]:
+        """Return the seconds of `count` calls, as the worker says."""
+        index, self._count = self._count, self._count + count
+        self._worker.send(commands.Iterate(cell=self._cell.id, role=role, index=index, count=count))
+        return [self._worker.until(events.Iteration).e2e_ns / 1e9 for _ in range(count)]
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+def write_program(cell: Cell, load: events.ModelLoaded) -> str:
     header = streams.stream(Plan(cells=(cell,)))[:2]
     started = events.CellStarted(t_ns=header[1].t_ns, cell=cell.id, worker="w")
-    return fold_all([*header, started, load])
+    state = fold_all([*header, started, load])
+    return build_snippet(state, state.cells[cell.id])
 
 
-def measure(cell: Cell) -> tuple[float, float]:
-    """Return the median tokens/s by txtop and by the program, of calls that took turns."""
-    worker = WorkerProcess()
-    load = worker.load(cell)
-    worker.send(commands.Prepare(cell=cell))
-    state = fold_load(cell, load)
-    program = Program(build_snippet(state, state.cells[cell.id]))
+def compare_pair(cell: Cell) -> tuple[float, float]:
+    """Return the rate by txtop and by the program, of fresh processes that took turns."""
+    measured = Measured(cell)
+    program = Program(write_program(cell, measured.load))
+    measured.call(1, "first")
+    measured.call(4, "warmup")
+    count = max(LEAST_CALLS, math.ceil(BLOCK_S / median(program.call(5))))
+    measured.call(count, "warmup")
+    program.call(count)
     ours: list[float] = []
     theirs: list[float] = []
-
-    def call_worker(index: int, role: events.Role) -> None:
-        worker.send(commands.Iterate(cell=cell.id, role=role, index=index))
-        ours.append(worker.until(events.Iteration).e2e_ns / 1e9)
-
-    for index in range(WARMUP + PAIRS):
-        role: events.Role = "measured" if index >= WARMUP else "warmup" if index else "first"
-        if index % 2:
-            call_worker(index, role)
-            theirs.append(program.call())
+    for number in range(BLOCKS):
+        if number % 2:
+            ours += measured.call(count)
+            theirs += program.call(count)
         else:
-            theirs.append(program.call())
-            call_worker(index, role)
-    worker.close()
+            theirs += program.call(count)
+            ours += measured.call(count)
+    measured.close()
     program.close()
     work = cell.batch_size * cell.new_tokens
-    return work / median(ours[WARMUP:]), work / median(theirs[WARMUP:])
+    return work / median(ours), work / median(theirs)
 
 
 def main() -> int:
-    folder = Path(tempfile.mkdtemp())
-    model = sys.argv[1] if len(sys.argv) > 1 else str(tiny_models.gpt2(folder / "m", layers=8))
+    given = sys.argv[1:]
+    model = given[0] if given else str(tiny_models.gpt2(Path(tempfile.mkdtemp()) / "m", layers=8))
+    pairs, length, new_tokens = [*map(int, given[1:]), *(PAIRS, 16, 8)[max(0, len(given) - 1) :]]
     worst = 0.0
     for precision, batch in (("fp32", 1), ("bf16", 4)):
         cell = Cell(id="c1", model=model, precision=precision, batch_size=batch, threads=1,  # type: ignore[arg-type]
-                    sequence_length=16, new_tokens=8, device="cpu")  # fmt: skip
-        ours, theirs = measure(cell)
-        away = ours / theirs - 1
+                    sequence_length=length, new_tokens=new_tokens, device="cpu")  # fmt: skip
+        ratios = []
+        for _ in range(pairs):
+            ours, theirs = compare_pair(cell)
+            ratios.append(ours / theirs - 1)
+            print(f"  {ours:,.1f} by txtop, {theirs:,.1f} bare, {ratios[-1]:+.2%}", flush=True)
+        away = median(ratios)
         worst = max(worst, abs(away))
-        print(f"{precision} batch {batch}: {ours:,.1f} by txtop, {theirs:,.1f} bare, {away:+.2%}")
+        spread = stdev(ratios) if pairs > 1 else math.nan
+        print(f"{precision} batch {batch}: {away:+.2%}, a pair +- {spread:.2%}", flush=True)
     print(f"largest difference {worst:.2%}, allowed {MOST_AWAY:.0%}")
     return int(worst > MOST_AWAY)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gpu import steps_explain, steps_modes, steps_plain, steps_users
+from gpu import steps_explain, steps_modes, steps_plain, steps_ranks, steps_users
 from gpu.running import ROOT, Site, run_command
 from gpu.step import Outcome, Step, judge_rehearsal, run_step, summarise
 
@@ -27,7 +27,7 @@ CALLS: dict[str, Sequence[Step]] = {
     "1": steps_plain.STEPS,
     "2": steps_modes.STEPS,
     "3": steps_users.STEPS,
-    "4": steps_explain.STEPS,
+    "4": (*steps_explain.STEPS, *steps_ranks.STEPS),
 }
 CALL_S = 530.0
 """The time of one call; steps that would begin later are skipped."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from support import tiny_models
@@ -24,7 +25,9 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
+from txtop.runner import session_start, worker_client
 from txtop.runner.control_client import SOCKET_NAME, ControlClient
+from txtop.runner.recorder import now_ns
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.state.fold import fold_all
@@ -145,8 +148,15 @@ def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> No
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize(("model", "asks"), [("slow", 1), ("deaf", 2), ("stuck-in-load", 1)])
-def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: int) -> None:
+@pytest.mark.parametrize(
+    ("model", "asks", "grace_s"),
+    [("slow", 1, 60.0), ("deaf", 2, 60.0), ("deaf", 1, 0.1), ("stuck-in-load", 1, 60.0)],
+)
+def test_a_stop_discards_the_open_iteration(
+    tmp_path: Path, model: str, asks: int, grace_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that goes on and on is cut off: by a second stop, or once the grace is over."""
+    monkeypatch.setattr(worker_client, "STOP_GRACE_S", grace_s)
     run = Run(tmp_path / "s", plan(model, "ok")).start()
     expected = 0 if model == "stuck-in-load" else 3
     run.until(
@@ -287,3 +297,29 @@ def test_a_runner_that_can_hear_nobody_ends_as_failed(
         run.run()
     last = read_all(run.folder)[0][-1]
     assert isinstance(last, events.SessionEnded) and last.reason == "failed"
+
+
+def test_a_model_that_is_nowhere_costs_its_own_cell_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("ok", "/nowhere/at/all"))
+    run.run()
+    assert statuses(run.state) == ["ok", "rejected"]
+    refused = run.state.cells["c002"].rejected
+    assert refused is not None and refused.reason == "no model at /nowhere/at/all"
+    assert refused.may_pass
+
+
+def test_a_refusal_names_the_options_of_the_command_that_ran(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("ok"))
+    hint = "--sequence-lengths of at most 9"
+
+    def refuse() -> str:
+        recorder = run.conductor.recorder
+        event = events.CellRejected(t_ns=now_ns(), cell="c001", reason="too long", hint=hint)
+        recorder.record(event)
+        return event.hint
+
+    session_start.begin_session(run.conductor.recorder, run.conductor.plan, "s", None)
+    assert refuse() == hint
+    explained = msgspec.structs.replace(run.conductor.plan, explain=True)
+    session_start.begin_session(run.conductor.recorder, explained, "s", None)
+    assert refuse() == "--sequence-length of at most 9"

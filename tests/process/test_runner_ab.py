@@ -153,6 +153,17 @@ def test_an_arm_whose_output_is_nan_is_not_measured_and_no_speed_is_claimed(
     assert not rounds(stream)
 
 
+@pytest.mark.parametrize("knob", [{"model": "absent"}, {"speculative": "assistant=absent"}])
+def test_a_model_that_the_hub_lacks_is_refused_before_anything_loads(
+    tmp_path: Path, knob: dict[str, str]
+) -> None:
+    run, stream = conduct(tmp_path, arms_plan(knobs=({"precision": "fp32"}, knob)))
+    assert statuses(run.state) == ["skipped", "rejected"]
+    assert run.state.cells["B"].reason == "absent is nowhere"
+    kinds = (events.ModelLoaded, events.Phase, events.Fidelity, events.FidelityProgress)
+    assert not [event for event in stream if isinstance(event, kinds)]
+
+
 @pytest.mark.fault(22)
 def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_path: Path) -> None:
     plan = msgspec.structs.replace(arms_plan("crowded"), budget_s=1.0)

@@ -11,6 +11,7 @@ from txtop.analysis.edge import find_edges
 from txtop.plan.cell import Cell
 from txtop.plan.plan import EdgeSearch, Plan
 from txtop.protocol import events
+from txtop.runner import worker_client
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
@@ -66,3 +67,15 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     logged, problems = read_all(run.folder)
     assert not problems.lines()
     assert batches(fold_all(logged)) == whole == [1, 2, 4, 3]
+
+
+def test_a_stop_ends_a_probe_in_the_middle_of_a_long_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prefill of a batch at the edge takes minutes and hears nothing meanwhile."""
+    monkeypatch.setattr(worker_client, "STOP_GRACE_S", 0.1)
+    run = Run(tmp_path / "s", build_plan("deaf")).start()
+    run.until(lambda: run.state.cells["p01"].samples)
+    run.conductor.control.stop("the test")
+    assert run.join() == ("stopped", True)
+    assert [cell.status for cell in run.state.cells.values()] == ["cancelled"]

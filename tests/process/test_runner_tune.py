@@ -14,7 +14,7 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, Tuning
 from txtop.protocol import events
-from txtop.runner import tune_run, turn_energy
+from txtop.runner import tune_run, turn_energy, worker_client
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
@@ -159,3 +159,14 @@ def test_a_candidate_without_the_figure_leaves(
     run = Run(tmp_path / "s", build_plan(objective="energy"))
     assert run.start().join(60.0) == ("done", True)
     assert find_result(run.state) is None
+
+
+def test_a_stop_ends_a_block_in_the_middle_of_a_long_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_client, "STOP_GRACE_S", 0.1)
+    run = Run(tmp_path / "s", build_plan("deaf")).start()
+    run.until(lambda: any(cell.samples for cell in run.state.cells.values()))
+    run.conductor.control.stop("the test")
+    assert run.join() == ("stopped", True)
+    assert list_blocks(run.folder) == []

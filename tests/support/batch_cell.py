@@ -33,12 +33,13 @@ def conduct(
     host: Readings | None = None,
     others: tuple[ForeignProcess, ...] = (),
     slowed: Callable[[float], float] = lambda s: 1.0,
+    batches: list[int] | None = None,
 ) -> tuple[SessionState, CellState, CellSchedule]:
     """Answer every block with iterations whose place in the cell gives their duration.
 
     `gpu` and `host` return a device's telemetry at a time in seconds; they are read five times a
     second. `others` use the host. An iteration that begins at that time takes `slowed` times as
-    long.
+    long. `batches` gets the number of the batch of each measured one.
     """
     header = streams.stream(plan)[0]
     session = fold_all([header])
@@ -61,6 +62,8 @@ def conduct(
         if block is None:
             return session, state, schedule
         role, count = block
+        if batches is not None and role == "measured":
+            batches += range(schedule.batch, schedule.batch + count)
         for _ in range(count):
             e2e_ns = round(e2e_ms(len(samples)) * slowed(at_ns / 1e9) * 1e6)
             samples.role.append(role)

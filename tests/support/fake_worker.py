@@ -1,18 +1,18 @@
 """A worker without torch over the real pipe. The model's name selects its behaviour:
 
-ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
-(10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
+ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow (10 s
+a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
 computes-in-load, reads-in-load, compiles-in-load (in a child): for two seconds without an event,
 spins (computes for a minute in its first iteration), sticky (a CUDA error that ends the process),
 breaks (an error of its second measured iteration after which the process can go on), killed… (by
 SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run die in their tenth
-measured iteration), nan (its output is), crowded (the third worker finds no memory), exclusive (its
-GPU admits one worker at a time, by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output
-is to be compared), holds-N (runs out of memory with a batch above N), GPU-lost (dies when it is to
-be profiled), GPU-stuck (hangs there), hogged (on cuda:1 half as slow again beside another worker at
-work, by locks on the file TXTOP_FAKE_GPU). As a server each batch takes 10 ms: slow (40 ms),
-dies-serving (at the twentieth request), starves (out of memory there). In bf16 everything takes
-half as long, and in int8 a hundredth longer.
+measured iteration), nan (its output is), absent (the Hub has none of that name), crowded (the third
+worker finds no memory), exclusive (its GPU admits one worker at a time, by a lock on the file
+TXTOP_FAKE_GPU), mute (dies when its output is to be compared), holds-N (runs out of memory with a
+batch above N), GPU-lost (dies when it is to be profiled), GPU-stuck (hangs there), hogged (on
+cuda:1 half as slow again beside another worker at work, by locks on the file TXTOP_FAKE_GPU). As a
+server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves (out
+of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class Fake:
     def run(self) -> None:
         while True:
             order = self.inbox.get()
-            if isinstance(order, commands.LoadModel):
+            if isinstance(order, commands.Find):
+                self.find(order.cell)
+            elif isinstance(order, commands.LoadModel):
                 self.load(order)
             elif isinstance(order, commands.Prepare):
                 cell, self.prepared = order.cell.id, order.cell
@@ -129,6 +131,13 @@ class Fake:
                 self.send(events.Phase(t_ns=perf_counter_ns(), cell=order.cell, name="idle"))
             else:
                 return
+
+    def find(self, cell: Cell) -> None:
+        now = perf_counter_ns()
+        if "absent" in (cell.model, cell.assistant):
+            self.send(events.CellRejected(t_ns=now, cell=cell.id, reason="absent is nowhere"))
+        else:
+            self.send(events.Phase(t_ns=now, cell=cell.id, name="idle"))
 
     def load(self, order: commands.LoadModel) -> None:
         self.model, self.precision = order.cell.model, order.cell.precision

@@ -13,7 +13,7 @@ import pytest
 from txtop.protocol import events
 from txtop.worker.command_queue import CommandQueue
 from txtop.worker.event_writer import EventWriter
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.worker import Worker
 
 E = TypeVar("E", bound=events.Event)

@@ -101,7 +101,8 @@ class Scene:
 
 
 def recording(name: str, at: str) -> Callable[[Path], AppMode]:
-    return lambda _folder: Frozen(RECORDED / f"{name}.jsonl", ReplayStart(at=at))
+    path = next(RECORDED.glob(f"{name}.jsonl*"))
+    return lambda _folder: Frozen(path, ReplayStart(at=at))
 
 
 def serving(at: str) -> Callable[[Path], AppMode]:
@@ -196,7 +197,7 @@ SCENES = {
     "serving-warming": Scene(serving("1:04"), "warm-up"),
     "serving-ended": Scene(serving("1:26"), "results"),
     "serving-detail": Scene(serving("1:26"), "results", ("enter",), "figures"),
-    "machine": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("4", "4")),
+    "machine": Scene(recording("smollm2-quantised", "1:40"), "SmolLM2", ("4",), "cores"),
     "log": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("5", "slash", *"bf16")),
     "cells": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("1", "o", "o", "down")),
     "help": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("question_mark",)),

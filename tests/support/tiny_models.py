@@ -69,6 +69,35 @@ def gpt2(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
     return write(directory, config, shapes, weights=weights)
 
 
+def llama(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
+    """Write a decoder that Transformers can cut: 96 tokens, 4 heads, 2 of keys and values."""
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": VOCABULARY,
+        "max_position_embeddings": POSITIONS, "hidden_size": WIDTH, "num_hidden_layers": layers,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": INNER,
+        "tie_word_embeddings": True, "bos_token_id": 0, "eos_token_id": 0, "rms_norm_eps": 1e-5,
+    }  # fmt: skip
+    shapes: Shapes = {
+        "model.embed_tokens.weight": (VOCABULARY, WIDTH),
+        "model.norm.weight": (WIDTH,),
+    }
+    for layer in range(layers):
+        at = f"model.layers.{layer}."
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            shapes[f"{at}{name}.weight"] = (WIDTH,)
+        for name, inputs, outputs in (
+            ("self_attn.q_proj", WIDTH, WIDTH),
+            ("self_attn.k_proj", WIDTH, WIDTH // 2),
+            ("self_attn.v_proj", WIDTH, WIDTH // 2),
+            ("self_attn.o_proj", WIDTH, WIDTH),
+            ("mlp.gate_proj", WIDTH, INNER),
+            ("mlp.up_proj", WIDTH, INNER),
+            ("mlp.down_proj", INNER, WIDTH),
+        ):
+            shapes[f"{at}{name}.weight"] = (outputs, inputs)
+    return write(directory, config, shapes, weights=weights)
+
+
 def bert(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
     """Write an encoder: 96 tokens, 64 positions, 16 wide, with its pooler."""
     config = {

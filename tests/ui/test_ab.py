@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -273,6 +274,30 @@ def test_two_arms_have_one_scale_and_each_the_others_mean() -> None:
     assert "B" in labels[0] and "A" in labels[1]
     assert any("p90 after 64" in line for line in left)
     assert any("peak mem" in line or "weights" in line for line in left)
+
+
+@pytest.mark.parametrize("width", [28, 34, 39, 40, 59])
+@pytest.mark.parametrize("half", ["±12.5 %", ""])
+@pytest.mark.parametrize("side", [0, 1])
+def test_an_arm_in_doubt_has_the_mark_or_the_reason(width: int, half: str, side: int) -> None:
+    ab_view = dueled(script().begin().blocks(12, 1.5))
+    why = "drifts −25.7 %: no interval"
+    arms = tuple(
+        replace(
+            arm,
+            hero=replace(
+                arm.hero, mark="○", word="done", role="text", half=half,
+                why="only 5 samples" if half else why,
+            ),
+        )
+        for arm in ab_view.arms
+    )  # fmt: skip
+    row = text(render_ab_arm(replace(ab_view, arms=arms), side, Area(width, 9, G)))[1]
+    assert "○" in row or "no interval" in row
+    if width == 59:
+        assert ("only 5 samples" if half else why) in row and "○ done" in row
+    elif width == 39 and not half:
+        assert "○ drifts −25.7 %" in row
 
 
 def test_an_arm_that_is_done_waits_for_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from functools import cache
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,6 +140,36 @@ def test_a_cell_that_loads_says_what_it_does() -> None:
 
 def words(detail: CellDetailView) -> dict[str, str]:
     return {item.label: item.text for group in detail.groups for item in group.said}
+
+
+def test_ranks_have_their_memory_and_what_a_step_spends_between_them() -> None:
+    asked = plan(parallel="tp=2", model="Llama-3.2-1B")
+    made = events_of(asked)
+    for event in made:
+        if isinstance(event, events.ModelLoaded):
+            event.ranks = 2
+        if isinstance(event, events.Memory):
+            event.parts = [events.PartMemory(host_bytes=3 << 30)]
+    alone = words(of(fold_all(made)))
+    assert alone["parallel"] == "tp=2, communication not measured"
+    step = events.DevicePhase(
+        steps=1, host_ns=100, busy_ns=90, kernels=1.0, launches=1.0, communication_ns=30
+    )
+    timed = events.DeviceTime(t_ns=made[-1].t_ns, cell="c1", prefill=step, decode=step)
+    on_gpu = words(of(fold_all([*made, timed])))["parallel"]
+    assert on_gpu == "tp=2, communication 30 % of the prefill and 30 % of a decode step"
+    at = next(i for i, event in enumerate(made) if isinstance(event, events.Iteration))
+    t_ns = made[at].t_ns
+    made.insert(at, events.Kernels(t_ns=t_ns, cell="c1", communication=[0.25, 0.6]))
+    state = fold_all(made)
+    texts = words(of(state))
+    assert texts["parallel"] == "tp=2, communication 25 % of the prefill and 60 % of a decode step"
+    assert texts["peak memory"].endswith("rank 1 3.0 GiB")
+    (cell,) = build_export(state, FinalMetrics()).cells
+    ranks = cell.ranks
+    assert not isinstance(ranks, msgspec.UnsetType)
+    assert (ranks.count, ranks.communication) == (2, [0.25, 0.6])
+    assert [part.host_bytes for part in ranks.memory] == [3 << 30]
 
 
 def test_the_configuration_in_full() -> None:

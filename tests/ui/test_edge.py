@@ -54,6 +54,13 @@ def test_a_search_under_way_says_how_far_apart_its_sides_are() -> None:
         assert f"{edge.high - edge.low} apart" in lines[1]
 
 
+def test_the_big_number_is_that_of_the_largest_that_ran(whole: View) -> None:
+    """A smaller batch may have the higher rate, and those that did not run are the panel's."""
+    assert whole.results is not None
+    assert (whole.results.word, whole.results.name) == ("largest that ran", "batch 55")
+    assert not any("failed" in line.label for line in whole.results.lines)
+
+
 def test_probes_near_the_edge_stay_where_rows_are_short(whole: View) -> None:
     lines = draw(whole, 60, 5)
     assert "batch 55" in "".join(lines) and "batch 56" in "".join(lines)

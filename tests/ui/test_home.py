@@ -13,9 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from support import race_session
 from support.panels import EVIL, MODES, check_rows
+from support.paths import SERVING_RECORDING
 from support.ui_sessions import session
 from txtop.analysis import metrics
+from txtop.analysis.tuning import find_result
 from txtop.formatting import format_number
 from txtop.options.presets import PRESETS
 from txtop.protocol import events
@@ -30,11 +33,17 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
-from txtop.ui.home_source import HomeSource
+from txtop.ui.home_source import HomeSource, build_listed_session
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
-from txtop.ui.models.session_outcome import NO_OUTCOME
+from txtop.ui.models.session_outcome import (
+    NO_OUTCOME,
+    OutcomeCell,
+    build_session_outcome,
+    compute_final_figures,
+)
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.outcome_reader import OutcomeReader
 from txtop.ui.panels import header, session_list, start_menu
@@ -319,8 +328,8 @@ def bundled() -> dict[str, ListedSession]:
         ("smollm2-int8", "A/B 1.92x int8:torch-dynamic ✗ broken"),
         ("gpt2-serving", "71.9 tok/s continuous 8 clients"),
         ("gpt2-precisions", "24.4 tok/s bf16"),
-        ("bert-lengths", "3.93 seq/s b4 · 128 tokens"),
-        ("minilm-task", "seq/s int8 ≈ −1.1 pt"),
+        ("bert-lengths", "3.93 seq/s 128 tokens · b4"),
+        ("minilm-task", "seq/s int8 ≈ −1.1 pt ▲ busy"),
     ],
 )
 def test_each_session_in_the_list_has_its_outcome(
@@ -363,7 +372,7 @@ def test_the_cells_of_the_selected_session_have_bars_on_one_scale(
     assert "1.92x  B is faster, but its output is BROKEN" in verdict
 
 
-@pytest.mark.parametrize(("width", "note"), [(80, "✗ broken"), (44, "✗")])
+@pytest.mark.parametrize(("width", "note"), [(80, "✗ broken"), (36, "✗")])
 def test_a_badge_that_has_no_room_keeps_its_sign(
     bundled: dict[str, ListedSession], width: int, note: str
 ) -> None:
@@ -371,6 +380,101 @@ def test_a_badge_that_has_no_room_keeps_its_sign(
     assert item.outcome is not None
     rows = text(render_outcome_cells(item.outcome, width, 5, Glyphs("braille"))).splitlines()
     assert next(row for row in rows if row.startswith("B ")).rstrip().endswith(f" {note}")
+
+
+def list_bundled(width: int, height: int = 20, selected: str = "") -> list[str]:
+    """Return the lines of the list of bundled sessions as the home screen has them."""
+    reader = OutcomeReader()
+    items = [build_listed_session(entry) for entry in catalog.list_recent(30, Path("/nowhere"))]
+    reader.take(items)
+    while reader.step() or reader.waiting:
+        pass
+    sessions = listing(*map(reader.join, items))
+    if selected:
+        sessions.move([item.label for item in sessions.matching].index(selected) - sessions.at)
+    return drawn(sessions, width=width, height=height).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "models"),
+    [
+        (110, ["SmolLM2-135M-Instruct …GPTQ …CT ", "bert-base-uncased ", "all-MiniLM-L6-v2 "]),
+        (64, ["SmolLM2-135M…", "bert-base…", "all-MiniLM…"]),
+    ],
+)
+def test_names_of_models_are_cut_as_little_as_the_row_permits(
+    width: int, models: list[str]
+) -> None:
+    """A row has what `width` columns hold beside the date, the name and the outcome."""
+    rows = [line for line in list_bundled(width) if " demo " in line]
+    assert rows and all(any(model in row for row in rows) for model in models), rows
+
+
+@pytest.mark.parametrize("width", [44, 64, 110, 150])
+def test_the_columns_stay_where_they_are_when_outcomes_come(
+    bundled: dict[str, ListedSession], width: int
+) -> None:
+    waiting = [replace(item, outcome=None) for item in bundled.values()]
+    before, after = (
+        session_list._choose_columns(listing(*items), NOW_S, width, Glyphs("braille"))
+        for items in (waiting, bundled.values())
+    )
+    assert (before.when, before.name, before.models) == (after.when, after.name, after.models)
+
+
+def test_names_of_cells_keep_what_differs_and_bars_have_the_rest() -> None:
+    whole = [line for line in list_bundled(110, 30, "smollm2-quantised") if "tok/s  ±" in line]
+    assert all(" cache " in line and "━━" in line for line in whole) and len(whole) > 5
+    for width in (44, 64, 83):
+        rows = list_bundled(width, 30, "smollm2-quantised")
+        names = [line.split("  ")[0] for line in rows if "tok/s  " in line and "demo" not in line]
+        assert len(names) > 6 and len(set(names)) == len(names), names
+
+
+def test_a_doubt_about_the_rate_is_never_left_out() -> None:
+    doubtful = ("gpt2-precisions", "minilm-task", "smollm2-task")
+    for width in (44, 64, 110):
+        lines = list_bundled(width, 20)
+        rows = [line for line in lines if " demo " in line and any(n in line for n in doubtful)]
+        assert rows and all(row.rstrip().split("/s")[1].strip(" ")[-1:] for row in rows)
+        assert all("○" in row or "▲" in row for row in rows), rows
+
+
+def test_a_server_that_did_not_keep_up_is_called_saturated() -> None:
+    outcome = next(iter(read_outcomes(SERVING_RECORDING).values())).outcome
+    assert outcome is not None
+    assert outcome.badges == ("▲ saturated", "▲") and outcome.role == "warn"
+    item = replace(ONE, outcome=outcome)
+    for width in range(30, 120, 5):
+        row = drawn(listing(item), width=width).splitlines()[0]
+        assert "/s" not in row or "▲" in row, row
+    assert "▲ saturated" in drawn(listing(item), width=120).splitlines()[0]
+
+
+def test_of_a_race_the_outcome_is_who_is_named() -> None:
+    state, cache = fold_all(race_session.Race().events()), FrameCache()
+    for _ in compute_final_figures(state, cache):
+        pass
+    named = find_result(state)
+    outcome = build_session_outcome(state, cache)
+    assert named is not None and outcome.name == cache.names_apart(state)[named.winner.cell.id]
+    rates = {cell.name: float(cell.rate.replace(",", "")) for cell in outcome.cells if cell.share}
+    assert max(rates.values()) > rates[outcome.name], "the fastest is over a limit"
+
+
+def test_the_value_is_of_one_length() -> None:
+    outcome = read_outcomes(*BUNDLED)["bert-lengths"].outcome
+    assert outcome is not None and outcome.name.startswith("128 tokens · ")
+
+
+def test_a_reason_has_room_beside_badges(bundled: dict[str, ListedSession]) -> None:
+    item = bundled["smollm2-int8"].outcome
+    assert item is not None
+    lost = OutcomeCell("fp16", "—", "", notes=("oom@load 3.1 GiB",), role="bad")
+    outcome = replace(item, cells=(*item.cells, lost))
+    for width, reason in ((110, "oom@load 3.1 GiB"), (64, "oom@load 3.1 GiB"), (44, "oom@load")):
+        rows = text(render_outcome_cells(outcome, width, 9, Glyphs("braille"))).splitlines()
+        assert reason in rows[-1] and any("✗" in row for row in rows), rows
 
 
 def test_cells_without_room_are_counted(bundled: dict[str, ListedSession]) -> None:
@@ -440,7 +544,8 @@ def test_the_preset_of_this_machine_comes_after_the_first_outcome(
 @pytest.mark.parametrize("width", range(38, 58))
 def test_a_narrow_list_tells_sessions_apart(bundled: dict[str, ListedSession], width: int) -> None:
     """A name is cut only where the value and its badge need the room."""
-    wide = width - session_list.WHEN_WIDTH - session_list.LEAD_WIDTH - session_list.VALUE_WIDTH - 3
+    # A date, then a value with the signs of a badge and of a doubt.
+    wide = width - 7 - session_list.LEAD_WIDTH - session_list.MIN_VALUE_WIDTH - 5
     rows = drawn(listing(*bundled.values()), width=width, height=9).splitlines()
     for (name, item), row in zip(bundled.items(), rows, strict=False):
         assert name in row or len(name) > wide, row

@@ -21,6 +21,7 @@ from txtop.protocol import events
 from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
 from txtop.ui.drawing.scrolling import compute_first_row
@@ -361,11 +362,29 @@ def test_half_an_interval_has_one_form() -> None:
         ("27.1 tok/s", 3, "…"),
         ("a/b (rest of it)", 7, "a/b…"),
         ("unbreakable", 8, "unbreak…"),
+        ("…Instruct", 8, "…Instru…"),
         ("模型名模型名", 5, "模型…"),
     ],
 )
 def test_a_cut_ends_with_a_word_or_a_part_of_a_name(text: str, width: int, left: str) -> None:
     assert cut(text, width, "…") == left
+
+
+def test_a_short_subtitle_is_kept_whole_and_the_title_gives_way() -> None:
+    title = "SmolLM2-135M-Instruct · fp32 · batch 1 · dynamic cache"
+    for boxed in (True, False):
+        area = Area(67, 3, Glyphs(), boxed)
+        heading = lines(draw_frame(title, [("cell 1", "text"), ("/12", "muted")], [], area))[0]
+        assert "cell 1/12" in heading and "SmolLM2-135M-Instruct · fp32 · batch 1" in heading
+
+
+@pytest.mark.parametrize("width", [78, 116])
+def test_a_reference_in_doubt_is_still_called_that_and_not_compared(width: int) -> None:
+    row = replace(views()["measuring"].cells[0], state="done", note="only 5 samples", ratio="1.00x")
+    row = replace(row, badges=("reference",), is_reference=True)
+    line = lines(cells.render_cells([row], None, Area(width, 4, Glyphs())))[2]
+    assert "5 samples" in line and "1.00x" not in line
+    assert (" · ref" in line) == (width > 100)
 
 
 def test_only_changed_columns_are_named() -> None:

@@ -93,6 +93,33 @@ def test_the_default_is_named_whole_beside_its_caches(width: int) -> None:
     assert "fp32 · sdpa · dynamic cache · b1 (default)" in text
 
 
+def test_before_anybody_leads_there_is_no_axis_and_what_has_no_row_is_counted() -> None:
+    view = build([ui_events.header(race_session.build_plan())])
+    for width in (80, 120, 200):
+        lines = draw(view, width, 17)
+        assert "24 of 24 in" in lines[1] and "beside the leader" not in "\n".join(lines)
+        listed = sum(line.strip(" │").startswith("· ") for line in lines)
+        assert f"{24 - listed} more in" in lines[listed + 2]
+        assert "░" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_an_outcome_ends_with_a_whole_part(over: View, width: int) -> None:
+    """Cut, `80 blocks` read as a number that goes on."""
+    assert over.race is not None
+    lines = draw(over, width, 24)
+    several = [line for line in over.race.verdict[:3] if "  " in line]
+    assert several
+    for line, whole in zip(lines[1:], several, strict=False):
+        text = line.strip(" │")
+        assert whole.startswith(text) and whole.removeprefix(text)[:2] in ("", "  "), text
+
+
+def test_who_left_has_its_ratio_alone_which_compares_what_was_measured_together(over: View) -> None:
+    left = [line for line in draw(over, 120, 30) if "slower" in line and "x" in line]
+    assert left and not any("tok/s" in line for line in left)
+
+
 def test_any_size_has_whole_rows(underway: View, over: View) -> None:
     for view in (underway, over):
         for width in range(1, 150, 7):

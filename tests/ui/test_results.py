@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from support import streams
+from support.paths import SERVING_RECORDING
 from support.screen_text import lines
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
+from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.results import ResultsView, build_results
+from txtop.ui.models.results import ResultLine, ResultsView, build_results
 from txtop.ui.models.view import View, build_view
 from txtop.ui.panels.header import render_header
 from txtop.ui.panels.results import render_results
@@ -97,9 +101,93 @@ def test_another_within_the_interval_takes_the_colour() -> None:
         slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e for e in streams.stream(PLAN)
     ]
     view = results(made)
-    assert view.number_role == "text" and view.why.startswith("not clearly the fastest: ")
+    assert view.number_role == "text" and view.why[0].startswith("not clearly the fastest: ")
     # The title does not claim what the line under it doubts.
     assert view.word == "highest rate"
+
+
+@pytest.mark.parametrize("width", range(56, 120, 4))
+def test_an_output_that_differs_is_marked_beside_its_rate(width: int) -> None:
+    rows = lines(render_results(results(session()), Area(width, 17, Glyphs(), True)))
+    (best,) = [row for row in rows if "best int8" in row]
+    assert "✗" in best, best
+
+
+def test_the_names_of_models_are_what_differs_between_them() -> None:
+    cells = tuple(
+        Cell(id=f"c{i}", model=f"acme/a-long-name-{end}", new_tokens=4)
+        for i, end in enumerate(("small", "large"))
+    )
+    view = results(streams.stream(Plan(cells=cells, iterations=12, warmup=1)))
+    assert view.name in ("…small", "…large")
+
+
+def of_lengths(*, saturated: str = "") -> list[AnyEvent]:
+    """Return a run of two batches and two lengths; the shorter one is faster, in batch 4."""
+    cells = tuple(
+        Cell(id=f"c{i}", model="gpt2", sequence_length=length, batch_size=batch, new_tokens=4)
+        for i, (length, batch) in enumerate([(64, 1), (64, 4), (512, 1), (512, 4)])
+    )
+    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1))
+    return [
+        msgspec.structs.replace(e, stopped_by="saturated")
+        if isinstance(e, events.CellFinished) and e.cell == saturated
+        else slow(e, {"c0": 1, "c1": 2, "c2": 8, "c3": 40}.get(getattr(e, "cell", ""), 1))
+        for e in made
+    ]
+
+
+def test_lengths_are_no_race_against_each_other() -> None:
+    view = results(of_lengths())
+    assert (view.word, view.name) == ("fastest of 64 tokens", "batch 4")
+    by_label = {line.label: line for line in view.lines}
+    assert by_label["best of 512 tokens"].name == "batch 1"
+    assert "fastest" not in by_label, "a length is no other unit"
+    for size in ((80, 9), (68, 19), (114, 20)):
+        drawn = lines(render_results(view, Area(*size, Glyphs(), boxed=size[1] > 9)))
+        assert any("fastest of 64 tokens" in line for line in drawn)
+        assert any("best of 512 tokens" in line for line in drawn)
+
+
+def test_the_smallest_is_that_of_the_length_of_the_fastest() -> None:
+    sizes = {"c0": 900, "c1": 1000, "c2": 800, "c3": 700}
+    made = [
+        msgspec.structs.replace(e, host_bytes=sizes[e.cell] << 20)
+        if isinstance(e, events.Memory)
+        else e
+        for e in of_lengths()
+    ]
+    smallest = next(line for line in results(made).lines if line.label == "smallest")
+    assert "64 tokens" in smallest.name and "batch 1" in smallest.name
+
+
+@pytest.mark.parametrize("size", [(60, 9), (80, 9), (114, 17)])
+def test_a_saturated_server_is_never_named_without_that_word(size: tuple[int, int]) -> None:
+    view = results(read_all(SERVING_RECORDING)[0])
+    assert view.word == "highest rate, saturated"
+    drawn = lines(render_results(view, Area(*size, Glyphs(), boxed=size[0] > 100)))
+    assert any("highest rate, saturated" in line for line in drawn)
+
+
+def test_the_best_of_a_precision_says_that_it_is_saturated() -> None:
+    made = [
+        msgspec.structs.replace(e, stopped_by="saturated")
+        if isinstance(e, events.CellFinished) and e.cell == "c1"
+        else e
+        for e in session()
+    ]
+    best = next(line for line in results(made).lines if line.label == "best bf16")
+    assert best.name.startswith("saturated: ")
+
+
+@pytest.mark.parametrize("width", [60, 80, 114])
+def test_a_doubt_is_a_whole_sentence_or_a_shorter_one(width: int) -> None:
+    made = [
+        slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e for e in streams.stream(PLAN)
+    ]
+    view = results(made)
+    row = lines(render_results(view, Area(width, 9, Glyphs())))[4]
+    assert any(row.rstrip().endswith(form) for form in view.why), row
 
 
 def test_there_is_none_before_the_end_nor_of_one_cell() -> None:
@@ -130,3 +218,37 @@ def test_the_card_fits_and_keeps_what_has_no_number(mode: str, size: tuple[int, 
         text = "\n".join(drawn)
         assert "refused" in text and "BROKEN" in text and "int8" in text
         assert ("e report" in text) == boxed
+
+
+def test_samples_that_do_not_count_are_in_no_figure_of_a_screen() -> None:
+    made = session()
+    end = next(i for i, e in enumerate(made) if isinstance(e, events.CellFinished))
+    block = events.DisturbedBlock(
+        t_ns=made[end].t_ns, cell="c0", first=2, count=8, kept=False, reasons=["clock moved"]
+    )
+    state, cache = fold_all([*made[:end], block, *made[end:]]), FrameCache()
+    view = [build_view(state, cache=cache, opened="c0") for _ in range(len(PLAN.cells) + 1)][-1]
+    assert view.cells[0].note == "only 4 samples" and view.cells[0].is_reference
+    assert view.detail is not None and view.detail.hero.why == "only 4 samples"
+
+
+def test_models_are_named_by_what_tells_them_apart() -> None:
+    cells = tuple(
+        Cell(id=f"m{i}", model=f"/models/SmolLM2-135M-{kind}", new_tokens=4)
+        for i, kind in enumerate(("Instruct", "GPTQ"))
+    )
+    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1))
+    state, cache = fold_all(made), FrameCache()
+    view = [build_view(state, cache=cache) for _ in range(4)][-1]
+    assert view.results is not None
+    assert view.results.name in ("…Instruct", "…GPTQ")
+
+
+@pytest.mark.parametrize("width", [64, 78])
+def test_the_label_of_a_long_precision_says_which(width: int) -> None:
+    line = ResultLine("best dequantised:bf16", "7.78", "tok/s", "±18.3 %", "…CT · quantized:int4")
+    others = [ResultLine(f"best {n}", "7", "tok/s") for n in range(6)]
+    view = replace(results(session()), lines=(*others, line), phase=())
+    short = "\n".join(lines(render_results(view, Area(width, 9, Glyphs()))))
+    assert "dequantised" not in short and "more lines: y copies all" in short.splitlines()[-1]
+    assert "best dequantised" in "\n".join(lines(render_results(view, Area(width, 20, Glyphs()))))

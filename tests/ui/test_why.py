@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,38 @@ def test_a_small_panel_has_the_bar_of_a_decode_step_and_the_findings() -> None:
 def test_cures_are_shown_as_soon_as_their_findings_fit_whole() -> None:
     assert "try  --threads 2" not in "\n".join(render(120, 12))
     assert "try  --threads 2" in "\n".join(render(120, 13))
+
+
+NOTES = (
+    "the parts of the decode step were multiplied by 0.91: the machine was not as fast in the"
+    " passes that time the modules",
+    "half of the decode steps took over 12.1 ms, not 10: something else used the machine",
+)
+
+
+def test_notes_are_whole_and_come_before_the_last_findings() -> None:
+    view = build_view(build_explained_session()).why
+    assert view is not None
+    for width, height in ((80, 9), (80, 20), (120, 20)):
+        for notes in (NOTES[:1], NOTES[1:]):
+            rows = render_why(
+                replace(view, notes=notes),
+                Area(width, height, Glyphs("braille")), frozenset(), "", tree=False,
+            )  # fmt: skip
+            text_of = " ".join("".join(part for part, _ in row).strip() for row in rows)
+            assert notes[0] in text_of, text_of
+    both = render_why(
+        replace(view, notes=NOTES),
+        Area(80, 9, Glyphs("braille")), frozenset(), "", tree=False,
+    )  # fmt: skip
+    assert "1 more note" in "".join(part for part, _ in both[-1])
+
+
+def test_rows_that_are_left_go_to_evidence_that_is_cut() -> None:
+    lines = render(80, 9)
+    assert lines[5].rstrip().endswith("fp32 matrices, and")
+    assert lines[6].strip() == "this device has units for bf16"
+    assert all(line.count("…") <= 1 for line in lines)
 
 
 def test_a_large_one_has_evidence_what_to_try_and_the_tree() -> None:
@@ -93,7 +126,7 @@ async def test_x_starts_a_run_that_explains_the_cell(monkeypatch: pytest.MonkeyP
         await pilot.press("x")
         await until(pilot, lambda: bool(started))
     (mode,) = started
-    assert isinstance(mode, LiveMode)
+    assert isinstance(mode, LiveMode) and mode._session_dir is None, "not beside what ships"
     plan = mode._plan
     assert plan is not None and plan.explain and len(plan.cells) == 1
 

@@ -263,6 +263,19 @@ def select_final_iterations(state: CellState) -> list[int]:
     return state.samples.kept()[judge_cell(state).start :]
 
 
+def compute_mean(state: CellState, name: str) -> float | None:
+    """Return the mean of metric `name` as tables state it, without an interval.
+
+    A cell that is over has that of its steady part, a running one that of all so far; the mean of a
+    rate is all work over all time. None without a value.
+    """
+    values = compute_values(state, name, select_final_iterations(state) if state.over else None)
+    if not values:
+        return None
+    is_rate = ITERATION_METRICS[name][0].endswith("/s")
+    return 1 / fmean(1 / v for v in values) if is_rate else fmean(values)
+
+
 def get_final_times_ns(state: CellState) -> list[float]:
     """Return the E2E in ns of the iterations that the final figures are made of."""
     return [float(state.samples.e2e_ns[i]) for i in select_final_iterations(state)]

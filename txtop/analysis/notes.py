@@ -10,6 +10,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.places import build_place_notes
 from txtop.formatting import format_count, format_few
 from txtop.models import precision_kernels
+from txtop.plan.option_names import spell_options, takes_lists
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -40,6 +41,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     if state.kernels and state.kernels.dequantises and not any(DEQUANTISES in n for n in notes):
         cell = state.cell
         instead = precision_kernels.suggest_instead(cell.precision)
+        instead = spell_options(instead, lists=takes_lists(session.plan))
         notes.append(f"{cell.precision} {DEQUANTISES}: try {instead}")
     if state.load and state.load.weights == "random":
         notes.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import fmean
 
 from txtop.analysis import metrics
 from txtop.formatting import format_figure, format_gib
@@ -118,18 +117,17 @@ def explain_too_large(state: SessionState, name: str) -> str:
 
 
 def compute_figure(state: SessionState, own: CellState) -> float | None:
-    """Return the objective of a candidate in its unit, over its measured calls."""
+    """Return the objective of a candidate in its unit: the figure that the table of cells has."""
     tuning = state.plan.tuning
     if tuning is None:
         return None
     if tuning.objective == "cost":
-        rates = metrics.compute_values(own, metrics.choose_headline_metric(own))
+        rate = metrics.compute_mean(own, metrics.choose_headline_metric(own))
         price = state.plan.cost_per_hour
-        return price / 3600 / fmean(rates) * 1e6 if rates and price else None
+        return price / 3600 / rate * 1e6 if rate and price else None
     if tuning.objective == "energy":
         return _compute_energy(state, own)
-    values = metrics.compute_values(own, _METRICS[tuning.objective])
-    return fmean(values) if values else None
+    return metrics.compute_mean(own, _METRICS[tuning.objective])
 
 
 def _compute_energy(state: SessionState, own: CellState) -> float | None:

@@ -16,7 +16,7 @@ from txtop.cli.common import (
 from txtop.cli.completion import build_completion
 from txtop.cli.overview import COMMANDS, COMPLETION_HELP, DESCRIPTION, OPTION_HELP
 from txtop.cli.reported import run_reported
-from txtop.errors import UsageError
+from txtop.errors import TxtopError, UsageError
 
 app = App(
     name="txtop",
@@ -61,8 +61,20 @@ def _run(arguments: list[str]) -> object:
     """Run one command. Raises `UsageError` for what the parser refuses."""
     try:
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except TxtopError as error:
+        _spell_options(error, arguments[0] if arguments else "")
+        raise
     except CycloptsError as error:
         from txtop.cli.usage_errors import format_usage_error
 
         names = [name for name in app if not name.startswith("-")]
         raise UsageError(format_usage_error(error, arguments, names)) from error
+
+
+def _spell_options(error: TxtopError, command: str) -> None:
+    """Name the options in `error` as `command` takes them."""
+    from txtop.plan.option_names import ONE_VALUE_COMMANDS, spell_options
+
+    lists = command not in ONE_VALUE_COMMANDS
+    error.cause = spell_options(error.cause, lists=lists)
+    error.hint = spell_options(error.hint, lists=lists)

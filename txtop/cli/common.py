@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from txtop import settings
 from txtop.cli.overview import OPTION_HELP
 from txtop.errors import UsageError, did_you_mean
-from txtop.options.help_groups import OUTPUT
+from txtop.options.help_groups import OUTPUT, WHERE
 from txtop.settings import OnHangup
 
 NameOption = Annotated[
@@ -54,6 +54,24 @@ class StartOptions:
     ] = None
 
 
+@Parameter(name="*", group=WHERE)
+@dataclass(frozen=True, kw_only=True)
+class FleetOptions:
+    """The other machines that measure the plan; `None` for this one."""
+
+    on: Annotated[
+        list[str] | None,
+        Parameter(
+            n_tokens=-1,
+            metavar="PLACE...",
+            help="measure on each of these machines: ssh:HOST, exec:COMMAND; NAME=ssh:HOST",
+        ),
+    ] = None
+    on_command: Annotated[
+        str | None, Parameter(help="txtop's command on those machines; default txtop")
+    ] = None
+
+
 @Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class ScreenOptions:
@@ -70,6 +88,7 @@ ViewOnlyOption = Annotated[
     bool, Parameter(help="change nothing: neither the run, nor files, nor settings")
 ]
 DEFAULT_START = StartOptions()
+DEFAULT_FLEET = FleetOptions()
 DEFAULT_SCREEN = ScreenOptions()
 
 

@@ -39,10 +39,10 @@ def compare(
 ) -> int:
     """Decide whether a session is slower, or less accurate: exit 1 if so, 3 if undecided."""
     from txtop.options.parsing import parse_percentage
-    from txtop.options.tasks import parse_points
+    from txtop.options.tasks import parse_allowed_loss
 
     margin = parse_percentage("--max-regression", max_regression)
-    least = None if min_accuracy is None else parse_points("--min-accuracy", min_accuracy)
+    least = None if min_accuracy is None else parse_allowed_loss("--min-accuracy", min_accuracy)
     if a is not None and (base or new):
         raise UsageError("compare takes two sessions, or --base and --new, not both")
     before, after = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])

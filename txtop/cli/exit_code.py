@@ -8,6 +8,7 @@ import os
 from txtop.analysis.edge import Edge, find_edges
 from txtop.analysis.tuning import find_result
 from txtop.errors import RunError
+from txtop.state.accuracy import find_unanswered_tasks
 from txtop.state.session import SessionState
 
 EXIT_FAILED = 1
@@ -25,7 +26,10 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
         RunError: the run failed, was not `recorded`, or has no end.
     """
     if state.ended is None:
-        raise RunError(f"the runner ended before the run: {last_line}")
+        raise RunError(
+            f"the runner was ended before the run (its log ends with: {last_line})",
+            "txtop resume measures the rest",
+        )
     if state.ended.reason == "failed":
         raise RunError(f"the run failed: {last_line}", "runner.log in its session has the rest")
     if not recorded:
@@ -42,7 +46,7 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
         return _judge_edges(edges)
     if state.race is not None:
         return _judge_race(state)
-    if state.failed:
+    if state.failed or find_unanswered_tasks(state):
         return EXIT_FAILED
     return EXIT_INCONCLUSIVE if _is_open(state) else 0
 

@@ -90,8 +90,7 @@ def export(
 
     state = load_named_session(session, session_dir, warmup)
     if format == "chrome-trace" and not state.traces:
-        empty = "no cell of this session was explained, so the trace is empty: txtop explain MODEL"
-        print(f"txtop: {empty}", file=sys.stderr)
+        raise UsageError("no cell of this session was explained: no trace", "txtop explain MODEL")
     if note := describe_left_out(state, format):
         print(f"txtop: {note}", file=sys.stderr)
     write_output(output, WRITERS[format](state, FinalMetrics()))

@@ -17,25 +17,21 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import session_list
 from txtop.cli.exit_code import choose_exit_code
 from txtop.cli.output import write_output
+from txtop.cli.progress_lines import LinePrinter, print_progress
 from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import fitting, table
-from txtop.formatting import format_clock, format_share
-from txtop.plan import labels
 from txtop.runner.control_client import ControlClient
 from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line
-from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup
-from txtop.state import accuracy
 from txtop.state.session import SessionState
 from txtop.system import streams
 from txtop.system.signals import handle_signals
 
 POLL_S = 0.1
-PROGRESS_INTERVAL_S = 10.0
 
 
 def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str | None) -> int:
@@ -52,10 +48,10 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
         control.send("stop")
 
     handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), interrupted)
-    _print_progress(f"session {launched.path.name}")
+    print_progress(f"session {launched.path.name}")
     follower = Follower(launched.path, control.tail)
     finals = FinalMetrics()
-    lines = _LinePrinter(follower.state, finals)
+    lines = LinePrinter(follower.state, finals)
     while not follower.finished:
         if not follower.update() and launched.process.poll() is not None and not follower.update():
             break
@@ -72,71 +68,9 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
 def announce_detached_run(launched: LaunchedRun) -> int:
     """Print the name of a run that continues without this process. Return the exit code."""
     name = launched.path.name
-    _print_progress(f"the run continues: txtop attach {name}   txtop stop {name}")
+    print_progress(f"the run continues: txtop attach {name}   txtop stop {name}")
     print(name)
     return 0
-
-
-class _LinePrinter:
-    """Printer of a state's new log lines, and of its progress every `PROGRESS_INTERVAL_S`."""
-
-    def __init__(self, state: SessionState, finals: FinalMetrics) -> None:
-        self._state, self._finals = state, finals
-        self._printed = 0
-        self._printed_s = time.monotonic()
-
-    def print_new(self) -> None:
-        """Print the log lines since the last call; progress if none came for a while."""
-        state = self._state
-        for line in state.log[self._printed :]:
-            cell = state.cells.get(line.cell or "")
-            text = (
-                line.text
-                if cell is None
-                else f"{labels.format_short_label(cell.cell)}: {line.text}"
-            )
-            if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
-                text = table.format_cell_line(cell, self._finals, state.plan.seed)
-            if cell is not None and state.ab_test is not None:
-                text = f"{state.ab_test.letter(cell.cell.id)} {text}"
-            _print_progress(f"{format_clock(line.at_ns)} {text}")
-            self._printed_s = time.monotonic()
-        self._printed = len(state.log)
-        now = _describe_activity(state)
-        if now and time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S:
-            self._printed_s = time.monotonic()
-            _print_progress(f"{format_clock(state.clock_ns)} {now}")
-
-
-def _describe_activity(state: SessionState) -> str:
-    """Return the current activity and its progress; empty between two activities."""
-    if state.answering is not None:
-        answerer, task = state.answering
-        label = labels.format_short_label(state.cells[answerer].cell)
-        return f"{label}: {accuracy.describe_progress(state, answerer, task)}"
-    if state.comparing is not None:
-        comparing = state.comparing
-        share = comparing.done / comparing.total if comparing.total else 0.0
-        label = labels.format_short_label(state.cells[comparing.cell].cell)
-        return f"{label}: comparing its output, {format_share(share)}"
-    cell = state.cells.get(state.current or "")
-    if cell is None:
-        return ""
-    if state.ab_test is not None and state.ab_test.kept_blocks:
-        return "; ".join(map(state.ab_test.words, state.ab_test.sequences))
-    n = len(cell.samples.kept())
-    if cell.cell.serving is not None and cell.stage == "measuring":
-        status, requested = cell.served.status, cell.cell.serving.requests
-        queue = f", {status.waiting} waiting, {len(status.running)} running" if status else ""
-        return f"{labels.format_short_label(cell.cell)}: {n} of {requested} answered{queue}"
-    total = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
-    progress = f" {n}{total}" if cell.stage == "measuring" else ""
-    return f"{labels.format_short_label(cell.cell)}: {cell.stage}{progress}"
-
-
-def _print_progress(text: str) -> None:
-    with suppress(OSError):
-        print(sanitise(text), file=sys.stderr, flush=True)
 
 
 def _finish_run(
@@ -165,7 +99,7 @@ def _finish_run(
         width = fitting.get_width(out)
         lost = _print_report(table.format_report(state, finals, path.name, width), out)
     if warning := session_list.format_size_warning(path.parent):
-        _print_progress(warning)
+        print_progress(warning)
     last_line = read_last_log_line(path).removeprefix("txtop: ")
     code = choose_exit_code(state, recorded=recorded, last_line=last_line)
     if lost:
@@ -188,12 +122,12 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
     alive = ControlClient(path).status() is not None
     state, problems = load_session(path)
     if alive and state.ended is None:
-        _print_progress(f"the run continues: txtop attach {path.name}")
+        print_progress(f"the run continues: txtop attach {path.name}")
         if json_file is not None:
-            _print_progress(f"then: txtop export {path.name} --output {json_file}")
+            print_progress(f"then: txtop export {path.name} --output {json_file}")
         return 0
     for line in problems.lines():
-        _print_progress(line)
+        print_progress(line)
     recorded = not get_exit_code(path)
     return _finish_run(path, state, FinalMetrics(), json_file, recorded=recorded)
 
@@ -203,7 +137,7 @@ def print_running_session(path: Path) -> int:
     control = ControlClient(path)
     follower = Follower(path, control.tail)
     finals = FinalMetrics()
-    lines = _LinePrinter(follower.state, finals)
+    lines = LinePrinter(follower.state, finals)
     while not follower.finished:
         if not follower.update() and control.status() is None and not follower.update():
             break
@@ -218,9 +152,9 @@ def print_recorded_session(path: Path, warmup_cut: int | None = None) -> None:
     """Print a recorded session in plain lines: its log, then its report."""
     state, problems = load_session(path, warmup_cut)
     finals = FinalMetrics()
-    _LinePrinter(state, finals).print_new()
+    LinePrinter(state, finals).print_new()
     for line in problems.lines():
-        _print_progress(line)
+        print_progress(line)
     name, width = catalog.get_session_id(path), fitting.get_width(sys.stdout)
     print(table.format_report(state, finals, name, width), end="")
 

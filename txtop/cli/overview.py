@@ -29,6 +29,7 @@ COMMANDS = (
     CommandEntry("explain", "txtop.cli.explain:explain", "show where the time goes, and why"),
     CommandEntry("resume", "txtop.cli.run:resume", "finish an interrupted session"),
     CommandEntry("attach", "txtop.cli.replay:attach", "show a running session from any terminal"),
+    CommandEntry("stream", "txtop.cli.stream:stream", "print a session's log as it grows"),
     CommandEntry("stop", "txtop.cli.replay:stop", "end a running session"),
     CommandEntry("replay", "txtop.cli.replay:replay", "play a session, or two side by side"),
     CommandEntry("sessions", "txtop.cli.sessions:app", "list, rename or delete sessions"),

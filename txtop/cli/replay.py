@@ -90,8 +90,14 @@ def attach(
     session_dir: SessionDirOption = None,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """Show a running session from any terminal of this machine."""
+    """Show a running session from any terminal of this machine; of a fleet, copy the rest."""
     check_screen_options(screen)
+    from txtop.fleet.folder import find_fleet
+
+    if session is not None and (folder := find_fleet(session, session_dir)):
+        from txtop.cli.fleet import follow_fleet
+
+        return follow_fleet(folder)
     from txtop.cli.headless import print_running_session
     from txtop.cli.session_args import find_running_session
     from txtop.ui.terminal.capabilities import detect_capabilities

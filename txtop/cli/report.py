@@ -39,5 +39,5 @@ def report(
         target, render_page(load_named_session(session, session_dir), FinalMetrics(), name)
     )
     if target != "-":
-        print(f"txtop: {target}", file=sys.stderr)
+        print(f"txtop: the report is in {target}", file=sys.stderr)
     return 0

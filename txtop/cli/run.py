@@ -9,8 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from txtop.cli.common import (
+    DEFAULT_FLEET,
     DEFAULT_SCREEN,
     DEFAULT_START,
+    FleetOptions,
     NameOption,
     ScreenOptions,
     StartOptions,
@@ -34,7 +36,11 @@ def run(
             allow_leading_hyphen=True, group=OUTPUT, help="write these options to FILE and exit"
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, Parameter(group=OUTPUT, help="check the plan, print its cells and exit")
+    ] = False,
     name: NameOption = None,
+    fleet: FleetOptions = DEFAULT_FLEET,
     start: StartOptions = DEFAULT_START,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
@@ -47,6 +53,10 @@ def run(
         from txtop.options import plan_file
 
         options = plan_file.merge_options(plan_file.read_plan_file(plan_toml), options)
+    if fleet.on is not None and save_plan is None:
+        from txtop.cli.fleet import run_on_places
+
+        return run_on_places(options, fleet, name, start)
     plan = build_plan(options, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
         from txtop.cli.output import check_output, write_output
@@ -54,6 +64,13 @@ def run(
 
         check_output(save_plan)
         write_output(save_plan, plan_file.encode_plan_file(options))
+        return 0
+    if dry_run:
+        from txtop.models.model_path import require_models
+        from txtop.plan.labels import format_short_label
+
+        require_models(cell.model for cell in plan.cells)
+        print(*map(format_short_label, plan.cells), sep="\n")
         return 0
     return run_plan(plan, name, start, screen)
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from txtop.export.text.columns import cut_cells, pad_cells
+from txtop.export.text.columns import cut_words, pad_cells
 from txtop.formatting import format_count
-from txtop.plan.model_names import name_models
+from txtop.plan.model_names import name_in_row, name_models
 from txtop.runner.liveness import is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog, manage
@@ -21,13 +21,15 @@ from txtop.session.catalog import CatalogEntry
 def format_sessions(folder: Path | None, query: Sequence[str] = ()) -> str:
     """Return a line per session, newest first, then their total.
 
-    With a `query`, only the lines that contain every word of it.
+    With a `query`, only the sessions whose line or models contain every word of it.
     """
     home = folder or catalog.get_sessions_dir()
     entries = [(entry, _format_entry(entry)) for entry in catalog.list_recent(folder=folder)]
     terms = [word.casefold() for word in query]
     rows = [
-        (entry, line) for entry, line in entries if all(term in line.casefold() for term in terms)
+        (entry, line)
+        for entry, line in entries
+        if all(term in f"{line} {' '.join(entry.models)}".casefold() for term in terms)
     ]
     own = [entry for entry, _ in rows if not entry.bundled]
     nothing = "no matching session" if terms else ""
@@ -66,12 +68,12 @@ def _format_entry(entry: CatalogEntry) -> str:
         state = "refused" if entry.cells_refused == entry.cells_total else "failed"
     mark = "bundled" if entry.bundled else state
     kind = "A/B " if entry.is_ab else ""
-    models = ", ".join(name_models(entry.models).values())
+    models = name_in_row(tuple(name_models(entry.models).values()), ", ")
     content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}{_count_lost(entry)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
     facts = f"{when}  {mark:<10} {cells:>11} {size:>9}"
-    return f"{pad_cells(entry.id, 28)} {facts}  {cut_cells(sanitise(content), 80)}"
+    return f"{pad_cells(entry.id, 28)} {facts}  {cut_words(sanitise(content), 80)}"
 
 
 def _count_lost(entry: CatalogEntry) -> str:

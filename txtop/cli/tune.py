@@ -30,9 +30,14 @@ def tune(
     """Find the best configuration to deploy, confirm it against the default, and say what binds."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
+    from txtop.forecast.memory_fit import require_process_memory
     from txtop.options.tune_plan import build_tune_plan
+    from txtop.plan.option_names import spell_options
 
-    plan = build_tune_plan(
-        model, list_given(shared), rules, lambda line: print(line, file=sys.stderr)
-    )
+    def say(line: str) -> None:
+        print(spell_options(line, lists=False), file=sys.stderr)
+
+    plan = build_tune_plan(model, list_given(shared), rules, say)
+    assert plan.tuning is not None
+    require_process_memory(plan.tuning.memory_bytes, plan.cells[0].device)
     return run_plan(plan, name, start, screen)

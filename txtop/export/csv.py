@@ -46,9 +46,16 @@ def escape_formula(text: str) -> str:
     return ("'" if text.startswith(FORMULA_PREFIXES) else "") + sanitise(text)
 
 
+def _format_field(value: object) -> object:
+    """Return a list or an object as JSON, which every reader of the column knows."""
+    if isinstance(value, list | tuple | dict):
+        value = msgspec.json.encode(value).decode()
+    return escape_formula(value) if isinstance(value, str) else value
+
+
 def _build_row(cell: CellExport) -> dict[str, object]:
     row: dict[str, object] = {
-        name: escape_formula(value) if isinstance(value, str) else value
+        name: _format_field(value)
         for name, value in msgspec.structs.asdict(cell).items()
         if name not in NESTED_FIELDS and value is not msgspec.UNSET
     }

@@ -27,6 +27,7 @@ from txtop.export.schema import (
     DeviceTimeExport,
     EdgeExport,
     Export,
+    RanksExport,
     RequestsExport,
     Series,
     Session,
@@ -217,7 +218,18 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         device_time=_export_device_time(session, state),
         metrics={**figures, **roofs, **money, **energy.summarise_device(session, state)},
         accuracy=export_accuracy(session, cell.id),
+        ranks=_export_ranks(state),
         **{knob.field: knob.of(cell) for knob in LATER},
+    )
+
+
+def _export_ranks(state: CellState) -> RanksExport | msgspec.UnsetType:
+    if state.load is None or state.load.ranks == 1:
+        return msgspec.UNSET
+    return RanksExport(
+        count=state.load.ranks,
+        communication=state.kernels.communication if state.kernels else [],
+        memory=state.memory.parts if state.memory else [],
     )
 
 

@@ -14,7 +14,7 @@ from txtop.export.explained import ExplanationExport
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
-from txtop.protocol.events import Machine
+from txtop.protocol.events import Machine, PartMemory
 from txtop.stats.summary import Summary
 
 EXPORT_SCHEMA: Literal["txtop/1"] = "txtop/1"
@@ -194,6 +194,19 @@ class AccuracyExport(msgspec.Struct, kw_only=True):
     changed: list[ChangedItemExport] = []
 
 
+class RanksExport(msgspec.Struct, kw_only=True):
+    """The spread of a model over several devices, or processes on a CPU: `count` of them.
+
+    `communication` are the shares of prefill and decode step in which data was exchanged, empty if
+    that was not read. `memory` has the peaks of each part but the first, which the cell's own
+    metrics are.
+    """
+
+    count: int
+    communication: list[float]
+    memory: list[PartMemory]
+
+
 class CellFacts(msgspec.Struct, kw_only=True):
     """One cell: its configuration, its end and its figures.
 
@@ -204,7 +217,8 @@ class CellFacts(msgspec.Struct, kw_only=True):
     `device_settings` are a GPU's as NVML reads them once (docs/sessions.md), its memory in bytes.
     `equal_to_plain` says whether speculative decoding gave the tokens of plain greedy decoding in a
     check of its own, and `differs_at` the first that differs. With `experts` in a layer a token
-    passes through `experts_per_token` of them, `active_parameters` in all.
+    passes through `experts_per_token` of them, `active_parameters` in all. A model that is spread
+    over several devices has `ranks`.
     """
 
     id: str
@@ -260,6 +274,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     experts_per_token: int | None = None
     active_parameters: int | None = None
     accuracy: list[AccuracyExport] = []
+    ranks: RanksExport | msgspec.UnsetType = msgspec.UNSET
 
 
 # Knobs that were added after the first version of the schema follow its fields.

@@ -50,7 +50,7 @@ from transformers import $names
 
 torch.set_num_threads($threads)
 $numerics$load
-# A collection over all that was loaded takes 190 ms and would land in some call.
+# A collection over all that was loaded takes long and would land in some call.
 gc.collect()
 gc.freeze()
 ''')
@@ -87,13 +87,11 @@ def call(ids=ids, mask=mask):
 _TIMING = Template('''
 
 def measure(calls=$calls):
-    """Return the mean rate of some calls, in $unit."""
-    rates = []
+    """Return all work over all time of some calls, in $unit."""
+    begun = time.perf_counter()
     for _ in range(calls):
-        begun = time.perf_counter()
         call()
-$wait        rates.append($work / (time.perf_counter() - begun))
-    return sum(rates) / len(rates)
+$wait    return $work * calls / (time.perf_counter() - begun)
 
 
 if __name__ == "__main__":
@@ -128,6 +126,8 @@ def build_snippet(state: SessionState, own: CellState) -> str:
         lacks = cell.cache
     if cell.prompts is not None:
         lacks = "the prompts of a file"
+    if cell.parallel != "none":
+        lacks = f"--parallel {cell.parallel}"
     if cell.model.endswith(".gguf"):
         lacks = "a .gguf file"
     if lacks:
@@ -139,6 +139,7 @@ def build_snippet(state: SessionState, own: CellState) -> str:
         )
     encodes = own.family == "encoder"
     names = [_get_class(own)] + ([] if encodes else ["GenerationConfig"])
+    names += ["AutoConfig"] if load.weights == "random" else []
     if not encodes and cell.cache == "static" and cell.compile != "none":
         names.append("CompileConfig")
     kernel = _BACKENDS.get(cell.attention)
@@ -190,16 +191,11 @@ def _build_load(state: SessionState, own: CellState) -> str:
     """Build the lines that load the model in its precision, on its device."""
     load, cell = own.load, own.cell
     assert load is not None
-    known_model = builtin.find_builtin(cell.model)
-    model = known_model.hub_id if known_model is not None else cell.model
     attention = "flex_attention" if cell.attention == "flex" else own.attention.partition(":")[0]
     dtype = _DTYPES.get(cell.precision) or ("float32" if load.device == "cpu" else "bfloat16")
-    more = ""
-    if state.plan.allowed.remote_code:
-        more = "    trust_remote_code=True,\n"
-    lines = (
-        f"model = {_get_class(own)}.from_pretrained(\n    {model!r},\n"
-        f"    dtype=torch.{dtype},\n    attn_implementation={attention!r},\n{more}).eval()\n"
+    source, make = _build_source(state, own)
+    lines = source + (
+        f"    dtype=torch.{dtype},\n    attn_implementation={attention!r},\n{make}).eval()\n"
     )
     if load.recipe.startswith("torch-dynamic"):
         lines += _CONV1D + (
@@ -215,6 +211,29 @@ def _build_load(state: SessionState, own: CellState) -> str:
     if load.device != "cpu":
         lines += f"model = model.to({load.device!r})\n"
     return lines
+
+
+def _build_source(state: SessionState, own: CellState) -> tuple[str, str]:
+    """Build the beginning of the call that makes the model, and its last arguments.
+
+    Random weights are drawn, from a configuration that needs no network where it is a built-in one.
+    """
+    assert own.load is not None
+    known_model, name = builtin.find_builtin(own.cell.model), _get_class(own)
+    model = known_model.hub_id if known_model is not None else own.cell.model
+    trust = "trust_remote_code=True" if state.plan.allowed.remote_code else ""
+    if own.load.weights != "random":
+        argument = f"    {trust},\n" if trust else ""
+        return f"model = {name}.from_pretrained(\n    {model!r},\n", argument
+    if known_model is not None:
+        values = "".join(f"    {key}={value!r},\n" for key, value in known_model.config.items())
+        lines = f"config = AutoConfig.for_model(\n    {known_model.model_type!r},\n{values})\n"
+    else:
+        arguments = ", ".join(filter(None, [repr(model), trust]))
+        lines = f"config = AutoConfig.from_pretrained({arguments})\n"
+    make = "from_config" if name.startswith("Auto") else "_from_config"
+    note = f"# Random weights, as measured; trained ones: {name}.from_pretrained({model!r}, ...)\n"
+    return f"{note}{lines}model = {name}.{make}(\n    config,\n", ""
 
 
 def _build_arguments(cell: Cell) -> str:

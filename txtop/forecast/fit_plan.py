@@ -8,7 +8,7 @@ from txtop.analysis.edge import Axis, find_most, list_axes
 from txtop.errors import UsageError
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
-from txtop.forecast.memory_fit import runs_on_gpu
+from txtop.forecast.memory_fit import require_process_memory, runs_on_gpu
 from txtop.options.fit_options import FitRuleOptions, build_base_cell, parse_memory
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, EdgeSearch, Plan
@@ -23,6 +23,7 @@ def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) ->
     """Build the search that was asked for. Raises `UsageError` for one that cannot be made."""
     base = build_base_cell(model, knobs, rules.largest)
     asked = parse_memory(rules.memory)
+    require_process_memory(asked, base.device)
     limit, held = asked, True
     if asked is None and not runs_on_gpu(base.device):
         limit = free_memory.read_free_bytes()

@@ -74,10 +74,10 @@ def _describe_comparisons(state: SessionState, pending: int) -> tuple[str, ...]:
     if finished <= 0 or spent_s <= 0:
         return f"comparing outputs {count}", short
     left_s = spent_s / finished * (done + pending - finished)
-    return f"comparing outputs {count}, {_format_time_left(left_s)}", short
+    return f"comparing outputs {count}, {format_seconds_left(left_s)}", short
 
 
-def _format_time_left(left_s: float) -> str:
+def format_seconds_left(left_s: float) -> str:
     """Format seconds in words, rounded up to 5 s, and to a minute from 90 s on."""
     if left_s < 90:
         return f"about {max(1, math.ceil(left_s / 5)) * 5} s left"

@@ -74,11 +74,14 @@ class MemoryForecast:
 def forecast_memory(
     cell: Cell, *, on_gpu: bool = False, process_bytes: int | None = None
 ) -> MemoryForecast | None:
-    """Forecast the memory of `cell`; None if its model, or the length of its prompts, is unknown.
+    """Forecast the memory of `cell`; None if its model, or the length of its prompts, is unknown,
+    and for a model in parts.
 
     A server is counted with the longest requests in every slot. `process_bytes` is what a worker
     was seen to take without weights, compiler and quantiser, if it was.
     """
+    if cell.parallel != "none":
+        return None
     try:
         config = find_config(cell.model)
         if config is None or (cell.prompts is not None and cell.prompts.tokens is None):

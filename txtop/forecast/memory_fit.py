@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from txtop.forecast.memory import PROCESS_BYTES, MemoryForecast, forecast_memory
+from txtop.errors import UsageError
+from txtop.forecast.memory import (
+    CONTEXT_BYTES,
+    MIB,
+    PROCESS_BYTES,
+    MemoryForecast,
+    forecast_memory,
+)
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.system import gpus, torch_build
@@ -57,6 +64,21 @@ def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
 
 
 UNKNOWN_MEMORY = FreeMemory()
+
+
+def require_process_memory(asked_bytes: float | None, device: str) -> None:
+    """Check that `--memory` is more than a process takes before any model.
+
+    Raises `UsageError` if it is not.
+    """
+    on_gpu = runs_on_gpu(device)
+    least_bytes = CONTEXT_BYTES if on_gpu else PROCESS_BYTES
+    if asked_bytes is not None and asked_bytes <= least_bytes:
+        taker = "a CUDA context" if on_gpu else "a process with torch"
+        raise UsageError(
+            f"--memory: {taker} takes {least_bytes // MIB} MiB before any model", "--memory 2GiB"
+        )
+
 
 Fit = Literal["fits", "tight", "will not fit", "unknown"]
 # A share of the free memory: others may take some before the cell does.

@@ -28,7 +28,10 @@ def estimate_traffic_s(cell: Cell, plan: Plan) -> float:
 
 
 def compute_progress(cell: CellState, state: SessionState) -> float:
-    """Return the progress of a running cell from 0 to 1, by its iterations or by its budget."""
+    """Return the progress of a running cell from 0 to 1, by its iterations or by its budget.
+
+    An arm of an A/B that has a number of blocks is as far as they are.
+    """
     plan, serving = state.plan, cell.cell.serving
     if serving is not None:
         measured_s = (state.clock_ns - cell.measured_from_ns) / NS_PER_S
@@ -36,10 +39,13 @@ def compute_progress(cell: CellState, state: SessionState) -> float:
         return min(1.0, max(spent, len(cell.samples.kept()) / serving.requests))
     shares = []
     if plan.fixed_iterations is not None:
-        shares.append(len(cell.samples) / (1 + plan.expected_warmup + plan.fixed_iterations))
+        made = len(cell.samples) - len(cell.samples.discarded)
+        shares.append(made / (1 + plan.expected_warmup + plan.fixed_iterations))
+    elif plan.iterations is not None and state.ab_test is not None:
+        shares.append(state.ab_test.kept_blocks / plan.iterations)
     if plan.timed:
         shares.append(sum(cell.samples.e2e_ns) / NS_PER_S / plan.budget_s)
-    return min(1.0, max(shares))
+    return min(1.0, max(shares, default=0.0))
 
 
 def estimate_time_left(state: SessionState, order: list[CellState]) -> str:

@@ -143,7 +143,7 @@ def explain_no_model(model: str) -> Refusal | None:
         path = Path(model).expanduser()
         if match := _CACHE_FOLDER.fullmatch(path.name):
             repository = match[1].replace("--", "/")
-            return Refusal(f"{model} is a folder of the Hub's cache", f"--models {repository}")
+            return Refusal(f"{model} is a folder of the Hub's cache", f"{repository} as the model")
         if path.is_symlink() and not path.exists():
             cause = f"{model} is a link to {os.readlink(path)}, which is not there"
             return Refusal(cause, "mount or download what it points to, or correct the link")

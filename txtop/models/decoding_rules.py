@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 from txtop.models.attention_kernels import Accelerator
 from txtop.models.builtin import Family
+from txtop.models.model_config import find_family
 from txtop.plan.cell import Cache, Cell
 
 Refusal = tuple[str, str]
@@ -75,6 +76,8 @@ def explain_missing_speculation(cell: Cell, family: Family | None) -> Refusal | 
         return None
     if family == "seq2seq":
         return "speculative decoding is for decoders here", "--speculative none"
+    if cell.assistant and find_family(cell.assistant) in ("encoder", "seq2seq"):
+        return f"the assistant {cell.assistant} is no decoder", "a smaller decoder"
     if cell.batch_size > 1:
         return "speculative decoding takes one sequence at a time", "--batch-sizes 1"
     if cell.cache != "dynamic":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txtop.models.attention_kernels import Accelerator
-from txtop.system import gpus, torch_build
+from txtop.system import cpu, gpus, torch_build
 from txtop.system.device_names import get_device_kind
 
 
@@ -26,3 +26,13 @@ def find_accelerator(device: str) -> Accelerator | None:
     capabilities = {gpus.find_capability(name) for name in names}
     name, capability = (names[0], capabilities.pop()) if len(capabilities) == 1 else ("", None)
     return Accelerator("cuda", name, capability)
+
+
+def count_devices(kind: str) -> int | None:
+    """Return how many cores, or GPUs that CUDA shows, this process may use; None if unknown."""
+    if kind == "cpu":
+        return cpu.count_allowed_cores()
+    visible = gpus.list_visible_devices() if kind == "cuda" else None
+    if visible is not None:
+        return len(visible)
+    return len(gpus.list_gpus()) or None if kind == "cuda" else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from txtop.errors import UsageError
+from txtop.models import checkpoint_faults
 from txtop.models.model_config import find_local_path
 from txtop.plan.speculation import build_assisted, get_assistant
 
@@ -33,6 +36,20 @@ def make_absolute(model: str) -> str:
         return str(parent / path.name if path.name not in ("", "..") else path.resolve())
     except (OSError, ValueError, RuntimeError):
         return model
+
+
+def require_models(models: Iterable[str]) -> None:
+    """Raise `UsageError` for the first path at which there is no model.
+
+    Whether a name stands for one of the Hub is not known before it is fetched.
+    """
+    for model in models:
+        if is_path(model) and find_local_path(model) is None:
+            refusal = checkpoint_faults.explain_no_model(model) or (
+                f"no model at {model}",
+                "a directory with config.json, or a .gguf file",
+            )
+            raise UsageError(*refusal)
 
 
 def make_assistant_absolute(speculative: str) -> str:

@@ -7,7 +7,7 @@ worker with the device that torch has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from txtop.system.libraries import find_version
 
 # What makes a model of plain weights as it is loaded, without calibration data.
 _MAKES = ("bitsandbytes", "torchao", "fp8")
+_OWN_CONFIG = "the config.json that its quantiser wrote: download it again"
 _ARCHITECTURES = {(8, 9): "Ada", (8, 0): "Ampere", (7, 5): "Turing", (9, 0): "Hopper"}
 
 
@@ -51,22 +52,34 @@ def explain_missing_needs(cell: Cell, device: Accelerator | None) -> tuple[str, 
         return None
     if mode.stored_only:
         reason = f"{mode.name} is how a checkpoint is stored ({mode.stored_only})"
-        return f"{reason}: it is not made from plain weights", "--precisions int4 or nf4"
+        hint = f"the directory of one as the model, or {_suggest_made(device, ('int4', 'nf4'))}"
+        return f"{reason}: it is not made from plain weights", hint
     return explain_needs(mode.name, mode.needs, device)
 
 
 def explain_needs(name: str, needs: Needs, device: Accelerator | None) -> tuple[str, str] | None:
     """Return reason and hint if `device`, or this environment, lacks what `name` needs."""
     if device is not None and (reason := explain_device(needs, device)):
-        return (
-            f"{name} {reason}",
-            "--precisions int8, int4 or nf4" if not needs.on_cpu else "another precision",
-        )
+        made = _suggest_made(device, ("int8", "int4", "nf4"))
+        return f"{name} {reason}", "another precision" if needs.on_cpu else made
     missing = [library for library in needs.libraries if find_version(library) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         return f"{name} needs {' and '.join(missing)}, which {verb} not installed", needs.install
     return None
+
+
+def _suggest_made(device: Accelerator | None, names: Sequence[str]) -> str:
+    """Return those precisions of `names` as an option that can be had on `device`."""
+    here = [name for name in names if _is_available(BY_NAME[name].needs, device)] or names[:1]
+    first = ", ".join(here[:-1])
+    return f"--precisions {first} or {here[-1]}" if first else f"--precisions {here[-1]}"
+
+
+def _is_available(needs: Needs, device: Accelerator | None) -> bool:
+    if device is not None and explain_device(needs, device):
+        return False
+    return all(find_version(library) is not None for library in needs.libraries)
 
 
 def list_available(device: Accelerator | None, *, without: Iterable[str]) -> list[str]:
@@ -106,6 +119,10 @@ def _explain_stored(
     asked: Mapping[str, Any] | None,
     device: Accelerator | None,
 ) -> tuple[str, str] | None:
+    if fault := quantised.find_no_object(config):
+        return f"{cell.model}/config.json: {fault}", _OWN_CONFIG
+    if not quantised.names_method(stored):
+        return f"{cell.model}/config.json: its quantization_config has no quant_method", _OWN_CONFIG
     scheme, method = quantised.name_scheme(stored), quantised.find_method(stored)
     label = f"{cell.model} is stored as {scheme}"
     if cell.weights == "random":
@@ -116,7 +133,7 @@ def _explain_stored(
         return f"{label}, which txtop does not know", f"known: {methods}"
     if fault := method.find_fault(stored):
         reason = f"{cell.model}/config.json: its quantization_config has {fault}"
-        return reason, "the config.json that its quantiser wrote: download it again"
+        return reason, _OWN_CONFIG
     if path is not None and (false := quantised.explain_false_config(path, config)):
         return false
     name = quantised.get_method_name(stored)

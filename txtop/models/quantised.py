@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from txtop.models.packed_tensors import find_packing_fault
 from txtop.models.weight_files import list_weight_files
 from txtop.plan.modes import ADA, COMPILED, DENSE, DEQUANTISED, OTHER_KERNEL, Needs, Proof
 
@@ -22,6 +23,7 @@ _KEYS = ("quantization_config", "compression_config")
 MAX_HEADER_BYTES = 100_000_000
 _GPTQ = "pip install --no-deps gptqmodel optimum"
 _NAME_CHARACTERS = 40
+_UNNAMED = "unknown scheme"
 # A label goes into logs and file names, and what a config.json holds is anybody's.
 _FOREIGN = re.compile(r"[^\w .:/+-]", re.ASCII)
 _LABEL_CHARACTERS = 60
@@ -87,6 +89,8 @@ def _find_bitsandbytes_fault(config: Mapping[str, Any]) -> str:
 
 def _find_compressed_fault(config: Mapping[str, Any]) -> str:
     groups = config.get("config_groups") or {}
+    if not groups and not config.get("sparsity_config"):
+        return "no config_groups"
     if not isinstance(groups, Mapping):
         return f"config_groups {_quote(groups)}, not an object"
     for group in groups.values():
@@ -220,14 +224,42 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+# Ends of names that plain checkpoints never have, and the methods that do.
+_OWN_SIGNS = {
+    ".qweight": "GPTQ or AWQ",
+    ".absmax": "bitsandbytes",
+    ".SCB": "bitsandbytes",
+    ".weight_packed": "compressed-tensors",
+    ".weight_scale_inv": "fp8",
+}
+
+
 def find_quantisation(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the configuration of a quantiser that a config.json holds, None for dense weights."""
-    for part in (config, config.get("text_config")):
+    """Return the configuration of a quantiser that a config.json holds, None for dense weights.
+
+    It is empty for what is no object. Null is none, as it is for Transformers.
+    """
+    asked = next((asked for _, asked in _iterate_asked(config)), None)
+    return None if asked is None else dict(asked) if isinstance(asked, Mapping) else {}
+
+
+def find_no_object(config: Mapping[str, Any]) -> str:
+    """Return the key of a quantiser's configuration that is no object, and its value; "" if it is.
+
+    As `quantization_config is [4], not an object`.
+    """
+    for key, asked in _iterate_asked(config):
+        if not isinstance(asked, Mapping):
+            return f"{key} is {_quote(asked)}, not an object"
+    return ""
+
+
+def _iterate_asked(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for place, part in (("", config), ("text_config.", config.get("text_config"))):
         for key in _KEYS:
             asked = part.get(key) if isinstance(part, Mapping) else None
-            if asked:
-                return dict(asked) if isinstance(asked, Mapping) else {"quant_method": str(asked)}
-    return None
+            if asked is not None:
+                yield f"{place}{key}", asked
 
 
 def merge(stored: Mapping[str, Any] | None, asked: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -243,8 +275,22 @@ def get_method_name(quantisation: Mapping[str, Any]) -> str:
     """Return `quant_method`; older checkpoints of bitsandbytes do not state it."""
     if quantisation.get("load_in_4bit") or quantisation.get("load_in_8bit"):
         return "bitsandbytes"
-    method = quantisation.get("quant_method") or quantisation.get("quant_algo") or "unknown scheme"
+    method = quantisation.get("quant_method") or quantisation.get("quant_algo") or _UNNAMED
     return str(method)[:_NAME_CHARACTERS]
+
+
+def explain_stored_name(precision: str) -> str:
+    """Return the next step for a precision that is typed, and is the name of a scheme; else ""."""
+    prefix = precision.partition(":")[0]
+    prefixes = {DEQUANTISED, *(entry.prefix for entry in METHODS.values())} - {"", "fp8"}
+    if prefix in prefixes or precision in ("fp8:block", "fp8:tensor"):
+        return "that is how a checkpoint is stored: give its directory as the model"
+    return ""
+
+
+def names_method(quantisation: Mapping[str, Any]) -> bool:
+    """Return whether a quantiser's configuration says which one it is of."""
+    return get_method_name(quantisation) != _UNNAMED
 
 
 def find_method(quantisation: Mapping[str, Any]) -> Method | None:
@@ -333,17 +379,30 @@ def explain_false_config(directory: Path, config: Mapping[str, Any]) -> tuple[st
     if not tensors:
         return None
     if quantisation is None:
-        scheme = find_scheme(directory, config)
+        scheme = find_scheme(directory, config) or _name_signed(tensors)
         if not scheme:
             return None
         reason = f"{directory} holds weights in {scheme}, and its config.json names no quantiser"
         return reason, "the quantization_config that belongs to it, or the model it was made from"
     method = find_method(quantisation)
-    if method is None or _has_sign(method.signs, tensors):
+    if method is None:
+        return None
+    if _has_sign(method.signs, tensors):
+        if fault := find_packing_fault(quantisation, tensors):
+            reason = f"{directory}/config.json: its quantization_config has {fault}"
+            return reason, "the config.json that its quantiser wrote: download it again"
         return None
     dtypes = ", ".join(sorted({str(tensor.get("dtype")) for tensor in tensors.values()})[:4])
     reason = f"{directory}/config.json names {name_scheme(quantisation)}, and its weights are plain"
     return f"{reason} ({dtypes})", "remove quantization_config from config.json"
+
+
+def _name_signed(tensors: Iterable[str]) -> str:
+    """Name the methods whose tensors alone have such names as these; "" for plain ones."""
+    for sign, methods in _OWN_SIGNS.items():
+        if any(name.endswith(sign) for name in tensors):
+            return methods
+    return ""
 
 
 def _has_sign(signs: Iterable[str], tensors: Mapping[str, Mapping[str, Any]]) -> bool:

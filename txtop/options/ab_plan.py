@@ -13,8 +13,10 @@ from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.models.precision_needs import settle_precision
+from txtop.models.quantised import explain_stored_name
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible, explain_refused
+from txtop.options.tasks import require_answerable
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
@@ -82,7 +84,8 @@ def _split_knobs(text: str) -> list[str]:
 def _parse_value(option: str, knob: str, value: str) -> Any:
     allowed = BY_FIELD[knob].values
     if allowed and value not in allowed:
-        hint = did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
+        hint = explain_stored_name(value) if knob == "precision" else ""
+        hint = hint or did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
     if parse := BY_FIELD[knob].parse:
         return parse(f"{option}: {knob}", value)
@@ -119,6 +122,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         if why := explain_infeasible(cell):
             raise UsageError(f"arm {cell.id}: {why}")
     _require_same_kind(cells)
+    require_answerable(rules.tasks, (cell.model for cell in cells))
     _require_precisions_that_differ(cells, merged)
     plan = Plan(
         cells=cells,

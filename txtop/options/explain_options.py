@@ -66,7 +66,7 @@ def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleO
     limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
     allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
     plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
-    again = explain_cell_again(plan, build_base_cell(model, knobs, "both"))
+    again = explain_cell_again(plan, build_base_cell(model, knobs, None))
     return msgspec.structs.replace(
         again, iterations=rules.iterations, budget_s=rules.budget, nvtx=rules.nvtx
     )
@@ -95,7 +95,11 @@ def explain_cell_again(plan: Plan, cell: Cell) -> Plan:
 
 
 def require_explainable(cell: Cell) -> Cell:
-    """Return `cell`. Raises `UsageError` for one whose steps have no one size."""
+    """Return `cell`. Raises `UsageError` for one in parts, or whose steps have no one size."""
+    if cell.parallel != "none":
+        raise UsageError(
+            "the parts of a model over several devices are not explained", "--parallel none"
+        )
     if cell.speculative != "none":
         raise UsageError(
             "a step of speculative decoding has no one size", "explain it without --speculative"

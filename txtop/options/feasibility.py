@@ -15,8 +15,10 @@ from txtop.models import (
     builtin,
     decoding_rules,
     model_config,
+    parallel_rules,
     precision_rules,
 )
+from txtop.models.absent_models import explain_absent
 from txtop.models.local_accelerator import find_accelerator
 from txtop.models.precision_needs import (
     explain_missing_needs,
@@ -134,9 +136,10 @@ def explain_not_here(cell: Cell) -> str:
 def explain_refused(cell: Cell) -> tuple[str, str] | None:
     """Return reason and hint if a worker would refuse a feasible cell before it loads, else None.
 
-    Its prompt exceeds the context, or a library or device that its precision needs is not here.
+    Its prompt exceeds the context, its model or assistant is nowhere, or a library or device that
+    its precision needs is not here.
     """
-    return model_config.explain_refusal(cell) or explain_unavailable(cell)
+    return model_config.explain_refusal(cell) or explain_absent(cell) or explain_unavailable(cell)
 
 
 def _explain(cell: Cell, family: builtin.Family | None) -> str:
@@ -149,20 +152,21 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
     if cell.prompts is not None and (cell.compile != "none" or cell.cache == "static"):
         return "prompts have many lengths: --compile and --cache static are for one"
     if cell.prefix_cache == "on" and cell.scenario != "continuous":
-        return "--prefix-cache is for --scenario continuous: the others keep no cache"
+        return "a prefix cache is for `txtop run --scenario continuous`: nothing else keeps one"
     if cell.prefix_cache == "on" and cell.prompts is None:
         return "random tokens begin with nothing alike: --prefix-cache needs --prompts"
     if cell.chat_template == "off" and cell.prompts is None:
         return "random tokens have no chat template: it is for --prompts"
     if cell.serving is not None:
         if cell.scenario == "continuous" and family in ("encoder", "seq2seq"):
-            return "continuous batching is for decoders: --scenario dynamic serves the others"
+            return "continuous batching is for decoders: the scenario dynamic serves the others"
         if cell.compile != "none" or cell.cache != "dynamic":
             return "requests have many shapes: --compile and --cache are for full batches"
         if cell.speculative != "none":
             return "--speculative is for full batches: a server has many requests at a time"
     device = find_accelerator(cell.device)
-    missing = decoding_rules.explain_missing_cache(cell, family, device)
+    missing = parallel_rules.explain_missing_parallel(cell, device)
+    missing = missing or decoding_rules.explain_missing_cache(cell, family, device)
     missing = missing or decoding_rules.explain_missing_speculation(cell, family)
     if missing:
         return ": ".join(missing)

@@ -13,6 +13,7 @@ from txtop.errors import UsageError
 from txtop.models.model_path import make_absolute
 from txtop.options import limits
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
+from txtop.options.ab_plan import build_arm_cell
 from txtop.options.feasibility import explain_infeasible, explain_refused
 from txtop.options.help_groups import LONG, WHAT
 from txtop.options.run_options import build_duration_parameter
@@ -62,8 +63,8 @@ def parse_memory(text: str | None) -> int | None:
     return size
 
 
-def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest) -> Cell:
-    """Build the cell whose batch or length grows, from the knobs that were given.
+def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest | None) -> Cell:
+    """Build the cell whose batch or length grows, or that stays as it is, from the knobs given.
 
     Raises `UsageError` for one that cannot be measured, and for a knob that grows.
     """
@@ -71,19 +72,24 @@ def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest) -> C
     for knob in KNOBS:
         if knob.is_number:
             limits.check_integer(f"--{knob.single}", knobs.get(knob.field))
-        if knob.field in knobs and knob.field in _GROWS[largest]:
+        if largest and knob.field in knobs and knob.field in _GROWS[largest]:
             raise UsageError(
                 f"--{knob.single} and --largest {largest} contradict each other",
                 f"leave out --{knob.single}: it is what is searched",
             )
-    if "prompts" in knobs:
+    if knobs.get("parallel", "none") != "none":
+        raise UsageError("--parallel: fit searches the edge of one device", "leave it out")
+    if "prompts" in knobs and largest:
         raise UsageError("--prompts has its own lengths, and fit searches them", "leave it out")
-    cell = Cell(id="", model=make_absolute(model), **knobs)
-    cell = cell.ask_attention() if "attention" in knobs else cell
+    if "prompts" in knobs and "sequence_length" in knobs:
+        raise UsageError(
+            "--sequence-length and --prompts contradict each other", "a file has its own lengths"
+        )
+    cell = build_arm_cell("", {"model": make_absolute(model), **knobs})
     if why := explain_infeasible(cell):
         raise UsageError(why)
-    grown = {"batch-size": "batch_size", "sequence-length": "sequence_length"}.get(largest)
-    least = cell if grown is None else msgspec.structs.replace(cell, **{grown: 1})
+    grown = _GROWS[largest] if largest else ()
+    least = msgspec.structs.replace(cell, **dict.fromkeys(grown, 1))
     if refusal := explain_refused(least):
         raise UsageError(*refusal)
     return cell

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.formatting import format_count
 from txtop.models import model_config, precision_needs
 from txtop.models.model_path import make_absolute, make_assistant_absolute
 from txtop.options import limits
@@ -17,12 +18,12 @@ from txtop.options.places import PlacesHere, parse_places
 from txtop.options.presets import PRESETS, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.serving import expand_traffic
-from txtop.options.tasks import build_tasks
+from txtop.options.tasks import build_tasks, require_answerable
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan, alias_models
-from txtop.system.device_names import get_device_kind
+from txtop.system.device_names import get_cores, get_device_kind
 
 MAX_CELLS = 10_000
 # A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
@@ -49,6 +50,12 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         raise UsageError(f"no cell is left: {left_out[0]}")
     for line in left_out:
         say(line)
+    if places and not get_cores(places[0]) and any(cell.parallel != "none" for cell in cells):
+        raise UsageError(
+            "--parallel spreads a model over the GPUs that --devices gives a worker each",
+            "CUDA_VISIBLE_DEVICES says which GPUs there are",
+        )
+    _require_cores(cells, places)
     for cell in cells:
         refusal = model_config.explain_refusal(cell)
         if refusal:
@@ -84,6 +91,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         plan = msgspec.structs.replace(plan, fidelity_positions=positions)
     if options.task is not None:
         plan = msgspec.structs.replace(plan, tasks=build_tasks(options.task))
+        require_answerable(plan.tasks, (cell.model for cell in cells))
     if options.accuracy_margin is not None:
         plan = msgspec.structs.replace(plan, accuracy_margin=options.accuracy_margin)
     size = len(msgspec.json.encode(plan))
@@ -93,6 +101,16 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
             f"ask for about {len(cells) * MAX_PLAN_BYTES // size} or fewer",
         )
     return plan
+
+
+def _require_cores(cells: tuple[Cell, ...], places: tuple[str, ...]) -> None:
+    """Raise `UsageError` for more threads than a place has cores."""
+    most = max((cell.threads or 0 for cell in cells), default=0)
+    for place in places:
+        cores = get_cores(place)
+        if cores and most > len(cores):
+            count = format_count(len(cores), "core")
+            raise UsageError(f"--threads {most} in {place}, which has {count}", "as many, or none")
 
 
 def expand_cells(options: RunOptions) -> tuple[Cell, ...]:

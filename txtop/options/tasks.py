@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from txtop.errors import UsageError
-from txtop.plan.task import BUILT_IN, MAX_TASKS, TaskSpec
+from txtop.models.model_config import find_family
+from txtop.plan.task import BUILT_IN, KIND_NOUNS, MAX_TASKS, TASK_FAMILIES, TaskSpec
 from txtop.tasks.task_file import describe_task, list_built_in
 
+MOST_LOSS = 0.5
+"""The largest loss that a gate may allow, as a share of 1."""
 _POINTS = re.compile(r"([-−+]?)([0-9]{1,3}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*(pt|%|)")
 
 
@@ -27,6 +30,29 @@ def parse_margin(option: str, text: str) -> float:
     share = parse_points(option, text)
     if share <= 0:
         raise UsageError(f"{option}: {text[:40]!a} is not above 0", "write 1pt or 0.01")
+    return share
+
+
+def require_answerable(tasks: Iterable[TaskSpec], models: Iterable[str]) -> None:
+    """Raise `UsageError` for a task that none of `models` can answer, as far as they are known."""
+    families = {find_family(model) for model in models}
+    for task in tasks:
+        family = TASK_FAMILIES[task.kind]
+        if not families & {family, None}:
+            kind = "a decoder" if family == "causal" else "an encoder"
+            raise UsageError(f"--task {task.name}: {KIND_NOUNS[task.kind]} needs {kind}", "another")
+
+
+def parse_allowed_loss(option: str, text: str) -> float:
+    """Return the difference in a task that is allowed, as a share of 1 from -0.5 to 0.
+
+    Raises `UsageError` for a gain, and for a loss that no gate would ever see.
+    """
+    share = parse_points(option, text)
+    if share > 0:
+        raise UsageError(f"{option}: {text[:40]!a} asks for a gain", "a loss has a minus, as -1pt")
+    if share < -MOST_LOSS:
+        raise UsageError(f"{option}: {text[:40]!a} allows every loss", "as -1pt, or -0.01")
     return share
 
 

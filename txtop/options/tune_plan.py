@@ -21,7 +21,7 @@ from txtop.options.feasibility import (
     find_fast_precision,
 )
 from txtop.options.parsing import parse_numbers, parse_percentage
-from txtop.options.tasks import build_tasks, parse_points
+from txtop.options.tasks import build_tasks, parse_allowed_loss, require_answerable
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS, as_list
@@ -81,6 +81,7 @@ def build_tune_plan(
     if rules.memory is not None and not memory:
         raise UsageError(f"--memory: {rules.memory[:40]!a} is not a size", SIZE_FORMS)
     tasks = build_tasks(rules.task or ())
+    require_answerable(tasks, (model,))
     plan = Plan(
         cells=candidates,
         seed=rules.seed,
@@ -182,7 +183,7 @@ def parse_min_accuracy(text: str | None) -> float:
     """Return `--min-accuracy` as a share of 1; -0.01 if it was not given. Raises `UsageError`."""
     if text is None:
         return -DEFAULT_ACCURACY_MARGIN
-    return parse_points("--min-accuracy", text)
+    return parse_allowed_loss("--min-accuracy", text)
 
 
 # The space

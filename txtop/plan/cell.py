@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from txtop.formatting import format_count, format_share
 from txtop.plan import modes
 from txtop.plan.model_names import shorten_model_name
+from txtop.plan.parallel import Parallel, count_ranks
 from txtop.plan.prompt_file import ChatTemplate, PrefixCache, PromptFile, TokenCounts
 from txtop.plan.serving import Positive, Scenario, Serving
 from txtop.plan.speculation import Speculative, get_assistant
@@ -88,6 +89,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     new_tokens: Positive = 32
     device: Device = "auto"
     threads: Positive | None = None
+    parallel: Parallel = "none"
     weights: Weights = "auto"
     quantization: Quantization = ""
     compile: Compile = "none"
@@ -144,6 +146,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def quantizes_cache(self) -> bool:
         """Return whether keys and values are stored in fewer bits, which changes the output."""
         return self.cache.startswith("quantized:")
+
+    @property
+    def ranks(self) -> int:
+        """Return the processes that measure it together, each with a part of the model."""
+        return count_ranks(self.parallel)
 
     @property
     def assistant(self) -> str:

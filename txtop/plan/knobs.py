@@ -18,6 +18,7 @@ from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
 from txtop.plan.modes import TYPED
+from txtop.plan.parallel import label_parallel, parse_parallel
 from txtop.plan.prompt_file import PromptFile, parse_prompt_file
 from txtop.plan.quantization import label_quantization, parse_quantization
 from txtop.plan.speculation import parse_speculative, shorten_speculative
@@ -261,6 +262,19 @@ KNOBS = (
         default_label="usual threads",
         note="threads {}".format,
         must_agree=False,
+    ),
+    Knob(
+        field="parallel",
+        option="parallel",
+        title="parallel",
+        heading="parallel",
+        live=("parallel", 10),
+        help="a model over several devices: tp=2 (ranks), on GPUs pp and auto; default none",
+        section="Where",
+        parse=parse_parallel,
+        label=label_parallel,
+        note=label_parallel,
+        offers=(),
     ),
     Knob(
         field="compile",

@@ -58,6 +58,12 @@ def shorten_alike(names: tuple[str, ...]) -> dict[str, str]:
     }
 
 
+def name_in_row(names: Sequence[str], between: str = " ") -> str:
+    """Return names after each other, the first whole: `SmolLM2-135M-Instruct …GPTQ …CT`."""
+    apart = shorten_alike(tuple(names))
+    return between.join([*names[:1], *(apart[name] for name in names[1:])])
+
+
 def name_together(names: Sequence[str]) -> str:
     """Return one name for several models: `bert_uncased_…, 2 models`, or `gpt2 +1`."""
     if len(names) < 2:

@@ -151,11 +151,11 @@ _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Cell)
 
 
 def hash_workload(plan: Plan) -> str:
-    """Return the sha256 of the work that the cells ask for, without ids, threads and device.
+    """Return the sha256 of the work that the cells ask for, without ids, threads and devices.
 
     Sessions with equal hashes measured the same work; latency promises change no work.
     """
-    skipped = ("id", "alias", "base", "attention_asked", "threads", "device")
+    skipped = ("id", "alias", "base", "attention_asked", "threads", "device", "parallel")
     texts = ("prompts", "chat_template", "prefix_cache")
     cells = []
     for cell in plan.cells:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.plan.json_lines import find_repeated_key
+from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
 
 MAX_LINE_BYTES = 4 << 20
 MAX_FILE_BYTES = 256 << 20
@@ -198,15 +198,14 @@ def _decode(line: bytes, number: int, at: str) -> str:
 
 def _parse_line(text: str, number: int, at: str) -> Prompt:
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        cause = str(error).partition("JSON is malformed: ")[2] or "it is nested too deep"
-        raise UsageError(f"{at}: not JSON: {cause}", 'as {"text": "a prompt"}') from None
+        value = parse_line(text)
+    except RepeatedFieldError as repeated:
+        raise UsageError(f"{at}: {str(repeated)[:40]!a} twice", "each field once") from None
+    except LineError as error:
+        raise UsageError(f"{at}: not JSON: {error}", 'as {"text": "a prompt"}') from None
     fields = _Line.__struct_fields__
     if not isinstance(value, dict):
         raise UsageError(f"{at}: not a JSON object", 'as {"text": "a prompt"}')
-    if (repeated := find_repeated_key(text)) is not None:
-        raise UsageError(f"{at}: {repeated[:40]!a} twice", "each field once")
     if unknown := [name for name in value if name not in fields]:
         hint = did_you_mean(unknown[0], fields, f"fields: {', '.join(fields)}")
         raise UsageError(f"{at}: no field {unknown[0][:40]!a}", hint)

@@ -23,6 +23,17 @@ KIND_NOUNS: dict[TaskKind, str] = {
 }
 
 
+TASK_FAMILIES: dict[TaskKind, Literal["causal", "encoder"]] = {
+    "choice": "causal",
+    "match": "causal",
+    "label": "encoder",
+    "pairs": "encoder",
+    "retrieval": "encoder",
+    "fill": "encoder",
+}
+"""The family of models that can answer each kind."""
+
+
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A task: its `name` beside others, the `path` of its file, and what is in it.
 

@@ -16,6 +16,16 @@ from txtop.plan.serving import Positive
 from txtop.plan.task import TaskSpec
 
 
+class Find(msgspec.Struct, tag_field="order", tag="find", frozen=True, kw_only=True):
+    """Find the models that `cell` names, without reading their weights.
+
+    Answered by `phase` idle, or by `cell_rejected` if one of them is nowhere.
+    """
+
+    cell: Cell
+    allowed: Allowed = Allowed()
+
+
 class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
     """Load the weights that `cell` and its group share.
 
@@ -53,13 +63,15 @@ class Inspect(msgspec.Struct, tag_field="order", tag="inspect", frozen=True, kw_
 class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_only=True):
     """Run `count` iterations, numbered from `index`.
 
-    Each is answered by `steps` and `iteration`.
+    Each is answered by `steps` and `iteration`. The batches of a file of prompts come in turn, the
+    first being number `batch`; without one they go on after those of the iterations before.
     """
 
     cell: str
     role: Literal["first", "warmup", "measured"]
     index: Count
     count: Positive = 1
+    batch: Count | None = None
 
 
 class Serve(msgspec.Struct, tag_field="order", tag="serve", frozen=True, kw_only=True):
@@ -171,7 +183,8 @@ class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=T
 
 
 WorkerCommand = (
-    LoadModel
+    Find
+    | LoadModel
     | Prepare
     | Inspect
     | Iterate

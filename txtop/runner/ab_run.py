@@ -81,6 +81,11 @@ class ABRun:
         self._requests = 1
         self._pairs = False
 
+    def refuse(self) -> None:
+        """Reject arms that cannot be measured, before the output of any is compared."""
+        left = [cell for cell in self._plan.cells if not self._client.refuse(cell)]
+        self._client.refuse_absent(left)
+
     def run(self) -> None:
         """Load the arms, measure blocks until the A/B is decided, and record how it ended."""
         self._control.skip = False
@@ -108,10 +113,10 @@ class ABRun:
     # Arms that take part
 
     def _admit(self) -> None:
-        """Reject arms that cannot be measured, and those whose output is too different."""
+        """Reject arms whose output is too different."""
         for cell in self._plan.cells:
             why = self._ab.out.get(cell.id)
-            if not self._client.refuse(cell) and why:
+            if why and not self._recorder.state.cells[cell.id].over:
                 self._client.reject(cell, f"the output {why}", "another precision")
         self._arms = [ArmRun(cell) for cell in self._ab.left_in]
 

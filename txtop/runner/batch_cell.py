@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -30,11 +31,14 @@ LOOK_GROWTH = 1.05
 class _IssuedBlock:
     """A block of measured iterations: the first one's index, their count, and when they ran.
 
+    `batch` is the number of the batch with which it began.
+
     Times are the session's; `to_ns` is 0 until the block has ended.
     """
 
     first: int
     count: int
+    batch: int
     from_ns: int
     to_ns: int = 0
 
@@ -46,6 +50,9 @@ class CellSchedule:
     are ignored: a worker that replaces another needs a warm-up of its own. `budget_s` replaces
     the plan's budget if several arms share it; the first iteration then counts as warm-up, so that
     a slow arm does not exceed its share.
+
+    Batches of prompts are numbered: the next block begins with number `batch`. One that has to be
+    repeated takes the batches that it had, so that what counts are whole rounds of the file.
     """
 
     def __init__(
@@ -71,6 +78,9 @@ class CellSchedule:
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
         self._drifting = 0
+        self._again: deque[tuple[int, int]] = deque()
+        self._next_batch = 0
+        self.batch = 0
         self.stopped_by: StoppedBy | None = None
         self.stage = "first"
 
@@ -105,8 +115,21 @@ class CellSchedule:
         self.stage = "measuring"
         fixed = self._plan.iterations
         count = min(self._compute_block_size(), fixed - self.measured if fixed else 1_000_000)
-        self._open.append(_IssuedBlock(len(self._state.samples), count, self._session.clock_ns))
+        self.batch, count = self._take_batches(count)
+        self._open.append(
+            _IssuedBlock(len(self._state.samples), count, self.batch, self._session.clock_ns)
+        )
         return "measured", count
+
+    def _take_batches(self, count: int) -> tuple[int, int]:
+        """Return the first of the next batches and how many, at most `count`; discarded first."""
+        if not self._again:
+            self._next_batch += count
+            return self._next_batch - count, count
+        batch, left = self._again.popleft()
+        if left > count:
+            self._again.appendleft((batch + count, left - count))
+        return batch, min(left, count)
 
     def judge_blocks(self, last: bool = False) -> list[DisturbedBlock]:
         """Return verdicts on disturbed blocks, each once; called between blocks.
@@ -146,6 +169,8 @@ class CellSchedule:
             duration_ns=block.to_ns - block.from_ns,
             count=block.count,
         )
+        if repeated:
+            self._again.append((block.batch, block.count))
         return DisturbedBlock(
             t_ns=now_ns(),
             cell=self._state.cell.id,

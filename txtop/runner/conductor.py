@@ -237,9 +237,11 @@ class Conductor:
         elif self.plan.margin is None:
             MatrixRun(self._client, others, missing).run()
         elif missing:
+            arms = ABRun(self._client)
+            arms.refuse()
             outputs.run()
             answers.run()
-            ABRun(self._client).run()
+            arms.run()
             profiles.run()
 
     def _record_idle_power(self) -> None:

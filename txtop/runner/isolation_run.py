@@ -71,6 +71,7 @@ class IsolationRun:
         text = f"alone against beside its neighbours: {', '.join(self._lanes)}"
         self._client.recorder.record(events.Log(t_ns=now_ns(), text=text))
         outcomes: list[events.Isolation] = []
+        self._report()
         try:
             outcomes = self._measure()
         except _Given as end:
@@ -106,12 +107,20 @@ class IsolationRun:
         alone: dict[str, list[float]] = {place: [] for place in self._lanes}
         beside: dict[str, list[float]] = {place: [] for place in self._lanes}
         for number in range(rounds):
+            self._report(number, rounds)
             # Every other round begins with all of them, so that a drift favours neither.
             for together in (number % 2 == 0, number % 2 != 0):
                 for places in [list(self._lanes)] if together else [[p] for p in self._lanes]:
                     for place, ns in self._work(places, counts).items():
                         (beside if together else alone)[place].append(ns)
         return [judge_isolation(p, alone[p], beside[p], DEFAULT_MARGIN) for p in self._lanes]
+
+    def _report(self, done: int = 0, rounds: int = 0) -> None:
+        """Record how far the check is, for the screen."""
+        progress = events.IsolationProgress(
+            t_ns=now_ns(), places=tuple(self._lanes), done=done, rounds=rounds
+        )
+        self._client.recorder.record(progress)
 
     def _work(
         self, places: list[str], counts: Mapping[str, int], role: Role = "measured"

@@ -72,7 +72,7 @@ class LanesRun:
         if idle := len(self._clients) - len(used):
             text = (
                 f"{format_count(idle, 'place')} of {len(self._clients)} idle: cells that share"
-                f" weights stay together, and there are {format_count(len(used), 'group')}"
+                f" weights stay together, in {format_count(len(used), 'group')}"
             )
             self._client.recorder.record(events.Log(t_ns=now_ns(), text=text))
         if len(used) > 1:

@@ -160,7 +160,7 @@ class MatrixRun:
             if block is None:
                 continue
             self._client.wait_while_paused(worker)
-            self._client.iterate(worker, cell, *block)
+            self._client.iterate(worker, cell, *block, batch=schedule.batch)
             self._judge(schedule)
 
     def _judge(self, schedule: CellSchedule, last: bool = False) -> bool:

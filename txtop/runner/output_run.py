@@ -44,11 +44,20 @@ class OutputRun(ABC, Generic[Other]):
             for cell, other in self.find_pending(self._client.recorder.state):
                 if self._client.control.stops:
                     return
-                if (cell, other) in self._tried:
+                refused = self._client.refused
+                if (cell, other) in self._tried or {cell.id, getattr(other, "id", "")} & refused:
                     continue
                 self._tried.add((cell, other))
                 self._client.control.skip = False
+                # The worker of a model in parts has its ranks for good.
+                is_alone = max(cell.ranks, getattr(other, "ranks", 1)) > 1
+                if is_alone and worker is not None:
+                    worker.end()
+                    worker = None
                 worker = self._ask(worker or self._client.start_worker(), cell, other)
+                if is_alone and worker is not None:
+                    worker.end()
+                    worker = None
         finally:
             if worker is not None:
                 worker.end()

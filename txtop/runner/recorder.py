@@ -7,6 +7,7 @@ import time
 
 import msgspec
 
+from txtop.plan.option_names import spell_options, takes_lists
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
@@ -29,11 +30,18 @@ class Recorder:
         self._guard = threading.Lock()
         self._dropped = 0
         self._last_ns = 0
+        self._lists = before is None or before.header is None or takes_lists(before.header.plan)
         writer.last_seq = self.state.last_seq
 
     def record(self, event: AnyEvent) -> None:
-        """Make foreign text in `event` inert, and add the event to log and state."""
+        """Make foreign text in `event` inert, and add the event to log and state.
+
+        Options in its texts are those of the command that made the plan.
+        """
+        if isinstance(event, events.SessionHeader):
+            self._lists = takes_lists(event.plan)
         _clean(event)
+        _spell(event, lists=self._lists)
         with self._guard:
             self._record_dropped()
             # Both threads record events of the runner, whose times must not go back.
@@ -104,6 +112,21 @@ def _clean(event: AnyEvent) -> None:
             event.reason = sanitise(event.reason)
         case events.Telemetry():
             event.label = sanitise(event.label, 200)
+        case _:
+            return
+
+
+def _spell(event: AnyEvent, *, lists: bool) -> None:
+    """Name the options in refusals, failures and notes as the command of the plan takes them."""
+    match event:
+        case events.CellFinished() | events.CellRejected():
+            event.reason = spell_options(event.reason, lists=lists)
+            event.hint = spell_options(event.hint, lists=lists)
+        case events.ModelLoaded() | events.Workload():
+            event.notes = [spell_options(note, lists=lists) for note in event.notes]
+        case events.Fidelity() | events.TaskAnswered():
+            event.failed = spell_options(event.failed, lists=lists)
+            event.notes = [spell_options(note, lists=lists) for note in event.notes]
         case _:
             return
 

@@ -13,8 +13,8 @@ from txtop.runner.recorder import Recorder, now_ns
 class RunControl:
     """Hold what was requested. Requests are handled on the I/O thread, the main thread reads them.
 
-    `stops` counts requests to stop: the first takes effect after the current step, the second
-    kills the worker.
+    `stops` counts requests to stop: the first takes effect after the current step, or after a few
+    seconds if that takes longer; the second kills the worker.
     """
 
     def __init__(self, recorder: Recorder) -> None:

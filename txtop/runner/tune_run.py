@@ -88,6 +88,12 @@ class TuneRun:
 
     def _admit(self) -> None:
         """Leave out what cannot run, does not fit, or is too far from the reference's output."""
+        waiting = [
+            self._get_state(name).cell
+            for name in self._race.race.running
+            if not self._race.race.candidates[name].costs
+        ]
+        self._client.refuse_absent(waiting)
         for name in self._race.race.running:
             cell = self._get_state(name).cell
             # What was timed before the run was cut off has passed.

@@ -9,11 +9,12 @@ import itertools
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from txtop.models import model_config
+from txtop.models.absent_models import explain_absent, needs_hub
 from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
@@ -32,6 +33,8 @@ from txtop.system import process_activity
 from txtop.system.process_activity import ActivityWatch
 
 POLL_S = 0.2
+# The open iteration is discarded anyway, and the prefill of a probe at the edge can take minutes.
+STOP_GRACE_S = 5.0
 
 # (child, event), (child, None) at the end of its output, (None, None) for a signal, and
 # (None, error) if the I/O loop broke.
@@ -93,6 +96,8 @@ class WorkerClient:
         self.start_deadline(None)
         self._io_loop: IoLoop | None = None
         self._supervisor: SamplerSupervisor | None = None
+        # In this run: what was refused in the one before may be here now.
+        self.refused: set[str] = set()
 
     def connect(self, io_loop: IoLoop, supervisor: SamplerSupervisor) -> None:
         """Set what reads the children's pipes and what samples the machine, before any start."""
@@ -114,11 +119,14 @@ class WorkerClient:
         lane.connect(self._io_loop, self._supervisor)
         return lane
 
-    def start_worker(self, *, recorded: bool = True) -> ChildProcess:
-        """Start a fresh worker; events of one that is not `recorded` come to the inbox alone."""
+    def start_worker(self, name: str = "", *, recorded: bool = True) -> ChildProcess:
+        """Start a fresh worker, numbered without a `name`.
+
+        Events of one that is not `recorded` come to the inbox alone.
+        """
         assert self._io_loop is not None and self._supervisor is not None
         offline = {"HF_HUB_OFFLINE": "1"} if self.started.offline else {}
-        name = f"worker:{next(self.started.numbers)}"
+        name = name or f"worker:{next(self.started.numbers)}"
         worker = child_process.start_child(name, self._command, offline)
         worker.inbox, worker.recorded = self.inbox, recorded
         self._io_loop.add(worker)
@@ -156,8 +164,17 @@ class WorkerClient:
         """Return a watch of what `worker` does without a word, for `wait_for`."""
         return ActivityWatch(worker.process.pid, time.monotonic(), self._look_s)
 
-    def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
-        """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.
+    def iterate(
+        self,
+        worker: ChildProcess,
+        cell: Cell,
+        role: Role,
+        count: int,
+        batch: int | None = None,
+    ) -> None:
+        """Run `count` iterations, of prompts from number `batch` on.
+
+        After the first iteration of a cell its kernels are inspected once.
 
         Raises:
             CellEnded: the cell failed, or the run was asked to stop or skip.
@@ -169,7 +186,7 @@ class WorkerClient:
         if is_inspected and role != "first" and state.kernels is None:
             self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         index = len(state.samples)
-        command = commands.Iterate(cell=cell.id, role=role, index=index, count=count)
+        command = commands.Iterate(cell=cell.id, role=role, index=index, count=count, batch=batch)
         self.ask(worker, command, cell, events.Iteration, count=count)
 
     # Limits and ends of a cell
@@ -185,13 +202,56 @@ class WorkerClient:
         """
         if refusal := model_config.explain_refusal(cell):
             self.reject(cell, *refusal)
+        elif absent := explain_absent(cell):
+            self.reject(cell, *absent, may_pass=True)
+            return True
         elif missing := explain_unavailable(cell):
             # A library can be installed, and a resumed session may be on another machine.
             self.reject(cell, *missing, may_pass=True)
             return True
         return refusal is not None
 
+    def refuse_absent(self, cells: Collection[Cell]) -> None:
+        """Reject the `cells` whose model, or assistant, the Hub or its cache does not have.
+
+        A worker finds out, without torch: nothing of it is recorded but that. Names that this
+        machine knows itself are not looked for.
+        """
+        asked = {(c.model, c.assistant): c for c in cells if needs_hub(c)}
+        absent: dict[tuple[str, str], events.CellRejected] = {}
+        if not asked:
+            return
+        worker = self.start_worker("finder", recorded=False)
+        self.start_deadline(self.plan.timeout_s)
+        try:
+            for names, cell in asked.items():
+                worker.send(commands.Find(cell=cell, allowed=self.plan.allowed))
+                if (refused := self._await_finding(worker)) is not None:
+                    absent[names] = refused
+        except WorkerDied:
+            # What is wrong with it ends a load as well, which says so.
+            pass
+        finally:
+            worker.end(0.1)
+        for cell in cells:
+            if (why := absent.get((cell.model, cell.assistant))) is not None:
+                self.reject(cell, why.reason, why.hint, may_pass=why.may_pass)
+
+    def _await_finding(self, worker: ChildProcess) -> events.CellRejected | None:
+        """Return the refusal of `worker`; None if it found the models, or time is up."""
+        while not self.control.stops and not self._deadline.explain_expiry(time.monotonic()):
+            event = self.receive(worker)
+            if isinstance(event, events.Log) and event.text == model_config.OFFLINE_NOTICE:
+                self.started.offline = True
+                self.recorder.record(event)
+            elif isinstance(event, events.CellRejected):
+                return event
+            elif isinstance(event, events.CellFinished | events.Phase):
+                return None
+        return None
+
     def reject(self, cell: Cell, reason: str, hint: str, *, may_pass: bool = False) -> None:
+        self.refused.add(cell.id)
         self.recorder.record(
             events.CellRejected(
                 t_ns=now_ns(), cell=cell.id, reason=reason, hint=hint, may_pass=may_pass
@@ -280,21 +340,25 @@ class WorkerClient:
         """Wait until `is_over` returns True for an event of `cell`.
 
         It is called with None as well, at least five times a second. With a `watch` of the worker
-        it may be killed, and lives as long as it works.
+        it may be killed, and lives as long as it works. A worker that is not done with its step
+        `STOP_GRACE_S` after a stop is killed.
 
         Raises:
             CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
         cancelled = False
+        cancelled_s = 0.0
         while True:
             ends = self.control.stops or self.control.skip
-            if self.control.stops > 1 or (watch is not None and ends):
+            is_late = cancelled and time.monotonic() - cancelled_s > STOP_GRACE_S
+            stops_now = self.control.stops > 1 or (self.control.stops and is_late)
+            if stops_now or (watch is not None and ends):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
                 self.raise_if_ended()
-            if (self.control.stops or self.control.skip) and not cancelled:
-                cancelled = True
+            if ends and not cancelled:
+                cancelled, cancelled_s = True, time.monotonic()
                 worker.send(commands.Cancel(cell=cell.id))
             event = self.receive(worker)
             if watch is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from txtop.protocol import events
@@ -13,6 +14,9 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun
 from txtop.state.cell import CellState
 from txtop.system import oom_killer, process_limits
+
+# The last words of a worker that could not report in time that another rank of its model is gone.
+_OF_A_RANK = re.compile(r"rank \d+(:| died )")
 
 
 def end_silent_worker(
@@ -67,6 +71,8 @@ def diagnose_death(worker: ChildProcess) -> tuple[int | None, str, bool]:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         return code, reason, True
     last = worker.stderr[-1] if worker.stderr else ""
+    if _OF_A_RANK.match(last):
+        return code, last, False
     return (
         code,
         f"the worker {child_process.describe_exit(code)}" + (f": {last}" if last else ""),

@@ -16,6 +16,8 @@ from txtop.protocol import events
 from txtop.session.reader import LogReader, find_log_path
 from txtop.session.writer import LOG_NAME
 
+FLEET_NAME = "fleet.json"
+"""The file of a folder that holds the sessions of a run on several machines."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 _LISTED = (events.CellFinished, events.CellRejected, events.Segment, events.SessionEnded)
@@ -76,12 +78,21 @@ def get_session_id(path: Path) -> str:
 
 
 def list_session_paths(folder: Path) -> list[Path]:
-    """Return the sessions in a folder, also unreadable ones; none if the folder cannot be read."""
+    """Return the sessions in a folder and in its fleets, also unreadable ones.
+
+    There are none if the folder cannot be read.
+    """
     try:
         contents = sorted(folder.iterdir())
     except OSError:
         return []
-    return list(filter(_is_session, contents))
+    paths: list[Path] = []
+    for path in contents:
+        if _is_session(path):
+            paths.append(path)
+        elif _exists(path / FLEET_NAME):
+            paths += filter(_is_session, sorted(path.iterdir()))
+    return paths
 
 
 def _is_session(path: Path) -> bool:

@@ -31,6 +31,7 @@ _BACKGROUND_EVENTS = (
     events.Progress,
     events.FidelityProgress,
     events.TaskAnswers,
+    events.IsolationProgress,
 )
 
 

@@ -235,6 +235,27 @@ def _acquire_lock(folder: Path) -> int:
     return fd
 
 
+def is_being_written(folder: Path) -> bool:
+    """Return whether a process holds the lock of the session in `folder`.
+
+    The lock is tried only where its process lives: a writer that just begins must not find it held.
+    """
+    try:
+        fd = os.open(folder / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        os.kill(int(os.read(fd, 32)), 0)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except (OSError, ValueError):
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
 def _sync_folder(folder: Path) -> None:
     """Sync a folder: the name of a new file is on disk only then."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -98,6 +98,12 @@ def find_ending(session: SessionState, name: str, task: str) -> events.TaskAnswe
     return None if cell is None else session.answered.get((cell, task))
 
 
+def find_unanswered_tasks(session: SessionState) -> list[str]:
+    """Return the tasks of which no cell has answered an item."""
+    answered = {task for (_, task), parts in session.answers.items() if parts}
+    return [task.name for task in session.plan.tasks if task.name not in answered]
+
+
 def _find_answering_cell(session: SessionState, name: str, task: str) -> str | None:
     if (name, task) in session.answers or (name, task) in session.answered:
         return name

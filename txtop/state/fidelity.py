@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from txtop.formatting import format_share
 from txtop.protocol.events import Fidelity
 from txtop.stats import fidelity_bands
 from txtop.stats.fidelity_bands import FidelityBand
@@ -35,14 +36,20 @@ def compute_badge(result: Fidelity | None) -> Badge:
         return "unknown"
     if not result.same_model:
         return "another model"
-    if result.similarity_rank is not None:
+    if result.similarity_rank is not None and result.sentences >= fidelity_bands.MIN_SENTENCES:
         head = result.cosine_pooled if result.pooled_by == "head" else None
         return fidelity_bands.classify_embeddings(result.similarity_rank, head)
     if result.cosine_tokens is not None:
+        # Of an encoder that is compared by its embeddings the cosines of tokens say nothing.
+        if result.sentences:
+            return "unmeasured"
         return fidelity_bands.classify_cosines(result.cosine_pooled, result.cosine_tokens)
     if result.kld is None or result.top1 is None or not result.positions:
         return "unmeasured"
-    return fidelity_bands.classify_tokens(result.kld, result.top1 / result.positions)
+    return fidelity_bands.choose_worse(
+        fidelity_bands.classify_kld(result.kld),
+        fidelity_bands.classify_top1(result.top1, result.positions),
+    )
 
 
 def get_kld_above_floor(result: Fidelity) -> float | None:
@@ -67,14 +74,20 @@ def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
     label = f"{mark} {badge}" if mark else badge
     if result is None or mark is None or badge == "INVALID":
         return (label,)
-    measure = ""
+    measure = _format_deciding_figure(result, badge)
+    return (f"{label} {measure}", label) if measure else (label,)
+
+
+def _format_deciding_figure(result: Fidelity, badge: Badge) -> str:
+    """Return the figure that the badge goes by, empty for a KLD that is not above the floor."""
     if result.similarity_rank is not None:
-        measure = f" {result.similarity_rank:.4f}"
-    elif result.cosine_tokens is not None:
-        measure = f" {result.cosine_tokens:.4f}"
-    elif (distance := get_kld_above_floor(result)) is not None:
-        measure = f" {format_short(distance)}"
-    return (f"{label}{measure}", label) if measure else (label,)
+        return f"{result.similarity_rank:.4f}"
+    if result.cosine_tokens is not None:
+        return f"{result.cosine_tokens:.4f}"
+    if result.kld is not None and fidelity_bands.classify_kld(result.kld) != badge:
+        return f"top-1 {format_share((result.top1 or 0) / result.positions, 1)}"
+    distance = get_kld_above_floor(result)
+    return "" if distance is None else format_short(distance)
 
 
 def shorten_badge(form: str) -> str:
@@ -98,6 +111,9 @@ def build_fidelity_notes(result: Fidelity) -> list[str]:
     if result.failed:
         return [f"output not compared: {result.failed}"]
     notes = list(result.notes)
+    if 0 < result.sentences < fidelity_bands.MIN_SENTENCES:
+        least = fidelity_bands.MIN_SENTENCES
+        notes.append(f"{result.sentences} texts are too few to compare embeddings: {least} or more")
     if result.weights == "random":
         notes.append("random weights: how far the outputs are apart means nothing")
     if result.invalid:

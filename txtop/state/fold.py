@@ -184,7 +184,14 @@ def _fold_probe(session: SessionState, event: events.Probe) -> None:
     session.probes[event.added.id] = event
 
 
+def _fold_isolation_progress(session: SessionState, event: events.IsolationProgress) -> None:
+    session.isolating = event
+    if not event.done:
+        session.isolating_from_ns = session.clock_ns
+
+
 def _fold_isolation(session: SessionState, event: events.Isolation) -> None:
+    session.isolating = None
     session.isolation[event.place] = event
     level = "warning" if event.failed or isolation.is_slowed(event) else "info"
     session.say(isolation.describe_isolation(event), level)
@@ -207,6 +214,7 @@ def _fold_segment(session: SessionState, event: events.Segment) -> None:
         session.say("resumed after a reboot" if rebooted else "resumed")
     session.boot_ids.append(event.boot_id)
     session.ended = session.current = session.comparing = session.answering = None
+    session.isolating = None
     session.working.clear()
     session.paused = False
     if event.torn_bytes:
@@ -269,7 +277,7 @@ def _fold_control(session: SessionState, event: events.Control) -> None:
 
 def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
     session.ended = event
-    session.current = session.comparing = session.answering = None
+    session.current = session.comparing = session.answering = session.isolating = None
     session.working.clear()
     session.paused = False
 
@@ -289,7 +297,8 @@ def _fold_rejection(session: SessionState, event: events.CellRejected) -> None:
     session.withdraw(event.cell, "was refused")
     state.stage = "rejected"
     state.ended_at_ns = session.clock_ns
-    session.say(f"refused: {event.reason}", "error", event.cell)
+    if not race_fold.has_left(session, event.cell):
+        session.say(f"refused: {event.reason}", "error", event.cell)
 
 
 def _close_cell(session: SessionState, name: str) -> CellState | None:
@@ -387,8 +396,10 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     del state.open_gaps_ns[:]
     kept = len(state.samples.kept())
     if event.status == "ok":
-        what = "iterations measured" if state.cell.serving is None else "requests answered"
-        session.say(f"done, {kept} {what}", cell=event.cell)
+        noun, verb = "iteration", "measured"
+        if state.cell.serving is not None:
+            noun, verb = "request", "answered"
+        session.say(f"done, {format_count(kept, noun)} {verb}", cell=event.cell)
     else:
         place = f" at {event.phase}" if event.phase else ""
         why = f": {event.reason}" if event.reason else ""
@@ -440,6 +451,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.Control: _fold_control,
     events.SessionEnded: _fold_end,
     events.Probe: _fold_probe,
+    events.IsolationProgress: _fold_isolation_progress,
     events.Isolation: _fold_isolation,
     events.CellStarted: _fold_cell_start,
     events.CellRejected: _fold_rejection,

@@ -1,6 +1,6 @@
 """The quality of a cell beside its reference: the accuracy in tasks, else how far outputs differ.
 
-A task says what people decide by, so that with one the badge is the task's interval.
+A task says what people decide by, so that with one that decides the badge is its interval.
 """
 
 from __future__ import annotations
@@ -40,11 +40,16 @@ class Quality:
     def deciding(self) -> AccuracyDifference | None:
         """The difference that the badge shows: of the worst band the largest loss.
 
-        NaN or Inf in the output come before any task.
+        None where none could be judged. NaN or Inf in the output come before any task, and an
+        output that is visibly another one before a task that has too few items to decide.
         """
-        if not self.differences or fidelity.compute_badge(self.output) == "INVALID":
+        judged = [d for d in self.differences if d.interval is not None]
+        output = fidelity.compute_badge(self.output)
+        if not judged or output == "INVALID":
             return None
-        return min(self.differences, key=lambda d: (_WORST_FIRST.index(d.band), d.difference))
+        worst = min(judged, key=lambda d: (_WORST_FIRST.index(d.band), d.difference))
+        hides = worst.band == "undecided" and output in ("visible", "broken")
+        return None if hides else worst
 
     def list_events(self, session: SessionState) -> list[Event]:
         """Return the events that the badge rests on."""

@@ -60,6 +60,11 @@ class RaceState:
         """Return True if others took the processor in blocks that count for the confirmation."""
         return any(b.kept and b.contention and b.stage == "confirm" for b in self.blocks)
 
+    @property
+    def discarded(self) -> int:
+        """Return the number of blocks that count for nothing, which were measured again."""
+        return sum(not block.kept for block in self.blocks)
+
     def add(self, block: RaceBlock, cells: dict[str, CellState]) -> None:
         """Add a block. One that is not kept counts for nothing; its repeats are bounded."""
         self.blocks.append(block)

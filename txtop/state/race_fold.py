@@ -29,9 +29,18 @@ def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
             samples.discarded.update(places)
     before = session.race.blocks[-1] if session.race.blocks else None
     session.race.add(event, session.cells)
+    reasons, discarded = ", ".join(event.reasons), session.race.discarded
     if event.reasons and not disturbed_blocks.is_same_trouble(before, event):
         fate = "kept on a busy machine" if event.kept else "discarded"
-        session.say(f"block {fate}: {', '.join(event.reasons)}", "warning")
+        session.say(f"block {fate}: {reasons}", "warning")
+    elif not event.kept and discarded % 10 == 0:
+        session.say(f"{discarded} blocks discarded so far, the last: {reasons}", "warning")
+
+
+def has_left(session: SessionState, name: str) -> bool:
+    """Return True if a candidate is out of the race, of which a line says why."""
+    own = session.race.race.candidates.get(name) if session.race is not None else None
+    return own is not None and own.left is not None
 
 
 def fold_standing(session: SessionState, event: events.Standing) -> None:

@@ -67,7 +67,8 @@ class SessionState:
     session times `compared_at_ns` at which it came by cell and reference, `questions` by task,
     `answers` and the `answered` that ends them by cell and task, of which those of `answering` go
     on, `device_times`, `explanations` and the `probes` of a search by cell, `isolation` by place,
-    `traces` by cell and phase. Idle time ends at `first_cell_ns` on the host and at
+    `traces` by cell and phase. `isolating` is the check of the places while it goes on, whose
+    rounds began at `isolating_from_ns`. Idle time ends at `first_cell_ns` on the host and at
     `first_to_device_ns` on a GPU, both 0 until known: the start of the first cell or worker, the
     first weights sent, or the first comparison of outputs or answer.
     """
@@ -86,6 +87,8 @@ class SessionState:
     race: RaceState | None = None
     probes: dict[str, events.Probe] = field(default_factory=dict)
     isolation: dict[str, events.Isolation] = field(default_factory=dict)
+    isolating: events.IsolationProgress | None = None
+    isolating_from_ns: int = 0
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
     compared_at_ns: dict[tuple[str, str], int] = field(default_factory=dict)

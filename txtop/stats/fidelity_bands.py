@@ -18,6 +18,11 @@ KERNEL_WARNING = 10.0
 # The last value that still belongs to each band but the worst, in the order of FIDELITY_BANDS.
 KLD_LIMITS = (0.001, 0.01, 0.1)
 _TOP1 = (0.99, 0.94, 0.80)
+# A share of fewer positions is held against its bands by the upper end of its interval: of 64, two
+# percent are one token.
+MIN_TOP1_POSITIONS = 512
+# The similarities of fewer texts than these order too few pairs.
+MIN_SENTENCES = 16
 COSINE_LIMITS = (0.9999, 0.999, 0.99)
 # The first two by what trained weights lose, the last a guess: docs/method.md, "Badges".
 SIMILARITY_LIMITS = (0.99, 0.94, 0.85)
@@ -26,11 +31,22 @@ LOSSLESS_SIMILARITY = SIMILARITY_LIMITS[0]
 _Z95 = 1.959963984540054
 
 
-def classify_tokens(kld: float, top1: float) -> FidelityBand:
-    """Return the worse of the bands of the mean KLD (nats) and of the share of equal top tokens."""
-    by_kld = sum(kld > most for most in KLD_LIMITS)
-    by_top1 = sum(top1 < least for least in _TOP1)
-    return FIDELITY_BANDS[max(by_kld, by_top1)]
+def classify_kld(kld: float) -> FidelityBand:
+    """Return the band of the mean KLD, in nats."""
+    return FIDELITY_BANDS[sum(kld > most for most in KLD_LIMITS)]
+
+
+def classify_top1(equal: int, positions: int) -> FidelityBand:
+    """Return the band of the share of positions with the same likeliest token."""
+    share = equal / positions
+    if positions < MIN_TOP1_POSITIONS and (interval := compute_wilson_interval(equal, positions)):
+        share = interval[1]
+    return FIDELITY_BANDS[sum(share < least for least in _TOP1)]
+
+
+def choose_worse(*bands: FidelityBand) -> FidelityBand:
+    """Return the worst of some bands."""
+    return max(bands, key=FIDELITY_BANDS.index)
 
 
 def classify_cosines(pooled: float | None, tokens: float) -> FidelityBand:

@@ -59,6 +59,8 @@ class ChoiceItem(ItemBase):
         return self.answer if isinstance(self.answer, int) else self.choices.index(self.answer)
 
     def find_fault(self) -> str:
+        if twice := next((c for i, c in enumerate(self.choices) if c in self.choices[:i]), ""):
+            return f"choices has {twice[:40]!a} twice"
         if isinstance(self.answer, str):
             return "" if self.answer in self.choices else "answer is none of the choices"
         in_range = 0 <= self.answer < len(self.choices)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.plan.json_lines import find_repeated_key
+from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
 from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase
@@ -77,6 +77,9 @@ def read_task(path: str) -> TaskItems:
         return TaskItems(kind, items, [], digest)
     file = find_task_file(path)
     where = path if path.startswith(BUILT_IN) else str(file)
+    if file.exists() and not file.is_file():
+        step = f"a .jsonl file, or {', '.join(list_built_in())}"
+        raise TaskFileError(f"--task {sanitise(where, 200)}: not a file", step)
     try:
         with file.open("rb") as stream:
             return _read_items(where, stream)
@@ -127,21 +130,27 @@ def _read_items(where: str, stream: BinaryIO) -> TaskItems:
 
 def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase]:
     try:
-        fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        is_text = not isinstance(error, UnicodeDecodeError) and "UTF-8" not in str(error)
-        cause = "is not JSON" if is_text else "is not UTF-8 text"
-        step = "one JSON object a line" if is_text else "save it as UTF-8"
-        raise _refuse(where, number, cause, step) from None
+        fields = parse_line(line.decode())
+    except UnicodeDecodeError:
+        raise _refuse(where, number, "is not UTF-8 text", "save it as UTF-8") from None
+    except RepeatedFieldError as error:
+        cause = f"has {str(error)[:40]!a} twice"
+        raise _refuse(where, number, cause, "each field once") from None
+    except LineError as error:
+        step = "one JSON object a line"
+        raise _refuse(where, number, f"is not JSON ({error})", step) from None
     if not isinstance(fields, dict):
         raise _refuse(where, number, "is no JSON object", _FORMAT)
-    if (repeated := find_repeated_key(line)) is not None:
-        raise _refuse(where, number, f"has {repeated[:40]!a} twice", "each field once")
     match = next((entry for entry in KIND_FIELDS if entry[0] in fields), None)
     if match is None:
         cause = f"has none of the fields {', '.join(name for name, _, _ in KIND_FIELDS)}"
         raise _refuse(where, number, cause, _FORMAT)
     _, kind, struct = match
+    allowed = [name for name in struct.__struct_fields__ if name != "line"]
+    if unknown := [name for name in fields if name not in allowed]:
+        hint = did_you_mean(unknown[0], allowed, f"fields: {', '.join(allowed)}")
+        cause = f"is no item of {KIND_NOUNS[kind]}: no field {unknown[0][:40]!a}"
+        raise _refuse(where, number, cause, hint)
     try:
         item = msgspec.convert({**fields, "line": number}, struct)
     except msgspec.ValidationError as error:

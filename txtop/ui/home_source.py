@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.options.presets import find_preset
-from txtop.plan.model_names import name_models
+from txtop.plan.model_names import name_in_row, name_models
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.protocol.events import Telemetry
@@ -208,7 +208,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         stage = "running"
     else:
         stage = "cut off"
-    models = name_models(entry.models).values()
+    models = tuple(name_models(entry.models).values())
     return ListedSession(
         path=entry.path,
         label=sanitise(entry.id, 80),
@@ -222,6 +222,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         size_bytes=entry.size_bytes,
         first_model=next(iter(entry.models), ""),
         is_ab=entry.is_ab,
+        brief_models=sanitise(entry.problem or name_in_row(models), 120),
     )
 
 

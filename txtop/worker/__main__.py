@@ -11,7 +11,7 @@ import signal
 from txtop.protocol.probe_reply import encode_capability
 from txtop.system.parent import end_with_parent
 from txtop.worker.command_queue import CommandQueue
-from txtop.worker.event_writer import EventWriter, claim_stdout
+from txtop.worker.event_writer import EventWriter, RankWriter, claim_stdout
 from txtop.worker.worker import Worker
 
 
@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m txtop.worker")
     parser.add_argument("--name", default="worker", help="the src of every event")
     parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
+    parser.add_argument("--rank", type=int, default=0, help="follow rank 0, which started this")
     options = parser.parse_args()
     name = options.name
     if options.probe:
@@ -34,7 +35,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = CommandQueue()
     inbox.start()
-    Worker(name, EventWriter(descriptor, name), inbox).run()
+    writer = RankWriter if options.rank else EventWriter
+    Worker(name, writer(descriptor, name), inbox, options.rank).run()
 
 
 main()

@@ -44,6 +44,8 @@ class CommandQueue:
         self._queue: deque[QueueItem] = deque()
         self._ready = threading.Condition()
         self._cancelled = threading.Event()
+        self.is_held = False
+        """Other ranks run the same call, so that it has to run to its end."""
 
     def start(self) -> None:
         """Start the reading thread. It ends the process at the end of standard input."""
@@ -64,7 +66,15 @@ class CommandQueue:
         return command
 
     def check(self) -> None:
-        """Raise `Cancelled` if a `cancel` has come that `get` has not returned yet."""
+        """Raise `Cancelled` if a `cancel` has come that `get` has not returned yet.
+
+        It may be called in the middle of a call, of which nothing is reported then.
+        """
+        if not self.is_held:
+            self.check_between()
+
+    def check_between(self) -> None:
+        """Raise `Cancelled` as `check` does, between two calls."""
         if self._cancelled.is_set():
             raise Cancelled
 

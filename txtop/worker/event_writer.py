@@ -77,3 +77,13 @@ class EventWriter:
             with contextlib.suppress(OSError):
                 select.select([], [self._descriptor], [], left)
             self.flush()
+
+
+class RankWriter(EventWriter):
+    """Writes what rank 0 wants of another rank: its memory, and what it failed of."""
+
+    def send(self, event: events.AnyEvent) -> None:
+        """Send `event` if rank 0 wants it."""
+        failed: str = getattr(event, "failed", "")
+        if failed or isinstance(event, events.Memory | events.CellFinished | events.CellRejected):
+            super().send(event)

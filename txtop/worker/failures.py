@@ -13,6 +13,9 @@ from txtop.sanitise import sanitise
 EXIT_DEVICE_LOST = 70
 """The exit code of a worker whose CUDA context is lost."""
 
+EXIT_RANK_LOST = 71
+"""The exit code of a rank 0 that could not report that another rank was lost."""
+
 _UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 _WANTED = re.compile(
     r"(?:to allocate|Memory footprint) ([\d.]+)(?: *([KMGT]iB|bytes))?", re.IGNORECASE

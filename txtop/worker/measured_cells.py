@@ -15,9 +15,11 @@ from txtop.system import cpu
 from txtop.worker import failures
 from txtop.worker.command_queue import Cancelled, CommandQueue
 from txtop.worker.event_writer import EventWriter
-from txtop.worker.failures import AbsentError
-from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
+from txtop.worker.failures import AbsentError, RejectedError
+from txtop.worker.loading.load import configure_environment, load_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import PhaseTimer
+from txtop.worker.ranks.lockstep import Ranks
 
 if TYPE_CHECKING:
     from txtop.worker.accuracy.answering import TaskAnswerer
@@ -31,8 +33,9 @@ _Outcome = events.Fidelity | events.TaskAnswered | events.DeviceTime | events.Ex
 class MeasuredCells:
     """Carries out the commands on measured cells, each with one event that may be a failure."""
 
-    def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue) -> None:
+    def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue, ranks: Ranks) -> None:
         self._name = name
+        self._ranks = ranks
         self._emitter = emitter
         self._inbox = inbox
         self._comparer: OutputComparer | None = None
@@ -52,12 +55,15 @@ class MeasuredCells:
             if not isinstance(error, TxtopError):
                 traceback.print_exc()
             failure = failures.classify(error)
+            if not isinstance(error, RejectedError):
+                failure = self._ranks.explain(failure)
             # What is wrong with a task names its next step where it is read.
             whole = isinstance(command, commands.Answer) and isinstance(error, TxtopError)
             event = _build_failed_event(command, str(error) if whole else failure.reason)
             event.may_pass = isinstance(error, AbsentError)
             # A pass has a process of its own, which ends with it.
             sticky = failure.sticky and isinstance(command, commands.Compare | commands.Answer)
+            sticky |= self._ranks.are_several
         event.t_ns = perf_counter_ns()
         if isinstance(command, commands.Profile | commands.Explain):
             assert isinstance(event, events.DeviceTime | events.Explanation)
@@ -66,6 +72,7 @@ class MeasuredCells:
         return sticky
 
     def _carry_out(self, command: LaterCommand) -> _Outcome:
+        self._ranks.enlist(command)
         if isinstance(command, commands.Compare):
             return self._ready_to_compare().run(command)
         if isinstance(command, commands.Answer):
@@ -104,7 +111,7 @@ class MeasuredCells:
     def _ready_to_compare(self) -> OutputComparer:
         """Return the comparer, created with all cores: nothing is timed while it runs."""
         if self._comparer is None:
-            threads = cpu.count_allowed_cores()
+            threads = max(1, cpu.count_allowed_cores() // self._ranks.size)
             configure_environment(threads)
             from txtop.worker.fidelity.scores import OutputComparer
 
@@ -114,7 +121,7 @@ class MeasuredCells:
     def _ready_to_answer(self) -> TaskAnswerer:
         """Return the answerer, created with all cores as well."""
         if self._answerer is None:
-            threads = cpu.count_allowed_cores()
+            threads = max(1, cpu.count_allowed_cores() // self._ranks.size)
             configure_environment(threads)
             from txtop.worker.accuracy.answering import TaskAnswerer
 

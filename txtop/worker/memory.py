@@ -11,7 +11,7 @@ import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from txtop.protocol.events import Memory
+from txtop.protocol.events import Memory, PartMemory
 
 if TYPE_CHECKING:
     import torch
@@ -29,10 +29,17 @@ def release_memory(device: torch.device) -> None:
         _memory_module(device).empty_cache()
 
 
-def reset_peaks(device: torch.device) -> bool:
-    """Reset the peaks at the start of a cell. Return False if the host's cannot be reset."""
+def reset_peaks(device: torch.device, model: Any = None) -> bool:
+    """Reset the peaks at the start of a cell, also where layers of `model` are on further GPUs.
+
+    Return False if the host's cannot be reset.
+    """
+    import torch
+
     if device.type in _WITH_PEAKS:
         _memory_module(device).reset_peak_memory_stats(device)
+        for part in _list_further_devices(model):
+            torch.cuda.reset_peak_memory_stats(part)
     try:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     except OSError:
@@ -106,6 +113,30 @@ def build_memory_event(cell: str, device: torch.device, t_ns: int) -> Memory:
     elif device.type == "mps":
         event.device_bytes = _memory_module(device).driver_allocated_memory()
     return event
+
+
+def list_parts(model: Any) -> list[PartMemory]:
+    """Return the peaks on the GPUs after the first that hold layers of `model`."""
+    import torch
+
+    parts = []
+    for device in _list_further_devices(model):
+        free, total = torch.cuda.mem_get_info(device)
+        parts.append(
+            PartMemory(
+                allocated_bytes=torch.cuda.max_memory_allocated(device),
+                reserved_bytes=torch.cuda.max_memory_reserved(device),
+                device_bytes=total - free,
+            )
+        )
+    return parts
+
+
+def _list_further_devices(model: Any) -> list[int]:
+    """Return the numbers of the GPUs that hold layers of `model`, without the first."""
+    placed = (getattr(model, "hf_device_map", None) or {}).values()
+    numbers = {str(place).rpartition(":")[2] for place in placed}
+    return sorted(int(number) for number in numbers if number.isdigit())[1:]
 
 
 def _memory_module(device: torch.device) -> Any:

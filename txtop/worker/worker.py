@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -27,17 +27,21 @@ from txtop.worker.device import identify_device
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
-from txtop.worker.loading.load import LoadedModel, load_model
+from txtop.worker.loading.load import load_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import PhaseTimer
+from txtop.worker.loading.source import require_present
 from txtop.worker.measured_cells import LaterCommand, MeasuredCells
 from txtop.worker.nvtx import NvtxRanges, open_library
+from txtop.worker.ranks.lockstep import Ranks
 
 if TYPE_CHECKING:
     from txtop.worker.serving.prompts import Prompts
     from txtop.worker.tasks.task import ModelInputs
 
 _CellCommand = (
-    commands.LoadModel
+    commands.Find
+    | commands.LoadModel
     | commands.Prepare
     | commands.Inspect
     | commands.Iterate
@@ -50,6 +54,7 @@ _CellCommand = (
 )
 # These need no loaded model.
 _MODEL_FREE_COMMANDS = (
+    commands.Find,
     commands.LoadModel,
     commands.Compare,
     commands.Answer,
@@ -66,18 +71,22 @@ _LAST_LINES = 40
 
 
 class Worker:
-    """The worker's state: at most one loaded model, and the inputs of at most one cell."""
+    """The worker's state: at most one loaded model, and the inputs of at most one cell.
 
-    def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue) -> None:
+    With a `rank` above 0 it follows the commands of another worker, whose model it has a part of.
+    """
+
+    def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue, rank: int = 0) -> None:
         self._name = name
         self._emitter = emitter
         self._inbox = inbox
         self._loaded: LoadedModel | None = None
         self._inputs: ModelInputs | None = None
         self._batches: list[ModelInputs] = []
-        self._first_measured: int | None = None
+        self._next_batch = 0
         self._prompts: Prompts | None = None
-        self._measured_cells = MeasuredCells(name, emitter, inbox)
+        self._ranks = Ranks(name, inbox, rank)
+        self._measured_cells = MeasuredCells(name, emitter, inbox, self._ranks)
         self._phase = "idle"
         self._nvtx = NvtxRanges()
         self._warnings = KernelWarnings()
@@ -109,7 +118,11 @@ class Worker:
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
         try:
-            if isinstance(command, commands.LoadModel):
+            if not isinstance(command, LaterCommand | commands.Find):
+                self._ranks.enlist(command)
+            if isinstance(command, commands.Find):
+                self._find(command)
+            elif isinstance(command, commands.LoadModel):
                 self._load(command)
             elif isinstance(command, commands.Prepare):
                 self._prepare(command)
@@ -132,13 +145,17 @@ class Worker:
             pass
         except RejectedError as error:
             self._reject(cell, error)
+            if self._ranks.rank and self._loaded is None:
+                # What rank 0 finds fault with as well it says itself, or it waits for this one.
+                self.leave(1)
         except Exception as error:
             traceback.print_exc()
             device = self._loaded.device.type if self._loaded is not None else "cpu"
             if self._inputs is not None and kernel_warnings.is_missing_kernel(error):
                 self._reject(cell, self._explain_missing_kernel(self._inputs.cell.attention))
             else:
-                self._report(cell, failures.classify(error, self._phase, device))
+                own = failures.classify(error, self._phase, device)
+                self._report(cell, self._ranks.explain(own))
 
     def _follow_later(self, command: LaterCommand) -> None:
         self._loaded = self._inputs = None
@@ -161,6 +178,8 @@ class Worker:
         return RejectedError(cause, "--attention sdpa, which takes a kernel that fits")
 
     def _report(self, cell: str, failure: failures.Failure) -> None:
+        # Ranks that are not in step any more wait for each other for ever.
+        sticky = failure.sticky or self._ranks.are_several
         self._emitter.send(
             events.CellFinished(
                 t_ns=perf_counter_ns(),
@@ -171,15 +190,24 @@ class Worker:
                 phase=self._phase,
                 wanted_bytes=failure.wanted_bytes,
                 stderr=traceback.format_exc().splitlines()[-_LAST_LINES:],
-                sticky=failure.sticky,
+                sticky=sticky,
                 busy=failure.busy,
             )
         )
-        if failure.sticky:
+        if sticky:
             self.leave(failures.EXIT_DEVICE_LOST)
         self._inputs = None
         self._batches = []
         self._free()
+
+    def _find(self, command: commands.Find) -> None:
+        def log(text: str) -> None:
+            now = perf_counter_ns()
+            self._emitter.send(events.Log(t_ns=now, text=text, cell=command.cell.id))
+
+        for model in filter(None, (command.cell.model, command.cell.assistant)):
+            require_present(model, command.allowed, log)
+        self._enter(command.cell.id, "idle")
 
     def _load(self, command: commands.LoadModel) -> None:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
@@ -197,6 +225,8 @@ class Worker:
         """Send the peaks of the device: once per process, after loading, before any timing."""
         from txtop.worker import peak_probe
 
+        if loaded.geometry is None and loaded.ranks > 1:
+            return
         self._enter(cell, "peaks")
         peaks = peak_probe.determine_peaks(loaded, *identify_device(loaded.device))
         if peaks is not None:
@@ -239,8 +269,8 @@ class Worker:
             kv_blocks = continuous_server.count_blocks(cell, loaded.device)
         self._phase = "prepare"
         loaded.task.begin_cell()
-        memory.reset_peaks(loaded.device)
-        self._first_measured = None
+        memory.reset_peaks(loaded.device, loaded.model)
+        self._next_batch = 0
         self._batches = build_inputs(loaded, cell, encoded)
         # The longest comes first, to warm up: what the allocator has then suffices for the others.
         self._inputs = max(self._batches, key=lambda batch: batch.ids.shape[1])
@@ -278,7 +308,7 @@ class Worker:
             compared.t_ns = perf_counter_ns()
             self._emitter.send(compared)
         self._free()
-        memory.reset_peaks(loaded.device)
+        memory.reset_peaks(loaded.device, loaded.model)
         now = perf_counter_ns()
         self._emitter.send(
             events.Kernels(
@@ -288,6 +318,7 @@ class Worker:
                 decode=ran.decode,
                 products=list(ran.products[:16]),
                 dequantises=ran.dequantises,
+                communication=list(ran.communication) if self._ranks.are_several else [],
             )
         )
 
@@ -296,17 +327,20 @@ class Worker:
         # Iterations of a cell that failed or was rejected may still arrive.
         if inputs is None or inputs.cell.id != command.cell:
             return
+        if command.batch is not None:
+            self._next_batch = command.batch
         for index in range(command.index, command.index + command.count):
-            self._inbox.check()
-            self._one(self._choose_batch(inputs, index, command.role), index, command.role)
+            self._inbox.check_between()
+            step = msgspec.structs.replace(command, index=index, count=1, batch=self._next_batch)
+            with self._ranks.step(step):
+                self._one(self._choose_batch(inputs, command.role), index, command.role)
 
-    def _choose_batch(self, warm: ModelInputs, index: int, role: events.Role) -> ModelInputs:
+    def _choose_batch(self, warm: ModelInputs, role: events.Role) -> ModelInputs:
         """Return the inputs of an iteration: `warm`, and measured all batches in turn."""
         if role != "measured":
             return warm
-        if self._first_measured is None:
-            self._first_measured = index
-        return self._batches[(index - self._first_measured) % len(self._batches)]
+        self._next_batch += 1
+        return self._batches[(self._next_batch - 1) % len(self._batches)]
 
     def _one(self, inputs: ModelInputs, index: int, role: events.Role) -> None:
         cell, loaded = inputs.cell.id, self._ready()
@@ -330,6 +364,7 @@ class Worker:
         finally:
             self._nvtx.leave_all()
         self._inbox.check()
+        result = replace(result, cache_bytes=self._ranks.add_up(result.cache_bytes))
         self._emitter.send(
             events.Iteration(
                 t_ns=perf_counter_ns(),
@@ -365,7 +400,9 @@ class Worker:
 
         self._inputs = self._prompts = None
         self._batches = []
-        self._emitter.send(memory.build_memory_event(cell, self._ready().device, perf_counter_ns()))
+        event = memory.build_memory_event(cell, self._ready().device, perf_counter_ns())
+        event.parts = self._ranks.collect_memory() or memory.list_parts(self._ready().model)
+        self._emitter.send(event)
         self._free()
 
     def _free(self) -> None:

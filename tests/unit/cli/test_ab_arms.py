@@ -36,6 +36,7 @@ def test_an_assistant_is_found_from_any_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "config.json").write_text("{}", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     _, drafts = build(monkeypatch, b="speculative=assistant=./small").cells
     assert drafts.assistant == str(tmp_path / "small")

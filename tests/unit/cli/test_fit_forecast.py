@@ -9,8 +9,10 @@ import pytest
 
 from txtop.cli.common import StartOptions
 from txtop.cli.fit import fit
+from txtop.cli.tune import tune
 from txtop.errors import UsageError
 from txtop.options.fit_options import FitRuleOptions
+from txtop.options.tune_options import TuneRuleOptions
 
 RULES = FitRuleOptions(largest="both", memory="240GiB")
 
@@ -46,3 +48,10 @@ def test_what_concerns_a_recording_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=f"{option}: nothing runs and nothing is recorded"):
         fit("gpt2", rules=RULES, name=name, start=start)
+
+
+def test_less_memory_than_a_process_takes_is_refused_before_anything_loads() -> None:
+    with pytest.raises(UsageError, match="394 MiB before any model"):
+        fit("gpt2", rules=FitRuleOptions(memory="10MiB"))
+    with pytest.raises(UsageError, match="394 MiB before any model"):
+        tune("gpt2", rules=TuneRuleOptions(memory="1MiB"))

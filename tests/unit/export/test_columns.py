@@ -11,7 +11,13 @@ from support import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.session_list import format_sessions
 from txtop.export.text import table
-from txtop.export.text.columns import align_columns, cut_cells, measure_cells, pad_cells
+from txtop.export.text.columns import (
+    align_columns,
+    cut_cells,
+    cut_words,
+    measure_cells,
+    pad_cells,
+)
 from txtop.state.fold import fold_all
 
 TEXTS = [
@@ -33,6 +39,30 @@ TEXTS = [
 def test_cells_are_those_of_the_screen(text: str) -> None:
     assert measure_cells(text) == cell_len(text)
     assert cell_len(pad_cells(text, 20)) == 20 == cell_len(pad_cells(text, 20, ">"))
+
+
+@pytest.mark.parametrize(
+    ("width", "cut"),
+    [
+        (40, "fp32, int4, int8:bnb"),
+        (17, "fp32, int4…"),
+        (11, "fp32, int4…"),
+        (6, "fp32…"),
+        (3, "fp…"),
+    ],
+)
+def test_words_are_whole_before_the_mark(width: int, cut: str) -> None:
+    assert cut_words("fp32, int4, int8:bnb", width) == cut and measure_cells(cut) <= width
+
+
+def test_a_list_of_sessions_breaks_no_word_and_tells_models_apart(tmp_path: Path) -> None:
+    listed = format_sessions(tmp_path, ["smollm2-135m-gptq"])
+    line = next(line for line in listed.splitlines() if "smollm2-quantised" in line)
+    assert "SmolLM2-135M-Instruct, …GPTQ, …CT · fp32, int4" in line
+    assert line.endswith("…") and line.removesuffix("…").split()[-1] in (
+        "int8:bnb",
+        "gptq:int4-g64",
+    )
 
 
 @pytest.mark.fault(59)

@@ -57,6 +57,16 @@ def test_what_does_not_vary_stands_once_above_the_table() -> None:
     assert lines[at + 2].split()[0] == "fp32" and lines[at + 3].split()[0] == "bf16"
 
 
+def test_times_of_decoders_have_no_column_among_encoders() -> None:
+    path = next(path for path in catalog.list_bundled() if path.stem == "bert-lengths")
+    lines = table.format_report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
+    heading = next(line for line in lines if line.startswith("batch  len"))
+    assert "TTFT" not in heading and "TPOT" not in heading and "95 %" in heading
+    assert any(
+        "TTFT ms" in line for line in table.format_report(grid("fp32"), FinalMetrics()).splitlines()
+    )
+
+
 def test_a_failure_and_a_measure_that_happens_to_agree_keep_their_columns() -> None:
     heading = (("prec", "<"), ("n", ">"), ("status", "<"))
     rows = [["fp32", "12", "oom"], ["fp32", "12", "oom"]]

@@ -17,6 +17,7 @@ import pytest
 from support import race_session, streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import export
+from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.formatting import format_figure
 from txtop.plan.plan import Plan
@@ -55,6 +56,19 @@ def test_jsonl_is_the_cells_of_the_export() -> None:
     lines = [json.loads(line) for line in written("jsonl").splitlines()]
     assert [c["id"] for c in lines] == [c["id"] for c in loaded("json")["cells"]]
     assert lines[0]["metrics"]["ttft_ms"]["mean"] == pytest.approx(20)
+
+
+def test_a_list_or_an_object_in_a_field_of_csv_is_json() -> None:
+    state = fold_all(read_all(resolve_session("smollm2-quantised"))[0])
+    rows = list(csv.DictReader(io.StringIO(written("csv", state))))
+    for name, kind in (("products", dict), ("product_kernels", list)):
+        values = [json.loads(row[name]) for row in rows if row[name]]
+        assert values and all(isinstance(value, kind) for value in values)
+
+
+def test_a_trace_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no cell of this session was explained"):
+        export.export("smollm2-quantised", format="chrome-trace", output=str(tmp_path / "t.json"))
 
 
 def test_csv_has_one_row_a_cell() -> None:

@@ -41,6 +41,36 @@ def test_what_differs_has_a_column() -> None:
     ]  # fmt: skip
 
 
+def test_long_labels_of_a_note_are_shortened_to_what_differs() -> None:
+    cells = expand_matrix(
+        models=["acme/a-model-with-quite-a-long-name", "acme/a-model-with-quite-a-long-title"],
+        precisions=["bf16"],
+        attention=["sdpa"],
+        batch_sizes=[1],
+        sequence_lengths=[8],
+        new_tokens=[4],
+        cache=["dynamic", "quantized:int4"],
+    )
+    long = fold_all(streams.stream(msgspec.structs.replace(streams.plan(), cells=cells)))
+    ids = [cell.id for cell in cells]
+    assert table._name_cells(long, [ids[0], ids[3]]) == [
+        "…name · dynamic cache", "…title · quantized:int4 cache"
+    ]  # fmt: skip
+    (usual, *_) = table._name_cells(state(), ["c001"])
+    assert usual.startswith("gpt2 fp32 batch 2"), "a short label is whole"
+
+
+def test_cells_of_a_note_are_named_by_the_value_that_they_alone_have() -> None:
+    made = state()
+    two, static, both = ["c001", "c003"], ["c002", "c004"], ["c001", "c004"]
+    of = {cell.id: (cell.threads, cell.cache) for cell in made.plan.cells}
+    assert {of[name][1] for name in two} == {"dynamic"} and of["c002"] == (1, "static")
+    assert table._name_cells(made, two) == ["dynamic cache"]
+    assert table._name_cells(made, static) == ["static cache"]
+    assert all(name.startswith("gpt2 fp32") for name in table._name_cells(made, both))
+    assert len(table._name_cells(made, ["c001"])) == 1
+
+
 def test_nothing_differs_in_a_plain_session() -> None:
     assert table.list_columns(fold_all(streams.stream())) == table.COLUMNS
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import tomllib
+from copy import copy
 
+import msgspec
 import pytest
 
 from support import race_session, streams
-from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.tuning import find_result, find_unit
+from txtop.analysis.metrics import FinalMetrics, compute_cost
+from txtop.analysis.tuning import compute_figure, find_result, find_unit
 from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
@@ -41,6 +43,24 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "race: 24 candidates: " in text and "to the end" in text
     assert "txtop export night --format python" in text
     assert "serve: transformers serve openai-community/gpt2 --dtype bfloat16" in text
+
+
+@pytest.mark.parametrize(
+    "objective", ["tokens_per_s", "decode_tokens_per_s", "ttft", "e2e", "cost"]
+)
+def test_the_objective_is_the_figure_of_the_table(over: SessionState, objective: Objective) -> None:
+    tuning = msgspec.structs.replace(over.plan.tuning, objective=objective)
+    plan = msgspec.structs.replace(over.plan, tuning=tuning, cost_per_hour=3.6)
+    state = copy(over)
+    state.header = msgspec.structs.replace(over.header, plan=plan)
+    finals, key = FinalMetrics(), objective if objective.endswith("per_s") else f"{objective}_ms"
+    raced = [own for own in over.cells.values() if own.over and own.samples.kept()]
+    for own in raced:
+        if objective == "cost":
+            expected = compute_cost(own, finals.of(own), 3.6)["cost_per_million_tokens"].mean
+        else:
+            expected = finals.of(own)[key].mean
+        assert compute_figure(state, own) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_winner_is_exported_with_those_that_left(over: SessionState) -> None:
@@ -126,3 +146,12 @@ def test_the_work_of_an_encoder_is_counted_in_sequences(objective: Objective, un
     )
     assert find_unit(objective, encoder) == unit
     assert find_unit(objective, decoder) == unit.replace("seq", "tok") == find_unit(objective, None)
+
+
+def test_a_race_that_was_stopped_says_neither_limits_nor_an_end() -> None:
+    plan = race_session.build_plan()
+    plan = msgspec.structs.replace(plan, tuning=msgspec.structs.replace(plan.tuning, limits=()))
+    stopped = end(fold_all([race_session.ui_events.header(plan)]), "stopped")
+    text = format_report(stopped, FinalMetrics(), "night")
+    assert "no configuration can be named: none was measured" in text
+    assert "24 still in" in text and "to the end" not in text

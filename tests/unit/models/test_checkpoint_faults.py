@@ -163,8 +163,12 @@ def test_folders_that_are_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for model, cause, hint in (
         ("lora", "lora holds an adapter", "merge it into its base model"),
         ("./pipeline", "pipeline of several models", "config.json"),
-        ("models--acme--whole-model", "a folder of the Hub's cache", "--models acme/whole-model"),
-        ("/x/models--gpt2", "a folder of the Hub's cache", "--models gpt2"),
+        (
+            "models--acme--whole-model",
+            "a folder of the Hub's cache",
+            "acme/whole-model as",
+        ),
+        ("/x/models--gpt2", "a folder of the Hub's cache", "gpt2 as the model"),
         ("unmounted", "unmounted is a link to /nonexistent/disk, which is", "correct the link"),
         ("./round", "./round is a link to round, which is not there", "correct the link"),
         ("plain", "plain is a folder without a file config.json", ""),

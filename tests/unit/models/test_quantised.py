@@ -10,6 +10,7 @@ import pytest
 
 from support import quantised_models, tiny_models
 from txtop.analysis.roofline import _is_plain
+from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
 from txtop.models import model_size, precision_needs, quantised
 from txtop.models.attention_kernels import Accelerator
@@ -63,9 +64,8 @@ def test_a_scheme_is_named(asked: dict[str, Any], scheme: str, place: str) -> No
 
 def test_dense_configurations_have_no_scheme() -> None:
     dense: list[dict[str, Any]] = [{}, {"quantization_config": None}, {"bits": 4}]
-    for config in [*dense, {"quantization_config": {}}]:
+    for config in dense:
         assert quantised.describe_scheme(config) == ""
-    assert quantised.describe_scheme({"quantization_config": "int4"}) == "int4"
 
 
 @pytest.mark.fault(43)
@@ -132,12 +132,14 @@ def test_an_unknown_method_is_refused_by_its_name(tmp_path: Path) -> None:
     ("method", "broken", "fault"),
     [
         ("gptq:int4-g128", {"quant_method": "gptq"}, "no bits"),
-        ("gptq:int4-g128", "gptq", "no bits"),
         ("gptq:int4-g128", {"quant_method": "gptq", "bits": None}, "bits null"),
         ("gptq:int4-g128", {"quant_method": "gptq", "bits": "four"}, 'bits "four", not 2, 3'),
         ("gptq:int4-g128", {"quant_method": "gptq", "bits": True}, "bits true"),
         ("awq:int4-g64", {"quant_method": "awq", "bits": [4]}, "bits [4]"),
         ("awq:int4-g64", {"quant_method": "awq", "group_size": "x"}, 'group_size "x"'),
+        ("gptq:int4-g128", {}, "no quant_method"),
+        ("gptq:int4-g128", {"bits": 4}, "no quant_method"),
+        ("torchao:int8", {"quant_method": "compressed-tensors"}, "no config_groups"),
         ("bnb:nf4", {"quant_method": "bitsandbytes"}, "neither load_in_4bit nor load_in_8bit"),
         ("bnb:nf4", {"load_in_4bit": True, "bnb_4bit_quant_type": "\x1b[31m" * 99},
          'bnb_4bit_quant_type "\\u001b[31m'),
@@ -169,6 +171,58 @@ def test_a_broken_configuration_is_refused_by_its_key(
         assert refusal is not None and f"--quantization has {fault}" in refusal[0]
 
 
+@pytest.mark.parametrize("value", [[4], [], "gptq", "", True, False, 0, 4.5])
+@pytest.mark.parametrize("place", ["quantization_config", "text_config"])
+def test_a_configuration_that_is_no_object_is_refused_by_file_and_key(
+    place: str, value: Any, tmp_path: Path
+) -> None:
+    path = tiny_models.gpt2(tmp_path)
+    own = {"quantization_config": value}
+    quantised_models.set_config(path, **({place: own} if place == "text_config" else own))
+    refusal = explain(path)
+    key = "text_config.quantization_config" if place == "text_config" else place
+    cause = f"{path}/config.json: {key} is {json.dumps(value)}, not an object"
+    assert refusal is not None and refusal[0] == cause and refusal[1]
+    label = precision_needs.settle_precision(Cell(id="c", model=str(path))).precision
+    assert label == "unknown scheme"
+
+
+def test_a_configuration_that_is_null_is_none(tmp_path: Path) -> None:
+    path = tiny_models.gpt2(tmp_path)
+    quantised_models.set_config(path, quantization_config=None)
+    assert explain(path) is None
+
+
+@pytest.mark.parametrize("name", ["gptq:int4", "awq:int4-g64", "ct:int8", "bnb:nf4", "fp8:block",
+    "torchao:int4", "dequantised:bf16"])  # fmt: skip
+def test_a_scheme_that_is_typed_is_told_that_a_checkpoint_has_it(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "p.toml"
+    plan.write_text(f'models = ["gpt2"]\nprecisions = ["{name}"]\n', encoding="utf-8")
+    for arguments in (
+        ["ab", "gpt2", "--b", f"precision={name}"],
+        ["explain", "gpt2", "--precision", name],
+        ["run", "--precisions", name],
+        ["run", "--plan", str(plan)],
+        ["tune", "gpt2", "--space", f"precisions=fp32,{name}"],
+    ):
+        assert run_command_line(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.rstrip().endswith("stored: give its directory as the model"), error
+    assert quantised.explain_stored_name("int5") == quantised.explain_stored_name("fp8:x") == ""
+
+
+def test_mxfp4_is_told_of_a_checkpoint_and_of_what_can_be_made_here(
+    installed: dict[str, str | None],
+) -> None:
+    cell = Cell(id="c", model="gpt2", precision="mxfp4")
+    installed["bitsandbytes"] = None
+    refusal = precision_needs.explain_missing_needs(cell, CPU)
+    assert refusal is not None
+    assert refusal[1] == "the directory of one as the model, or --precisions int4"
+
+
 def test_a_method_of_any_name_is_a_label(tmp_path: Path) -> None:
     for named in ("\x1b[31mred", "a" * 500, ["gptq"], {"x": "y\n"}):
         assert quantised.name_scheme({"quant_method": named}).isprintable()
@@ -184,6 +238,9 @@ def test_files_below_16_bits_without_a_word_in_the_configuration_are_refused(
     quantised_models.write_tensors(tmp_path, {"a": ("F8_E4M3", [2, 2])})
     refusal = explain(tmp_path)
     assert refusal is not None and "F8_E4M3" in refusal[0]
+    quantised_models.write_tensors(tmp_path, {"fc.qweight": ("I32", [2, 16])})
+    refusal = explain(tmp_path)
+    assert refusal is not None and "GPTQ or AWQ, and its config.json names no quant" in refusal[0]
 
 
 def test_a_quantised_checkpoint_is_one_cell_named_by_its_scheme(tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def test_every_option_can_be_written() -> None:
         sequence_lengths=[3],
         new_tokens=[4],
         threads=[5],
+        parallel=["tp=2"],
         compile=["default"],
         cache=["static"],
         speculative=["prompt-lookup:10"],

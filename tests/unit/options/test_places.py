@@ -7,7 +7,8 @@ import pytest
 from txtop.errors import UsageError
 from txtop.options.places import PlacesHere, parse_places
 from txtop.options.run_options import RunOptions
-from txtop.options.run_plan import build_plan
+from txtop.options.run_plan import _require_cores, build_plan
+from txtop.plan.cell import Cell
 from txtop.plan.plan import hash_workload
 from txtop.system import cpu
 
@@ -90,3 +91,10 @@ def test_a_plan_has_its_places_and_the_same_work() -> None:
 def test_one_device_for_all_beside_several_is_refused() -> None:
     with pytest.raises(UsageError, match="--device and --devices contradict each other"):
         build_plan(RunOptions(models=["gpt2"], device="cpu", devices=["cpu:0"]))
+
+
+def test_more_threads_than_a_place_has_cores_are_refused() -> None:
+    cells = (Cell(id="c001", model="gpt2", threads=2),)
+    _require_cores(cells, ("cpu:0-1", "cuda:0"))
+    with pytest.raises(UsageError, match="--threads 2 in cpu:1, which has 1 core: as many"):
+        _require_cores(cells, ("cpu:2-3", "cpu:1"))

@@ -224,8 +224,8 @@ def test_a_binary_file_is_no_plan(tmp_path: Path) -> None:
 def test_a_plan_that_one_line_cannot_hold_is_refused() -> None:
     with pytest.raises(UsageError, match="do not fit into one recording"):
         build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 9_000))))
-    fits = build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 2_900))))
-    assert len(fits.cells) == 2_899
+    fits = build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 2_750))))
+    assert len(fits.cells) == 2_749
 
 
 def test_a_plan_of_an_editor_that_writes_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_plan_file_has_the_path(texts: PromptFile, tmp_path: Path) -> None:
         ({"lengths": "uniform", "scenario": ["dynamic"]}, "--lengths and --prompts contradict"),
         ({"compile": ["default"]}, "prompts have many lengths"),
         ({"cache": ["static"]}, "prompts have many lengths"),
-        ({"prefix_cache": ["on"]}, "--prefix-cache is for --scenario continuous"),
+        ({"prefix_cache": ["on"]}, "a prefix cache is for `txtop run --scenario continuous`"),
     ],
 )
 def test_what_needs_one_length_is_refused(

@@ -11,7 +11,13 @@ from txtop.errors import UsageError
 from txtop.options.command_line import format_cell_command
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
-from txtop.options.tasks import build_tasks, parse_margin, parse_points
+from txtop.options.tasks import (
+    build_tasks,
+    parse_allowed_loss,
+    parse_margin,
+    parse_points,
+    require_answerable,
+)
 
 ITEM = '{"question": "a", "choices": ["b", "c"], "answer": 0}\n'
 
@@ -28,6 +34,25 @@ def test_points_are_shares(text: str, share: float) -> None:
 def test_what_is_no_number_of_points_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a number of points: write 1pt or"):
         parse_points("--min-accuracy", text)
+
+
+def test_an_allowed_loss_is_no_gain_and_not_everything() -> None:
+    assert [parse_allowed_loss("--m", text) for text in ("0", "-1pt", "-0.5")] == [0, -0.01, -0.5]
+    with pytest.raises(UsageError, match="--m: '1pt' asks for a gain: a loss has a minus"):
+        parse_allowed_loss("--m", "1pt")
+    with pytest.raises(UsageError, match="--m: '-1' allows every loss: as -1pt"):
+        parse_allowed_loss("--m", "-1")
+
+
+def test_a_task_that_no_model_of_the_plan_can_answer_is_refused_at_the_start() -> None:
+    (pairs,), (facts,) = build_tasks(["pairs"]), build_tasks(["facts"])
+    with pytest.raises(UsageError, match="--task pairs: similarity of pairs needs an encoder"):
+        require_answerable([pairs], ["gpt2"])
+    with pytest.raises(UsageError, match="--task facts: multiple choice needs a decoder"):
+        require_answerable([facts], ["bert-base-uncased"])
+    # One that another model can answer, and those that only the Hub knows, are for the run.
+    require_answerable([pairs, facts], ["gpt2", "bert-base-uncased"])
+    require_answerable([pairs], ["gpt2", "nobody/nothing"])
 
 
 def test_a_margin_is_above_zero() -> None:

@@ -201,3 +201,5 @@ def test_a_task_is_a_floor_of_accuracy_and_a_floor_needs_a_task() -> None:
         build(min_accuracy="-1pt")
     with pytest.raises(UsageError, match="not a number of points"):
         build(task=["agreement"], min_accuracy="much")
+    with pytest.raises(UsageError, match="a loss has a minus"):
+        build(task=["agreement"], min_accuracy="1pt")

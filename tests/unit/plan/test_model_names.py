@@ -11,6 +11,7 @@ from txtop.forecast.history import normalise_cell
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import (
+    name_in_row,
     name_models,
     name_together,
     shorten_alike,
@@ -80,6 +81,22 @@ def test_parts_that_all_names_share_are_cut(
 ) -> None:
     assert list(shorten_alike(names).values()) == apart
     assert name_together(names) == together
+
+
+@pytest.mark.parametrize(
+    ("names", "row"),
+    [
+        (
+            ("SmolLM2-135M-Instruct", "SmolLM2-135M-GPTQ", "SmolLM2-135M-CT"),
+            "SmolLM2-135M-Instruct …GPTQ …CT",
+        ),
+        (("gpt2", "bert-base-uncased"), "gpt2 bert-base-uncased"),
+        (("gpt2",), "gpt2"),
+        ((), ""),
+    ],
+)
+def test_in_a_row_the_first_name_is_whole(names: tuple[str, ...], row: str) -> None:
+    assert name_in_row(names) == row
 
 
 PARTS = st.lists(st.sampled_from(["a", "b", "final", ".", ""]), min_size=1, max_size=4)

@@ -209,3 +209,16 @@ def test_a_block_that_was_disturbed_is_kept_where_there_is_no_time_to_repeat_it(
     assert [block.kept for block in state.blocks] == [False, True, True]
     assert sum(state.samples.e2e_ns[1:]) / 1e9 <= 1.5 * 30 + 20
     assert any("2 blocks kept" in note for note in exported(session).notes)
+
+
+def test_a_repeated_block_takes_the_batches_that_were_discarded() -> None:
+    def slowed(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1000.0 if 5 < s < 8 else 1980.0}
+
+    batches: list[int] = []
+    plan = plan_with(warmup=0, iterations=60)
+    _, state, _ = conduct(plan, lambda i: 500.0, slowed, batches=batches)
+    assert any(not block.kept for block in state.blocks)
+    places = [i for i, role in enumerate(state.samples.role) if role == "measured"]
+    counted = [batches[n] for n, i in enumerate(places) if i in set(state.samples.kept())]
+    assert sorted(counted) == list(range(60)) and len(batches) > 60

@@ -172,6 +172,50 @@ def test_nan_comes_before_any_task() -> None:
     assert quality.get_quality(state, "b").badge == "INVALID"
 
 
+@pytest.mark.parametrize(
+    ("kld", "lost", "n", "badge"),
+    [
+        # Four items decide nothing, and hide no broken output.
+        (1.2, 1, 4, "broken"),
+        (0.05, 0, 4, "visible"),
+        (0.005, 1, 4, "undecided"),
+        # What a task decides stands, for better or worse.
+        (0.05, 0, 2000, "no worse"),
+        (0.0, 600, 2000, "worse"),
+    ],
+)
+def test_a_task_that_decides_nothing_hides_no_broken_output(
+    kld: float, lost: int, n: int, badge: str
+) -> None:
+    state = answer_all([1.0] * n, [0.0] * lost + [1.0] * (n - lost))
+    fold(state, events.Fidelity(
+        t_ns=3, cell="b", reference="a", weights="pretrained", positions=2000, top1=1990, kld=kld,
+    ))  # fmt: skip
+    own_quality = quality.get_quality(state, "b")
+    assert own_quality.badge == badge
+    if badge in ("visible", "broken"):
+        assert own_quality.forms[0].startswith(("✗ broken", "▲ visible"))
+
+
+def test_a_correlation_of_few_pairs_is_no_badge() -> None:
+    plan = Plan(cells=CELLS, tasks=(a_task(3, "pairs"),))
+    state = fold_all(
+        [
+            header(plan), questions(3, [1.0, 1.0, 1.0]), answers("a", [1, 1, 1]), answered("a"),
+            answers("b", [1, 0.5, 1]), answered("b"),
+        ]
+    )  # fmt: skip
+    assert quality.get_quality(state, "b").badge == "unmeasured"
+
+
+def test_a_task_that_nobody_answered_is_named() -> None:
+    plan = Plan(cells=CELLS, tasks=(a_task(4),))
+    state = fold_all([header(plan), questions(4), answered("a", failed="no head")])
+    assert accuracy.find_unanswered_tasks(state) == ["quiz"]
+    fold(state, answers("b", [1]))
+    assert accuracy.find_unanswered_tasks(state) == []
+
+
 def test_a_task_is_due_once_for_each_output_and_that_of_a_first() -> None:
     twin = Cell(id="c", model="gpt2", precision="int8", batch_size=8)
     plan = Plan(cells=(CELLS[1], twin, CELLS[0]), tasks=(a_task(2),), margin=0.02)

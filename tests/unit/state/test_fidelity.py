@@ -48,16 +48,34 @@ def test_an_encoder_goes_by_the_similarities_of_its_sentences_not_by_its_tokens(
     encoder = found(kld=None, top1=None, cosine_tokens=0.907, cosine_pooled=0.95)
     assert fidelity.compute_badge(encoder) == "broken"
     newer = found(
-        kld=None, top1=None, cosine_tokens=0.907, cosine_pooled=0.95, similarity_rank=0.99999
+        kld=None,
+        top1=None,
+        cosine_tokens=0.907,
+        cosine_pooled=0.95,
+        similarity_rank=0.99999,
+        sentences=64,
     )
     assert fidelity.compute_badge(newer) == "lossless-like"
     assert fidelity.format_badge_forms(newer)[0] == "✓ lossless-like 1.0000"
     # int8 of a MiniLM, which loses a point: sessions/minilm-task.
-    minilm = found(kld=None, top1=None, cosine_tokens=0.907, similarity_rank=0.9468)
+    minilm = found(kld=None, top1=None, cosine_tokens=0.907, similarity_rank=0.9468, sentences=64)
     assert fidelity.compute_badge(minilm) == "minor"
     # Of a model with a head its output counts, too.
     headed = found(
         kld=None, top1=None, cosine_tokens=1.0, cosine_pooled=0.95, similarity_rank=0.99999,
-        pooled_by="head",
+        pooled_by="head", sentences=64,
     )  # fmt: skip
     assert fidelity.compute_badge(headed) == "broken"
+
+
+def test_few_sentences_are_no_badge() -> None:
+    few = found(kld=None, top1=None, cosine_tokens=0.9257, similarity_rank=0.5, sentences=3)
+    assert fidelity.compute_badge(few) == "unmeasured"
+    assert "3 texts are too few" in fidelity.build_fidelity_notes(few)[-1]
+    one = found(kld=None, top1=None, cosine_tokens=0.9257, sentences=2)
+    assert fidelity.compute_badge(one) == "unmeasured"
+
+
+def test_the_figure_beside_the_badge_is_the_one_that_decides() -> None:
+    assert fidelity.format_badge_forms(found(kld=0.001, top1=930))[0] == "▲ visible top-1 93.0 %"
+    assert fidelity.format_badge_forms(found(kld=0.05, top1=930))[0] == "▲ visible 0.05"

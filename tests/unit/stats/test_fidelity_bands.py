@@ -27,7 +27,14 @@ from txtop.stats import fidelity_bands
     ],
 )
 def test_the_worse_of_two_figures_decides(kld: float, top1: float, band: str) -> None:
-    assert fidelity_bands.classify_tokens(kld, top1) == band
+    by_top1 = fidelity_bands.classify_top1(round(top1 * 10_000), 10_000)
+    assert fidelity_bands.choose_worse(fidelity_bands.classify_kld(kld), by_top1) == band
+
+
+def test_of_few_positions_the_upper_end_of_the_interval_counts() -> None:
+    assert fidelity_bands.classify_top1(60, 64) == "minor"
+    assert fidelity_bands.classify_top1(600, 640) == "visible"
+    assert fidelity_bands.classify_top1(20, 64) == "broken"
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 7), (1_980, 2_048)])

@@ -146,6 +146,33 @@ def test_a_space_is_raced_in_40_percent_of_a_sweep_and_names_the_best(
     assert max(costs) <= 0.4
 
 
+def test_a_large_space_is_raced_whole_in_40_percent_of_a_sweep(
+    sweep: dict[str, dict[str, list[float] | float]],
+) -> None:
+    """The space is the recorded one at three numbers of threads, which are invented: 72 cells."""
+    dice = random.Random(0)
+    calls: dict[str, list[float]] = {}
+    work: dict[str, int] = {}
+    for name, own in sweep.items():
+        for threads in (1, 2, 4):
+            # What threads share of a call grows with its batch.
+            shared = min(0.8, 0.35 + 0.03 * own["work"] / 8)  # type: ignore[operator]
+            factor = 1 - shared + shared / threads + 0.03 * (threads - 1)
+            factor *= math.exp(dice.gauss(0.0, 0.04))
+            calls[f"{name} threads {threads}"] = [s * factor for s in own["calls_s"]]  # type: ignore[union-attr]
+            work[f"{name} threads {threads}"] = own["work"]  # type: ignore[assignment]
+    costs = {name: fmean(math.log(s / work[name]) for s in own) for name, own in calls.items()}
+    near, default = 0, next(iter(calls))
+    swept_s = sum(map(Machine(calls, work, 0).sweep, calls))
+    for seed in SEEDS:
+        race = simulate(Machine(calls, work, seed), default)
+        outcome = name_outcome(race)
+        assert outcome is not None
+        near += costs[outcome.winner] <= min(costs.values()) - math.log(0.97)
+        assert race.spent_s <= 0.4 * swept_s
+    assert near >= 19
+
+
 def test_no_difference_is_shown_between_identical_candidates(
     sweep: dict[str, dict[str, list[float] | float]],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,8 @@ def test_the_order_is_that_of_the_seed_alone() -> None:
     [
         ([], "has no items"),
         ([b"", b"  "], "has no items"),
-        ([CHOICE, b"{"], ", line 2 is not JSON: one JSON object a line"),
+        ([CHOICE, b"{"], ", line 2 is not JSON (expecting property name "),
+        ([CHOICE, b'{"a": "\\ud800"}'], ", line 2 is not JSON (half a surrogate pair"),
         (["{}".encode("utf-16")], ", line 1 is UTF-16 text: save it as UTF-8"),
         ([b'{"text": "a", "text": "b", "label": "c"}'], ", line 1 has 'text' twice: each field"),
         ([b'{"text": "\xe4"}'], ", line 1 is not UTF-8 text: save it as UTF-8"),
@@ -74,7 +76,8 @@ def test_the_order_is_that_of_the_seed_alone() -> None:
         ([{"nothing": 1}], ", line 1 has none of the fields choices"),
         ([CHOICE, MATCH], ", line 2 is exact match in a file of multiple choice: one kind a file"),
         ([{**CHOICE, "question": 3}], "line 1 is no item of multiple choice: question: expected"),
-        ([{**CHOICE, "anwser": 3}], "unknown field anwser"),
+        ([{**CHOICE, "anwser": 3}], "no field 'anwser': did you mean answer?"),
+        ([{**CHOICE, "choices": ["a", "b", "a"]}], "choices has 'a' twice"),
         ([{**CHOICE, "answer": 2}], "answer is not between 0 and 1"),
         ([{**CHOICE, "answer": "red"}], "answer is none of the choices"),
         ([{**CHOICE, "choices": ["one"]}], "choices: expected"),
@@ -101,6 +104,12 @@ def test_a_line_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
         stream.truncate(1 << 30)
     with pytest.raises(UsageError, match="line 1 is longer than 1 MiB"):
         task_file.read_task(str(file))
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(UsageError, match="not a file: a "):
+        task_file.read_task(str(tmp_path / "pipe.jsonl"))
 
 
 def test_a_file_that_may_not_be_read_says_so(

@@ -145,7 +145,7 @@ def test_converting_leaves_the_settings_of_the_process_as_they_were(
 def test_an_encoder_gets_torchao_once_torch_has_no_quantisation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(int8, "_has_torch_int8", lambda: False)
+    monkeypatch.setattr(int8, "has_torch_int8", lambda: False)
     assert int8.choose_recipe("int8", "encoder", "cpu") == "dynamic"
     with pytest.raises(RejectedError, match="any more"):
         int8.choose_recipe("int8:torch-dynamic", "encoder", "cpu")

@@ -92,3 +92,27 @@ def test_products_of_fp32_values_are_probed_under_the_name_of_their_arithmetic(
     )
     peaks = peak_probe.determine_peaks(loaded, "a device", None)
     assert peaks is not None and peaks.flops_per_s == {arithmetic: 2e9}
+
+
+def test_several_threads_are_never_slower_than_one_and_a_spoilt_round_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = 2
+    used: list[int] = []
+    # With two threads a neighbour spoils the first round of products, and both of the bandwidth.
+    flops = iter([3e9, 100e9, 160e9])
+    bandwidths = iter([7e9, 16e9, 6e9])
+
+    def set_threads(count: int) -> None:
+        nonlocal threads
+        threads = count
+        used.append(count)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch, "set_num_threads", set_threads)
+    monkeypatch.setattr(peak_probe, "measure_flops", lambda *_: next(flops))
+    monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: next(bandwidths))
+    peaks = peak_probe._probe(CPU, torch.float32, "fp32")
+    assert peaks is not None
+    assert (peaks.bandwidth_bytes_per_s, peaks.flops_per_s) == (16e9, {"fp32": 160e9})
+    assert used == [2, 1, 2, 2], "the threads of the cell are what it is measured with"

@@ -77,6 +77,9 @@ def test_the_log_counts_the_tokens_of_an_independent_tokenisation(
     assert rounds[0] == rounds[1] and sorted(rounds[0], key=int) == [2, 3, 4, 6]
     assert [i.padded_to for i in measured] == [i.prompt_tokens for i in measured]
     assert {i.tokens for i in measured} == {2}
+    worker.follow(commands.Iterate(cell=cell.id, role="measured", index=9, count=2, batch=1))
+    again = [i.prompt_tokens for i in worker.of(events.Iteration)]
+    assert again == rounds[0][1:3]
 
 
 @pytest.mark.parametrize("template", [True, False])

@@ -18,7 +18,8 @@ from txtop.protocol import commands
 from txtop.state import fidelity
 from txtop.worker.failures import RejectedError
 from txtop.worker.fidelity.scores import OutputComparer
-from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import ModelSource
 from txtop.worker.tasks.task import make_inputs
 

@@ -232,5 +232,5 @@ def test_an_interrupted_download_is_finished_where_the_hub_is_at_hand_and_else_n
     snapshot = next((tmp_path / "cache").glob("models--someone--good/snapshots/*"))
     with pytest.raises(RejectedError, match=names[1]) as refused:
         _resolve(str(snapshot))
-    assert refused.value.hint == "--models someone/good fetches them"
+    assert refused.value.hint == "someone/good as the model fetches them"
     assert _resolve(str(snapshot), "random")[0].weights == "random"

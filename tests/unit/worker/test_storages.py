@@ -19,7 +19,9 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import int8, prequantised, quantisers, storages
-from txtop.worker.loading.load import LoadedModel, _build_event, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.load_event import build_event
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 
 CPU = torch.device("cpu")
@@ -162,7 +164,7 @@ def test_a_packed_checkpoint_takes_about_the_bytes_of_its_file(
     else:
         # A kernel may keep scales and zeros wider than the file does, and never the weights.
         assert count_file(path) <= 1.01 * stored < 1.2 * count_file(path)
-        assert any("in the files" in note for note in _build_event(loaded, settle(path), "w").notes)
+        assert any("in the files" in note for note in build_event(loaded, settle(path), "w").notes)
         assert loaded.converted == pytest.approx(1 - 96 * 128 / (DENSE - 96 * 128), abs=0.005)
     assert loaded.counted.all == DENSE
 
@@ -248,7 +250,7 @@ def test_a_block_fp8_directory_is_refused_or_called_dequantised(
     assert require_bytes(loaded, count_independently(loaded.model)) == 2 * DENSE
     # A person reads that it takes more than its files, and a size that is theirs needs no words.
     cell = Cell(id="c", model=str(path), precision="dequantised:bf16", quantization=forced)
-    notes = [n for n in _build_event(loaded, cell, "worker:1").notes if "in the files" in n]
+    notes = [n for n in build_event(loaded, cell, "worker:1").notes if "in the files" in n]
     assert len(notes) == 1 and "KiB in memory, " in notes[0] and notes[0].endswith("x")
     assert prequantised.build_size_notes(1010, 1000) == []
     # What the library widened on its own cannot carry the label of 8 bits.
@@ -289,3 +291,33 @@ def test_packed_weights_in_a_part_of_the_layer_are_its_own() -> None:
     assert (packed.bits, dense.bits) == (4, 32)
     assert storages.count_stored_bytes(model) == 64 * 64 + 4 * 128 * 8
     assert storages.compute_share([packed, dense], 4) == pytest.approx(64 / 72)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "identity", "unread"),
+    [
+        ("TorchFusedLinear", None, ("g_idx", "scales", "qzeros")),
+        ("TorchAtenLinear", True, ("g_idx", "scales", "qzeros", "ret_idx")),
+        ("TorchAtenAwqLinear", None, ("g_idx", "scales", "qzeros")),
+        ("TorchCpuAvx512Linear", True, ("g_idx", "ret_idx", "scales_and_zeros")),
+        ("TorchLinear", None, ()),
+    ],
+)
+def test_a_step_reads_what_the_kernel_multiplies_and_not_what_it_was_packed_from(
+    kernel: str, identity: bool | None, unread: tuple[str, ...]
+) -> None:
+    sizes = {"qweight": 64, "scales": 8, "qzeros": 4, "g_idx": 16, "bias": 2}
+
+    module: Any = type(kernel, (nn.Module,), {})()
+    module.in_features, module.out_features, module.linear_mode = 16, 8, None
+    for name, size in sizes.items():
+        module.register_buffer(name, torch.zeros(size, dtype=torch.uint8))
+    module.ret_idx, module.scales_and_zeros = (torch.zeros(n, dtype=torch.uint8) for n in (5, 3))
+    module._ret_idx_identity = identity
+    model = nn.Sequential(module)
+    sizes |= {"ret_idx": 5, "scales_and_zeros": 3}
+    whole = sum(sizes.values())
+    assert storages.count_stored_bytes(model) == storages.count_read_bytes(model) == whole
+    module.linear_mode = "inference"
+    assert storages.count_stored_bytes(model) == whole
+    assert storages.count_read_bytes(model) == whole - sum(sizes[name] for name in unread)

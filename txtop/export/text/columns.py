@@ -34,6 +34,16 @@ def cut_cells(text: str, width: int) -> str:
     return kept + "…"
 
 
+def cut_words(text: str, width: int) -> str:
+    """Return `text` if it has at most `width` cells, else its first whole words and `…`."""
+    if measure_cells(text) <= width:
+        return text
+    kept = cut_cells(text, width)[:-1]
+    if text[len(kept)] not in " ,·":
+        kept = kept.rpartition(" ")[0] or kept
+    return kept.rstrip(" ,·") + "…"
+
+
 def align_columns(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
     """Return rows as lines with columns of equal width, each aligned to the side in `heading`."""
     widths = [max(measure_cells(line[i]) for line in rows) for i in range(len(heading))]

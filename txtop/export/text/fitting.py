@@ -26,6 +26,8 @@ _SHARED_WORDS = {
 }
 # A unit that all rows share names its column.
 _UNITS = {"unit": ("rate", "{}"), "$ per": ("cost", "$/{}"), "J per": ("energy", "J/{}")}
+# Times that an encoder does not have.
+_OF_DECODERS = {"TTFT ms", "TPOT ms"}
 _NAMES_OF_ROWS = {"arm", "server", "cell", *_SHARED_WORDS}
 
 
@@ -41,13 +43,15 @@ def get_width(stream: TextIO) -> int | None:
 def hoist_shared(heading: Heading, rows: list[list[str]]) -> tuple[str, Heading, list[list[str]]]:
     """Return the values of the columns that do not vary as a line, and the table without them.
 
-    The measured columns stay, whatever their values are.
+    The measured columns stay, whatever their values are, but for times that no row has.
     """
     shared: list[str] = []
     renamed: dict[str, str] = {}
     kept: list[int] = []
     for place, (name, _) in enumerate(heading):
         values = {row[place] for row in rows}
+        if name in _OF_DECODERS and values == {MISSING}:
+            continue
         if (
             len(values) != 1
             or name not in {*_SHARED_WORDS, *_UNITS, "status"}

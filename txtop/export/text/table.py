@@ -5,6 +5,7 @@ The Markdown export uses the same columns and rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
@@ -20,12 +21,12 @@ from txtop.export.text import (
     serving_table,
     tuning,
 )
-from txtop.export.text.columns import cut_cells
+from txtop.export.text.columns import cut_cells, measure_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import order_knobs
+from txtop.plan.knobs import find_varying, order_knobs
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.state import quality
@@ -51,6 +52,8 @@ COLUMNS = (
     ("status", "<"),
 )
 MODEL_WIDTH = 40
+# A note names so many cells, and by what tells them apart where a label is longer than this.
+MAX_NAMED, MAX_LABEL_WIDTH = 8, 60
 # Knobs without a column of their own get one if they were changed.
 _TURNED = [
     knob
@@ -308,7 +311,33 @@ def _format_memory(machine: Machine) -> str:
 
 
 def _name_cells(state: SessionState, ids: list[str]) -> list[str]:
+    """Name cells by a value that they alone have, by their labels, or by what tells them apart.
+
+    The last is for all cells of a session in which one label is long.
+    """
     if state.ab_test is not None:
         return [state.ab_test.letter(i) for i in ids]
-    names = [sanitise(labels.format_short_label(state.cells[i].cell), 60) for i in ids[:4]]
-    return [*names, f"{len(ids) - 4} more"] if len(ids) > 4 else names
+    cells = [own.cell for own in state.cells.values()]
+    if len(ids) > 1 and (values := _name_values(cells, set(ids))):
+        return values
+    names = {cell.id: sanitise(labels.format_short_label(cell)) for cell in cells}
+    if len(cells) > 1 and max(map(measure_cells, names.values())) > MAX_LABEL_WIDTH:
+        names = {name: sanitise(apart) for name, apart in labels.name_apart(cells).items()}
+    more = len(ids) - MAX_NAMED
+    return [*(names[i] for i in ids[:MAX_NAMED]), *([f"{more} more"] if more > 0 else [])]
+
+
+def _name_values(cells: Sequence[Cell], ids: Collection[str]) -> list[str]:
+    """Return the labels of the values of one knob that all cells of `ids` have and no other has.
+
+    Of several knobs it is the one with fewest such values; there are fewer values than cells.
+    """
+    by_knob = []
+    for knob in find_varying(cells, labels.BESIDE_OTHERS):
+        own = {knob.call(cell) for cell in cells if cell.id in ids}
+        others = {knob.call(cell) for cell in cells if cell.id not in ids}
+        if len(own) < len(ids) and not own & others:
+            by_knob.append(
+                [sanitise(value) for value in dict.fromkeys(map(knob.call, cells)) if value in own]
+            )
+    return min(by_knob, key=len, default=[])

@@ -37,7 +37,8 @@ def format_tuning(state: SessionState) -> list[str]:
     result = find_result(state)
     lines = [f"{_format_goal(state, race.tuning)}:"]
     if result is None:
-        lines.append("  no configuration can be named: none that keeps the limits was measured")
+        keeping = "that keeps the limits " if race.tuning.limits else ""
+        lines.append(f"  no configuration can be named: none {keeping}was measured")
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
     lines += [f"  {line}" for line in _format_course(state, race)]
@@ -157,11 +158,26 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     whys = Counter(own.left.why for own in candidates if own.left is not None)
     names = {"halved": "behind when time was short"}
     parts = [f"{count} {names.get(why, why)}" for why, count in whys.items()]
-    parts.append(f"{len(race.race.running)} to the end")
+    running = len(race.race.running)
+    done = state.ended is not None and state.ended.reason == "done"
+    parts.append(f"{running} to the end" if done else f"{running} still in")
     took = f"{format_clock(race.spent_s * NS_PER_S)} measured"
+    if race.discarded:
+        took += f", {format_count(race.discarded, 'block')} discarded"
     if state.ended is not None:
         took += f", {format_clock(state.clock_ns)} in all"
     return [f"race: {format_count(len(candidates), 'candidate')}: {', '.join(parts)}; {took}"]
+
+
+def describe_course(race: RaceState) -> str:
+    """Describe in a line how far a race is."""
+    at = race.race
+    stage = "confirming" if at.confirmations else f"round {at.round + 1}"
+    parts = [f"{stage}, {len(at.running)} of {len(at.candidates)} in"]
+    parts.append(f"{format_clock(race.spent_s * NS_PER_S)} measured")
+    if race.discarded:
+        parts.append(f"{format_count(race.discarded, 'block')} discarded")
+    return ", ".join(parts)
 
 
 def format_use(state: SessionState, serve: str, name: str) -> list[str]:

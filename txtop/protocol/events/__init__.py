@@ -25,8 +25,10 @@ from txtop.protocol.events.cell import CellStatus as CellStatus
 from txtop.protocol.events.cell import DevicePhase as DevicePhase
 from txtop.protocol.events.cell import DeviceTime as DeviceTime
 from txtop.protocol.events.cell import Isolation as Isolation
+from txtop.protocol.events.cell import IsolationProgress as IsolationProgress
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
+from txtop.protocol.events.cell import PartMemory as PartMemory
 from txtop.protocol.events.cell import Phase as Phase
 from txtop.protocol.events.cell import Probe as Probe
 from txtop.protocol.events.cell import Progress as Progress
@@ -70,6 +72,7 @@ AnyEvent = (
     | CellStarted
     | Probe
     | Isolation
+    | IsolationProgress
     | Progress
     | Phase
     | ModelLoaded

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from txtop.plan.cell import Cell
+from txtop.plan.parallel import MAX_RANKS
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
 from txtop.system.device_names import Place
 
@@ -48,6 +49,14 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
     shares_weights: bool = False
     goes_on: bool = False
     place: Place = ""
+
+
+class IsolationProgress(Event, kw_only=True, tag="isolating"):
+    """The check of what neighbours cost `places` goes on: `done` of `rounds`, 0 while they load."""
+
+    places: tuple[Place, ...]
+    done: Natural = 0
+    rounds: Natural = 0
 
 
 class Isolation(Event, kw_only=True, tag="isolation"):
@@ -148,14 +157,28 @@ class Speculation(Event, kw_only=True, tag="speculation"):
     margin: float | None = None
 
 
+class PartMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Peaks of memory of a further rank, or on a further GPU of one process, in bytes."""
+
+    host_bytes: Natural | None = None
+    allocated_bytes: Natural | None = None
+    reserved_bytes: Natural | None = None
+    device_bytes: Natural | None = None
+
+
 class Memory(Event, kw_only=True, tag="memory"):
-    """Peaks of a cell's memory in bytes; those of a device are None without one."""
+    """Peaks of a cell's memory in bytes; those of a device are None without one.
+
+    Of a model over several devices they are those of rank 0, or of the first GPU; `parts` are the
+    others in their order.
+    """
 
     cell: Name
     host_bytes: Natural | None = None
     allocated_bytes: Natural | None = None
     reserved_bytes: Natural | None = None
     device_bytes: Natural | None = None
+    parts: Annotated[list[PartMemory], Meta(max_length=MAX_RANKS)] = []
 
 
 class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
@@ -163,7 +186,8 @@ class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
 
     `host_ns` passed on the clock, without a profiler; in `busy_ns` of them the device computed:
     the union of its kernels and of its copies within its own memory, from a profiled pass. It ran
-    `kernels`, for which the host made `launches`: one for all the kernels of a graph.
+    `kernels`, for which the host made `launches`: one for all the kernels of a graph. In
+    `communication_ns` one of those that exchange data with other ranks ran, or waited for them.
     """
 
     steps: Natural
@@ -171,6 +195,7 @@ class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
     busy_ns: Ns
     kernels: Real
     launches: Real
+    communication_ns: Ns = 0
 
 
 class DeviceTime(Event, kw_only=True, tag="device_time"):

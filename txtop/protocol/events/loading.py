@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from txtop.plan.parallel import MAX_RANKS
 from txtop.plan.prompt_file import MAX_PROMPTS
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
+
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Geometry(msgspec.Struct, kw_only=True, frozen=True):
@@ -55,7 +58,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `resident_bytes` is the worker's resident size then, weights included. `scheme` is that of a
     checkpoint that is stored quantised. `products` are the bytes of matrix-product weights as they
     are stored, by the class of module and, in brackets, of its weight. `weight_bytes` is the sum
-    over all storages.
+    over all storages. `ranks` is the number of devices, or of processes on a CPU, over which the
+    model is spread; parameters and weights are those of all.
     """
 
     cell: Name
@@ -74,7 +78,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     threads: Natural
     attention: Name
     recipe: Name = ""
-    converted_share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    converted_share: Share | None = None
     geometry: Geometry | None = None
     versions: dict[Name, Name]
     notes: list[Text] = []
@@ -91,6 +95,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     resident_bytes: Natural | None = None
     scheme: Name = ""
     products: dict[Name, Natural] = {}
+    ranks: Annotated[int, Meta(ge=1, le=MAX_RANKS)] = 1
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
@@ -131,6 +136,9 @@ class Kernels(Event, kw_only=True, tag="kernels"):
 
     Attention has None if none was identified. `products` are the operators that multiplied
     quantised weights; if it `dequantises` there were none, and dense products in every call.
+    `communication` are the shares, 0 to 1, of the prefill and of a decode step (or of an encoder's
+    pass) in which rank 0 exchanged data with other ranks or waited for them; empty where that was
+    not read.
     """
 
     cell: Name
@@ -138,3 +146,4 @@ class Kernels(Event, kw_only=True, tag="kernels"):
     decode: Name | None = None
     products: list[Name] = []
     dequantises: bool = False
+    communication: Annotated[list[Share], Meta(max_length=2)] = []

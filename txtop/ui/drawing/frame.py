@@ -7,6 +7,8 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit_block, measure_row, measure_text
 
 PARTS = " · "
+# A subtitle as short as `cell 12/12` is kept whole: cut, it would say nothing.
+SHORT_SUBTITLE = 10
 
 
 def draw_frame(title: str, subtitle: Row, body: list[Row], area: Area) -> list[Row]:
@@ -56,12 +58,14 @@ def _take_parts(row: Row, width: int) -> Row:
 def _draw_heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: str) -> Row:
     """Draw ` title ───── subtitle `.
 
-    Where both do not fit the subtitle loses parts, or is cut, if at least half of it stays, else
-    the title is cut; without room for six columns of a title the subtitle is dropped.
+    Where both do not fit the subtitle loses parts, or is cut, if it is not short and at least half
+    of it stays, else the title is cut; without room for six columns of a title the subtitle is
+    dropped.
     """
     taken = measure_row(subtitle)
     beside_title = room - measure_row([(title, "")]) - 5
-    if taken // 2 <= beside_title < taken and any(" " in text for text, _ in subtitle):
+    parted = taken > SHORT_SUBTITLE and any(" " in text for text, _ in subtitle)
+    if parted and taken // 2 <= beside_title < taken:
         subtitle = _take_parts(subtitle, beside_title) or _trim(crop(subtitle, beside_title))
         taken = measure_row(subtitle)
     if taken and taken + 2 + 6 > room:

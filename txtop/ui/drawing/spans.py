@@ -95,7 +95,7 @@ def _end_with_word(text: str, kept: str, width: int) -> str:
         start = re.sub(_WORD + "$", "", kept)
         whole = word.match(text, len(start))
         is_short = whole is not None and measure_text(whole[0]) <= width
-        if start.strip() and (is_short or measure_text(start) * 3 >= width):
+        if start.strip(" ….") and (is_short or measure_text(start) * 3 >= width):
             kept = start
     kept = kept.rstrip(_BETWEEN_WORDS) or kept.rstrip()
     # What was taken off may have parted a number again.

@@ -31,7 +31,7 @@ class CellRow:
     that is done holds. Figures are text, empty where the cell has none; `rate_value` is the rate as
     a number, 0 if unknown, and `half` half the width of its interval as a share. `offered` is the
     load of a server. `more` are (column, value) of the knobs
-    without a field here.
+    without a field here. Others are compared with the cell that `is_reference`.
     """
 
     id: str
@@ -56,6 +56,7 @@ class CellRow:
     offered: str = ""
     more: tuple[tuple[str, Any], ...] = ()
     standing: Standing | None = None
+    is_reference: bool = False
 
     def knob(self, column: str) -> Any:
         """Return the value of a knob, by the name of its column."""
@@ -147,6 +148,7 @@ def build_cell_row(
         or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
         badges=quality.format_badge_forms(session, cell.id) if relative else (),
+        is_reference=reference is state,
     )
 
 

@@ -208,8 +208,8 @@ def explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> tuple
 
 
 def count_measured(state: CellState) -> int:
-    """Count the measured iterations."""
-    return sum(role == "measured" for role in state.samples.role)
+    """Count the measured iterations, without those of discarded blocks: the n of every figure."""
+    return len(state.samples.kept())
 
 
 def sum_measured_ns(state: CellState) -> int:

@@ -24,8 +24,9 @@ SessionStage = Literal["running", "done", "stopped", "failed", "cut off", "unrea
 class ListedSession:
     """One session as the home screen lists it; its texts are sanitised.
 
-    `models` holds their names; `first_model` is the first as a command takes it, not sanitised.
-    `outcome` is None until the log was read, and for a session that is running.
+    `models` holds their names, `brief_models` the first of them and what tells the others from it;
+    `first_model` is the first as a command takes it, not sanitised. `outcome` is None until the
+    log was read, and for a session that is running.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class ListedSession:
     first_model: str = ""
     is_ab: bool = False
     outcome: ListedOutcome | None = None
+    brief_models: str = ""
 
     @property
     def resumable(self) -> bool:

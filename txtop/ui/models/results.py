@@ -6,25 +6,36 @@ It takes the place of the cell that was measured last as soon as every cell is o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
+from txtop.analysis.edge import find_edges
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.tuning import find_result
+from txtop.analysis.tuning import TuneResult, find_result
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
+from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS
+from txtop.plan.model_names import shorten_alike
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import format_failure_reason
+from txtop.ui.models.contests import (
+    LENGTH_FIELDS,
+    Contest,
+    find_varying_lengths,
+    label_length,
+    rank_contests,
+)
 from txtop.ui.models.hero_metrics import FEW_BELOW, compute_speed_up, count_measured
 
 MIN_CELLS = 2
+SATURATED = "saturated"
 
 
 @dataclass(frozen=True)
@@ -47,9 +58,10 @@ class ResultLine:
 class ResultsView:
     """The number is that of the fastest cell, `name` its label among the others.
 
-    `number_role` is its colour: none where its output is no longer that of the model, or where it
-    is doubtful. `remarks` are forms of that cost in the colour `role`, `figures` its measure, `why`
-    the doubt. `phase` are forms of what the run still does.
+    Where lengths differ it is the fastest of one length, which `word` names. `number_role` is its
+    colour: none where its output is no longer that of the model, or where it is doubtful. `remarks`
+    are forms of that cost in the colour `role`, `figures` its measure, `why` forms of the doubt.
+    `phase` are forms of what the run still does.
     """
 
     value: float | None
@@ -59,7 +71,7 @@ class ResultsView:
     half: str
     interval: str
     name: str
-    why: str
+    why: tuple[str, ...]
     ratio: str
     remarks: tuple[str, ...]
     role: str
@@ -98,62 +110,103 @@ def build_results(
 
 @dataclass(frozen=True)
 class _Measured:
-    """A cell that was measured, with its rate."""
+    """A cell that was measured, with its rate; `length` is empty where all have the same."""
 
     state: CellState
     rate: LiveSummary
     unit: str
+    length: str
 
     @property
     def mean(self) -> float:
         return self.rate.mean or 0.0
 
+    @property
+    def contest(self) -> Contest:
+        return self.unit, self.length
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The knobs in which cells differ, and what differs in the names of their models."""
+
+    varying: tuple[Knob, ...]
+    models: dict[str, str]
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> _Names:
+        models = shorten_alike(tuple(dict.fromkeys(cell.model_name for cell in cells)))
+        return cls(tuple(find_varying(cells, BESIDE_OTHERS)), models)
+
+    def label(self, cell: CellState, without: Collection[str] = ()) -> str:
+        """Label a cell by what differs between the cells, and a server by its load."""
+        own = cell.cell
+        parts = [
+            self.models[own.model_name] if knob.field == "model" else knob.call(own)
+            for knob in self.varying
+            if knob.field not in without
+        ]
+        return " · ".join(dict.fromkeys([*parts, *filter(None, [own.offered])]))
+
 
 def _build(
     state: SessionState, cells: Sequence[CellState], cache: FrameCache, phase: tuple[str, ...]
 ) -> ResultsView:
-    varying = find_varying([c.cell for c in cells], BESIDE_OTHERS)
-    measured = [_measure(c, state, cache) for c in cells if c.status == "ok" and not c.invalid]
+    names = _Names.of([c.cell for c in cells])
+    lengths = find_varying_lengths([c.cell for c in cells])
+    measured = [
+        _measure(c, state, cache, lengths) for c in cells if c.status == "ok" and not c.invalid
+    ]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
-    if state.race is not None:
-        # The fastest of a race may be over a limit: what counts is who is named.
-        winner = named.winner.cell.id if named is not None else ""
-        measured = rated = [m for m in rated if m.state.cell.id == winner]
-    units = [unit for unit, _ in Counter(m.unit for m in rated).most_common()]
-    best = {unit: _find_fastest([m for m in rated if m.unit == unit]) for unit in units}
-    doubts = {
-        unit: _explain_doubt(top, [m for m in rated if m.unit == unit], varying)
-        for unit, top in best.items()
-    }
+    word, searched = _find_searched(state, named)
+    if word:
+        measured = rated = [m for m in rated if searched is not None and m.state is searched]
+    contests = rank_contests([m.contest for m in rated])
+    rivals = {contest: [m for m in rated if m.contest == contest] for contest in contests}
+    best = {contest: _find_fastest(rivals[contest]) for contest in contests}
+    doubts = {c: _explain_doubt(best[c], rivals[c], names) for c in contests}
     lines = [
-        _build_rate_line(best[unit], _choose_word(rated, doubts[unit]), varying, state, cache)
-        for unit in units[1:]
+        _build_rate_line(
+            best[contest],
+            f"best of {contest[1]}"
+            if contest[1]
+            else _choose_word(rivals[contest], doubts[contest]),
+            names,
+            state,
+            cache,
+            LENGTH_FIELDS if contest[1] else (),
+        )
+        for contest in contests[1:]
     ]
-    if state.race is None:
-        lines += _list_smallest(measured, varying)
-        lines += _list_best_of_each_precision(rated, varying, state, cache)
-    lines += _list_lost(cells)
+    if not word:
+        first = contests[0][1] if contests else ""
+        lines += _list_smallest([m for m in measured if m.length == first], names)
+        lines += _list_best_of_each_precision(rated, names, state, cache)
+    # That of a search for an edge is beyond it, with its reason in the panel of the search.
+    if state.plan.edge_search is None or not contests:
+        lines += _list_lost(cells)
     counts = _count_outcomes(cells)
-    if not units:
+    if not contests:
         return ResultsView(
-            None, "", "nothing was measured", "bad", "", "", "", "", "", (), "muted", "", counts,
+            None, "", "nothing was measured", "bad", "", "", "", (), "", (), "muted", "", counts,
             phase, tuple(lines),
         )  # fmt: skip
-    top = best[units[0]]
+    contest = contests[0]
+    top = best[contest]
     cost = build_quality_cost(quality.get_quality(state, top.state.cell.id))
     relative = _compute_ratio(top, state, cache)
-    why = doubts[top.unit]
+    why = doubts[contest]
     if named is not None:
-        why = "" if named.outcome.shows_difference else "no difference shown"
+        why = () if named.outcome.shows_difference else ("no difference shown",)
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
-        word=_choose_word(rated, why) if state.race is None else "to deploy",
+        word=word or _word_headline(top, rivals[contest], why),
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
-        name=_label(top.state, varying),
+        name=names.label(top.state, LENGTH_FIELDS if top.length else ()),
         why=why,
         ratio=relative,
         remarks=_qualify(top, cost, relative, state),
@@ -165,11 +218,30 @@ def _build(
     )
 
 
-def _measure(cell: CellState, state: SessionState, cache: FrameCache) -> _Measured:
+def _find_searched(state: SessionState, named: TuneResult | None) -> tuple[str, CellState | None]:
+    """Return what a search calls its outcome, and the cell that is it; "" and None without one.
+
+    The fastest of a race may be over a limit, and that of a search for an edge is hardly ever the
+    largest.
+    """
+    if state.race is not None:
+        return "to deploy", named.winner if named is not None else None
+    if state.plan.edge_search is not None:
+        ran = [edge.largest for edge in find_edges(state) if edge.largest is not None]
+        return "largest that ran", ran[-1] if ran else None
+    return "", None
+
+
+def _measure(
+    cell: CellState, state: SessionState, cache: FrameCache, lengths: Sequence[Knob]
+) -> _Measured:
     name = metrics.choose_headline_metric(cell)
     rate = cache.summarise_now(cell, name, state.plan.seed) if cache.is_ready(cell) else None
     return _Measured(
-        cell, rate or cache.summarise_live(cell, name), metrics.ITERATION_METRICS[name][0]
+        cell,
+        rate or cache.summarise_live(cell, name),
+        metrics.ITERATION_METRICS[name][0],
+        label_length(cell.cell, lengths),
     )
 
 
@@ -177,39 +249,44 @@ def _find_fastest(rated: Sequence[_Measured]) -> _Measured:
     return max(rated, key=lambda m: m.mean)
 
 
-def _choose_word(rated: Sequence[_Measured], doubt: str) -> str:
+def _choose_word(rivals: Sequence[_Measured], doubt: Sequence[str]) -> str:
     """Return what the highest rate is called: `fastest` where nothing is in doubt.
 
     A server that keeps up with its traffic is no faster for having been offered more.
     """
-    offered = any(m.state.cell.serving and m.state.cell.serving.rate is not None for m in rated)
+    offered = any(m.state.cell.serving and m.state.cell.serving.rate is not None for m in rivals)
     return "highest rate" if offered or doubt else "fastest"
 
 
-def _label(cell: CellState, varying: Sequence[Knob], without: str = "") -> str:
-    """Label a cell by what differs between the cells, and a server by its load."""
-    parts = [knob.call(cell.cell) for knob in varying if knob.field != without]
-    return " · ".join(dict.fromkeys([*parts, *filter(None, [cell.cell.offered])]))
+def _word_headline(top: _Measured, rivals: Sequence[_Measured], doubt: Sequence[str]) -> str:
+    """Return the word of the highest rate, with its length where lengths differ.
+
+    A server that did not keep up is never named without saying so.
+    """
+    word = _choose_word(rivals, doubt)
+    word = f"{word} of {top.length}" if top.length else word
+    return f"{word}, {SATURATED}" if top.state.saturated else word
 
 
-def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], varying: Sequence[Knob]) -> str:
-    """Say why the fastest may not be: too few samples, no interval, or another within it.
+def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], names: _Names) -> tuple[str, ...]:
+    """Return forms of why the fastest may not be: few samples, no interval, or another within it.
 
     A saturated server has a rate, but requests came faster than it answered.
     """
     n = count_measured(top.state)
     if n < FEW_BELOW:
-        return formatting.format_few(n)
+        return (formatting.format_few(n),)
     if contention.is_busy(top.state):
-        return "busy machine: it may not be the fastest"
+        return "busy machine: it may not be the fastest", "busy machine"
     if top.rate.ci95 is None:
-        return "no interval: it may not be the fastest"
+        return "no interval: it may not be the fastest", "no interval"
     low = top.rate.ci95[0]
     near = [m for m in rivals if m is not top and m.rate.ci95 and m.rate.ci95[1] >= low]
     if not near:
-        return "saturated: requests came faster than it answered" if top.state.saturated else ""
-    label = _label(max(near, key=lambda m: m.mean).state, varying)
-    return f"not clearly the fastest: {label} is within its interval"
+        return ("requests came faster than it answered",) if top.state.saturated else ()
+    label = names.label(max(near, key=lambda m: m.mean).state, LENGTH_FIELDS if top.length else ())
+    within = f"{label} is within its interval"
+    return f"not clearly the fastest: {within}", within, "not clearly the fastest"
 
 
 def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) -> str:
@@ -239,53 +316,59 @@ def _qualify(
 def _build_rate_line(
     measured: _Measured,
     label: str,
-    varying: Sequence[Knob],
+    names: _Names,
     state: SessionState,
     cache: FrameCache,
-    without: str = "",
+    without: Collection[str] = (),
 ) -> ResultLine:
     cost = build_quality_cost(quality.get_quality(state, measured.state.cell.id))
     ratio = _compute_ratio(measured, state, cache)
     n = count_measured(measured.state)
+    name = names.label(measured.state, without)
     return ResultLine(
         label=label,
         value=formatting.format_number(measured.rate.mean),
         unit=measured.unit,
         half=formatting.format_half_width(measured.rate.half_width)
         or (formatting.format_few(n) if n < FEW_BELOW else "no interval"),
-        name=_label(measured.state, varying, without),
+        name=f"{SATURATED}: {name}" if measured.state.saturated else name,
         ratio=ratio,
         remarks=_qualify(measured, cost, ratio, state),
         role=cost.role if cost.remarks else "muted",
     )
 
 
-def _list_smallest(measured: Sequence[_Measured], varying: Sequence[Knob]) -> list[ResultLine]:
+def _list_smallest(measured: Sequence[_Measured], names: _Names) -> list[ResultLine]:
     sizes = [(size, m) for m in measured if (size := m.state.peak_bytes)]
     if not sizes:
         return []
     size, smallest = min(sizes, key=lambda pair: pair[0])
-    name = _label(smallest.state, varying)
+    name = names.label(smallest.state)
     return [ResultLine("smallest", formatting.format_gib(size), "GiB", "peak memory", name)]
 
 
 def _list_best_of_each_precision(
     rated: Sequence[_Measured],
-    varying: Sequence[Knob],
+    names: _Names,
     state: SessionState,
     cache: FrameCache,
 ) -> list[ResultLine]:
-    """Return a line for each precision and unit, unless there is one precision alone."""
-    by_precision: dict[tuple[str, str], list[_Measured]] = {}
-    for m in rated:
-        by_precision.setdefault((m.state.cell.precision, m.unit), []).append(m)
-    if BY_FIELD["precision"] not in varying:
+    """Return a line for each precision and contest, unless there is one precision alone."""
+    if BY_FIELD["precision"] not in names.varying:
         return []
+    by_precision: dict[tuple[str, Contest], list[_Measured]] = {}
+    for m in rated:
+        by_precision.setdefault((m.state.cell.precision, m.contest), []).append(m)
     return [
         _build_rate_line(
-            _find_fastest(group), f"best {precision}", varying, state, cache, "precision"
+            _find_fastest(group),
+            f"best {precision} of {length}" if length else f"best {precision}",
+            names,
+            state,
+            cache,
+            ("precision", *LENGTH_FIELDS) if length else ("precision",),
         )
-        for (precision, _), group in by_precision.items()
+        for (precision, (_, length)), group in by_precision.items()
     ]
 
 

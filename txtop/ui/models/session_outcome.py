@@ -6,7 +6,7 @@ in the background.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from txtop import formatting
@@ -21,14 +21,16 @@ from txtop.state.session import SessionState
 from txtop.ui.models.ab_comparison import build_ab_comparison
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow, build_cell_row
+from txtop.ui.models.contests import find_varying_lengths, label_length, rank_contests
+from txtop.ui.models.standing import SIGNS
 
 
 @dataclass(frozen=True)
 class OutcomeCell:
     """One cell: the rate as text in `unit`, and as a share of the fastest in that unit.
 
-    `note` says what is wrong with it or what its output is worth, in the colour `role`. An arm of
-    an A/B has its `letter`.
+    `notes` are forms of what its output is worth, or of what is wrong with it, longest first, in
+    the colour `role`. An arm of an A/B has its `letter`.
     """
 
     name: str
@@ -36,7 +38,7 @@ class OutcomeCell:
     unit: str
     share: float = 0.0
     half: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
     role: str = "muted"
     letter: str = ""
 
@@ -45,8 +47,9 @@ class OutcomeCell:
 class ListedOutcome:
     """The outcome of a session: one value, whose it is, and what its output is worth.
 
-    The value is the ratio of an A/B, or the rate of the fastest cell. `badges` are forms, longest
-    first, in the colour `role`. `verdict` is the sentence of an A/B, in spans of (text, role).
+    The value is the ratio of an A/B, or the rate of the fastest cell of one length. `badges` are
+    forms of what its output is worth and of a doubt about its rate, longest first, in the colour
+    `role`. `verdict` is the sentence of an A/B, in spans of (text, role).
     """
 
     value: str = ""
@@ -83,17 +86,52 @@ def build_session_outcome(state: SessionState, cache: FrameCache) -> ListedOutco
     if state.ab_test is not None:
         return _build_ab_outcome(state, state.ab_test, cells)
     if not measured:
-        reason = next((cell.note for cell in cells if cell.role == "bad"), "")
+        reason = next((cell.notes[0] for cell in cells if cell.role == "bad" and cell.notes), "")
         return ListedOutcome(name=reason, cells=cells)
-    row, cell = max(measured, key=lambda pair: pair[0].rate_value)
-    badges, role = _format_badge(quality.get_quality(state, cell.cell.id))
-    return ListedOutcome(
-        value=f"{row.rate} {_get_unit(cell)}",
-        name=names[row.id],
-        badges=badges,
-        role=role,
-        cells=cells,
-    )
+    if state.race is not None:
+        return _build_race_outcome(state, measured, names, cells)
+    lengths = find_varying_lengths([cell.cell for _, cell in rows])
+    contests = [(_get_unit(cell), label_length(cell.cell, lengths)) for _, cell in measured]
+    first = rank_contests(contests)[0]
+    rivals = [pair for pair, contest in zip(measured, contests, strict=True) if contest == first]
+    row, cell = max(rivals, key=lambda pair: pair[0].rate_value)
+    return _build_rate(state, row, cell, _name_by_length(names[row.id], first[1]), cells)
+
+
+def _build_race_outcome(
+    state: SessionState,
+    measured: Sequence[tuple[CellRow, CellState]],
+    names: dict[str, str],
+    cells: tuple[OutcomeCell, ...],
+) -> ListedOutcome:
+    """Build the outcome of a race: who is named, since the fastest may be over a limit."""
+    # Imported late: few sessions are races.
+    from txtop.analysis.tuning import find_result
+
+    result = find_result(state)
+    winner = result.winner.cell.id if result is not None else ""
+    for row, cell in measured:
+        if row.id == winner:
+            return _build_rate(state, row, cell, names[row.id], cells)
+    return ListedOutcome("no result", "race", cells=cells)
+
+
+def _build_rate(
+    state: SessionState,
+    row: CellRow,
+    cell: CellState,
+    name: str,
+    cells: tuple[OutcomeCell, ...],
+) -> ListedOutcome:
+    """Build the outcome that is the rate of one cell."""
+    badges, role = _add_doubt(row, *_format_badge(quality.get_quality(state, cell.cell.id)))
+    return ListedOutcome(f"{row.rate} {_get_unit(cell)}", name, badges, role, cells=cells)
+
+
+def _name_by_length(name: str, length: str) -> str:
+    """Put the length in front, where it is kept longest: `128 tokens · b4`."""
+    own = length.split(" · ")
+    return " · ".join(filter(None, [length, *(p for p in name.split(" · ") if p not in own)]))
 
 
 def _is_measured(row: CellRow) -> bool:
@@ -110,6 +148,19 @@ def _format_badge(own: Quality) -> tuple[tuple[str, ...], str]:
         return (), "muted"
     label = own.forms[-1]
     return (label, fidelity.shorten_badge(label)), BADGE_ROLES[own.badge]
+
+
+def _add_doubt(row: CellRow, badges: tuple[str, ...], role: str) -> tuple[tuple[str, ...], str]:
+    """Add to the forms of a badge why the rate is in doubt, if it is: a sign at least."""
+    if row.standing not in ("saturated", "busy", "doubtful"):
+        return badges, role
+    sign, _, doubt_role = SIGNS[row.standing]
+    reason = "" if row.note == "reference" else row.note
+    doubt = f"{sign} {reason}".strip()
+    if not badges:
+        return tuple(dict.fromkeys([doubt, sign])), doubt_role.removesuffix(".bold")
+    forms = f"{badges[0]} {doubt}", f"{badges[0]} {sign}", f"{badges[-1]} {sign}"
+    return tuple(dict.fromkeys(forms)), role
 
 
 def _build_cell(
@@ -133,15 +184,16 @@ def _build_cell(
             name,
             formatting.MISSING,
             "",
-            note=note,
+            notes=(note,) if note else (),
             role="bad" if failed else "muted",
             letter=letter,
         )
     unit = _get_unit(cell)
-    badges, role = _format_badge(quality.get_quality(state, cell.cell.id))
-    note = badges[0] if badges else row.note if row.note != "reference" else ""
+    notes, role = _add_doubt(row, *_format_badge(quality.get_quality(state, cell.cell.id)))
+    if not notes and row.note not in ("", "reference"):
+        notes = (row.note,)
     return OutcomeCell(
-        name, row.rate, unit, row.rate_value / fastest[unit], row.half, note, role, letter
+        name, row.rate, unit, row.rate_value / fastest[unit], row.half, notes, role, letter
     )
 
 

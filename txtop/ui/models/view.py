@@ -32,6 +32,7 @@ from txtop.ui.models.machine_detail import (
     build_machine_detail,
 )
 from txtop.ui.models.machine_roofline import build_roofline
+from txtop.ui.models.neighbours import build_neighbours_hero
 from txtop.ui.models.race import RaceView, build_race
 from txtop.ui.models.results import ResultsView, build_last_phase, build_results
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
@@ -220,9 +221,7 @@ def build_view(
         banner=banner,
         playback=playback,
         rail=tuple(_build_rail_cell(c, state) for c in order),
-        hero=build_hero(state, current, references, cache, past=past, replayed=playback is not None)
-        if current
-        else NO_HERO,
+        hero=_build_hero(state, current, cache, past, replayed=playback is not None),
         machine=_build_machine_view(state, current, cache),
         machine_detail=cache.get_or_make(
             "machine_detail", _compute_machine_key(state), lambda: build_machine_detail(state)
@@ -239,6 +238,22 @@ def build_view(
         log_count=len(state.log),
         late=cache.late,
     )
+
+
+def _build_hero(
+    state: SessionState,
+    current: CellState | None,
+    cache: FrameCache,
+    past: RunHistory | None,
+    *,
+    replayed: bool,
+) -> HeroView:
+    if (check := build_neighbours_hero(state, replayed=replayed)) is not None:
+        return check
+    if current is None:
+        return NO_HERO
+    references = cache.references(state)
+    return build_hero(state, current, references, cache, past=past, replayed=replayed)
 
 
 def _build_cached_race(state: SessionState, cache: FrameCache) -> RaceView | None:

@@ -17,6 +17,7 @@ from txtop.ui.panels import hero
 from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LABELS_WIDTH = 6
+DOUBT_MARKS = ("○", "▲")
 
 
 def render_ab_arm(view: ABView, side: int, area: Area) -> list[Row]:
@@ -59,23 +60,43 @@ def _render_rate(arm: ABArmView, role: str, width: int, g: Glyphs) -> Row:
     text, unit = hero.format_hero_number(top)
     number = "bad" if top.number_role == "bad" else role if top.value else "muted"
     start: Row = [(" ", "text"), (g(text), f"{number}.bold"), (f" {unit}", "text")]
-    sure, role = (top.half, "text") if top.half else (top.why, "muted")
-    half: Row = [(g(sure), role)] if sure else []
     word: Row = [(f"{g(top.mark)} {g(top.word)}", top.role)]
-    return _join_fields([start, half, word], width)
+    mark: Row = [(g(top.mark), top.role)]
+    if top.half:
+        half: Row = [(g(top.half), "text")]
+        doubt: Row = [(g(top.why), "muted")] if top.mark in DOUBT_MARKS and not top.waits else []
+        forms = [
+            [start, half, word, doubt],
+            [start, half, word],
+            [start, half, mark],
+            [start, word],
+        ]
+    else:
+        # The mark stands before the reason of the doubt where its word has no room.
+        reasons = dict.fromkeys([g(top.why), g(top.why).partition(":")[0]])
+        marked = [[*mark, (f" {reason}", "muted")] for reason in reasons if reason]
+        forms = [[start, [(g(top.why), "muted")] if top.why else [], word]]
+        forms += [*([start, reason] for reason in marked), [start, word]]
+    rows = [_join_fields(form, width) for form in forms]
+    fitting = (row for row in rows if measure_row(row) <= width)
+    return next(fitting, crop(_join_fields([start, mark], width), width))
 
 
 def _join_fields(fields: list[Row], width: int) -> Row:
-    """Join fields with three spaces, or one if that is too wide; drop the last that do not fit."""
+    """Join fields with three spaces, or one if that is too wide."""
     fields = [field for field in fields if field]
     wide = sum(map(measure_row, fields))
     gap = " " * (3 if wide + 3 * (len(fields) - 1) <= width else 1)
     row: Row = []
     for field in fields:
-        if row and measure_row(row) + len(gap) + measure_row(field) > width:
-            break
         row += [(gap, "text"), *field] if row else field
     return row
+
+
+def _keep_fields(fields: list[Row], width: int) -> Row:
+    """Join as many of the fields as fit, from the first on."""
+    rows = [_join_fields(fields[:count], width) for count in range(len(fields), 0, -1)]
+    return next((row for row in rows if measure_row(row) <= width), fields[0] if fields else [])
 
 
 def _render_tall(
@@ -125,8 +146,8 @@ def _render_flat(
     return [
         _render_rate(mine, ARM_ROLES[side], area.width, g),
         *chart,
-        _join_fields(latencies, area.width),
-        _join_fields(beside, area.width),
+        _keep_fields(latencies, area.width),
+        _keep_fields(beside, area.width),
     ]
 
 

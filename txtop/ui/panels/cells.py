@@ -316,14 +316,18 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
     if row.state == "failed":
         return [(fit(row.note, shape.note, mark=g("…")), "bad")]
     note = row.note
-    if row.ratio and row.state != "running" and row.note != "reference":
+    if row.is_reference and row.state != "running" and row.note != "reference":
+        forms = (f"{row.note} · {word}" for word in ("reference", "ref"))
+        note = next((form for form in forms if len(form) <= shape.note), row.note)
+    elif row.ratio and row.state != "running" and not row.is_reference:
         room = shape.note - (len(row.note) + 3 if row.note else 0)
         badges = (*row.badges, shorten_badge(row.badges[-1]), "?")
-        forms = (f"{row.ratio} {word}" for word in badges)
-        against = next((form for form in forms if len(form) <= room), "")
+        against = next((f for word in badges if len(f := f"{row.ratio} {word}") <= room), "")
         note = " · ".join(text for text in (row.note, against) if text)
     if note == "reference" and shape.note < len(note):
         note = "ref"
+    if shape.note < len(note):
+        note = note.removeprefix("only ")
     return [(fit(g(note), shape.note, mark=g("…")), "muted")]
 
 

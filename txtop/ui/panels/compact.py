@@ -37,7 +37,7 @@ def render_compact(view: View, keys: KeyHints, area: Area) -> list[Row]:
             [(g(top.half or top.why), "text")],
         ]
         if top.reason:
-            facts[2] = [(top.reason, "bad")]
+            facts[2] = [(top.reason, "bad" if top.role == "bad.bold" else "text")]
         for line, beside in zip(big_digits.draw_digits(text, g), facts, strict=True):
             rows.append([(f" {fit(line, big_digits.DIGITS_WIDTH + 1)}", number), *beside])
     else:

@@ -45,7 +45,7 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     rows: list[Row] = []
     most = max(1, min(len(race.verdict), area.height // 4))
     for number, line in enumerate(race.verdict[:most]):
-        text = cut(g(line), area.width, g("…"))
+        text = cut(_drop_parts(g(line), area.width), area.width, g("…"))
         rows.append([(text, race.role if number == 0 else "text")])
     parts = [race.stage, f"{race.running} of {race.count} in"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
@@ -55,6 +55,14 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
         left.append((cut(g(f" · {gone}"), room, g("…")), "muted"))
     rows.append(join_ends(left, [(g(race.spent), "muted")], area.width))
     return rows
+
+
+def _drop_parts(line: str, width: int) -> str:
+    """Drop parts from the end of a line until it fits; the first stays."""
+    parts = line.split("  ")
+    while len(parts) > 1 and measure_text("  ".join(parts)) > width:
+        parts.pop()
+    return "  ".join(parts)
 
 
 def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
@@ -69,9 +77,11 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
     columns = _Columns(race, width)
     axis = columns.build_axis(race, inside[:kept])
     rows = [_render_candidate(row, columns, axis, g) for row in inside[:kept]]
-    if axis is not None and inside:
-        label = fit(g("beside the leader"), columns.before, "left", mark="")
-        rows.append([(label, "muted"), (axis.ticks(), "muted")])
+    labels = ["beside the leader"] if axis is not None else []
+    labels += [f"{len(inside) - kept} more in"] if kept < len(inside) else []
+    if labels and inside:
+        label = fit(g(" · ".join(labels)), columns.before, mark="")
+        rows.append([(label, "muted"), (axis.ticks() if axis is not None else "", "muted")])
     return rows + [_render_departed(row, columns, width, g) for row in out]
 
 
@@ -105,8 +115,8 @@ class _Columns:
         return 7 + self.gib + self.output
 
     def build_axis(self, race: RaceView, rows: list[CandidateRow]) -> RatioAxis | None:
-        """Build the axis of ratios beside the leader; None without room for it."""
-        if self.axis < 8:
+        """Build the axis of ratios beside the leader; None without room for it, or without one."""
+        if self.axis < 8 or not any(row.leads for row in rows):
             return None
         ends = [value for row in rows for value in (row.low, row.high, row.ratio) if value]
         low = max(LOWEST, min([*ends, 0.95]))
@@ -123,13 +133,14 @@ def _render_candidate(
     cells: Row = [(fit(g(sign), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), tone)]
     if columns.figure:
         cells.append((fit(g(row.figure), columns.figure - 1, "right") + " ", tone))
-    if axis is not None:
-        if row.ratio is None:
-            cells += axis.empty(g)
-        else:
-            low, high = row.low or row.ratio, row.high or row.ratio
-            interval = FunnelInterval(row.blocks, row.ratio, low, high, counts=row.low is not None)
-            cells += axis.interval(interval, "accent-a", row.leads, g)
+    if axis is None:
+        cells.append((" " * columns.axis, "text"))
+    elif row.ratio is None:
+        cells += axis.empty(g)
+    else:
+        low, high = row.low or row.ratio, row.high or row.ratio
+        interval = FunnelInterval(row.blocks, row.ratio, low, high, counts=row.low is not None)
+        cells += axis.interval(interval, "accent-a", row.leads, g)
     ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
     cells.append((fit(ratio, 7, "right"), tone))
     return cells + _render_costs(row, columns, g)
@@ -161,12 +172,16 @@ def _label(row: CandidateRow) -> str:
 
 
 def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs) -> Row:
+    """Render one that left: its ratio, which is of rounds that it shares with the leader.
+
+    Its rate is of another time than the leader's, and may be the higher one where the machine was
+    less busy then.
+    """
     role = "muted" if row.why in ("slower", "behind") else "warn"
     cells: Row = [(fit(g("✗"), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), "muted")]
-    if columns.figure:
-        cells.append((fit(g(row.figure), columns.figure - 1, "right") + " ", "muted"))
     ratio = f", {row.ratio:.2f}x" if row.ratio is not None else ""
     text = g(f"{row.why}{ratio}")
     costs = _render_costs(row, columns, g) if row.blocks else []
-    room = max(0, width - columns.before - columns.gib * bool(costs) - columns.output * bool(costs))
+    after = columns.gib + columns.output if costs else 0
+    room = max(0, width - 2 - columns.name - after)
     return [*cells, (fit(text, room, mark=g("…")), role), *costs]

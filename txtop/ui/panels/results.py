@@ -11,7 +11,7 @@ from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_te
 from txtop.ui.models.results import ResultLine, ResultsView
 from txtop.ui.panels.base import FramedPanel
 
-LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
+MIN_LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
 UNIT_FIELD = 10
 KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
 
@@ -24,14 +24,17 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
         _render_headline(view, inside.width, g),
         *_render_number(view, inside.width, g, doubled),
     ]
-    lines = [_render_line(line, inside.width, g) for line in view.lines]
+    longest = max((measure_text(clean(g(line.label))) for line in view.lines), default=0) + 1
+    labelled = max(MIN_LABEL_WIDTH, min(longest, inside.width // 4 + 3))
+    lines = [_render_line(line, labelled, inside.width, g) for line in view.lines]
     keys = [_render_keys(g, reported=not view.phase)] if area.boxed else []
     airy = len(body) + len(lines) + len(keys) + 3 <= inside.height
     room = inside.height - len(body) - len(keys) - 3 * airy
     if len(lines) > room:
         # What has no number is kept: it would be missed last.
         hidden = len(lines) - room + 1
-        lines = [*lines[: max(0, room - 2)], _render_more(hidden, g), *lines[-1:]]
+        kept = lines[-1:] if not view.lines[-1].unit else []
+        lines = [*lines[: max(0, room - 1 - len(kept))], _render_more(hidden, g), *kept]
     gap: list[Row] = [[]] if airy else []
     body = [*gap, *body, *gap, *lines]
     body += [[]] * (inside.height - len(body) - len(keys))
@@ -67,7 +70,7 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
     facts: list[Row] = [
         [(fit(unit, UNIT_FIELD), "text"), (g(view.ratio), "text.bold")],
         [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")],
-        [(cut(clean(g(view.why or view.figures)), room, g("…")), "muted")],
+        [(_choose_form(view.why or (view.figures,), room, g), "muted")],
     ]
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
     return [
@@ -76,10 +79,18 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
     ]
 
 
-def _render_line(line: ResultLine, width: int, g: Glyphs) -> Row:
-    row: Row = [(f" {fit(line.label, LABEL_WIDTH)}", "muted")]
+def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
+    """Return the longest of `forms` that fits into `room` columns, else the last one, cut."""
+    drawn = [clean(g(form)) for form in forms]
+    return next(
+        (form for form in drawn if measure_text(form) <= room), cut(drawn[-1], room, g("…"))
+    )
+
+
+def _render_line(line: ResultLine, labelled: int, width: int, g: Glyphs) -> Row:
+    row: Row = [(f" {fit(g(line.label), labelled)}", "muted")]
     if not line.unit:
-        room = width - LABEL_WIDTH - 1 - measure_text(line.value) - 2
+        room = width - labelled - 1 - measure_text(line.value) - 2
         reason = cut(clean(g(line.name)), max(0, room), g("…"))
         return [*row, (f"{line.value}  ", "text.bold"), (reason, line.role)]
     row += [
@@ -102,7 +113,11 @@ def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:
         ratios = line.ratio, line.ratio.partition(" ")[0]
         forms = [[(f"{g(ratio)}, ", "text"), *form] for ratio in ratios for form in forms]
     fitting = [form for form in forms if measure_row(form) <= room]
-    return max(fitting, key=measure_row) if fitting else []
+    if fitting:
+        return max(fitting, key=measure_row)
+    # An output that is not that of the model is marked in any case, at the cost of the name.
+    sign = line.remarks[-1].rpartition(" ")[2] if line.remarks else ""
+    return [(g(sign), line.role)] if sign and not sign.isalpha() else []
 
 
 def _render_more(hidden: int, g: Glyphs) -> Row:

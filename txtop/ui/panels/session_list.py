@@ -12,21 +12,31 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 from txtop.ui.models.session_list import SessionList
+from txtop.ui.models.session_outcome import NO_OUTCOME
 from txtop.ui.panels.base import ARM_ROLES
-from txtop.ui.panels.session_outcome import VALUE_WIDTH, render_outcome, render_outcome_cells
+from txtop.ui.panels.session_outcome import (
+    measure_outcome,
+    render_outcome,
+    render_outcome_cells,
+)
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import ListedSession
 
-WHEN_WIDTH, LEAD_WIDTH = 7, 5
+LEAD_WIDTH = 5
 # The selected session has half of the rows, at most so many, and none in a very low list.
 MIN_DETAIL_ROWS, MAX_DETAIL_ROWS = 10, 14
 # The default name of a session, which is a time, and a space.
 MIN_NAME_WIDTH = 14
 TIME_NAME = re.compile(r"\d{6}-\d{6}(-\d+)?")
-MIN_OUTCOME_WIDTH = 21
+# A value with a badge in short, for which names of models are cut.
+MIN_OUTCOME_WIDTH = 22
 # From here on the models stand beside the name.
 ROOMY_WIDTH = 46
+# Less than that of names of models says nothing.
+MIN_MODELS_WIDTH = 9
+# `A/B` or `12/12` where no outcome was read yet.
+MIN_VALUE_WIDTH = 10
 MARKS = {
     "running": ("●", "accent-a", "running"),
     # Complete, which says nothing of its numbers: no colour.
@@ -40,20 +50,22 @@ INCOMPLETE_MARK, EMPTY_MARK = ("▲", "warn", ""), ("✗", "bad", "")
 
 
 class ListColumns(NamedTuple):
-    """The widths of the names, of the models (0 without such a column) and of the outcomes."""
+    """The widths of the dates, names, models (0 without such a column), values and outcomes."""
 
+    when: int
     name: int
     models: int
+    value: int
     outcome: int
 
 
 def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
     """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
-    before = render_list_top(sessions, typing, g)
-    room = count_visible_sessions(sessions, typing, area.height, g)
+    before = render_list_top(sessions, typing, area)
+    room = count_visible_sessions(sessions, typing, area)
     first = center_row(sessions.at, len(sessions.matching), room)
-    columns = _choose_columns(sessions, area.width)
+    columns = _choose_columns(sessions, now_s, area.width, g)
     rows = [*before]
     for i, item in enumerate(sessions.matching[first : first + room], start=first):
         place = sessions.marked.index(item.path) if item.path in sessions.marked else None
@@ -66,25 +78,30 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
     return [*rows, *([] for _ in range(area.height - len(rows)))]
 
 
-def render_list_top(sessions: SessionList, typing: bool, g: Glyphs) -> list[Row]:
+def render_list_top(sessions: SessionList, typing: bool, area: Area) -> list[Row]:
     """Render the rows above the list: a hint for newcomers, or the filter."""
     if typing:
         return [[("/ ", "accent-a")]]
     if sessions.words:
         return [[("/ ", "accent-a"), (sessions.words, "bold"), ("   esc shows all", "muted")]]
     if all(item.bundled for item in sessions.listed):
-        return [
-            [("no session yet: press ", "text"), ("r", "accent-a"), (" for the quick", "text")],
-            [("preset, about a minute", "text")],
-            [],
+        hint: Row = [
+            ("no session yet: press ", "text"),
+            ("r", "accent-a"),
+            (" for the quick", "text"),
         ]
+        rest = "preset, about a minute"
+        if measure_row(hint) + 1 + len(rest) <= area.width:
+            return [[*hint, (f" {rest}", "text")], []]
+        return [hint, [(rest, "text")], []]
     return []
 
 
-def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: Glyphs) -> int:
+def count_visible_sessions(sessions: SessionList, typing: bool, area: Area) -> int:
     """Return the count of sessions that fit above the details, whichever is selected."""
+    height = area.height
     detail = min(height // 2, MAX_DETAIL_ROWS) if height >= MIN_DETAIL_ROWS else 0
-    return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
+    return max(1, height - len(render_list_top(sessions, typing, area)) - detail)
 
 
 def _render_line(
@@ -96,23 +113,33 @@ def _render_line(
     g: Glyphs,
 ) -> Row:
     sign, role, word = _choose_mark(item)
-    when = "demo" if item.bundled else format_when(item.wall_s, now_s)
     row: Row = [
         (g("▸") if selected else " ", "accent-a"),
         (" ", "text") if place is None else ("AB"[place], f"{ARM_ROLES[place]}.bold"),
         (f" {g(sign)} ", role),
-        (fit(when, WHEN_WIDTH), "muted"),
+        (fit(_format_date_in_list(item, now_s), columns.when), "muted"),
     ]
     name = item.label if columns.models else _name_alone(item)
     row.append((fit(name, columns.name - 1, mark=g("…")) + " ", "bold" if selected else "text"))
     if columns.models:
-        row.append((fit(item.models, columns.models - 1, mark=g("…")) + " ", "muted"))
+        models = _choose_models(item, columns.models - 1)
+        row.append((fit(models, columns.models - 1, mark=g("…")) + " ", "muted"))
     end: Row = [(word, role)] if word else []
     if item.outcome is not None and (item.outcome.value or item.outcome.name):
-        return [*row, *render_outcome(item.outcome, end, columns.outcome, g)]
+        return [*row, *render_outcome(item.outcome, end, columns.value, columns.outcome, g)]
     count = "A/B" if item.is_ab else f"{item.cells_ok}/{item.cells_total}"
     end = end or [(count, "muted")]
-    return [*row, (" " * max(0, VALUE_WIDTH - measure_row(end)), "muted"), *end]
+    return [*row, (" " * max(0, columns.value - measure_row(end)), "muted"), *end]
+
+
+def _format_date_in_list(item: ListedSession, now_s: float) -> str:
+    return "demo" if item.bundled else format_when(item.wall_s, now_s)
+
+
+def _choose_models(item: ListedSession, width: int) -> str:
+    """Return the names of all models; without room for them of all but the first what differs."""
+    whole = not item.brief_models or measure_text(clean(item.models)) <= width
+    return item.models if whole else item.brief_models
 
 
 def _choose_mark(item: ListedSession) -> tuple[str, str, str]:
@@ -130,28 +157,42 @@ def _name_alone(item: ListedSession) -> str:
     return item.models if item.models and TIME_NAME.fullmatch(item.label) else item.label
 
 
-def _choose_columns(sessions: SessionList, width: int) -> ListColumns:
-    """Choose the widths for all sessions: names as wide as the longest, outcomes the rest.
+def _choose_columns(sessions: SessionList, now_s: float, width: int, g: Glyphs) -> ListColumns:
+    """Choose the widths for all sessions: each column as wide as its content while there is room.
 
-    Where there is room for one text alone, the name has it: a session is told by it, and the
-    outcome keeps its value with the sign of its badge.
+    Without it the models are cut first, then whose value the outcome is, then names. Where there is
+    room for one text alone, the name has it: a session is told by it, and the outcome keeps its
+    value with the sign of its badge.
     """
-    width = max(0, width - WHEN_WIDTH - LEAD_WIDTH)
-    if width < ROOMY_WIDTH:
-        ends = (_choose_mark(item)[2] for item in sessions.listed)
-        least = VALUE_WIDTH + max([2, *(1 + measure_text(end) for end in ends if end)])
-        named = (measure_text(clean(_name_alone(item))) for item in sessions.listed)
-        outcome = width - max(named, default=0) - 1
-        outcome = min(width, MIN_OUTCOME_WIDTH, max(least, outcome))
-        return ListColumns(width - outcome, 0, outcome)
     items = sessions.listed
+    when = max((measure_text(_format_date_in_list(item, now_s)) for item in items), default=0) + 1
+    width = max(0, width - when - LEAD_WIDTH)
+    ends = [measure_text(_choose_mark(item)[2]) for item in items]
+    outcomes = [measure_outcome(item.outcome or NO_OUTCOME, g) for item in items]
+    value = max([MIN_VALUE_WIDTH, *(own for own, _, _ in outcomes)])
+    beside = [
+        own + (end + 1 if end else 0) for (_, own, _), end in zip(outcomes, ends, strict=True)
+    ]
+    if width < ROOMY_WIDTH:
+        least = value + max(beside, default=0)
+        named = max((measure_text(clean(_name_alone(item))) for item in items), default=0)
+        outcome = min(width, MIN_OUTCOME_WIDTH, max(least, width - named - 1))
+        return ListColumns(when, width - outcome, 0, value, outcome)
     names = max((measure_text(clean(item.label)) for item in items), default=0) + 1
-    models = max((measure_text(clean(item.models)) for item in items), default=0) + 1
-    room = width - MIN_OUTCOME_WIDTH
-    outcome = max(MIN_OUTCOME_WIDTH, width * 9 // 20)
-    names = min(max(MIN_NAME_WIDTH, names), max(MIN_NAME_WIDTH, room * 3 // 5))
-    models = min(models, max(0, width - outcome - names))
-    return ListColumns(names, models, width - names - models)
+    names = min(max(MIN_NAME_WIDTH, names), (width - MIN_OUTCOME_WIDTH) * 4 // 5)
+    full = value + max(
+        (own + (end + 1 if end else 0) for (_, _, own), end in zip(outcomes, ends, strict=True)),
+        default=0,
+    )
+    # Outcomes come one by one: the columns before them must not move then.
+    full, room = max(full, width * 9 // 20), width - names - MIN_OUTCOME_WIDTH
+    whole, brief = (
+        max((measure_text(clean(text)) for text in texts), default=0) + 1
+        for texts in ([i.models for i in items], [_choose_models(i, 0) for i in items])
+    )
+    models = whole if whole <= width - names - full else min(brief, room)
+    models = models if models >= min(brief, MIN_MODELS_WIDTH) else 0
+    return ListColumns(when, names, models, value, width - names - models)
 
 
 def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyphs) -> list[Row]:
@@ -166,7 +207,10 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
     rows[0].append((rule * (width - measure_row(rows[0])), "border"))
     if item.stage == "unreadable":
         return [*rows, [(cut(g(f"cannot be read: {item.models}"), width, g("…")), "bad")]]
-    parts = [item.models, item.precisions, *(["A/B"] if item.is_ab else [])]
+    kind = "A/B" if item.is_ab else ""
+    parts = [item.models, item.precisions, kind]
+    if measure_text(clean(g(" · ".join(filter(None, parts))))) > width and item.brief_models:
+        parts[0] = item.brief_models
     parts = [g(part) for part in parts if part]
     while len(parts) > 1 and measure_text(" · ".join(parts)) > width:
         parts.pop()

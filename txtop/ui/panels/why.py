@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from txtop import formatting
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scatter import get_series_role, get_series_sign
-from txtop.ui.drawing.spans import Row, clean, cut, fit, fit_block, join_ends, measure_text, wrap
+from txtop.ui.drawing.spans import (
+    Row,
+    Span,
+    clean,
+    cut,
+    fit,
+    fit_block,
+    join_ends,
+    measure_text,
+    wrap,
+)
 from txtop.ui.models.why import FindingRow, ModuleRow, StepBar, WhyView
 from txtop.ui.panels.base import MOVE_BINDINGS, KeysChanged, NavigablePanel
 from txtop.ui.panels.cell_detail.load_phases import apportion_width
@@ -18,6 +30,8 @@ from txtop.ui.panels.cell_detail.load_phases import apportion_width
 TITLE = "why"
 MIN_SHARE = 0.005
 COST_WIDTH = 5
+INDENT = COST_WIDTH + 2
+MAX_NOTE_ROWS = 3
 MODULE_BAR_WIDTH = 12
 MIN_TREE_ROWS = 4
 FINDINGS_HEADING = "why, and what each costs a request at most:"
@@ -94,34 +108,74 @@ def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row
 
 
 def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Row]:
-    """Render the findings by cost, each with its evidence; without room the evidence is cut."""
+    """Render the notes, then the findings by cost, each with its evidence.
+
+    Notes say how far to trust the rest, and have their rows first. Without room for everything
+    the findings have a row each, and of those that it cuts the first are wrapped.
+    """
     rows: list[Row] = [] if view.findings else [[("no finding: no rule holds", "ok")]]
+    notes = _render_notes(view.notes, width, max(1, room // 2), g)
+    room -= len(notes)
     blocks = [_render_finding(finding, width, g, full=True) for finding in view.findings]
     if sum(map(len, blocks)) > room:
-        blocks = [_render_finding(finding, width, g, full=False) for finding in view.findings]
+        blocks = _render_briefly(view.findings, width, room, g)
     if view.findings and sum(map(len, blocks)) < room:
         rows.append([(cut(FINDINGS_HEADING, width, g("…")), "muted")])
-    for finding, lines in zip(view.findings, blocks, strict=True):
+    for at, lines in enumerate(blocks):
         if len(rows) + len(lines) > room:
-            left = len(view.findings) - view.findings.index(finding)
-            rows = [*rows[: room - 1], [(f"{left} more", "muted")]] if rows else lines[:room]
+            left = formatting.format_count(len(blocks) - at, "more finding")
+            rows = [*rows[: room - 1], [(left, "muted")]] if rows else lines[:room]
             break
         rows += lines
-    for note in view.notes:
-        if len(rows) < room:
-            rows.append([(cut(clean(g(note)), width, g("…")), "warn")])
+    return [*rows, *notes]
+
+
+def _render_notes(notes: Sequence[str], width: int, room: int, g: Glyphs) -> list[Row]:
+    """Render the notes whole, wrapped; without room the first of them, and how many are left."""
+    lines = [wrap(g(note), width, min(MAX_NOTE_ROWS, room), g("…")) for note in notes]
+    while len(lines) > 1 and sum(map(len, lines)) > room:
+        lines.pop()
+    rows: list[Row] = [[(line, "warn")] for note in lines for line in note]
+    if hidden := len(notes) - len(lines):
+        left = f"  {formatting.format_count(hidden, 'more note')}"
+        last = cut(rows[-1][0][0], max(0, width - measure_text(left)), g("…"))
+        rows[-1] = [(last, "warn"), (left, "muted")]
     return rows
 
 
+def _render_briefly(
+    findings: Sequence[FindingRow], width: int, room: int, g: Glyphs
+) -> list[list[Row]]:
+    """Render a row for each finding; rows that are left, but for the heading, go to evidence that
+    a row cuts."""
+    blocks = [_render_finding(finding, width, g, full=False) for finding in findings]
+    spare = room - len(findings) - 1
+    for at, finding in enumerate(findings):
+        lines = wrap(f"{finding.title}: {finding.evidence}", width - INDENT, MAX_NOTE_ROWS)
+        if 1 < len(lines) <= spare + 1:
+            first, rest = lines[0], lines[1:]
+            head = first[: len(finding.title) + 1]
+            blocks[at] = [
+                [_render_cost(finding, g), (g(head), "text.bold"), (g(first[len(head) :]), "text")],
+                *([(" " * INDENT + g(line), "text")] for line in rest),
+            ]
+            spare -= len(rest)
+    return blocks
+
+
+def _render_cost(finding: FindingRow, g: Glyphs) -> Span:
+    return fit(finding.cost or g("—"), COST_WIDTH, "right") + "  ", "accent-a.bold"
+
+
 def _render_finding(finding: FindingRow, width: int, g: Glyphs, *, full: bool) -> list[Row]:
-    cost: Row = [(fit(finding.cost or g("—"), COST_WIDTH, "right") + "  ", "accent-a.bold")]
-    indent = " " * (COST_WIDTH + 2)
-    room = max(10, width - len(indent))
+    cost = _render_cost(finding, g)
+    indent = " " * INDENT
+    room = max(10, width - INDENT)
     if not full:
         head = f"{finding.title}: "
         text = cut(clean(g(finding.evidence)), max(0, room - measure_text(head)), g("…"))
-        return [[*cost, (g(head), "text.bold"), (text, "text")]]
-    rows: list[Row] = [[*cost, (g(finding.title), "text.bold")]]
+        return [[cost, (g(head), "text.bold"), (text, "text")]]
+    rows: list[Row] = [[cost, (g(finding.title), "text.bold")]]
     rows += [[(indent + line, "text")] for line in wrap(g(finding.evidence), room, 2, g("…"))]
     tries = "   ".join(finding.tries)
     if tries:

@@ -197,9 +197,9 @@ class SessionListPanel(HomePanel):
         """Select the session under the mouse, or open it if it is selected."""
         from txtop.ui.panels import session_list
 
-        height = self.area(*self.size).inside.height
-        room = session_list.count_visible_sessions(self.list, self.typing, height, get_glyphs())
-        line = event.y - 1 - len(session_list.render_list_top(self.list, self.typing, get_glyphs()))
+        area = self.area(*self.size).inside
+        room = session_list.count_visible_sessions(self.list, self.typing, area)
+        line = event.y - 1 - len(session_list.render_list_top(self.list, self.typing, area))
         at = center_row(self.at, len(self.listed), room) + line
         if not 0 <= line < room or at >= len(self.listed):
             return

@@ -10,6 +10,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from txtop.errors import TxtopError
+from txtop.session.catalog import list_bundled
 from txtop.state.session import SessionState
 from txtop.ui.messages import AskSource
 from txtop.ui.models import clipboard
@@ -265,7 +266,9 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             self.say(str(error))
             return
         paths = self.mode.paths
-        mode = LiveMode(plan, session_dir=paths[0].parent if paths else None)
+        # Beside the session, unless that is one of those that ship.
+        beside = paths[0].parent if paths and paths[0] not in list_bundled() else None
+        mode = LiveMode(plan, session_dir=beside)
         self.switch_mode(mode)
 
     def next_plot(self) -> str:

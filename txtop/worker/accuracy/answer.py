@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True)

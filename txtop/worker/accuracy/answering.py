@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from txtop.plan.cell import Cell
-from txtop.plan.task import KIND_NOUNS, TaskSpec
+from txtop.plan.task import KIND_NOUNS, TASK_FAMILIES, TaskSpec
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 from txtop.tasks import task_file
@@ -20,7 +20,8 @@ from txtop.worker import memory
 from txtop.worker.accuracy import encoding, generation, likelihood
 from txtop.worker.accuracy.answer import GivenAnswer
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 from txtop.worker.loading.tokenizer import load_tokenizer
 
@@ -30,7 +31,6 @@ _MAX_ANSWERS = 500
 """The answers of one event at most, so that its line stays below 1 MiB."""
 _MAX_CHARACTERS = 200
 _SAMPLE = "a tree"
-_FAMILIES = {"choice": "causal", "match": "causal"}
 
 
 class TaskAnswerer:
@@ -88,7 +88,7 @@ class TaskAnswerer:
         noun = KIND_NOUNS[task.kind]
         if loaded.source.weights == "random":
             raise RejectedError("random weights answer by chance", "trained ones: --weights auto")
-        family = _FAMILIES.get(task.kind, "encoder")
+        family = TASK_FAMILIES[task.kind]
         if loaded.family != family:
             kind = "a decoder" if family == "causal" else "an encoder"
             raise RejectedError(f"{noun} needs {kind}", "another --task")

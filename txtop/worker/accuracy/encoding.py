@@ -12,7 +12,7 @@ from txtop.tasks.items import MASK, FillItem, LabelItem, PairItem, QueryItem
 from txtop.worker.accuracy.answer import GivenAnswer, require_room
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import attention
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 
 BATCH = 32
 

@@ -11,7 +11,7 @@ from txtop.plan.cell import Cell
 from txtop.tasks.items import MatchItem
 from txtop.worker.accuracy.answer import GivenAnswer, require_room
 from txtop.worker.loading import attention, kv_cache
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 
 
 def answer_matches(

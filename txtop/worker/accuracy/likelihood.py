@@ -12,7 +12,7 @@ from txtop.plan.cell import Cell
 from txtop.tasks.items import ChoiceItem
 from txtop.worker.accuracy.answer import GivenAnswer, require_room
 from txtop.worker.loading import attention, kv_cache
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 
 MAX_ROWS, MAX_TOKENS = 64, 1024
 """The sequences and the padded tokens that are read at a time."""

@@ -16,7 +16,7 @@ from txtop.plan.cell import Cell
 from txtop.worker.fidelity import divergence
 from txtop.worker.fidelity.passage import Passage, TokenWindow
 from txtop.worker.loading import attention, kv_cache
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.tasks.task import end_with
 from txtop.worker.tasks.text_generation import build_generation_config
 from txtop.worker.tasks.token_timer import TokenTimer

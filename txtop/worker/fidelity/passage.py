@@ -15,7 +15,7 @@ import torch
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.prompt_ids import encode_prompts
 from txtop.worker.loading.tokenizer import load_tokenizer
 
@@ -117,14 +117,16 @@ def build_passage(
         tokenizer, spelling, notes = _load_tokenized_text(loaded)
     else:
         positions = min(positions, _POSITIONS_RANDOM)
-    needed = positions + _PROMPT + 1
+    # However few positions are asked for, the badge of an encoder goes by its sentences.
+    short = _SENTENCES * _SENTENCE_TOKENS if trained else min(positions, _POSITIONS_RANDOM)
+    needed = max(positions, short) + _PROMPT + 1
     if spelling is None:
         generator = torch.Generator().manual_seed(seed)
         ids = torch.randint(loaded.vocabulary, (needed,), generator=generator).tolist()
         spelling = _TokenizedText(ids, [], [])
     elif len(spelling.ids) < needed:
         times = math.ceil(needed / len(spelling.ids))
-        notes.append(f"the text is shorter than {positions} tokens and was read again")
+        notes.append(f"the text is shorter than {needed} tokens and was read again")
         spelling = replace(spelling, ids=spelling.ids * times)
     if loaded.family == "causal":
         spelling = replace(spelling, after=[])
@@ -133,7 +135,6 @@ def build_passage(
     prompt, written = _build_prompt(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
     sentences: list[TokenWindow] = []
     if loaded.family == "encoder":
-        short = min(positions, _SENTENCES * _SENTENCE_TOKENS)
         sentences = _cut_windows(spelling, loaded, short, _SENTENCE_TOKENS)
     return Passage(windows, prompt, written, tokenizer, notes, sentences)
 

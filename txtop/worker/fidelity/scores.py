@@ -25,7 +25,8 @@ from txtop.worker.fidelity import divergence, outputs, passage
 from txtop.worker.fidelity.passage import Passage, TokenWindow
 from txtop.worker.loading import drawn_parts
 from txtop.worker.loading.drawn_parts import OutputPart
-from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.source import resolve_model
 
 SendEvent = Callable[[events.AnyEvent], None]

@@ -16,7 +16,7 @@ from txtop.models import builtin
 from txtop.models.purpose import ENCODERS
 from txtop.protocol.events import Geometry
 from txtop.worker.loading import precision
-from txtop.worker.loading.storages import count_stored_bytes
+from txtop.worker.loading.storages import count_read_bytes, count_stored_bytes
 
 # Model types without `num_key_value_heads` that cache keys and values of all heads.
 _ALL_HEADS_CACHED = frozenset(
@@ -90,7 +90,7 @@ def build_geometry(
     experts = sum(count_stored_bytes(module) for module in _find_experts(model))
     asleep = round(experts * _compute_sleeping_share(config))
     name = precision.DTYPE_NAMES.get(dtype, str(dtype))
-    read = count_stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
+    read = count_read_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
     return Geometry(
         layers=layers,
         heads=heads,

@@ -17,7 +17,7 @@ from txtop.models.precision_rules import explain_missing_precision
 from txtop.worker.device import describe_accelerator
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.precision import DTYPES
-from txtop.worker.loading.storages import is_torch_packed
+from txtop.worker.loading.storages import has_torch_int8, is_torch_packed
 
 # docs/method.md, "Precision recipes": torch-dynamic is the fastest on a CPU and breaks decoders
 # (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
@@ -36,10 +36,10 @@ def choose_recipe(precision: str, kind: str, device: str, *, compiled: bool = Fa
         return ""
     eager_gpu = device != "cpu" and not compiled
     name = precision.partition(":")[2] or ("weight-only" if eager_gpu else DEFAULT_RECIPES[kind])
-    if precision == PREFIX and kind == "encoder" and device == "cpu" and _has_torch_int8():
+    if precision == PREFIX and kind == "encoder" and device == "cpu" and has_torch_int8():
         name = "torch-dynamic"
     if name == "torch-dynamic":
-        if not _has_torch_int8():
+        if not has_torch_int8():
             raise RejectedError("this torch has no torch.ao.quantization any more", "int8:dynamic")
         return name
     try:
@@ -89,10 +89,6 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
         size for size, names in before.values() if any(_is_int8(modules.get(n)) for n in names)
     )
     return description, reached / total if total else 0.0
-
-
-def _has_torch_int8() -> bool:
-    return hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic")
 
 
 def _find_products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:

@@ -7,104 +7,39 @@ docs/method.md, "Load and memory".
 from __future__ import annotations
 
 import gc
-import json
 import os
-import platform
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from txtop.models import builtin, decoding_rules, model_config, quantised
+from txtop.models import builtin, decoding_rules, model_config
 from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
-from txtop.plan.modes import BY_NAME, DEQUANTISED
+from txtop.plan.modes import BY_NAME
 from txtop.protocol import commands, events
-from txtop.system import cpu, libraries
+from txtop.system import cpu
 from txtop.system.device_names import get_cores
 from txtop.worker import memory
 from txtop.worker.device import (
     confine_process,
     explain_unused_gpu,
     find_device,
-    identify_device,
 )
 from txtop.worker.failures import RejectedError
+from txtop.worker.loading.load_event import build_event
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
 
 if TYPE_CHECKING:
     import torch
 
-    from txtop.worker.loading.geometry import ParameterCounts
-    from txtop.worker.loading.positions import PositionLimits
-    from txtop.worker.tasks.task import Task
 
 # What the factors of a product are, where that is not the dtype of the weights.
 _ARITHMETIC = {"tf32": "tf32", "fp8": "fp8", "int8:bnb": "int8"}
 CacheState = Literal["cold", "warm", "part", ""]
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in memory, the task that runs it, and its properties.
-
-    `stated_positions` is the configuration's number, which may include padding. `counted` is taken
-    before a quantisation; `converted`, the share converted, is `None` without one. `drawn` names
-    the parameters that the files lack and that are therefore random, `drawn_parts` the modules that
-    they make up. Inputs have `end_token` at their end, and nowhere else, unless it is `None`.
-    `notes` are on what of the checkpoint is left out, and on the default attention.
-    """
-
-    task: Task
-    model: Any
-    source: ModelSource
-    family: builtin.Family
-    device: torch.device
-    vocabulary: int
-    stated_positions: int | None
-    threads: int
-    seed: int
-    counted: ParameterCounts
-    geometry: events.Geometry | None
-    dtype: torch.dtype
-    attention: str
-    recipe: str
-    converted: float | None
-    page_cache: Literal["cold", "warm", "unknown"]
-    drawn: tuple[str, ...]
-    drawn_parts: tuple[str, ...]
-    end_token: int | None
-    notes: list[str]
-
-    @cached_property
-    def position_limits(self) -> PositionLimits:
-        """Return the positions that the model has; the first call runs a short pass."""
-        from txtop.worker.loading.positions import find_position_limits
-
-        return find_position_limits(self.model, self.stated_positions)
-
-    @cached_property
-    def pools_first_token(self) -> bool:
-        """Return True if the first token is the embedding of a text, and not the mean of all."""
-        folder = self.source.directory
-        if folder is None:
-            return False
-        try:
-            settings = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
-            return bool(settings.get("pooling_mode_cls_token"))
-        except (OSError, ValueError, AttributeError):
-            return False
-
-    def settle(self, cell: Cell) -> Cell:
-        """Return `cell` with the attention that was loaded for it."""
-        if self.attention == "eager" and cell.attention == "sdpa":
-            return msgspec.structs.replace(cell, attention="eager")
-        return cell
 
 
 def load_model(
@@ -134,7 +69,7 @@ def load_model(
         drafter = resolve_model(cell.assistant, cell.weights, command.allowed, log, progress)
     clock.enter("import")
     confine_process(cell.device)
-    threads = cell.threads or len(get_cores(cell.device)) or cpu.choose_thread_count()
+    threads = choose_threads(cell)
     configure_environment(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
     if cell.prompts is not None:
@@ -166,7 +101,7 @@ def load_model(
     # A full collection over the objects of torch and transformers takes 190 ms and would land in
     # some token. With those frozen no collection takes over 0.1 ms.
     gc.freeze()
-    event = _build_event(loaded, cell, worker)
+    event = build_event(loaded, cell, worker)
     event.resident_bytes = memory.read_host_bytes()
     event.compile_cache = compile_cache
     if (counts := geometry.count_experts(loaded.model)) is not None:
@@ -228,6 +163,7 @@ def read_model(
         precision,
         prequantised,
         quantisers,
+        spread,
         storages,
         weights,
     )
@@ -260,6 +196,7 @@ def read_model(
     kv_cache.require_cache(cell, model_class, kind, config, device)
     if kind != "encoder":
         architecture.require_generation_config(source)
+    spreads = spread.build_load_arguments(cell, model_class, config, device)
     page_cache = weights.classify_page_cache(source.weight_files)
 
     enter("weights")
@@ -275,9 +212,11 @@ def read_model(
     with architecture.naming_config_faults(model_class, config, source):
         if source.weights == "random":
             model = weights.build_random_model(model_class, config, implementation, dtype, seed)
+            if spreads:
+                model = weights.spread_model(model, implementation, dtype, spreads)
         else:
             model, drawn = weights.load_pretrained_model(
-                model_class, config, source, implementation, dtype, seed, library
+                model_class, config, source, implementation, dtype, seed, library, spreads
             )
     parts = drawn_parts.name_parts(drawn, (name for name, _ in model.named_parameters()))
     attention.confirm_implementation(model, cell.attention)
@@ -300,8 +239,14 @@ def read_model(
         )
 
     enter("to_device")
-    # A quantiser has put its weights where they belong, in layouts of that device.
-    if device.type != "cpu" and library is None:
+    # A quantiser has put its weights where they belong, in layouts of that device, and so have
+    # the parts of a model that is spread.
+    ranks = 1
+    if spreads:
+        device = model.device
+        ranks, more = spread.describe_spread(cell, model)
+        notes = [*notes, *more]
+    elif device.type != "cpu" and library is None:
         model = model.to(device)
         torch.accelerator.synchronize()
 
@@ -317,7 +262,9 @@ def read_model(
         recipe = library.describe()
         converted = prequantised.require_scheme(model, cell, library)
     arithmetic = arithmetic or _ARITHMETIC.get(cell.precision, "")
-    sizes = geometry.build_geometry(model, kind, counted, dtype, arithmetic)
+    sizes = None
+    if ranks == 1:
+        sizes = geometry.build_geometry(model, kind, counted, dtype, arithmetic)
     text_config = config.get_text_config()
     return LoadedModel(
         task=task,
@@ -340,6 +287,7 @@ def read_model(
         drawn_parts=tuple(parts),
         end_token=end_token,
         notes=[*architecture.list_unmeasured(source, model_class, purpose), *notes],
+        ranks=ranks,
     )
 
 
@@ -353,54 +301,6 @@ def require_decoding(cell: Cell, family: builtin.Family) -> None:
     missing = decoding_rules.explain_missing_speculation(cell, family)
     if missing:
         raise RejectedError(*missing)
-
-
-def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
-    """Build the event `load` without its times."""
-    from txtop.worker.loading import drawn_parts, numerics, precision, prequantised, storages
-
-    stored = loaded.source.quantisation if loaded.source.weights == "pretrained" else None
-    model, device, converted = loaded.model, loaded.device, loaded.converted
-    name, identity = identify_device(device)
-    notes = [*loaded.source.notes, *loaded.notes]
-    weight_bytes = storages.count_stored_bytes(model)
-    if stored and cell.precision.startswith(f"{DEQUANTISED}:"):
-        notes += prequantised.build_widened_notes(cell, stored)
-    if stored:
-        notes += prequantised.build_size_notes(weight_bytes, loaded.source.weight_bytes)
-    notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
-    notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
-    return events.ModelLoaded(
-        t_ns=0,
-        cell=cell.id,
-        worker=worker,
-        load_s=0.0,
-        phases={},
-        family=loaded.family,
-        model_class=type(model).__name__,
-        weights="partial" if loaded.drawn else loaded.source.weights,
-        drawn=list(loaded.drawn_parts[: drawn_parts.MAX_PARTS]),
-        source=loaded.source.label,
-        parameters=loaded.counted.all,
-        weight_bytes=weight_bytes,
-        page_cache=loaded.page_cache,
-        device=device.type
-        if device.type == "cpu" or not cell.device.startswith(f"{device.type}:")
-        else cell.device,
-        device_name=name,
-        device_id=identity,
-        threads=loaded.threads,
-        attention=loaded.attention,
-        recipe=loaded.recipe,
-        converted_share=converted,
-        scheme=quantised.name_scheme(stored) if stored else "",
-        products=storages.sum_by_kind(storages.list_products(model)),
-        geometry=loaded.geometry,
-        versions=_read_versions(),
-        notes=notes,
-        capability=numerics.read_capability(device),
-        environment=numerics.read_environment(device),
-    )
 
 
 def _read_assistant(
@@ -469,6 +369,12 @@ def _hide_torchao() -> None:
     setattr(transformers.utils, "is_torchao_available", lambda *_: False)  # noqa: B010
 
 
+def choose_threads(cell: Cell) -> int:
+    """Return the threads of each process of `cell`: those asked for, else its part of the cores."""
+    cores = len(get_cores(cell.device)) or cpu.choose_thread_count()
+    return cell.threads or max(1, cores // cell.ranks)
+
+
 def configure_environment(threads: int) -> None:
     """Set the threads of the libraries and silence them. Call it before torch is imported."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
@@ -476,21 +382,3 @@ def configure_environment(threads: int) -> None:
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["TQDM_DISABLE"] = "1"
-
-
-def _read_versions() -> dict[str, str]:
-    import torch
-    import transformers
-
-    versions = {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "transformers": transformers.__version__,
-    }
-    if torch.version.cuda:
-        versions["cuda"] = torch.version.cuda
-    # Only those that were imported had a part in it.
-    for name in libraries.QUANTISERS:
-        if name.replace("-", "_") in sys.modules and (number := libraries.find_version(name)):
-            versions[name] = number
-    return versions

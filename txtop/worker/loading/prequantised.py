@@ -63,7 +63,7 @@ def find_library_load(cell: Cell, source: ModelSource, device: torch.device) -> 
     precision = quantised.name_precision(whole, source.config)
     if precision != cell.precision:
         reason = f"{cell.model} is stored as {quantised.name_scheme(whole)}"
-        hint = f"by its files: --models {source.directory}"
+        hint = f"{source.directory} as the model"
         raise RejectedError(f"{reason}, which was not known when the run was planned", hint)
     quantisers.silence_libraries()
     arguments: dict[str, Any] = {"device_map": {"": str(device)}}

@@ -187,7 +187,10 @@ def explain_too_long(
         cause += f", as are {len(lines) - 1} more"
     named = ", ".join(map(str, lines[:_MAX_NAMED])) + (", …" if len(lines) > _MAX_NAMED else "")
     hint = f"shorten or leave out line{'s' if len(lines) > 1 else ''} {named}"
-    return cause, hint + ("" if family == "encoder" else ", or fewer --new-tokens")
+    if family == "encoder":
+        return cause, hint
+    shared = any(prompt.new_tokens == cell.new_tokens for prompt in over)
+    return cause, f"{hint}, or fewer {'--new-tokens' if shared else 'max_new_tokens there'}"
 
 
 def _find_tokenizer(cell: Cell, source: ModelSource) -> Any:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import codecs
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from txtop.models import builtin, checkpoint_faults, model_config, quantised, weight_files
-from txtop.models.model_path import is_path
+from txtop.models.absent_models import explain_absent_name, is_known, suggest_name
 from txtop.models.purpose import detect_family, get_class_name
 from txtop.plan.cell import Weights
 from txtop.plan.model_names import get_repository
@@ -21,7 +20,6 @@ from txtop.worker.loading import gguf, hub
 
 LogCallback = Callable[[str], None]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,8 @@ def resolve_model(
     if path is not None:
         return _find_local_source(path, weights, allowed, log, str(path))
     preset = builtin.find_builtin(model)
-    if preset is None and (refusal := checkpoint_faults.explain_no_model(model)):
+    if refusal := explain_absent_name(model):
         raise AbsentError(*refusal)
-    if is_path(model):
-        raise AbsentError(f"no model at {model}", "a directory with config.json, or a .gguf file")
-    if preset is None and not _HUB_ID.fullmatch(model):
-        raise RejectedError(f"{model} is not the name of a model", _suggest(model))
     if preset is not None and weights == "random":
         return _find_builtin_source(preset)
     try:
@@ -91,15 +85,7 @@ def resolve_model(
         )
     except hub.HubError as error:
         if preset is None:
-            reason = f"{model}: {error.cause}"
-            if not isinstance(error, hub.IncompleteError):
-                here = (
-                    "a folder without a file config.json"
-                    if Path(model).is_dir()
-                    else "neither a local path nor built in"
-                )
-                reason = f"{model} is {here}, and {error.cause}"
-            raise AbsentError(reason, _suggest(model, error.hint)) from None
+            raise _build_absent_error(model, error) from None
         if weights == "pretrained":
             hint = error.hint or f"--weights random measures the architecture of {preset.name}"
             raise AbsentError(f"no pretrained weights of {model}: {error.cause}", hint) from None
@@ -108,6 +94,33 @@ def resolve_model(
     label = f"hub: {preset.hub_id if preset else model}"
     source = _find_local_source(directory, weights, allowed, log, label)
     return _drop_head(source) if preset is not None else source
+
+
+def require_present(model: str, allowed: Allowed, log: LogCallback) -> None:
+    """Raise `AbsentError` if there is no `model`. Of the Hub's its configuration alone is fetched.
+
+    A built-in name is present, as its architecture is.
+    """
+    if refusal := explain_absent_name(model):
+        raise AbsentError(*refusal)
+    if is_known(model):
+        return
+    try:
+        hub.fetch_model(model, "random", allowed, log, lambda done, total: None)
+    except hub.HubError as error:
+        raise _build_absent_error(model, error) from None
+
+
+def _build_absent_error(model: str, error: hub.HubError) -> AbsentError:
+    reason = f"{model}: {error.cause}"
+    if not isinstance(error, hub.IncompleteError):
+        here = (
+            "a folder without a file config.json"
+            if Path(model).is_dir()
+            else "neither a local path nor built in"
+        )
+        reason = f"{model} is {here}, and {error.cause}"
+    return AbsentError(reason, suggest_name(model, error.hint))
 
 
 def _drop_head(source: ModelSource) -> ModelSource:
@@ -128,13 +141,6 @@ def _find_builtin_source(preset: builtin.BuiltinModel) -> ModelSource:
     return ModelSource(
         config=config, weights="random", label=f"built-in configuration {preset.name}"
     )
-
-
-def _suggest(model: str, hint: str = "") -> str:
-    near = builtin.suggest_builtin(model)
-    if near:
-        return f"did you mean {near}?" + (f" Or: {hint}" if hint else "")
-    return hint or "a local path, or a built-in name such as gpt2"
 
 
 def _find_local_source(
@@ -191,7 +197,9 @@ def _require_whole(path: Path, stored: bool) -> None:
         missing = checkpoint_faults.find_missing_files(path, pickled=True)
     if missing:
         repository = get_repository(str(path))
-        hint = f"--models {repository} fetches them" if repository else "copy or download the rest"
+        hint = (
+            f"{repository} as the model fetches them" if repository else "copy or download the rest"
+        )
         names = checkpoint_faults.format_missing(missing)
         raise AbsentError(f"{path} lacks files of its weights: {names}", hint)
     if stored or any(path.glob(hub.PICKLE_PATTERN)):

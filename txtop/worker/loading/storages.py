@@ -6,7 +6,7 @@ attributes: shapes and parameters alone would count a dense model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,22 @@ _DEPTH = 8
 # Objects of these libraries hold tensors: the state of a quantised weight.
 _LIBRARIES = ("bitsandbytes.", "gptqmodel.", "torchao.", "compressed_tensors.")
 _EMBEDDED = (nn.Embedding,)
+# The tensors that each kernel of gptqmodel reads once it has packed the weights anew: what it
+# packed them from stays in memory. By class of module, from the source of gptqmodel 7.7.
+_INT4PACK = ("qweight", "scales_and_zeros", "ret_idx", "bias")
+_AVX512 = ("qweight", "qzeros", "scales", "ret_idx", "bias")
+_READ = {
+    "TorchFusedLinear": _INT4PACK,
+    "TorchFusedAwqLinear": _INT4PACK,
+    "TorchAtenLinear": _INT4PACK,
+    "TorchAtenAwqLinear": _INT4PACK,
+    "TorchCpuAvx512Linear": _AVX512,
+    "TorchCpuAvx512AwqLinear": _AVX512,
+}
+
+
+Storages = Iterator[tuple[int, int]]
+"""Key and size of each."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +52,22 @@ class Product:
 
 def count_stored_bytes(model: nn.Module) -> int:
     """Return the bytes of all storages of `model`, each once: weights, scales and buffers."""
+    return _count_bytes(model, _iterate_module_storages)
+
+
+def count_read_bytes(model: nn.Module) -> int:
+    """Return the bytes of the storages that a pass through all of `model` reads, each once.
+
+    They are fewer than it holds where a kernel keeps what it packed its weights from.
+    """
+    return _count_bytes(model, _iterate_read_storages)
+
+
+def _count_bytes(model: nn.Module, iterate: Callable[[nn.Module], Storages]) -> int:
     storages: dict[int, int] = {}
     packed = 0
     for module in model.modules():
-        storages.update(_iterate_module_storages(module))
+        storages.update(iterate(module))
         packed += _count_packed_bytes(module)
     return sum(storages.values()) + packed
 
@@ -87,9 +115,14 @@ def compute_share(products: list[Product], bits: float) -> float:
     return reached / total if total else 0.0
 
 
+def has_torch_int8() -> bool:
+    """Return whether this torch still has dynamic int8 layers of its own."""
+    return hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic")
+
+
 def is_torch_packed(module: nn.Module | None) -> bool:
     """Return whether `module` is a dynamic int8 layer of torch, whose weights are no parameters."""
-    if not hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic"):
+    if not has_torch_int8():
         return False
     from torch.ao.nn.quantized.dynamic import Linear
 
@@ -112,7 +145,7 @@ def _name_kind(module: nn.Module) -> str:
     if weight is None:
         return type(module).__name__
     name = type(weight).__name__
-    if name == "Parameter":
+    if name in ("Parameter", "DTensor"):
         name = str(weight.dtype).removeprefix("torch.")
     return f"{type(module).__name__}[{name}]"
 
@@ -135,6 +168,24 @@ def _iterate_module_storages(module: nn.Module) -> Iterator[tuple[int, int]]:
     for name, value in vars(module).items():
         if name not in ("_parameters", "_buffers", "_modules"):
             yield from _iterate_storages(value, _DEPTH)
+
+
+def _iterate_read_storages(module: Any) -> Storages:
+    """Yield key and size of the storages of `module` that a step reads."""
+    names = _READ.get(type(module).__name__)
+    # Until its first pass, and on devices without the kernel, it multiplies what it dequantises.
+    if names is None or not _is_packed(module):
+        yield from _iterate_module_storages(module)
+        return
+    for name in names:
+        # The order of the inputs is read where it is not the one that they have.
+        if name != "ret_idx" or not getattr(module, "_ret_idx_identity", False):
+            yield from _iterate_storages(getattr(module, name, None), _DEPTH)
+
+
+def _is_packed(module: Any) -> bool:
+    mode = getattr(module, "linear_mode", None)
+    return str(getattr(mode, "name", mode)).lower() == "inference"
 
 
 def _iterate_storages(value: Any, depth: int) -> Iterator[tuple[int, int]]:

@@ -40,6 +40,22 @@ def build_random_model(
     return model.eval()
 
 
+def spread_model(model: Any, attention: str, dtype: torch.dtype, spreads: Mapping[str, Any]) -> Any:
+    """Return `model` anew, spread as the arguments `spreads` of from_pretrained() say."""
+    return (
+        type(model)
+        .from_pretrained(
+            None,
+            config=model.config,
+            state_dict=model.state_dict(),
+            dtype=dtype,
+            attn_implementation=attention,
+            **spreads,
+        )
+        .eval()
+    )
+
+
 def _draw(parameters: Mapping[str, torch.Tensor], seed: int) -> None:
     """Set `parameters`, by name, to values that `seed` alone determines, whatever else is set."""
     generator = torch.Generator().manual_seed(seed)
@@ -67,13 +83,15 @@ def load_pretrained_model(
     dtype: torch.dtype,
     seed: int,
     library: LibraryLoad | None = None,
+    spreads: Mapping[str, Any] | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
     """Load the model of `source` in `dtype`.
 
     Return it with the names of the parameters that its files lack. These get the values of `seed`:
     the library draws them anew in every load.
 
-    `library` is how a library of quantisation loads it, None for plain weights.
+    `library` is how a library of quantisation loads it, None for plain weights. `spreads` are the
+    arguments that spread it over devices.
 
     Raises `RejectedError` if over half of the weights are missing in the file, or if one of them
     has another shape; of a quantised checkpoint none may be missing.
@@ -81,6 +99,7 @@ def load_pretrained_model(
     arguments: dict[str, Any] = (
         {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
     )
+    arguments |= spreads or {}
     if library is not None:
         arguments |= library.arguments
     model, info = model_class.from_pretrained(
@@ -105,6 +124,11 @@ def load_pretrained_model(
         )
     if len(drawn) > len(parameters) // 2:
         raise RejectedError(f"{source.label} lacks most weights of a {model_class.__name__}")
+    if drawn and spreads:
+        raise RejectedError(
+            f"{source.label} lacks {', '.join(drawn)[:200]}, which cannot be drawn in parts",
+            "--parallel none",
+        )
     if drawn:
         _draw(drawn, seed)
     # A packed weight of a library is no plain tensor to look into.

@@ -28,6 +28,8 @@ _ACTIVITIES = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActiv
 HOST_COPIES = ("Memcpy HtoD", "Memcpy DtoH")
 COPIES = ("Memcpy", "Memset")
 # The profiler puts waiting on the device's line of time, too.
+# Kernels that exchange data between ranks; they run on while they wait for another rank.
+COLLECTIVES = ("nccl",)
 WAITS = ("Context Sync", "Stream Sync", "Event Sync", "Stream Wait", "Unknown Sync")
 # Calls of the runtime and of the driver, which Triton uses: cudaLaunchKernel, cuLaunchKernelEx.
 LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cuGraphLaunch")
@@ -37,12 +39,14 @@ LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cuGraphLaunch")
 class DeviceActivity:
     """The activity of a device in a profiled window.
 
-    `busy_ns` is the union of its kernels and of copies within its memory, on all streams.
+    `busy_ns` is the union of its kernels and of copies within its memory, on all streams, and
+    `communication_ns` that of the kernels that exchange data between ranks.
     """
 
     busy_ns: int
     kernels: int
     launches: int
+    communication_ns: int = 0
 
 
 def summarise_activity(profiled: Iterable[Any]) -> DeviceActivity:
@@ -52,6 +56,7 @@ def summarise_activity(profiled: Iterable[Any]) -> DeviceActivity:
     they and waiting are left out.
     """
     intervals: list[tuple[float, float]] = []
+    exchanged: list[tuple[float, float]] = []
     kernels = launches = 0
     for event in profiled:
         name = event.name
@@ -60,7 +65,12 @@ def summarise_activity(profiled: Iterable[Any]) -> DeviceActivity:
         elif not event.is_user_annotation and not name.startswith((*HOST_COPIES, *WAITS)):
             kernels += not name.startswith(COPIES)
             intervals.append((event.time_range.start, event.time_range.end))
-    return DeviceActivity(round(measure_union(intervals) * 1000), kernels, launches)
+            if name.startswith(COLLECTIVES):
+                exchanged.append(intervals[-1])
+    busy_ns, communication_ns = (
+        round(measure_union(spans) * 1000) for spans in (intervals, exchanged)
+    )
+    return DeviceActivity(busy_ns, kernels, launches, communication_ns)
 
 
 def measure_union(intervals: list[tuple[float, float]]) -> float:
@@ -140,4 +150,5 @@ def _build_phase(activity: DeviceActivity, host_ns: float, steps: int) -> Device
         busy_ns=round(activity.busy_ns / steps),
         kernels=activity.kernels / steps,
         launches=activity.launches / steps,
+        communication_ns=round(activity.communication_ns / steps),
     )

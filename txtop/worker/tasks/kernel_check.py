@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from txtop.errors import TxtopError
 from txtop.plan.cell import GRAPH_COMPILES
 from txtop.plan.modes import DENSE, Proof
+from txtop.worker.tasks.device_profile import measure_union
 from txtop.worker.tasks.task import ModelInputs, Task
 
 # Parts of the names of operators, and of the device's kernels where a profile has them: under a
@@ -34,6 +36,7 @@ _SIGNS = (
     ("flash_attn", "flash_attention_2"),
     ("flex_attention", "flex"),
 )
+_COLLECTIVES = "gloo:"
 _SDPA = "scaled_dot_product_attention"
 
 
@@ -73,6 +76,8 @@ class _Profiles:
 
     def __init__(self) -> None:
         self.phases: list[list[str]] = []
+        self.communication: list[float] = []
+        """The share of each phase in which ranks exchanged data, or waited for one another."""
         self._open: torch.profiler.profile | None = self._start()
 
     def _start(self) -> torch.profiler.profile:
@@ -88,7 +93,9 @@ class _Profiles:
     def stop(self) -> None:
         if self._open is not None:
             self._open.stop()
-            self.phases.append([event.name for event in self._open.events() or ()])
+            profiled = list(self._open.events() or ())
+            self.phases.append([event.name for event in profiled])
+            self.communication.append(measure_communication(profiled))
         self._open = None
 
 
@@ -105,6 +112,23 @@ class RanKernels:
     decode: str | None
     products: tuple[str, ...] = ()
     dequantises: bool = False
+    communication: tuple[float, ...] = ()
+    """Of the same phases: their share in which ranks exchanged data. Empty on a GPU, whose
+    collectives the host does not see."""
+
+
+def measure_communication(profiled: Sequence[Any]) -> float:
+    """Return the share of a profiled phase in which a collective of gloo was under way, 0 to 1."""
+    spans = [(e.time_range.start, e.time_range.end) for e in profiled]
+    if not spans:
+        return 0.0
+    whole = max(end for _, end in spans) - min(start for start, _ in spans)
+    exchanged = [
+        span
+        for event, span in zip(profiled, spans, strict=True)
+        if event.name.startswith(_COLLECTIVES)
+    ]
+    return min(1.0, measure_union(exchanged) / whole) if whole else 0.0
 
 
 def find_products(operators: Iterable[str], signs: Sequence[str]) -> tuple[str, ...]:
@@ -152,4 +176,5 @@ def inspect_kernels(
     if find_products(profiles.phases[-1], proof.widen):
         products = ()
     dequantises = bool(signs) and not products and not compiled
-    return RanKernels(prefill, decode, products, dequantises)
+    shares = () if device.type == "cuda" else tuple(profiles.communication)
+    return RanKernels(prefill, decode, products, dequantises, shares)

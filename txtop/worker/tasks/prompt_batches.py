@@ -9,7 +9,7 @@ import torch
 
 from txtop.plan.cell import Cell
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.prompt_ids import (
     EncodedPrompt,
     EncodedPrompts,

@@ -125,6 +125,10 @@ class TextGenerationTask:
         named: dict[str, Any] = {"assistant_model": self._assistant} if cell.assistant else {}
         handles = []
         cache_bytes: int | None = None
+        # Before the clock starts: a program builds it once.
+        settings = build_generation_config(
+            cell, self._model.config, compiled=self._compiled, keep_cache=check
+        )
         if check:
             handles.append(self._model.register_forward_hook(logits))
             handles.append(self._model.register_forward_pre_hook(passes, with_kwargs=True))
@@ -134,9 +138,7 @@ class TextGenerationTask:
                 made = self._model.generate(
                     inputs=inputs.ids,
                     attention_mask=inputs.mask,
-                    generation_config=build_generation_config(
-                        cell, self._model.config, compiled=self._compiled, keep_cache=check
-                    ),
+                    generation_config=settings,
                     streamer=clock,
                     **named,
                 )

@@ -21,6 +21,7 @@ from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail import spread
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 from txtop.units import NS_PER_MS
 
@@ -41,6 +42,7 @@ _OTHERS = order_knobs(
         "compile",
         "cache",
         "speculative",
+        "parallel",
     )
 )
 HASH_CHARACTERS = 12
@@ -267,6 +269,7 @@ def _format_peaks(session: SessionState, state: CellState) -> str:
     peaks = [
         f"{name} {formatting.format_gib(size)} GiB" for name, size in named if size is not None
     ]
+    peaks += spread.list_part_peaks(state)
     forecast = memory_fit.forecast_cell(session, state.cell)
     peak = state.peak_bytes
     if forecast is not None and peak:
@@ -328,6 +331,8 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         facts.append(CellFact("KV cache", _format_cache(state)))
     if cell.speculative != "none":
         facts += _list_drafts(state)
+    if cell.parallel != "none":
+        facts.append(CellFact("parallel", spread.format_parallel(session, state)))
     changed = [knob for knob in _OTHERS if knob.of(cell) != knob.default]
     facts += [CellFact(knob.title, knob.call(cell)) for knob in changed]
     if load is not None:

@@ -24,7 +24,8 @@ class TradeoffPoint:
     rate. `title` names the cell and `name` its line; `label` is its batch, its length or its work.
     `beside` is its text in the last column of the table, `said` a remark on it, longest wording
     first. `front` makes it stand out: nothing beats it, or it is the knee. A `loose` point is on no
-    line: clients that wait for an answer do not queue.
+    line: clients that wait for an answer do not queue. `costs` are heading, text and value of what
+    less is better of, among precisions alone.
     """
 
     row: CellRow
@@ -42,6 +43,7 @@ class TradeoffPoint:
     loose: bool = False
     beside: str = ""
     said: tuple[str, ...] = ()
+    costs: tuple[tuple[str, str, float], ...] = ()
 
     @property
     def running(self) -> bool:
@@ -57,7 +59,7 @@ class TradeoffPoint:
     @property
     def is_reference(self) -> bool:
         """Return True if the other precisions of the same work are compared with it."""
-        return self.reference == self.row.precision
+        return self.row.is_reference
 
 
 @dataclass(frozen=True)

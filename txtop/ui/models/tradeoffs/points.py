@@ -143,8 +143,23 @@ class PlotBuilder:
             rate = measured.row.rate_value if measured.counts else 0.0
             point = self._point(measured, self._speed_up(measured) if rate else 0.0, rate)
             note = () if measured.row.note in ("", "reference") else (measured.row.note,)
-            points.append(replace(point, said=RUNNING_REMARKS if point.running else note))
+            costs = self._list_costs(measured, base) if rate else ()
+            remarks = RUNNING_REMARKS if point.running else note
+            points.append(replace(point, said=remarks, costs=costs))
         return replace(base, points=tuple(points), left_out="")
+
+    def _list_costs(
+        self, measured: MeasuredCell, base: TradeoffPlot
+    ) -> tuple[tuple[str, str, float], ...]:
+        """Return the times of a cell and its peak memory, as the table has them."""
+        row, peak = measured.row, float(measured.state.peak_bytes or 0)
+        costs = [("peak GiB", row.gib, peak)]
+        if self._encoders:
+            costs.insert(0, (base.time_head, row.forward, self._ms(measured, "e2e_ms")))
+        else:
+            costs.insert(0, (base.time_head, row.tpot, self._ms(measured, "tpot_ms")))
+            costs.insert(0, ("TTFT ms", row.ttft, self._ms(measured, "ttft_ms")))
+        return tuple(cost for cost in costs if cost[2])
 
     def _accuracy(self, base: TradeoffPlot) -> TradeoffPlot:
         """Plot the rate against the points that a cell loses in its worst task; a gain is no loss.
@@ -262,7 +277,8 @@ def _describe_better(
     better = [by for by in front if pareto.dominates((by.x, by.y), (point.x, point.y))]
     by = max(better, key=lambda other: other.y)
     name = f"{by.name} batch {by.label}" if time_unit == "ms" else by.name
-    if by.row.badges and by.row.precision not in (by.reference, point.row.precision):
+    same = by.is_reference or by.row.precision == point.row.precision
+    if by.row.badges and not same:
         name = f"{name} ({by.row.badges[-1]})"
     figures = f"{by.row.rate} {unit} at {by.time} {time_unit}"
     return f"beaten by {name}: {figures}", f"beaten by {name}", "beaten"

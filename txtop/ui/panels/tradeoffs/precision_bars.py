@@ -14,6 +14,7 @@ from txtop.ui.panels.tradeoffs.table import PointTable, compute_name_width
 
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
 RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 9, 6, 7, 2
+MIN_COSTS = 2
 
 
 def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> PointTable:
@@ -32,6 +33,48 @@ def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) ->
         for i, heading in visible
     ]
     return PointTable([crop(row, area.width) for row in rows], [i for i, _ in visible])
+
+
+def render_cost_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> list[Row]:
+    """Render a block a cost, one row a cell, on a scale of its own; those that fit as a whole.
+
+    Of several works there are none: their costs are not to be compared.
+    """
+    if len({point.label for point in plot.points}) > 1:
+        return []
+    g = area.glyphs
+    named = compute_name_width(plot)
+    bar = min(MAX_BAR_WIDTH, area.width - 4 - named - RATE_WIDTH - GAP)
+    rows: list[Row] = []
+    headings = dict.fromkeys(heading for point in plot.points for heading, *_ in point.costs)
+    for heading in headings:
+        cells = [
+            (i, point, text, value)
+            for i, point in enumerate(plot.points)
+            for own, text, value in point.costs
+            if own == heading
+        ]
+        if (
+            len(cells) < MIN_COSTS
+            or len(rows) + len(cells) + 2 > area.height
+            or bar < MIN_BAR_WIDTH
+        ):
+            continue
+        most = max(value for *_, value in cells)
+        rows += [[], [(g(f"  {heading}, less is better"), "muted")]]
+        for i, point, text, value in cells:
+            role = get_series_role(point.line)
+            rows.append(
+                [
+                    ("  ", "text"),
+                    (get_series_sign(point.line, g, hollow=not point.settled) + " ", role),
+                    (fit(point.name, named - 1, mark=g("…")) + " ", "text"),
+                    (fit(g(text), RATE_WIDTH, "right"), "text.bold" if i == cursor else "text"),
+                    (" " * GAP, "text"),
+                    *charts.draw_bar(value / most, bar, g, role),
+                ]
+            )
+    return [crop(row, area.width) for row in rows]
 
 
 def _list_lines(plot: TradeoffPlot) -> list[tuple[int | None, str]]:

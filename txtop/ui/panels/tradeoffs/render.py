@@ -15,7 +15,7 @@ from txtop.ui.models.tradeoffs.groups import AB_REASON
 from txtop.ui.models.tradeoffs.plot import PLOT_TITLES, TradeoffPlot, TradeoffPoint, TradeoffsView
 from txtop.ui.panels.tradeoffs.plot import LEGEND, build_scatter
 from txtop.ui.panels.tradeoffs.point_bars import count_bar_rows, render_point_bars
-from txtop.ui.panels.tradeoffs.precision_bars import render_precision_bars
+from txtop.ui.panels.tradeoffs.precision_bars import render_cost_bars, render_precision_bars
 from txtop.ui.panels.tradeoffs.table import (
     PointTable,
     compute_table_width,
@@ -145,7 +145,10 @@ def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) 
     room = replace(inside, height=_count_plot_rows(selection, inside.height))
     if plot.kind == "precisions":
         body = _render_listing(selection, plot, room).rows
-        body += _render_remarks(selection, plot, room, len(body)) if selection.zoomed else []
+        if selection.zoomed:
+            remarks = _render_remarks(selection, plot, room, len(body))
+            left = replace(room, height=room.height - len(body) - len(remarks))
+            body += [*render_cost_bars(plot, left, selection.cursor), *remarks]
     else:
         body = _build_plot(selection, plot, _get_scatter_area(plot, room)).rows(selection.cursor)
         if count_bar_rows(plot, room):

@@ -1,0 +1,196 @@
+"""A run on several machines, each a folder of its own here, with workers without torch."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from support.command_line import txtop
+from support.paths import ROOT, SHIM
+from txtop.session import catalog
+from txtop.session.verify import verify_log
+
+PATH = f"{SHIM}:{ROOT}"
+COMMAND = f"{sys.executable} -m txtop"
+CELLS = ("--models", "ok", "--sequence-lengths", "8", "--batch-sizes", "1", "4", "--warmup", "1")
+
+
+def place(folder: Path, label: str) -> str:
+    return f"{label}=exec:env TXTOP_SESSION_DIR={folder / label} PYTHONPATH={PATH}"
+
+
+def start(folder: Path, *arguments: str) -> list[str]:
+    places = [place(folder, "a"), place(folder, "b")]
+    here = ("--session-dir", str(folder / "here"), "--on-command", COMMAND, "--on", *places)
+    return ["run", *CELLS, *arguments, *here]
+
+
+def require_equal_copies(folder: Path, name: str) -> None:
+    for label in ("a", "b"):
+        there = folder / label / f"{name}-{label}"
+        here = folder / "here" / name / f"{name}-{label}"
+        assert (there / "events.jsonl").read_bytes() == (here / "events.jsonl").read_bytes()
+        result = verify_log(here)
+        assert result.ended and not result.wrong_count and result.digests == 1
+
+
+def test_each_place_measures_the_whole_plan_and_its_log_comes_here(tmp_path: Path) -> None:
+    done = txtop(*start(tmp_path, "--iterations", "5", "--name", "f"))
+    assert done.returncode == 0, done.stderr
+    require_equal_copies(tmp_path, "f")
+    assert "session f-a" in done.stdout and "session f-b" in done.stdout
+    assert re.search(r"^a +\d\d:\d\d ok .*batch 4", done.stderr, re.MULTILINE)
+    listed = catalog.list_recent(folder=tmp_path / "here")
+    assert {entry.id for entry in listed if not entry.bundled} == {"f-a", "f-b"}
+    report = txtop("show", "f-b", "--session-dir", str(tmp_path / "here"))
+    assert report.returncode == 0 and "session f-b" in report.stdout
+    again = txtop("attach", "f", "--session-dir", str(tmp_path / "here"))
+    assert again.returncode == 0
+    require_equal_copies(tmp_path, "f")
+
+
+def test_a_place_that_refuses_is_named_before_anything_runs(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+    (tmp_path / "a" / "model").mkdir()
+    (tmp_path / "a" / "model" / "config.json").write_text('{"model_type": "gpt2"}')
+    command = tmp_path / "txtop"
+    command.write_text(f'#!/bin/sh\ncd "$TXTOP_SESSION_DIR" && exec {COMMAND} "$@"\n')
+    command.chmod(0o755)
+    places = ("--on", place(tmp_path, "a"), place(tmp_path, "b"), "--on-command", str(command))
+    done = txtop("run", "--models", "./model", *places, "--session-dir", str(tmp_path / "here"))
+    assert done.returncode == 2
+    assert "b: no model at" in done.stderr and "a: " not in done.stderr
+    assert "nothing was started" in done.stderr
+    assert not (tmp_path / "here").exists() and not [*tmp_path.glob("*/*/events.jsonl")]
+
+
+def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> None:
+    arguments = start(tmp_path, "--iterations", "100000", "--name", "f")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "txtop", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    assert run.stderr is not None
+    lines: list[str] = []
+    try:
+        for line in run.stderr:
+            lines.append(line)
+            if re.match(r"a .*started", line):
+                (streaming,) = find_streams("f-a")
+                os.kill(streaming, signal.SIGSTOP)
+            if re.match(r"a +nothing comes any more", line):
+                os.kill(streaming, signal.SIGKILL)
+            if re.match(r"a +it comes again", line):
+                run.send_signal(signal.SIGINT)
+    finally:
+        run.send_signal(signal.SIGTERM)
+        run.wait(30)
+    assert run.returncode == 130, lines
+    changes = [line for line in lines if re.match(r"a +(nothing comes|it comes)", line)]
+    assert len(changes) == 2, lines
+    require_equal_copies(tmp_path, "f")
+
+
+def find_streams(session: str) -> list[int]:
+    wanted = f"txtop\0stream\0{session}\0".encode()
+    pids = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if wanted in path.read_bytes():
+                pids.append(int(path.parent.name))
+    return pids
+
+
+def test_an_interrupt_stops_every_place_and_a_second_leaves(tmp_path: Path) -> None:
+    arguments = start(tmp_path, "--iterations", "100000", "--name", "f")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "txtop", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    assert run.stderr is not None
+    begun = set()
+    for line in run.stderr:
+        if match := re.match(r"([ab]) .*started", line):
+            begun.add(match[1])
+        if begun == {"a", "b"}:
+            run.send_signal(signal.SIGINT)
+            break
+    rest = run.stderr.read()
+    assert run.wait(30) == 130, rest
+    require_equal_copies(tmp_path, "f")
+
+
+@pytest.mark.parametrize("option", [("--json", "-"), ("--on-hangup", "stop")])
+def test_what_a_fleet_cannot_do_is_refused(option: tuple[str, str]) -> None:
+    done = txtop("run", *CELLS, *option, "--on", "ssh:nowhere")
+    assert done.returncode == 2 and f"{option[0]} contradict" in done.stderr
+
+
+def test_a_log_is_streamed_from_any_byte_until_its_run_ends(tmp_path: Path) -> None:
+    environment = {"TXTOP_SESSION_DIR": str(tmp_path), "PYTHONPATH": PATH}
+    begun = txtop("run", *CELLS, "--iterations", "60", "--name", "s", "--detach", **environment)
+    assert begun.returncode == 0, begun.stderr
+    began_s = time.monotonic()
+    streamed = txtop("stream", "s", "--from", "100", **environment)
+    log = (tmp_path / "s" / "events.jsonl").read_bytes()
+    assert streamed.returncode == 0 and streamed.stdout.encode() == log[100:]
+    assert b'"ended"' in log.splitlines()[-1] and time.monotonic() > began_s
+    beyond = txtop("stream", "s", "--from", str(len(log) + 1), **environment)
+    assert beyond.returncode == 4 and "is shorter than" in beyond.stderr
+
+
+@pytest.fixture
+def ssh_target(tmp_path: Path) -> Iterator[str]:
+    """Start an ssh server of this user on the loopback address, and yield what ssh is given."""
+    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if server is None or shutil.which("ssh") is None:
+        pytest.skip("no ssh server is installed")
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700)
+    for key in ("host", "user"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / key)]
+        subprocess.run(make, check=True)
+    (keys / "allowed").write_bytes((keys / "user.pub").read_bytes())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (keys / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {keys}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {keys}/allowed\nStrictModes no\nUsePAM no\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    sshd = subprocess.Popen([server, "-D", "-e", "-f", str(keys / "config")], stderr=-3)
+    try:
+        until_s = time.monotonic() + 10
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert time.monotonic() < until_s and sshd.poll() is None, "sshd does not start"
+            time.sleep(0.05)
+        unasked = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+        yield f"-p {port} -i {keys}/user {unasked} 127.0.0.1"
+    finally:
+        sshd.terminate()
+        sshd.wait()
+
+
+def test_a_place_behind_ssh(tmp_path: Path, ssh_target: str) -> None:
+    command = f"env TXTOP_SESSION_DIR={tmp_path / 'a'} PYTHONPATH={PATH} {COMMAND}"
+    where = ("--on", f"a=ssh:{ssh_target}", "--on-command", command)
+    here = ("--session-dir", str(tmp_path / "here"), "--name", "f")
+    done = txtop("run", *CELLS, "--iterations", "5", *where, *here)
+    assert done.returncode == 0, done.stderr
+    there = tmp_path / "a" / "f-a" / "events.jsonl"
+    copy = tmp_path / "here" / "f" / "f-a" / "events.jsonl"
+    assert there.read_bytes() == copy.read_bytes()

@@ -1,0 +1,98 @@
+"""A run on several machines: start it on each, and copy its logs until all have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from txtop.errors import UsageError
+from txtop.fleet.folder import Fleet, Member, create_fleet, read_fleet
+from txtop.fleet.log_copy import LogCopy
+from txtop.fleet.places import RemotePlace
+from txtop.fleet.remote import PlaceReply, ask, ask_all
+
+PLAN_ON_STDIN = ("--plan", "/dev/stdin")
+
+
+def check_places(places: Sequence[RemotePlace], txtop: Sequence[str], plan: bytes) -> None:
+    """Let each place check the plan, without running it.
+
+    Raises `UsageError` with the words of every place that refuses, before anything runs.
+    """
+    dry = ["run", *PLAN_ON_STDIN, "--dry-run"]
+    _require(ask_all(places, lambda place: ask(place, txtop, dry, plan)), "nothing was started")
+
+
+def start_fleet(
+    places: tuple[RemotePlace, ...],
+    txtop: list[str],
+    plan: bytes,
+    *,
+    name: str | None,
+    session_dir: Path | None,
+) -> Path:
+    """Start `plan` on each place and return the fleet's folder.
+
+    Raises:
+        UsageError: a place refuses; what had begun elsewhere is stopped.
+        RunError: the folder cannot be written.
+    """
+    folder = create_fleet(session_dir, name, txtop, places)
+    members = {member.label: member for member in read_fleet(folder).members}
+
+    def start(place: RemotePlace) -> PlaceReply:
+        session = members[place.label].session
+        return ask(place, txtop, ["run", *PLAN_ON_STDIN, "--detach", "--name", session], plan)
+
+    answers = ask_all(places, start)
+    if any(answer.code for answer in answers):
+        begun = [members[answer.place.label] for answer in answers if not answer.code]
+        if begun:
+            stop_members(begun, txtop)
+        _require(answers, "what had begun elsewhere was stopped")
+    return folder
+
+
+def _require(answers: Sequence[PlaceReply], outcome: str) -> None:
+    """Raise `UsageError` if a place refuses: with its words, and those of others on its lines."""
+    refusals = [f"{answer.place.label}: {answer.last_line}" for answer in answers if answer.code]
+    if refusals:
+        raise UsageError("; ".join(refusals), outcome)
+
+
+def stop_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceReply]:
+    """Stop the runs of `members` after the step at hand, all at once."""
+    sessions = {member.place: member.session for member in members}
+    return ask_all(list(sessions), lambda place: ask(place, txtop, ["stop", sessions[place]]))
+
+
+class FleetCopies:
+    """The copies of all logs of a fleet, by the label of their place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fleet: Fleet = read_fleet(folder)
+        self.copies = {
+            member.label: LogCopy(folder / member.session, self._build_stream(member))
+            for member in self.fleet.members
+        }
+
+    def _build_stream(self, member: Member) -> Callable[[int], list[str]]:
+        return lambda position: member.place.build_command(
+            self.fleet.command, ["stream", member.session, "--from", str(position)]
+        )
+
+    def start(self) -> None:
+        """Begin to copy, or go on."""
+        for copy in self.copies.values():
+            copy.start()
+
+    def stop_runs(self) -> list[PlaceReply]:
+        """Stop the run of every place whose log goes on."""
+        running = [m for m in self.fleet.members if self.copies[m.label].state != "complete"]
+        return stop_members(running, self.fleet.command) if running else []
+
+    def close(self) -> None:
+        """Stop copying; the runs go on."""
+        for copy in self.copies.values():
+            copy.close()

@@ -1,0 +1,85 @@
+"""The folder of a fleet: one file that names its places, and a copy of each one's session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from txtop.errors import RunError, SessionError, UsageError
+from txtop.fleet.places import RemotePlace
+from txtop.session.catalog import FLEET_NAME, check_name, get_sessions_dir
+from txtop.session.writer import check_sessions_folder
+
+FLEET_SCHEMA = 1
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A place of a fleet, and the name of its session: there, and of the copy here."""
+
+    label: str
+    engine: str
+    target: str
+    session: str
+
+    @property
+    def place(self) -> RemotePlace:
+        return RemotePlace(self.label, self.engine, self.target)
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """The file of a fleet: its places, and txtop's command on each."""
+
+    command: list[str]
+    members: list[Member]
+    schema: int = FLEET_SCHEMA
+
+
+def create_fleet(
+    parent: Path | None, name: str | None, command: list[str], places: tuple[RemotePlace, ...]
+) -> Path:
+    """Create the folder of a fleet, called `name`, else by the time.
+
+    Raises:
+        RunError: the folder cannot be written, or is there already.
+    """
+    home = (parent or get_sessions_dir()).expanduser()
+    check_sessions_folder(home)
+    folder = home / (check_name(name) if name else f"{datetime.now():%y%m%d-%H%M%S}")
+    longest = max(len(place.label) for place in places)
+    if len(folder.name) + 1 + longest > 80:
+        raise UsageError(f"--name {folder.name} is too long for its places", "a shorter one")
+    members = [Member(*place, session=f"{folder.name}-{place.label}") for place in places]
+    fleet = Fleet(command=command, members=members)
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / FLEET_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(fleet)) + b"\n")
+    except FileExistsError:
+        raise RunError(
+            f"a session {folder.name!r} exists already", "choose another --name"
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"cannot write {folder} ({error.strerror})", "another --session-dir"
+        ) from None
+    return folder
+
+
+def find_fleet(name: str, parent: Path | None) -> Path | None:
+    """Return the folder of the fleet `name`, an id or a path; None if it is none."""
+    for folder in ((parent or get_sessions_dir()).expanduser() / name, Path(name)):
+        if (folder / FLEET_NAME).is_file():
+            return folder
+    return None
+
+
+def read_fleet(folder: Path) -> Fleet:
+    """Read the file of a fleet. Raises `SessionError` if it is none, or of a newer txtop."""
+    try:
+        fleet = msgspec.json.decode((folder / FLEET_NAME).read_bytes(), type=Fleet)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SessionError(f"cannot read {folder / FLEET_NAME}", str(error)) from None
+    if fleet.schema > FLEET_SCHEMA:
+        raise SessionError(f"{folder.name} was written by a newer txtop", "update txtop")
+    return fleet

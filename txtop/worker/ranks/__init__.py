@@ -1,0 +1,1 @@
+"""One model over several processes: those processes, their group in torch, and their lockstep."""
