@@ -22,9 +22,11 @@ from support.scripted_nvml import Scenario, without_a_library  # noqa: E402
 def pytest_configure() -> None:
     """Restore the default signals, which a background shell job ignores and children inherit.
 
-    Share warm servers with the test processes that follow.
+    Share warm servers with the test processes that follow. Let threads of torch that wait for work
+    sleep, in all processes: beside other tests, those that spin take most of the time.
     """
     warm_workers.share_servers()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
