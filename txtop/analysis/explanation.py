@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from txtop.formatting import format_share
+from txtop.analysis.metrics import summarise_live
+from txtop.formatting import format_figure, format_share
 from txtop.protocol.events import DevicePeaks, Explanation, PhaseExplanation, StepPart
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -25,6 +26,16 @@ KIND_NAMES = {
     "sampling": "sampling",
     "loop": "around the model",
     "idle": "GPU waits for the host",
+}
+# An explained step that differs by more than this factor from the measured one is another.
+DISTANT_FROM = 1.25
+# A part of at least this share of a step that moves more than this multiple of the memory's peak
+# shows that the peak is wrong: it was measured beside others.
+LARGE_PIECE, DISPROVED_FROM = 0.1, 1.15
+_MEASURED_AS = {
+    "prefill": ("TTFT", "ttft_ms"),
+    "decode": ("TPOT", "tpot_ms"),
+    "forward": ("forward pass", "e2e_ms"),
 }
 PHASE_NAMES = {"prefill": "prefill", "decode": "decode step", "forward": "forward pass"}
 
@@ -93,10 +104,17 @@ def describe_closure(phase: PhaseExplanation) -> str:
 
 
 def build_pieces(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> list[Piece]:
-    """Return the pieces of a step, largest first.
+    """Return the pieces of a step, largest first; without shares of a peak that they disprove.
 
     Of a step on a GPU they are the kernels of each kind, and the time in which it waits.
     """
+    pieces = _list_pieces(phase, peaks, dtype)
+    if disproves_bandwidth(phase, peaks, dtype):
+        return [replace(piece, bandwidth_share=None) for piece in pieces]
+    return pieces
+
+
+def _list_pieces(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> list[Piece]:
     if phase.busy_ns is not None:
         pieces = [
             _build_piece(part, part.device_ns, 0, peaks, dtype)
@@ -133,11 +151,21 @@ def find_peaks(session: SessionState, state: CellState) -> tuple[DevicePeaks | N
     return session.peaks_of(state.load), geometry.dtype if geometry else ""
 
 
-def build_explanation_notes(explanation: Explanation) -> list[str]:
+def build_explanation_notes(
+    session: SessionState, state: CellState, explanation: Explanation
+) -> list[str]:
     """Return what a reader of the parts must know: what they miss, and what disturbed them."""
     notes = []
+    peaks, dtype = find_peaks(session, state)
+    if any(disproves_bandwidth(phase, peaks, dtype) for phase in explanation.phases):
+        notes.append(
+            "shares of the bandwidth are left out: a part moved more than the measured peak, which"
+            " is then too low"
+        )
     for phase in explanation.phases:
         name = PHASE_NAMES[phase.name]
+        if distance := _describe_distance(phase, state):
+            notes.append(distance)
         if abs(1 - phase.scale) > SCALED_FROM:
             notes.append(
                 f"the parts of the {name} were multiplied by {phase.scale:.2f}:"
@@ -149,3 +177,33 @@ def build_explanation_notes(explanation: Explanation) -> list[str]:
                 f" {phase.step_ns / 1e6:.3g}: something else used the machine"
             )
     return [*notes, *explanation.notes]
+
+
+def _describe_distance(phase: PhaseExplanation, state: CellState) -> str:
+    """Return how far the explained step is from the one that was measured; empty if it is near."""
+    label, metric = _MEASURED_AS[phase.name]
+    measured_ms = summarise_live(state, metric).mean
+    if not measured_ms:
+        return ""
+    explained_ms = phase.step_ns / 1e6
+    factor = explained_ms / measured_ms
+    if 1 / DISTANT_FROM <= factor <= DISTANT_FROM:
+        return ""
+    explained, measured = format_figure(explained_ms), format_figure(measured_ms)
+    return (
+        f"the {PHASE_NAMES[phase.name]} explained took {explained} ms, the {label} measured"
+        f" {measured}: the machine was not as fast in both, and shares may differ"
+    )
+
+
+def disproves_bandwidth(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> bool:
+    """Return whether a part moved more than the memory can: then the peak was measured too low.
+
+    Small parts are left out, whose data stay in the caches.
+    """
+    return any(
+        piece.bandwidth_share is not None
+        and piece.bandwidth_share > DISPROVED_FROM
+        and piece.ns >= LARGE_PIECE * phase.step_ns
+        for piece in _list_pieces(phase, peaks, dtype)
+    )

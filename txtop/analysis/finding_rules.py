@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from txtop.analysis import contention, roofline
+from txtop.analysis.explanation import disproves_bandwidth, find_peaks
 from txtop.analysis.finding_facts import PRODUCTS, Facts
 from txtop.analysis.metrics import summarise_live
 from txtop.formatting import format_count, format_share, format_size
@@ -255,6 +256,9 @@ def _judge_bandwidth(facts: Facts) -> Judgement | None:
         facts.session, facts.state, lambda name: summarise_live(facts.state, name).mean
     )
     if position is None or position.mbu is None or position.mbu < BANDWIDTH_FROM:
+        return None
+    peaks, dtype = find_peaks(facts.session, facts.state)
+    if any(disproves_bandwidth(phase, peaks, dtype) for phase in facts.explanation.phases):
         return None
     evidence = f"decoding moves {position.mbu:.0f} % of the bytes that the memory can: a roof"
     lighter: Changes = ()

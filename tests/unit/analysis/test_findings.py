@@ -9,7 +9,9 @@ from support.explanations import PARTS, phase, session
 from txtop.analysis.explanation import build_explanation_notes, build_pieces
 from txtop.analysis.findings import find_findings, iterate_changes
 from txtop.options.explain_options import build_try_plan
+from txtop.protocol import events
 from txtop.protocol.events import OperatorTime, StepPart
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 
@@ -101,9 +103,48 @@ def test_arms_are_the_changes_of_the_findings_each_once_and_feasible_alone() -> 
 
 
 def test_notes_say_what_was_scaled_and_what_was_disturbed() -> None:
-    notes = build_explanation_notes(session(phase(scale=0.8, median_ns=1500)).explanations["c1"])
+    notes = list_notes(session(phase(scale=0.8, median_ns=1500)))
     assert "multiplied by 0.80" in notes[0] and "something else used the machine" in notes[1]
-    assert build_explanation_notes(session().explanations["c1"]) == []
+    assert list_notes(session()) == []
+
+
+def list_notes(state: SessionState) -> list[str]:
+    return build_explanation_notes(state, state.cells["c1"], state.explanations["c1"])
+
+
+def measure(state: SessionState, gap_ns: int) -> None:
+    """Add an iteration of five tokens."""
+    fold(state, events.TokenTimings(t_ns=8, cell="c1", index=0, first=0, gaps_ns=[gap_ns] * 5))
+    fold(
+        state,
+        events.Iteration(
+            t_ns=9, cell="c1", index=0, role="measured", start_ns=1, e2e_ns=5 * gap_ns,
+            ttft_ns=gap_ns, tokens=5,
+        ),
+    )  # fmt: skip
+
+
+def test_an_explained_step_that_is_not_the_measured_one_says_so() -> None:
+    near, far = session(), session()
+    measure(near, 900)
+    measure(far, 3000)
+    assert list_notes(near) == []
+    (note,) = list_notes(far)
+    assert "decode step explained took 0.00100 ms, the TPOT measured 0.00300" in note
+
+
+@pytest.mark.parametrize(("gb_per_s", "is_disproved"), [(2.0, False), (0.5, True)])
+def test_a_part_beyond_the_peak_disproves_it(gb_per_s: float, is_disproved: bool) -> None:
+    state = session()
+    peaks = events.DevicePeaks(
+        t_ns=3, device="d", source="probe", bandwidth_bytes_per_s=gb_per_s * 1e9,
+        flops_per_s={}, threads=1,
+    )  # fmt: skip
+    fold(state, peaks)
+    own = state.explanations["c1"].phases[0]
+    shares = [piece.bandwidth_share for piece in build_pieces(own, peaks, "float32")]
+    assert (shares == [None] * len(shares)) is is_disproved
+    assert any("too low" in note for note in list_notes(state)) is is_disproved
 
 
 def test_every_change_of_a_rule_is_a_knob_of_the_table() -> None:

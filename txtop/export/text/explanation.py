@@ -50,7 +50,7 @@ def _format_explanation(state: SessionState, own: CellState, explanation: Explan
         label = labels.format_short_label(own.cell)
         lines += [*_format_phase(state, own, phase, label), ""]
     lines += format_findings(find_findings(state, own))
-    notes = build_explanation_notes(explanation)
+    notes = build_explanation_notes(state, own, explanation)
     return [sanitise(line) for line in [*lines, *notes]]
 
 

@@ -110,7 +110,7 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
         ),
         findings=tuple(_build_finding(finding) for finding in find_findings(state, own)),
         modules=_build_modules(main) if main is not None else (),
-        notes=tuple(build_explanation_notes(explanation)),
+        notes=tuple(build_explanation_notes(state, own, explanation)),
     )
 
 
