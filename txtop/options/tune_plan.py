@@ -23,10 +23,12 @@ from txtop.options.feasibility import (
 from txtop.options.parsing import parse_numbers, parse_percentage
 from txtop.options.tasks import build_tasks, parse_allowed_loss, require_answerable
 from txtop.options.tune_options import TuneRuleOptions
+from txtop.plan import modes
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
+from txtop.plan.references import find_most_precise
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN
 from txtop.plan.tuning import RATES, CallLimit, FloorBand, Objective, Tuning
 from txtop.quantities import SIZE_FORMS, parse_duration, parse_size
@@ -77,6 +79,10 @@ def build_tune_plan(
             "fewer values in --space",
         )
     floor, kld = parse_floor(rules.floor)
+    best = find_most_precise(candidates).precision
+    if rules.floor != "none" and not modes.is_dense(best):
+        say(f"quality is not checked: no candidate is more precise than {best}")
+        floor = kld = None
     memory = parse_size(rules.memory) if rules.memory is not None else None
     if rules.memory is not None and not memory:
         raise UsageError(f"--memory: {rules.memory[:40]!a} is not a size", SIZE_FORMS)

@@ -203,3 +203,14 @@ def test_a_task_is_a_floor_of_accuracy_and_a_floor_needs_a_task() -> None:
         build(task=["agreement"], min_accuracy="much")
     with pytest.raises(UsageError, match="a loss has a minus"):
         build(task=["agreement"], min_accuracy="1pt")
+
+
+def test_a_floor_without_a_more_precise_candidate_is_no_floor() -> None:
+    lines: list[str] = []
+    fixed = {**SMALL, "precision": "int8"}
+    rules = TuneRuleOptions(space=["attention=sdpa,eager"])
+    plan = build_tune_plan("gpt2", fixed, rules, lines.append)
+    assert plan.tuning is not None and plan.tuning.floor is None
+    assert "quality is not checked: no candidate is more precise than int8" in lines
+    kept = build_tune_plan("gpt2", {**SMALL, "precision": "bf16"}, rules, lines.append)
+    assert kept.tuning is not None and kept.tuning.floor == "minor" and len(lines) == 1
