@@ -30,6 +30,7 @@ def build_serving_notes(state: CellState) -> list[str]:
     return notes
 
 
+SHOWN_PRODUCTS = 3
 DEQUANTISES = "dequantises the weights in every call"
 
 
@@ -38,6 +39,9 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     notes = list(state.load.notes) if state.load else []
     if state.workload:
         notes += state.workload.notes
+    if state.kernels and state.kernels.products:
+        operators = [name.rpartition("::")[2] for name in state.kernels.products]
+        notes.append(f"matrix products by {', '.join(operators[:SHOWN_PRODUCTS])}")
     if state.kernels and state.kernels.dequantises and not any(DEQUANTISES in n for n in notes):
         cell = state.cell
         instead = precision_kernels.suggest_instead(cell.precision)
