@@ -78,6 +78,30 @@ def build_trace(name: Any = "decode", cell: str = "c1") -> events.TraceSlices:
     return events.TraceSlices(t_ns=4, cell=cell, phase=name, names=NAMES, slices=SLICES)
 
 
+def multiply_times(facts: dict[str, Any], factor: int) -> dict[str, Any]:
+    """Multiply every time of a phase, in parts and operators as well."""
+
+    def multiply(value: Any) -> Any:
+        if isinstance(value, list):
+            return [
+                msgspec.structs.replace(
+                    item,
+                    **{n: getattr(item, n) * factor for n in item.__struct_fields__ if _is_time(n)},
+                )
+                for item in value
+            ]
+        return value * factor
+
+    return {
+        name: multiply(value) if isinstance(value, list) or _is_time(name) else value
+        for name, value in facts.items()
+    }
+
+
+def _is_time(name: str) -> bool:
+    return name == "ns" or name.endswith("_ns")
+
+
 def build_explained_session() -> SessionState:
     """Build a session whose only cell was explained, with findings, modules and traces."""
     return fold_all(list_explained_events())
@@ -122,8 +146,11 @@ def list_explained_events() -> list[AnyEvent]:
     (cell,) = header.plan.cells
     traces = [build_trace(name, cell.id) for name in ("prefill", "decode")]
     explanation = events.Explanation(
-        t_ns=0, cell=cell.id, phases=[phase("prefill", **facts), phase(**facts)], threads=1,
-        cores=2, attention="flash",
+        t_ns=0, cell=cell.id, threads=1, cores=2, attention="flash",
+        # As long as the cell's own steps were.
+        phases=[
+            phase("prefill", **multiply_times(facts, 40)), phase(**multiply_times(facts, 26)),
+        ],
     )  # fmt: skip
     after: list[AnyEvent] = [*traces, explanation]
     for event in after:

@@ -38,7 +38,7 @@ def test_the_report_has_the_explanation_and_its_flames() -> None:
 def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
     lines = "\n".join(format_explanations(build_explained_session()))
     assert "a decode step of gpt2" in lines and "parts add up to 100.0 %" in lines
-    assert re.search(r"MLP +0.540 +54 % +4 %", lines)
+    assert re.search(r"MLP +14\.0 +54 % +4 %", lines)
     assert "1 thread on 2 cores" in lines and "try --threads 2" in lines
 
 
