@@ -42,7 +42,7 @@ def test_cures_are_shown_as_soon_as_their_findings_fit_whole() -> None:
 NOTES = (
     "the parts of the decode step were multiplied by 0.91: the machine was not as fast in the"
     " passes that time the modules",
-    "half of the decode steps took over 12.1 ms, not 10: something else used the machine",
+    "the median decode step took 12.1 ms, not 10: something else used the machine",
 )
 
 

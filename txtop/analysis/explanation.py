@@ -173,7 +173,7 @@ def build_explanation_notes(
             )
         if phase.median_ns > DISTURBED_FROM * phase.step_ns:
             notes.append(
-                f"half of the {name}s took over {phase.median_ns / 1e6:.3g} ms, not"
+                f"the median {name} took {phase.median_ns / 1e6:.3g} ms, not"
                 f" {phase.step_ns / 1e6:.3g}: something else used the machine"
             )
     return [*notes, *explanation.notes]

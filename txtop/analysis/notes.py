@@ -8,6 +8,7 @@ from __future__ import annotations
 from txtop.analysis import contention, device_time, drafts, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.places import build_place_notes
+from txtop.analysis.products import name_products
 from txtop.formatting import format_count, format_few
 from txtop.models import precision_kernels
 from txtop.plan.option_names import spell_options, takes_lists
@@ -30,7 +31,6 @@ def build_serving_notes(state: CellState) -> list[str]:
     return notes
 
 
-SHOWN_PRODUCTS = 3
 DEQUANTISES = "dequantises the weights in every call"
 
 
@@ -39,9 +39,8 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     notes = list(state.load.notes) if state.load else []
     if state.workload:
         notes += state.workload.notes
-    if state.kernels and state.kernels.products:
-        operators = [name.rpartition("::")[2] for name in state.kernels.products]
-        notes.append(f"matrix products by {', '.join(operators[:SHOWN_PRODUCTS])}")
+    if products := name_products(state):
+        notes.append(f"matrix products by {products}")
     if state.kernels and state.kernels.dequantises and not any(DEQUANTISES in n for n in notes):
         cell = state.cell
         instead = precision_kernels.suggest_instead(cell.precision)

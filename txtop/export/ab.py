@@ -5,7 +5,7 @@ The text form (`export.text.ab`) prints the same notes.
 
 from __future__ import annotations
 
-from txtop.analysis import contention, metrics
+from txtop.analysis import contention, metrics, products
 from txtop.export.accuracy import export_accuracy
 from txtop.export.schema import ComparisonExport, FidelityExport
 from txtop.formatting import format_count, format_share
@@ -77,6 +77,7 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
         count = f"{format_count(look.n, 'block')} of at least {ab_test.first_look}"
         notes.append(f"{count}: {_advise_more_blocks(state)}")
     notes += _list_kernels(state, ab_test, name)
+    notes += filter(None, [products.compare_products(state, ab_test, name)])
     if not ab_test.one_work:
         notes.append("the arms do different work: compared by work done per second")
     if ab_test.busy_blocks:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import log
 
 from txtop import formatting
-from txtop.analysis import energy
+from txtop.analysis import energy, products
 from txtop.state import quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import format_with_confidence, word_verdict
@@ -200,6 +200,8 @@ def _list_rows(
         rows.append(("blocks", won, "won", remark))
     own = quality.get_quality(state, name, ab_test.first.id)
     rows.append(("accuracy" if own.deciding else "fidelity", *_describe_quality(state, own)))
+    if ran := products.compare_products(state, ab_test, name):
+        rows.append(("kernels", ran, "text", ""))
     beside = _compare_energy_and_memory(state, ab_test, name)
     return (*rows, beside) if beside else tuple(rows)
 
