@@ -15,6 +15,7 @@ import msgspec
 
 from txtop.models import quantised
 from txtop.models.attention_kernels import Accelerator
+from txtop.models.gptq_backends import explain_unknown_backend
 from txtop.models.local_accelerator import find_accelerator
 from txtop.models.model_config import find_config, find_local_path
 from txtop.plan.cell import Cell
@@ -146,7 +147,9 @@ def _explain_stored(
     if missing and not needs.on_cpu and device is not None and device.kind == "cpu":
         hint = f'dequantised: quantization=FILE.json of {{"quant_method": "{name}", '
         return missing[0], hint + '"dequantize": true}'
-    return missing
+    if missing or name not in ("gptq", "awq"):
+        return missing
+    return explain_unknown_backend(name, (asked or stored).get("backend"))
 
 
 def _explain_asked(
