@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from support import ab_sessions
 
+from support import ab_sessions
 from txtop.analysis.products import compare_products
 from txtop.export.ab import export_comparisons
 from txtop.protocol import events

@@ -8,14 +8,14 @@ import pytest
 from txtop.models import gptq_backends
 from txtop.models.gptq_backends import explain_unknown_backend
 
-SOURCE = '''
+SOURCE = """
 class BACKEND(str, Enum):
     AUTO = "auto"  # the best
     GPTQ_TORCH_FUSED = "gptq_torch_fused"
     GPTQ_TORCH_ATEN = "gptq_torch_aten"
     AWQ_GEMM = "awq_gemm"
     TORCH = "torch"
-'''
+"""
 
 
 @pytest.fixture
