@@ -6,7 +6,7 @@ import html
 import re
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.text import serving_table, table
+from txtop.export.text import accuracy, outputs, serving_table, table
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
 
@@ -16,7 +16,8 @@ _MARKS = re.compile(r"([\\`*_\[\]|!~])")
 def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     """Return a table in the columns of the text table, one row a cell.
 
-    Cells that served requests get a second table and its footnotes.
+    Cells that served requests get a second table and its footnotes; compared outputs and tasks
+    one each.
     """
     document = _format_table(table.list_columns(state), table.build_rows(state, finals))
     if heading := serving_table.list_serving_columns(state):
@@ -24,6 +25,11 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
         document += "".join(
             f"\n- {escape_markdown(line)}\n" for line in serving_table.build_footnotes(state)
         )
+    for heading, rows in (
+        outputs.build_table(state),
+        (accuracy.HEADING, accuracy.build_rows(state)),
+    ):
+        document += "\n" + _format_table(heading, rows) if rows else ""
     return document.encode()
 
 

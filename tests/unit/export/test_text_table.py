@@ -7,11 +7,13 @@ import pytest
 
 from support import streams
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export import json
-from txtop.export.text import table
+from txtop.export import json, markdown
+from txtop.export.text import outputs, table
 from txtop.formatting import format_figure
 from txtop.plan.matrix import expand_matrix
 from txtop.protocol import events
+from txtop.session.catalog import resolve_session
+from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -113,3 +115,23 @@ def test_a_wall_clock_that_jumps_changes_no_figure() -> None:
     state = fold_all(jumped)
     assert json.to_json(state, FinalMetrics()) == json.to_json(fold_all(plain), FinalMetrics())
     assert state.clock_ns == fold_all(plain).clock_ns
+
+
+def test_outputs_stand_with_their_weights_and_operators() -> None:
+    state = fold_all(read_all(resolve_session("smollm2-quantised"))[0])
+    heading, rows = outputs.build_table(state)
+    names = [name for name, _ in heading]
+    assert "similarities" not in names, "no row has any"
+    int4 = dict(
+        zip(names, next(row for row in rows if row[0].endswith("Instruct int4")), strict=True)
+    )
+    assert int4["weights MB"] == "116" and int4["products by"] == "_weight_int4pack_mm_for_cpu"
+    assert (int4["KLD"], int4["top-1"], int4["perplexity"]) == ("0.348", "65.6 %", "1.374x")
+    assert reference["output"] == "reference" and reference["KLD"] == "—"
+    text = markdown.to_markdown(state, FinalMetrics()).decode()
+    assert "| 116 | \\_weight\\_int4pack\\_mm\\_for\\_cpu | 0.348 |" in text
+
+
+def test_random_weights_have_no_table_of_outputs() -> None:
+    state = fold_all(read_all(resolve_session("gpt2-precisions"))[0])
+    assert outputs.format_outputs(state) == []

@@ -66,7 +66,7 @@ def list_all_differences(state: SessionState) -> list[AccuracyDifference]:
         ]
     return [
         difference
-        for cell in _list_answering_cells(state)
+        for cell in list_answering_cells(state)
         for difference in accuracy.list_differences(state, cell.id)
     ]
 
@@ -76,7 +76,7 @@ def build_rows(state: SessionState) -> list[list[str]]:
     differences = {(d.task.name, d.cell): d for d in list_all_differences(state)}
     rows = []
     for task in state.plan.tasks:
-        for cell in _list_answering_cells(state):
+        for cell in list_answering_cells(state):
             score = accuracy.find_score(state, cell.id, task)
             if score is not None and score.n:
                 beside = differences.get((task.name, cell.id))
@@ -84,7 +84,7 @@ def build_rows(state: SessionState) -> list[list[str]]:
     return rows
 
 
-def _list_answering_cells(state: SessionState) -> list[Cell]:
+def list_answering_cells(state: SessionState) -> list[Cell]:
     """Return the cells that stand for their output, the more precise first."""
     cells = [own.cell for own in state.cells.values()]
     if state.ab_test is not None:
@@ -121,7 +121,7 @@ def name_cell(state: SessionState, name: str) -> str:
     several = len({own.cell.model for own in state.cells.values()}) > 1
     parts = [cell.model_name] if several else []
     parts += [cell.precision, *([cell.cache] if cell.quantizes_cache else [])]
-    return cut_cells(sanitise(" ".join(parts)), 40) if parts else labels.format_short_label(cell)
+    return cut_cells(sanitise(" ".join(parts)), 60) if parts else labels.format_short_label(cell)
 
 
 def _list_changed(state: SessionState, difference: AccuracyDifference) -> list[str]:

@@ -17,6 +17,7 @@ from txtop.export.text import (
     accuracy,
     edge,
     explanation,
+    outputs,
     published,
     serving_table,
     tuning,
@@ -273,6 +274,8 @@ def format_report(
     lines += format_table(heading, rows, width)
     if served := serving_table.format_serving_table(state, finals, width):
         lines += ["", *served]
+    if compared := outputs.format_outputs(state, width):
+        lines += ["", *compared]
     if answered := accuracy.format_accuracy(state, width):
         lines += ["", *answered]
     notes: dict[str, list[str]] = {}
