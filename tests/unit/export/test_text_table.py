@@ -122,9 +122,8 @@ def test_outputs_stand_with_their_weights_and_operators() -> None:
     heading, rows = outputs.build_table(state)
     names = [name for name, _ in heading]
     assert "similarities" not in names, "no row has any"
-    int4 = dict(
-        zip(names, next(row for row in rows if row[0].endswith("Instruct int4")), strict=True)
-    )
+    by_cell = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+    int4, reference = (by_cell[f"SmolLM2-135M-Instruct {name}"] for name in ("int4", "fp32"))
     assert int4["weights MB"] == "116" and int4["products by"] == "_weight_int4pack_mm_for_cpu"
     assert (int4["KLD"], int4["top-1"], int4["perplexity"]) == ("0.348", "65.6 %", "1.374x")
     assert reference["output"] == "reference" and reference["KLD"] == "—"
