@@ -31,8 +31,8 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     """Return the outcome so far; None if nobody can be named.
 
     What is still open is inconclusive once the race is `over`. If the confirmation shows the
-    runner-up to be better than the leader, or leaves it open with the better mean, it is named
-    instead.
+    runner-up or today's default to be better than the leader, or leaves it open with the better
+    mean, that one is named instead, if it keeps the limits.
     """
     arms = choose_arms(race)
     if not arms:
@@ -43,8 +43,10 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     margin, confirmation = race.rules.margin, race.find_confirmation(arms)
     if confirmation is None:
         return RaceOutcome(winner, runner_up, arms, None, None)
-    if runner_up and _is_better(confirmation, runner_up, winner, margin, over):
-        winner, runner_up = runner_up, winner
+    may_be_named = [n for n in arms[1:] if race.keeps_limits(n)]
+    for other in sorted(may_be_named, key=lambda n: n == default):
+        if _is_better(confirmation, other, winner, margin, over):
+            winner, runner_up = other, winner
 
     def judge(other: str | None) -> SequentialVerdict | None:
         if other is None or other == winner or other not in arms:

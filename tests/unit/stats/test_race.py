@@ -402,6 +402,18 @@ def test_a_runner_up_that_turns_out_better_is_named_instead() -> None:
     assert (outcome.winner, outcome.runner_up, outcome.close) == ("b", "a", "faster")
 
 
+def test_a_default_that_turns_out_better_is_named_if_it_keeps_the_limits() -> None:
+    race = confirm(lambda n: {"a": 0.5 + 0.01 * (n % 2), "d": 0.0, "b": 0.6})
+    outcome = name_outcome(race)
+    assert outcome is not None
+    assert (outcome.winner, outcome.runner_up) == ("d", "a")
+    assert (outcome.gain, outcome.close) == (None, "faster")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Race, "keeps_limits", lambda _, name: name != "d")
+        outcome = name_outcome(race)
+    assert outcome is not None and (outcome.winner, outcome.gain) == ("a", "slower")
+
+
 def test_what_a_confirmation_leaves_open_its_mean_decides_once_it_is_over() -> None:
     """The blocks that made the leader lead flatter it; those of the confirmation do not."""
     race = confirm(lambda n: {"a": 0.05 + 0.6 * (n % 2), "d": 3.0, "b": 0.3 * (1 - n % 2)})

@@ -83,6 +83,8 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
     outcome = result.outcome
     if outcome.shows_difference:
         return "confirmed"
+    if outcome.gain == "slower":
+        return "slower than today's default, which is over a limit"
     if outcome.gain is None and outcome.close is None:
         if state.ended is None:
             return "not judged yet"
