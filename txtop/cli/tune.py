@@ -33,6 +33,7 @@ def tune(
     from txtop.forecast.memory_fit import require_process_memory
     from txtop.options.tune_plan import build_tune_plan
     from txtop.plan.option_names import spell_options
+    from txtop.runner.machine_info import require_power_meter
 
     def say(line: str) -> None:
         print(spell_options(line, lists=False), file=sys.stderr)
@@ -40,4 +41,6 @@ def tune(
     plan = build_tune_plan(model, list_given(shared), rules, say)
     assert plan.tuning is not None
     require_process_memory(plan.tuning.memory_bytes, plan.cells[0].device)
+    if plan.tuning.objective == "energy":
+        require_power_meter(cell.device for cell in plan.cells)
     return run_plan(plan, name, start, screen)

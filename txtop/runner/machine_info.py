@@ -6,12 +6,15 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
 from txtop import __version__
+from txtop.errors import UsageError
+from txtop.models.local_accelerator import find_accelerator
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.system import cpu
@@ -83,6 +86,19 @@ def read_boot_id() -> str:
 def has_package_power(root: Path = cpu.POWERCAP) -> bool:
     """Check that the CPU package's energy counter may be read."""
     return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
+
+
+def require_power_meter(devices: Iterable[str]) -> None:
+    """Raise `UsageError` if energy is asked for on a CPU whose counter cannot be read.
+
+    Whether a GPU tells its power is known once the sampler has asked it.
+    """
+    kinds = {found and found.kind for found in map(find_accelerator, devices)}
+    if kinds == {"cpu"} and not has_package_power():
+        raise UsageError(
+            "--minimise energy: no energy counter of this CPU can be read",
+            "as root, where /sys/class/powercap has intel-rapl:0; --minimise tpot, or cost",
+        )
 
 
 def _read_matrix_features() -> tuple[str, ...]:
