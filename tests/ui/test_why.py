@@ -14,7 +14,7 @@ from txtop.protocol import events
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models.view import build_view
-from txtop.ui.modes import LiveMode
+from txtop.ui.modes import LiveMode, ReplayMode
 from txtop.ui.panels import why
 from txtop.ui.panels.why import list_visible, render_why
 
@@ -115,18 +115,31 @@ async def test_the_panel_opens_and_its_tree_with_it(tmp_path: Path) -> None:
         await until(pilot, lambda: screen.panel_now == "cells")
 
 
-async def test_x_starts_a_run_that_explains_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["bundled", "elsewhere", "run"])
+async def test_x_starts_a_run_that_explains_the_cell(
+    where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     started: list[object] = []
     monkeypatch.setattr(
         "txtop.ui.screens.single_session.SingleSessionScreen.switch_mode",
         lambda _screen, mode: started.append(mode),
     )
-    async with opened(recording("gpt2-precisions", "0:30")(Path()), (120, 40)) as (app, pilot):
+    opening = recording("gpt2-precisions", "0:30")(Path())
+    if where != "bundled":
+        (bundled,) = opening.paths
+        path = tmp_path / "elsewhere" / "session.jsonl"
+        path.parent.mkdir()
+        path.write_bytes(bundled.read_bytes())
+        opening = LiveMode(path=path) if where == "run" else ReplayMode(path)
+    async with opened(opening, (120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
+        await until(pilot, lambda: not opening.going)
         await pilot.press("x")
         await until(pilot, lambda: bool(started))
     (mode,) = started
-    assert isinstance(mode, LiveMode) and mode._session_dir is None, "not beside what ships"
+    assert isinstance(mode, LiveMode)
+    # A recording may lie anywhere, also among those that ship: what is new goes to the user's.
+    assert mode._session_dir == (tmp_path / "elsewhere" if where == "run" else None)
     plan = mode._plan
     assert plan is not None and plan.explain and len(plan.cells) == 1
 

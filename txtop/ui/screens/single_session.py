@@ -10,7 +10,6 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from txtop.errors import TxtopError
-from txtop.session.catalog import list_bundled
 from txtop.state.session import SessionState
 from txtop.ui.messages import AskSource
 from txtop.ui.models import clipboard
@@ -265,11 +264,9 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         except TxtopError as error:
             self.say(str(error))
             return
-        paths = self.mode.paths
-        # Beside the session, unless that is one of those that ship.
-        beside = paths[0].parent if paths and paths[0] not in list_bundled() else None
-        mode = LiveMode(plan, session_dir=beside)
-        self.switch_mode(mode)
+        # Beside a run that is over; a recording may lie anywhere, among those that ship too.
+        run = self.mode.run_path
+        self.switch_mode(LiveMode(plan, session_dir=run.parent if run is not None else None))
 
     def next_plot(self) -> str:
         """Show the next plot of the trade-offs, opening them first; return the reason if none."""
