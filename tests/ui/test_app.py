@@ -180,7 +180,7 @@ async def test_two_recordings_play_side_by_side(
             await until(pilot, lambda: "B  bert" in text(app) and "A  gpt2" in text(app))
         if size[0] > 60:
             keys = "1 cells" if size[0] > 80 else "? help"
-            await until(pilot, lambda: keys in text(app) and "1 3 4 5" not in text(app))
+            await until(pilot, lambda: keys in text(app) and "1 3 4 5 6" not in text(app))
             await pilot.press("1")
             await until(pilot, lambda: "esc back" in text(app))
             assert "o order" not in text(app) and "enter open" not in text(app)

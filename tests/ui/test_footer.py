@@ -81,6 +81,25 @@ def column(keys: str, line: str) -> int:
     return line.index(keys)
 
 
+@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_no_footer_loses_or_cuts_help_and_quit(width: int, glyphs: Literal["braille"]) -> None:
+    g = Glyphs(glyphs)
+    footers = [
+        build_footer_keys(
+            where, paused=True, back=True, over=over, ended=over, arms=arms, cell=cell, panel=panel
+        )
+        for where in ("home", "matrix", *SESSION_SCREENS)
+        for over in (False, True)
+        for arms in (0, 2, 3)
+        for cell in CELL_STATES
+        for panel in ("", "cells", "log", "tradeoffs", "machine", "why")
+    ]
+    for keys in footers:
+        line = "".join(part for part, _ in render_footer(keys, width, g)[0]).rstrip()
+        assert line.endswith("? help   q quit") and len(line) < width, line
+
+
 @pytest.mark.parametrize("width", [100, 120, 200])
 def test_the_panels_stand_in_every_footer_of_a_session_where_they_stand_side_by_side(
     width: int,
@@ -100,7 +119,7 @@ def test_the_panels_stand_in_every_footer_of_a_session_where_they_stand_side_by_
     for keys in footers:
         at = [find_footer_key(keys, width, g, x) for x in range(width)]
         assert {"1", "?", "q"} <= set(at), keys
-        assert keys[-3] == ("1", "cells") or {"3", "4", "5"} <= set(at), keys
+        assert keys[-3] == ("1", "cells") or {"3", "4", "5", "6"} <= set(at), keys
     live = build_footer_keys("live", cell="shut")
     wide = "".join(part for part, _ in render_footer(live, 200, g)[0])
     assert "3 trade-offs" in wide and "4 machine" in wide and "panels" not in wide

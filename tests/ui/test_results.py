@@ -252,3 +252,17 @@ def test_the_label_of_a_long_precision_says_which(width: int) -> None:
     short = "\n".join(lines(render_results(view, Area(width, 9, Glyphs()))))
     assert "dequantised" not in short and "more lines: y copies all" in short.splitlines()[-1]
     assert "best dequantised" in "\n".join(lines(render_results(view, Area(width, 20, Glyphs()))))
+
+
+@pytest.mark.parametrize(("width", "samples"), [(66, "3 samples"), (78, "only 3 samples")])
+def test_labels_and_doubts_are_whole_where_there_is_room(width: int, samples: str) -> None:
+    worse = {"ratio": "2.31x of fp32", "remarks": ("but its accuracy is WORSE ✗", "WORSE ✗")}
+    few = {"unit": "tok/s", "half": ("only 3 samples", "3 samples")}
+    rows = (
+        ResultLine("smallest", "0.7", "GiB", ("peak memory", "peak"), "int8:torch-dynamic"),
+        ResultLine("best int8:torch-dynamic", "20.3", **few, **worse),  # type: ignore[arg-type]
+    )
+    drawn = lines(render_results(replace(results(session()), lines=rows), Area(width, 9, Glyphs())))
+    (line,) = (row for row in drawn if "20.3" in row)
+    assert f"best int8:torch-dynamic  20.3 tok/s {samples} " in line and "2.31x" in line
+    assert "WORSE ✗" in line

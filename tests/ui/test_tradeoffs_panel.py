@@ -415,7 +415,7 @@ async def test_keys_of_the_tradeoffs(tmp_path: Path, size: tuple[int, int]) -> N
         await until(pilot, lambda: "throughput against latency" in text(app))
         await pilot.press("escape")
         await until(pilot, lambda: panel.selected is None and session_screen(app).focused is None)
-        assert ("1 3 4 5", "panels") in footer_keys(app)
+        assert ("1 3 4 5 6", "panels") in footer_keys(app)
         await pilot.press("v")
         if size[0] < 200:
             await until(pilot, lambda: panel.has_focus and "ms per token" in text(app))

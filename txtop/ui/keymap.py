@@ -169,7 +169,7 @@ CHANGING_ACTIONS = frozenset(c.action.removeprefix("app.") for c in COMMANDS if 
 
 # The word of the footer behind the keys of the panels, and the word of each.
 PANELS = "panels"
-PANEL_WORDS = {"1": "cells", "2": "A/B", "3": "trade-offs", "4": "machine", "5": "log"}
+PANEL_WORDS = {"1": "cells", "2": "A/B", "3": "trade-offs", "4": "machine", "5": "log", "6": "why"}
 PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "cells": (("↑ ↓", "move"), ("enter", "open"), ("/", "find"), ("o", "order"), ("y", "copy")),
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
@@ -239,7 +239,7 @@ def build_footer_keys(
     if side_by_side:
         hints += [("t", "theme"), ("1", "cells")]
     elif where in SESSION_SCREENS:
-        hints += [("t", "theme"), ("1 2 3 4 5" if arms else "1 3 4 5", PANELS)]
+        hints += [("t", "theme"), ("1 2 3 4 5 6" if arms else "1 3 4 5 6", PANELS)]
     else:
         hints.append(("t", "theme"))
     return (*hints, ("?", "help"), ("q", "quit"))

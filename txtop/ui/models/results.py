@@ -40,14 +40,15 @@ SATURATED = "saturated"
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One line under the number: `half` is the interval of `value`, `ratio` its speed-up, and
-    `remarks` are forms of what that costs, from the longest to the shortest, in the colour `role`.
+    """One line under the number: `half` are forms of the interval of `value` or of why it has
+    none, `ratio` is its speed-up, and `remarks` are forms of what that costs in the colour `role`.
+    Forms come from the longest to the shortest.
     """
 
     label: str
     value: str
     unit: str = ""
-    half: str = ""
+    half: tuple[str, ...] = ("",)
     name: str = ""
     ratio: str = ""
     remarks: tuple[str, ...] = ()
@@ -329,13 +330,20 @@ def _build_rate_line(
         label=label,
         value=formatting.format_number(measured.rate.mean),
         unit=measured.unit,
-        half=formatting.format_half_width(measured.rate.half_width)
-        or (formatting.format_few(n) if n < FEW_BELOW else "no interval"),
+        half=_list_half_forms(measured, n),
         name=f"{SATURATED}: {name}" if measured.state.saturated else name,
         ratio=ratio,
         remarks=_qualify(measured, cost, ratio, state),
         role=cost.role if cost.remarks else "muted",
     )
+
+
+def _list_half_forms(measured: _Measured, n: int) -> tuple[str, ...]:
+    if half := formatting.format_half_width(measured.rate.half_width):
+        return (half,)
+    if 0 < n < FEW_BELOW:
+        return formatting.format_few(n), formatting.format_count(n, "sample")
+    return (formatting.format_few(n) if n < FEW_BELOW else "no interval",)
 
 
 def _list_smallest(measured: Sequence[_Measured], names: _Names) -> list[ResultLine]:
@@ -344,7 +352,7 @@ def _list_smallest(measured: Sequence[_Measured], names: _Names) -> list[ResultL
         return []
     size, smallest = min(sizes, key=lambda pair: pair[0])
     name = names.label(smallest.state)
-    return [ResultLine("smallest", formatting.format_gib(size), "GiB", "peak memory", name)]
+    return [ResultLine("smallest", formatting.format_gib(size), "GiB", ("peak memory", "peak"), name)]
 
 
 def _list_best_of_each_precision(

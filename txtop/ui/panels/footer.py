@@ -60,16 +60,17 @@ def _select_fitting_keys(keys: KeyHints, width: int, g: Glyphs) -> KeyHints:
     """Drop keys that have no room, from the end; the panels get a word each if all have room.
 
     Help and quit stay longest, and from the width on at which panels stand side by side their keys
-    do, too.
+    do, too. A column at the end stays free: a word that touches the edge looks cut.
     """
+    room = width - 1
     spread = [hint for key in keys for hint in _spread_panels(key)]
-    if _measure_footer(spread, g) <= width:
+    if _measure_footer(spread, g) <= room:
         return spread
     fitting = list(keys)
     stays = 3 if width >= BOXED_FROM[0] and len(keys) > 2 and keys[-3][0][0] == "1" else 2
-    while len(fitting) > stays and _measure_footer(fitting, g) > width:
+    while len(fitting) > stays and _measure_footer(fitting, g) > room:
         del fitting[-stays - 1]
-    if len(fitting) == 2 and _measure_footer(fitting, g) > width:
+    if len(fitting) == 2 and _measure_footer(fitting, g) > room:
         fitting = fitting[1:]
     return fitting
 

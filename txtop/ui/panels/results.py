@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from txtop import formatting
 from txtop.ui.drawing import big_digits
 from txtop.ui.drawing.area import Area
@@ -11,9 +14,20 @@ from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_te
 from txtop.ui.models.results import ResultLine, ResultsView
 from txtop.ui.panels.base import FramedPanel
 
-MIN_LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, HALF_WIDTH = 13, 7, 6, 12
+MIN_LABEL_WIDTH, MIN_VALUE_WIDTH, UNIT_WIDTH = 13, 5, 6
 UNIT_FIELD = 10
+# The columns of a line that names and what a speed costs share.
+MIN_NAME_WIDTH, MIN_REMARK_WIDTH = 12, 14
 KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
+
+
+class _Columns(NamedTuple):
+    """The widths of labels, values and intervals, and which form the last ones have."""
+
+    label: int
+    value: int
+    half: int
+    form: int
 
 
 def render_results(view: ResultsView, area: Area) -> list[Row]:
@@ -24,9 +38,8 @@ def render_results(view: ResultsView, area: Area) -> list[Row]:
         _render_headline(view, inside.width, g),
         *_render_number(view, inside.width, g, doubled),
     ]
-    longest = max((measure_text(clean(g(line.label))) for line in view.lines), default=0) + 1
-    labelled = max(MIN_LABEL_WIDTH, min(longest, inside.width // 4 + 3))
-    lines = [_render_line(line, labelled, inside.width, g) for line in view.lines]
+    columns = _choose_columns(view.lines, inside.width, g)
+    lines = [_render_line(line, columns, inside.width, g) for line in view.lines]
     keys = [_render_keys(g, reported=not view.phase)] if area.boxed else []
     airy = len(body) + len(lines) + len(keys) + 3 <= inside.height
     room = inside.height - len(body) - len(keys) - 3 * airy
@@ -87,20 +100,41 @@ def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
     )
 
 
-def _render_line(line: ResultLine, labelled: int, width: int, g: Glyphs) -> Row:
-    row: Row = [(f" {fit(g(line.label), labelled)}", "muted")]
+def _choose_columns(lines: Sequence[ResultLine], width: int, g: Glyphs) -> _Columns:
+    """Choose the widths for all lines: each column as wide as its content while there is room.
+
+    Without it what stands for the intervals is short, then labels are cut.
+    """
+    rated = [line for line in lines if line.unit]
+    label = max((measure_text(clean(g(line.label))) for line in lines), default=0) + 1
+    value = max([MIN_VALUE_WIDTH, *(measure_text(g(line.value)) for line in rated)])
+    names = [min(measure_text(clean(g(line.name))), MIN_NAME_WIDTH) for line in rated]
+    costs = [MIN_REMARK_WIDTH if line.ratio else 0 for line in rated]
+    half, form, room = 0, 0, width
+    # A name with what its speed costs, then either of both.
+    for form, join in ((0, sum), (-1, sum), (-1, max)):
+        half = max((measure_text(g(line.half[form])) + 1 for line in rated), default=0)
+        beside = max(map(join, zip(names, costs, strict=True)), default=0)
+        room = width - value - UNIT_WIDTH - half - 3 - beside
+        if label <= room:
+            break
+    return _Columns(max(MIN_LABEL_WIDTH, min(label, room)), value, half, form)
+
+
+def _render_line(line: ResultLine, columns: _Columns, width: int, g: Glyphs) -> Row:
+    row: Row = [(f" {fit(g(line.label), columns.label, mark=g('…'))}", "muted")]
     if not line.unit:
-        room = width - labelled - 1 - measure_text(line.value) - 2
+        room = width - columns.label - 1 - measure_text(line.value) - 2
         reason = cut(clean(g(line.name)), max(0, room), g("…"))
         return [*row, (f"{line.value}  ", "text.bold"), (reason, line.role)]
     row += [
-        (fit(g(line.value), VALUE_WIDTH, "right"), "text.bold"),
+        (fit(g(line.value), columns.value, "right"), "text.bold"),
         (f" {fit(line.unit, UNIT_WIDTH)}", "muted"),
-        (f"{fit(g(line.half), HALF_WIDTH)} ", "muted"),
+        (f"{fit(g(line.half[columns.form]), columns.half)} ", "muted"),
     ]
     room = width - measure_row(row)
     name = clean(g(line.name))
-    beside = _choose_remark(line, room - 2 - min(measure_text(name), 12), g)
+    beside = _choose_remark(line, room - 2 - min(measure_text(name), MIN_NAME_WIDTH), g)
     taken = measure_row(beside) + 2 if beside else 0
     row.append((cut(name, max(0, room - taken), g("…")), "text"))
     return [*row, ("  ", "text"), *beside] if beside else row
