@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -403,6 +404,53 @@ def test_arms_go_by_what_differs() -> None:
     assert labels.label_arms((a, other))[0] == ("gpt2 batch 1", "other batch 8")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_what_differs_between_arms_survives_a_cut(size: tuple[int, int]) -> None:
+    kernels = ("gptq_torch", "gptq_torch_fused")
+    precisions = [f"gptq:int4-g64/{kernel}" for kernel in kernels]
+    asked = [json.dumps({"quant_method": "gptq", "backend": kernel}) for kernel in kernels]
+    cells = [
+        Cell(id=arm, model="m", precision=precision, quantization=quantization)
+        for arm, precision, quantization in zip("AB", precisions, asked, strict=True)
+    ]
+    names, shared = labels.label_arms(cells)
+    assert names == tuple(precisions), "what a precision says already is not said again"
+    assert shared == ("sdpa", "batch 1")
+    plain = viewed(script().begin().blocks(12, 1.5))
+    assert plain.ab is not None
+    arms = tuple(
+        replace(arm, name=name, short_name=short)
+        for arm, name, short in zip(
+            plain.ab.arms, names, labels.shorten_arm_labels(names), strict=True
+        )
+    )
+    view = replace(plain, ab=replace(plain.ab, arms=arms))
+    assert view.ab is not None
+    for side, kernel in enumerate(("torch ", "torch_fused ")):
+        area = Area(size[0] // 2, 12, G, boxed=size[0] > 100)
+        panel = text(render_ab_arm(view.ab, side, area))
+        assert kernel in panel[0] and "decided" in panel[0], panel[0]
+    top = text(header.render_header(view, size[0], G))[0]
+    assert "torch " in top and "torch_fused" in top
+
+
+@pytest.mark.parametrize(
+    ("arms", "short"),
+    [
+        (("gptq torch", "gptq gemm"), ("…torch", "…gemm")),
+        (("M-135M-Instruct batch 1", "M-135M-GPTQ batch 8"), ("…Instruct batch 1", "…GPTQ batch 8")),
+        (("int8:torch", "int8:weight", "int8"), ("int8:torch", "int8:weight", "int8")),
+        (("fp32", "fp32"), ("fp32", "fp32")),
+        (("fp32", "fp16"), ("fp32", "fp16")),
+        (("a b", "a "), ("a b", "a ")),
+    ],
+)
+def test_short_labels_of_arms_have_what_differs(
+    arms: tuple[str, ...], short: tuple[str, ...]
+) -> None:
+    assert labels.shorten_arm_labels(arms) == short
+
+
 async def test_a_screen_becomes_an_ab_when_its_view_is_one() -> None:
     app = Bench(keys=())
     async with app.run_test(size=(120, 40)) as pilot:
@@ -452,7 +500,7 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
             await until(
                 pilot, lambda: session_screen(app).query_one("#verdict").region.height == 13
             )
-        assert ("1 2 3 4 5", "panels") in footer_keys(app) and ("p", "next pair") in footer_keys(
+        assert ("1 2 3 4 5 6", "panels") in footer_keys(app) and ("p", "next pair") in footer_keys(
             app
         )
 

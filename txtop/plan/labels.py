@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Sequence
 
 from txtop.formatting import MISSING
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying, order_knobs
-from txtop.plan.model_names import shorten_alike
+from txtop.plan.model_names import CUT, shorten_alike
 
 # The sizes of the work come last, after the model and the way it runs.
 BESIDE_OTHERS = order_knobs(
@@ -27,17 +28,32 @@ def label_arms(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     Identical arms are labelled by their precision.
     """
-    named = find_varying(arms, BESIDE_OTHERS) or [BY_FIELD["precision"]]
+    precision = BY_FIELD["precision"]
+    named = varying = find_varying(arms, BESIDE_OTHERS) or [precision]
+    if len({arm.precision for arm in arms}) == len(arms):
+        # The precision of a checkpoint that is stored quantised names its configuration.
+        named = [knob for knob in named if knob.field != "quantization"]
     first = arms[0]
     shared = [
         knob
         for knob in BESIDE_OTHERS
-        if knob not in named
+        if knob not in varying
         and knob.field != "model"
         and not (knob.quiet and knob.of(first) == knob.default)
     ]
     labels = tuple(" ".join(knob.call(arm) for knob in named) for arm in arms)
     return labels, tuple(knob.call(first) for knob in shared)
+
+
+def shorten_arm_labels(arms: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels without the words or parts of names that all begin with, for a narrow
+    place: what differs is not what is cut.
+    """
+    shared = len(os.path.commonprefix(list(arms)))
+    start = max((arms[0].rfind(sign, 0, shared) for sign in " ·:-_/,="), default=-1) + 1
+    if start <= len(CUT) or any(len(arm) == start for arm in arms):
+        return tuple(arms)
+    return tuple(CUT + arm[start:] for arm in arms)
 
 
 def name_apart(cells: Sequence[Cell]) -> dict[str, str]:

@@ -29,6 +29,7 @@ class ABArmView:
 
     letter: str
     name: str
+    short_name: str
     hero: HeroView
     running: bool
     mean: float | None
@@ -89,8 +90,8 @@ def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
         left=_format_time_left(state, ab_test),
         comparisons=tuple(build_ab_comparison(state, ab_test, name) for name in ab_test.sequences),
         arms=tuple(
-            _build_arm(state, cell, ab_test.letter(cell.cell.id), name, cache)
-            for cell, name in zip(cells, names, strict=True)
+            _build_arm(state, cell, (ab_test.letter(cell.cell.id), *named), cache)
+            for cell, *named in zip(cells, names, labels.shorten_arm_labels(names), strict=True)
         ),
     )
 
@@ -155,14 +156,16 @@ def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
 
 
 def _build_arm(
-    state: SessionState, cell: CellState, letter: str, name: str, cache: FrameCache
+    state: SessionState, cell: CellState, named: tuple[str, str, str], cache: FrameCache
 ) -> ABArmView:
+    letter, name, short_name = named
     size, kind = get_memory_bytes(cell)
     metric = metrics.choose_headline_metric(cell)
     mean = cache.summarise_now(cell, metric, state.plan.seed).mean
     return ABArmView(
         letter=letter,
         name=name,
+        short_name=short_name,
         hero=build_hero(state, cell, {}, cache),
         running=state.current == cell.cell.id and state.ended is None,
         mean=mean,

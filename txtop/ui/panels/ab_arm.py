@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
 from txtop.ui.drawing.spans import Row, crop, fit, measure_row, merge_cells
@@ -30,7 +30,11 @@ def render_ab_arm(view: ABView, side: int, area: Area) -> list[Row]:
     planned = max(scaled.chart.planned, against.chart.planned)
     scaled = replace(scaled, chart=replace(scaled.chart, planned=planned))
     body = (_render_tall if area.boxed else _render_flat)(mine, other, scaled, side, inside)
-    rows = draw_frame(f"{mine.letter}  {mine.name}", _render_subtitle(mine, role, g), body, area)
+    subtitle = _render_subtitle(mine, role, g)
+    title = f"{mine.letter}  {mine.name}"
+    if not fits_heading(title, subtitle, area):
+        title = f"{mine.letter}  {g(mine.short_name)}"
+    rows = draw_frame(title, subtitle, body, area)
     return [_colour_letter(rows[0], mine.letter, role), *rows[1:]] if rows else rows
 
 

@@ -31,9 +31,11 @@ def render_ab_divergence(view: ABView, area: Area) -> list[Row]:
 
 def _render_large(view: ABView, divergence: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:
     rows: list[Row] = []
+    most = int(MAX_LABEL_SHARE * width)
     names = [f"{arm.letter}  {arm.name}" for arm in view.sides]
-    longest = 2 + max(measure_text(clean(name)) for name in names)
-    wide = max(LABEL_WIDTH, min(longest, int(MAX_LABEL_SHARE * width)))
+    if _measure_longest(names) > most:
+        names = [f"{arm.letter}  {g(arm.short_name)}" for arm in view.sides]
+    wide = max(LABEL_WIDTH, min(_measure_longest(names), most))
     room = max(1, width - wide)
     if divergence.texts is not None:
         rows.append(
@@ -62,6 +64,10 @@ def _render_large(view: ABView, divergence: ABDivergenceView, width: int, g: Gly
             row += [(f"{label} ", "muted"), (f"{g(value)}   ", "text.bold")]
         rows.append(row)
     return rows
+
+
+def _measure_longest(names: list[str]) -> int:
+    return 2 + max(measure_text(clean(name)) for name in names)
 
 
 def _render_small(view: ABView, divergence: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from txtop import formatting
@@ -14,6 +15,7 @@ from txtop.ui.panels.base import ARM_ROLES, Panel
 
 GAP = 2
 MIN_MODEL_WIDTH = 8
+MAX_ARM_WIDTH = 28
 
 
 def render_header(view: View, width: int, g: Glyphs) -> list[Row]:
@@ -66,12 +68,11 @@ def _render_block_count(ab: ABView) -> Row:
 def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
     """Render the arms by their differences, then the facts they share, as room permits."""
     row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
-    arms: list[Row] = []
-    for i, arm in enumerate(view.sides):
-        role = ARM_ROLES[i]
-        more: Row = [("  against" if i and room > 60 else "", "muted")]
-        more += [(f"  {arm.letter} ", f"{role}.bold"), (cut(clean(arm.name), 28, g("…")), role)]
-        arms.append(more)
+    names = [arm.name for arm in view.sides]
+    arms = _name_arms(view, names, room, g)
+    is_cut = any(measure_text(clean(g(name))) > MAX_ARM_WIDTH for name in names)
+    if is_cut or measure_row(row) + sum(map(measure_row, arms)) > room:
+        arms = _name_arms(view, [arm.short_name for arm in view.sides], room, g)
     left = room - measure_row(row) - sum(map(measure_row, arms)) - 2
     if view.model and left >= MIN_MODEL_WIDTH:
         row.append((f"  {cut(clean(view.model), left, g('…'))}", "text.bold"))
@@ -85,6 +86,16 @@ def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
             break
         row += more
     return row
+
+
+def _name_arms(view: ABView, names: Sequence[str], room: int, g: Glyphs) -> list[Row]:
+    arms: list[Row] = []
+    for i, (arm, name) in enumerate(zip(view.sides, names, strict=True)):
+        role = ARM_ROLES[i]
+        between: Row = [("  against" if i and room > 60 else "", "muted")]
+        label = cut(clean(g(name)), MAX_ARM_WIDTH, g("…"))
+        arms.append([*between, (f"  {arm.letter} ", f"{role}.bold"), (label, role)])
+    return arms
 
 
 def render_side_by_side_header(comparison: SideBySideView, width: int, g: Glyphs) -> list[Row]:
