@@ -64,6 +64,18 @@ def test_notes_are_whole_and_come_before_the_last_findings() -> None:
     assert "1 more note" in "".join(part for part, _ in both[-1])
 
 
+def test_a_small_screen_has_every_note_whole_before_the_tree_has_rows() -> None:
+    view = build_view(build_explained_session()).why
+    assert view is not None
+    notes = (*NOTES, NOTES[0].replace("decode step", "prefill"))
+    rows = render_why(
+        replace(view, notes=notes), Area(80, 21, Glyphs()), frozenset(), "", tree=True
+    )
+    text_of = " ".join("".join(part for part, _ in row).strip() for row in rows)
+    assert all(note in text_of for note in notes) and "more note" not in text_of
+    assert "35 %  fp32 where bf16 is fast" in text_of
+
+
 def test_rows_that_are_left_go_to_evidence_that_is_cut() -> None:
     lines = render(80, 9)
     assert lines[5].rstrip().endswith("fp32 matrices, and")

@@ -34,6 +34,8 @@ INDENT = COST_WIDTH + 2
 MAX_NOTE_ROWS = 3
 MODULE_BAR_WIDTH = 12
 MIN_TREE_ROWS = 4
+# The findings have so many rows, or half of them, whatever the notes take.
+MIN_FINDING_ROWS = 6
 FINDINGS_HEADING = "why, and what each costs a request at most:"
 
 
@@ -42,7 +44,8 @@ def render_why(
 ) -> list[Row]:
     """Render exactly `area.height` rows. `opened` are the modules whose own are shown.
 
-    With `tree` half of the room is the tree's; otherwise it has what the findings leave.
+    Notes say how far to trust the rest, and have their rows first. With `tree` half of what is left
+    is the tree's; otherwise it has what the findings leave.
     """
     g, inside = area.glyphs, area.inside
     if view is None:
@@ -57,9 +60,12 @@ def render_why(
     if inside.height >= 18:
         body.append([])
     rest = inside.height - len(body)
+    most = max(1, rest // 2, rest - MIN_FINDING_ROWS)
+    notes = _render_notes(view.notes, inside.width, most, g)
+    rest -= len(notes)
     wants_tree = tree and rest >= 2 * MIN_TREE_ROWS
     room = rest if not wants_tree else max(MIN_TREE_ROWS, rest // 2)
-    body += _render_findings(view, inside.width, room, g)
+    body += _render_findings(view, inside.width, room, g) + notes
     if view.modules and (wants_tree or inside.height - len(body) > 2 * MIN_TREE_ROWS):
         body.append([])
         body += _render_tree(view, inside.width, inside.height - len(body), g, opened, cursor)
@@ -108,14 +114,12 @@ def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row
 
 
 def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Row]:
-    """Render the notes, then the findings by cost, each with its evidence.
+    """Render the findings by cost, each with its evidence.
 
-    Notes say how far to trust the rest, and have their rows first. Without room for everything
-    the findings have a row each, and of those that it cuts the first are wrapped.
+    Without room for everything they have a row each, and of those that it cuts the first are
+    wrapped.
     """
     rows: list[Row] = [] if view.findings else [[("no finding: no rule holds", "ok")]]
-    notes = _render_notes(view.notes, width, max(1, room // 2), g)
-    room -= len(notes)
     blocks = [_render_finding(finding, width, g, full=True) for finding in view.findings]
     if sum(map(len, blocks)) > room:
         blocks = _render_briefly(view.findings, width, room, g)
@@ -127,7 +131,7 @@ def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Ro
             rows = [*rows[: room - 1], [(left, "muted")]] if rows else lines[:room]
             break
         rows += lines
-    return [*rows, *notes]
+    return rows
 
 
 def _render_notes(notes: Sequence[str], width: int, room: int, g: Glyphs) -> list[Row]:
