@@ -119,3 +119,10 @@ def test_a_csv_without_places_has_no_such_column() -> None:
     assert b"place," not in to_csv(alone, FinalMetrics()).partition(b"\n")[0]
     placed = measure(("cuda:0",), {"device": "cuda:0"})
     assert b",place," in to_csv(placed, FinalMetrics()).partition(b"\n")[0]
+
+
+def test_the_panel_of_the_cell_at_work_names_its_place() -> None:
+    view = build_view(measure(("cuda:0", "cuda:1"), {}, {}))
+    assert view.hero.title.endswith((" · cuda:0", " · cuda:1"))
+    assert view.hero.short_title.endswith(view.hero.title[-9:])
+    assert "cpu" not in build_view(fold_all(streams.stream(streams.plan()))).hero.title

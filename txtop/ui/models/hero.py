@@ -143,8 +143,8 @@ def build_hero(
     if reference is not cell:
         relative = hero_metrics.compute_speed_up(cell, now.mean, reference, cache, seed)
     return HeroView(
-        title=_format_title(cell, list(session.cells.values())),
-        short_title=cache.names_apart(session).get(cell.cell.id, ""),
+        title=_join_place(_format_title(cell, list(session.cells.values())), cell),
+        short_title=_join_place(cache.names_apart(session).get(cell.cell.id, ""), cell),
         subtitle=_build_subtitle(session, cell),
         value=None if broken else value,
         waits=not cell.over,
@@ -208,6 +208,11 @@ def _format_title(state: CellState, order: list[CellState]) -> str:
         elif knob in find_varying(others, [knob]):
             parts += _label_knob(knob, state)
     return " · ".join(parts)
+
+
+def _join_place(title: str, state: CellState) -> str:
+    """Return the title with the place of the cell, in a plan that has several."""
+    return f"{title} · {state.place}" if title and state.place else title
 
 
 def _label_knob(knob: Knob, state: CellState) -> list[str]:
