@@ -16,12 +16,14 @@ from support import explanations, fit_session, load_sweep, race_session, ui_sess
 from support.paths import SERVING_RECORDING
 from support.pilot import FakeRunner
 from txtop import resources
+from txtop.options.presets import PRESETS
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.player import PairPlayer, Player
 from txtop.state.fold import fold
 from txtop.ui import home_source
 from txtop.ui.doctor_probe import Finding
+from txtop.ui.models.home import StartFacts
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
 
 NOW_S = 1_795_700_000.0
@@ -46,12 +48,26 @@ class FrozenPair(SideBySideMode):
         return pair
 
 
+# What depends on the libraries and the cache of a machine.
+STARTS = StartFacts(
+    {name: f"up to {2 + i} min, plus loads" for i, name in enumerate(PRESETS)},
+    (
+        ("gpt2", "decoder, 124 M parameters, built in"),
+        ("bert-base-uncased", "encoder, 109 M parameters, built in"),
+    ),
+)
+
+
 class Sampled(home_source.HomeSource):
     """A machine with two cores that was sampled once."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
         missing = Finding("missing", "gpu", "no NVIDIA library on this machine")
         super().__init__(session_dir, findings=(missing,))
+        self.starts = STARTS
+
+    def _look_further(self) -> bool:
+        return False
 
     def _start(self, interval_s: float) -> None:
         values = {"cpu_percent": 41.0, "ram_used_bytes": 3e9, "ram_total_bytes": 24e9}

@@ -438,7 +438,10 @@ def test_what_differs_between_arms_survives_a_cut(size: tuple[int, int]) -> None
     ("arms", "short"),
     [
         (("gptq torch", "gptq gemm"), ("…torch", "…gemm")),
-        (("M-135M-Instruct batch 1", "M-135M-GPTQ batch 8"), ("…Instruct batch 1", "…GPTQ batch 8")),
+        (
+            ("M-135M-Instruct batch 1", "M-135M-GPTQ batch 8"),
+            ("…Instruct batch 1", "…GPTQ batch 8"),
+        ),
         (("int8:torch", "int8:weight", "int8"), ("int8:torch", "int8:weight", "int8")),
         (("fp32", "fp32"), ("fp32", "fp32")),
         (("fp32", "fp16"), ("fp32", "fp16")),

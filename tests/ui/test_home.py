@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ from txtop.ui.drawing.spans import Row
 from txtop.ui.home_source import HomeSource, build_listed_session
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.comparability import describe_comparability
-from txtop.ui.models.home import ListedSession
+from txtop.ui.models.home import ListedSession, StartFacts
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.models.session_outcome import (
     NO_OUTCOME,
@@ -215,7 +216,7 @@ def test_the_start_panel_names_its_keys_and_every_preset() -> None:
     assert [line[0] for line in menu.splitlines() if line[:1].strip()] == ["r", "a", "d", "b"]
     assert all(name in menu for name in ("bert-seqlen", "families", "batch-tradeoff"))
     at = [start_menu.find_start_key(y, Area(60, 30, Glyphs())) for y in range(-1, 30)]
-    assert "".join(at) == "rr" + "aa" + "dd" + "b" * 13 and at[0] == at[-1] == ""
+    assert "".join(at) == "rr" + "aa" + "dd" + "b" * 14 and at[0] == at[-1] == ""
     short = start_menu.render_start_menu(PRESETS["quick"], Area(32, 12, Glyphs()))
     assert len(short) <= 12 and all(short)
 
@@ -226,6 +227,32 @@ def test_the_text_of_a_preset_is_whole_or_not_there(size: tuple[int, int]) -> No
     assert len(rows) <= size[1] and "…" not in text(rows)
     menu = " ".join(text(rows).split())
     assert (PRESETS["families"].title.split()[-1] in menu) == (size[0] >= 50)
+
+
+def test_presets_say_how_long_they_take_and_models_what_they_are() -> None:
+    models = tuple((f"model-{i}", "decoder, 124 M parameters, built in") for i in range(9))
+    starts = StartFacts({"families": "up to 7 min, plus loads"}, models)
+    small, large = (
+        text(start_menu.render_start_menu(PRESETS["quick"], Area(42, height, Glyphs()), starts))
+        for height in (22, 30)
+    )
+    for menu in (small, large):
+        assert re.search(r"families +up to 7 min, plus loads\n +GPT-2, BERT, T5", menu), menu
+    assert "models here" not in small and "model-4" in large and "and 4 more" in large
+    assert len(large.splitlines()) <= 30 and "…" not in large
+
+
+def test_start_facts_come_one_by_one_once_every_outcome_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(HomeSource, "_start", lambda _self, _interval_s: None)
+    source = HomeSource(tmp_path, findings=())
+    while source.starts is None or not source.starts.models:
+        source.update()
+        assert source.starts is None or not source.outcomes.waiting
+    assert set(source.starts.times) == set(PRESETS)
+    assert source.starts.times["families"].startswith(("up to ", "about "))
+    assert dict(source.starts.models)["gpt2"] == "decoder, 124 M parameters, built in"
 
 
 def probed(*entries: tuple[str, str, str]) -> bytes:
@@ -399,7 +426,8 @@ def list_bundled(width: int, height: int = 20, selected: str = "") -> list[str]:
     ("width", "models"),
     [
         (110, ["SmolLM2-135M-Instruct …GPTQ …CT ", "bert-base-uncased ", "all-MiniLM-L6-v2 "]),
-        (64, ["SmolLM2-135M…", "bert-base…", "all-MiniLM…"]),
+        (70, ["SmolLM2-135M-Instruct…", "SmolLM2-135M-Instruct  A/B 1.92x ✗ broken"]),
+        (64, ["SmolLM2-135M-Instruct ", "bert-base-uncased ", "all-MiniLM-L6-v2 "]),
     ],
 )
 def test_names_of_models_are_cut_as_little_as_the_row_permits(

@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from txtop.formatting import format_scaled
+
 Family = Literal["causal", "encoder", "seq2seq"]
+
+
+FAMILY_NAMES: dict[Family, str] = {
+    "causal": "decoder", "seq2seq": "encoder-decoder", "encoder": "encoder",
+}  # fmt: skip
 
 
 class BuiltinModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,3 +127,9 @@ def suggest_builtin(model: str) -> str | None:
     completions = [name for name in names if prefix and name.startswith(prefix)]
     candidates = completions or get_close_matches(prefix, names, n=1, cutoff=0.6)
     return _BY_NAME[candidates[0]].name if candidates else None
+
+
+def describe_model(family: Family, parameters: int | None) -> str:
+    """Return `decoder, 135 M parameters`, without a number that is not known."""
+    size = " ".join(filter(None, format_scaled(parameters))) if parameters else ""
+    return f"{FAMILY_NAMES[family]}, {size} parameters" if size else FAMILY_NAMES[family]

@@ -25,13 +25,14 @@ SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """The values that a preset sets; all else keeps its default, and options override it.
 
-    `smoke` asks the same question of less work: it ends within a minute on two cores. `instead`
-    holds what stands in for it where another precision than bf16 is the fast one, and `why` the
-    reason that a stand-in is measured. If it `widens`, every further precision that this machine
-    can run is added.
+    `title` says what it measures, `brief` the same in fewer words. `smoke` asks the same question
+    of less work: it ends within a minute on two cores. `instead` holds what stands in for it where
+    another precision than bf16 is the fast one, and `why` the reason that a stand-in is measured.
+    If it `widens`, every further precision that this machine can run is added.
     """
 
     title: str
+    brief: str = ""
     why: str = ""
     models: tuple[str, ...] = ("gpt2",)
     precisions: tuple[Precision, ...] = ("fp32",)
@@ -95,6 +96,7 @@ PRESETS: dict[str, Preset] = {
     "bert-seqlen": _shrink(
         Preset(
             title="what length costs: bert-base-uncased, batch 32, 128 and 512 tokens",
+            brief="what length costs: 128, 512 tokens",
             models=("bert-base-uncased",),
             batch_sizes=(32,),
             sequence_lengths=(128, 512),
@@ -105,6 +107,7 @@ PRESETS: dict[str, Preset] = {
     "gpt2-attention": _shrink(
         Preset(
             title="gpt2-medium with eager attention and with the best fused kernel here",
+            brief="eager attention against a fused one",
             models=("gpt2-medium",),
             attention=("eager", "sdpa"),
         ),
@@ -115,6 +118,7 @@ PRESETS: dict[str, Preset] = {
     "bert-int8-cpu": _shrink(
         Preset(
             title="bert-base-uncased on a CPU in fp32 and int8",
+            brief="bert-base-uncased in fp32 and int8",
             models=("bert-base-uncased",),
             precisions=("fp32", "int8"),
             batch_sizes=(8,),
@@ -125,6 +129,7 @@ PRESETS: dict[str, Preset] = {
     "batch-tradeoff": _shrink(
         Preset(
             title="throughput against latency: bert-base-uncased, batch 1 to 64",
+            brief="throughput and latency, batch 1 to 64",
             models=("bert-base-uncased",),
             batch_sizes=(1, 2, 4, 8, 16, 32, 64),
         ),
@@ -134,6 +139,7 @@ PRESETS: dict[str, Preset] = {
     "precision": _shrink(
         Preset(
             title="gpt2 in every precision of this machine",
+            brief="gpt2 in every precision here",
             precisions=("fp32", "fp16", "bf16", "int8"),
             widens=True,
         ),
@@ -143,6 +149,7 @@ PRESETS: dict[str, Preset] = {
     "families": _shrink(
         Preset(
             title="GPT-2, BERT and T5 in small, base and large",
+            brief="GPT-2, BERT, T5 in three sizes each",
             models=(
                 "gpt2",
                 "gpt2-medium",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Sequence
+from itertools import takewhile
 
 from txtop.formatting import MISSING
 from txtop.plan.cell import Cell
@@ -49,7 +49,8 @@ def shorten_arm_labels(arms: Sequence[str]) -> tuple[str, ...]:
     """Return the labels without the words or parts of names that all begin with, for a narrow
     place: what differs is not what is cut.
     """
-    shared = len(os.path.commonprefix(list(arms)))
+    alike = takewhile(lambda signs: len(set(signs)) == 1, zip(*arms, strict=False))
+    shared = sum(1 for _ in alike)
     start = max((arms[0].rfind(sign, 0, shared) for sign in " ·:-_/,="), default=-1) + 1
     if start <= len(CUT) or any(len(arm) == start for arm in arms):
         return tuple(arms)

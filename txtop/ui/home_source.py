@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from txtop.system.cpu import count_allowed_cores
 from txtop.system.process_program import read_program
 from txtop.system.search_path import build_module_command
 from txtop.ui.doctor_probe import DoctorProbe, Finding
-from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
+from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage, StartFacts
 from txtop.ui.models.machine import build_machine
 from txtop.ui.models.machine_detail import build_machine_detail
 from txtop.ui.outcome_reader import OutcomeReader
@@ -71,6 +72,8 @@ class HomeSource:
         self._haste_until_s = time.monotonic() + HASTE_S
         self._doctor = DoctorProbe(findings)
         self.quick: Preset | None = None
+        self.starts: StartFacts | None = None
+        self._facts: Iterator[StartFacts] | None = None
         self.programs: dict[int, str] = {}
         self._rest = b""
         self._looked_s = 0.0
@@ -148,9 +151,20 @@ class HomeSource:
             self.quick = find_preset("quick")
             return True
         if not self.outcomes.step():
-            return False
+            return not self.outcomes.waiting and self._look_further()
         self.sessions = tuple(map(self.outcomes.join, sessions))
         return True
+
+    def _look_further(self) -> bool:
+        """Look up one more fact about presets and models, once nobody waits for an outcome."""
+        if self._facts is None:
+            # Imported late: this brings in the forecast.
+            from txtop.ui.start_facts import gather_start_facts
+
+            self._facts = gather_start_facts(self.past)
+        before = self.starts
+        self.starts = next(self._facts, before)
+        return self.starts is not before
 
     def _read(self) -> bool:
         if self._sampler is None or self._sampler.stdout is None or self.problem:
@@ -247,4 +261,5 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         quick=machine.quick,
         reading=machine.reading,
         late=bool(machine.outcomes.waiting),
+        starts=machine.starts,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -52,13 +53,22 @@ class ListedSession:
 
 
 @dataclass(frozen=True)
+class StartFacts:
+    """What the start panel says of presets and models: how long each preset takes, by its name, and
+    pairs of (model, kind, size and place). Its texts are sanitised."""
+
+    times: Mapping[str, str]
+    models: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class HomeFrame:
     """One frame of the home screen.
 
-    `sessions`, `findings`, `recorded`, the number of all sessions, `past` and `free_memory`, which
-    forecasts need, are None until they were looked up. `quick` is that preset as it is on this
-    machine. It is `late` while outcomes of sessions are still to come; while `reading`, the next
-    frame is asked for at once.
+    `sessions`, `findings`, `starts`, `recorded`, the number of all sessions, `past` and
+    `free_memory`, which forecasts need, are None until they were looked up. `quick` is that preset
+    as it is on this machine. It is `late` while outcomes of sessions are still to come; while
+    `reading`, the next frame is asked for at once.
     """
 
     title: str
@@ -74,3 +84,4 @@ class HomeFrame:
     quick: Preset | None = None
     reading: bool = False
     late: bool = False
+    starts: StartFacts | None = None

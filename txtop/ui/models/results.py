@@ -352,7 +352,9 @@ def _list_smallest(measured: Sequence[_Measured], names: _Names) -> list[ResultL
         return []
     size, smallest = min(sizes, key=lambda pair: pair[0])
     name = names.label(smallest.state)
-    return [ResultLine("smallest", formatting.format_gib(size), "GiB", ("peak memory", "peak"), name)]
+    return [
+        ResultLine("smallest", formatting.format_gib(size), "GiB", ("peak memory", "peak"), name)
+    ]
 
 
 def _list_best_of_each_precision(

@@ -7,10 +7,11 @@ in the background.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import metrics
+from txtop.models.builtin import describe_model
 from txtop.plan import labels
 from txtop.state import fidelity, quality
 from txtop.state.ab import ABTest
@@ -49,7 +50,8 @@ class ListedOutcome:
 
     The value is the ratio of an A/B, or the rate of the fastest cell of one length. `badges` are
     forms of what its output is worth and of a doubt about its rate, longest first, in the colour
-    `role`. `verdict` is the sentence of an A/B, in spans of (text, role).
+    `role`. `verdict` is the sentence of an A/B, in spans of (text, role). `about` says what kind of
+    models they are and how large.
     """
 
     value: str = ""
@@ -58,6 +60,7 @@ class ListedOutcome:
     role: str = "muted"
     verdict: tuple[tuple[str, str], ...] = ()
     cells: tuple[OutcomeCell, ...] = ()
+    about: str = ""
 
 
 NO_OUTCOME = ListedOutcome()
@@ -72,6 +75,17 @@ def compute_final_figures(state: SessionState, cache: FrameCache) -> Iterator[No
 
 def build_session_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     """Build the outcome of a session that is over, from the final figures in `cache`."""
+    return replace(_build_outcome(state, cache), about=_describe_models(state))
+
+
+def _describe_models(state: SessionState) -> str:
+    """Return `decoder, 135 M parameters` for the models that were loaded, in their order."""
+    loads = {cell.cell.model: cell.load for cell in state.cells.values() if cell.load is not None}
+    described = [describe_model(load.family, load.parameters) for load in loads.values()]
+    return "; ".join(dict.fromkeys(described))
+
+
+def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     references = cache.references(state)
     names = cache.names_apart(state)
     rows = [
@@ -155,7 +169,7 @@ def _add_doubt(row: CellRow, badges: tuple[str, ...], role: str) -> tuple[tuple[
     if row.standing not in ("saturated", "busy", "doubtful"):
         return badges, role
     sign, _, doubt_role = SIGNS[row.standing]
-    reason = "" if row.note == "reference" else row.note
+    reason = row.note if row.note != "reference" else "" if row.half else "no interval"
     doubt = f"{sign} {reason}".strip()
     if not badges:
         return tuple(dict.fromkeys([doubt, sign])), doubt_role.removesuffix(".bold")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LEAD_WIDTH = 5
 # The selected session has half of the rows, at most so many, and none in a very low list.
 MIN_DETAIL_ROWS, MAX_DETAIL_ROWS = 10, 14
+# The heading of a further one, its models and facts, a cell, and the blank row above.
+MIN_OTHER_ROWS = 6
 # The default name of a session, which is a time, and a space.
 MIN_NAME_WIDTH = 14
 TIME_NAME = re.compile(r"\d{6}-\d{6}(-\d+)?")
@@ -35,6 +37,8 @@ MIN_OUTCOME_WIDTH = 22
 ROOMY_WIDTH = 46
 # Less than that of names of models says nothing.
 MIN_MODELS_WIDTH = 9
+# A value with the signs of a badge and of a doubt, where the first names need the rest.
+LEAST_OUTCOME_WIDTH = 14
 # `A/B` or `12/12` where no outcome was read yet.
 MIN_VALUE_WIDTH = 10
 MARKS = {
@@ -72,9 +76,9 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
         rows.append(_render_line(item, i == sessions.at, place, now_s, columns, g))
     if not sessions.matching:
         rows.append([("no matching session", "muted")])
-    below = area.height - len(rows)
     if area.height >= MIN_DETAIL_ROWS:
-        rows += _render_detail(sessions.selected, area.width, below, g)
+        rows += _render_detail(sessions.selected, area.width, area.height - len(rows), g)
+        rows += _render_others(sessions, area.width, area.height - len(rows), g)
     return [*rows, *([] for _ in range(area.height - len(rows)))]
 
 
@@ -160,7 +164,8 @@ def _name_alone(item: ListedSession) -> str:
 def _choose_columns(sessions: SessionList, now_s: float, width: int, g: Glyphs) -> ListColumns:
     """Choose the widths for all sessions: each column as wide as its content while there is room.
 
-    Without it the models are cut first, then whose value the outcome is, then names. Where there is
+    Without it whose value the outcome is is left out first, then all but the first model, then the
+    words of badges, then names. Where there is
     room for one text alone, the name has it: a session is told by it, and the outcome keeps its
     value with the sign of its badge.
     """
@@ -190,6 +195,10 @@ def _choose_columns(sessions: SessionList, now_s: float, width: int, g: Glyphs) 
         max((measure_text(clean(text)) for text in texts), default=0) + 1
         for texts in ([i.models for i in items], [_choose_models(i, 0) for i in items])
     )
+    # The first name whole, with the mark of what follows it.
+    alone = [clean(item.models).partition(" ") for item in items]
+    first = max((measure_text(name + space) for name, space, _ in alone), default=0) + 1
+    room = max(room, min(first, width - names - LEAST_OUTCOME_WIDTH))
     models = whole if whole <= width - names - full else min(brief, room)
     models = models if models >= min(brief, MIN_MODELS_WIDTH) else 0
     return ListColumns(when, names, models, value, width - names - models)
@@ -216,8 +225,12 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
         parts.pop()
     what = " · ".join(parts)
     facts = f"{item.cells_ok} of {item.cells_total} cells · {_format_date(item.wall_s)}"
-    more = f" · {formatting.format_size(item.size_bytes)}"
-    facts += more if measure_text(facts + more) <= width else ""
+    about = item.outcome.about if item.outcome is not None else ""
+    for more in (
+        f" · {g(clean(about))}" if about else "",
+        f" · {formatting.format_size(item.size_bytes)}",
+    ):
+        facts += more if measure_text(facts + more) <= width else ""
     rows += [
         [(cut(what, width, g("…")), "text.bold")],
         [(cut(g(facts), width, g("…")), "muted")],
@@ -226,6 +239,17 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
     if item.outcome is not None:
         rows += render_outcome_cells(item.outcome, width, height - len(rows) - 1, g)
     return [*rows, opening][:height]
+
+
+def _render_others(sessions: SessionList, width: int, height: int, g: Glyphs) -> list[Row]:
+    """Render the sessions after the selected one in the rows that are left, without their keys."""
+    rows: list[Row] = []
+    for item in sessions.matching[sessions.at + 1 :] + sessions.matching[: sessions.at]:
+        if item.outcome is None or height - len(rows) < MIN_OTHER_ROWS:
+            break
+        *detail, _keys = _render_detail(item, width, height - len(rows), g)
+        rows += [[], *detail] if len(detail) < height - len(rows) else detail
+    return rows[:height]
 
 
 def _describe_opening(item: ListedSession, width: int) -> str:

@@ -42,10 +42,12 @@ def render_outcome(
 
 
 def _cut_name(name: str, room: int, g: Glyphs) -> str:
-    """Cut a name to `room`; empty where not even its first word fits, which alone tells little."""
+    """Cut a name to `room`; empty where not even its first word fits, or that is a number alone."""
     if measure_text(name) <= room:
         return name
-    whole = measure_text(name.partition(" ")[0]) < room
+    first, _, rest = name.partition(" ")
+    needed = first + (f" {rest.partition(' ')[0]}" if first.isdigit() else "")
+    whole = measure_text(needed) < room
     return cut(name, room, g("…")) if whole and room >= MIN_CUT_NAME_WIDTH else ""
 
 

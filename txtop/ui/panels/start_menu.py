@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from txtop.options.presets import PRESETS, Preset
@@ -12,18 +12,25 @@ from txtop.ui.drawing.spans import Row, clean, cut, fit, join_ends, measure_row,
 
 if TYPE_CHECKING:
     from txtop.ui.doctor_probe import Finding
+    from txtop.ui.models.home import StartFacts
 
 MARKS = {"broken": ("▲", "warn"), "missing": ("·", "muted"), "ok": ("✓", "ok")}
 NAME_WIDTH, MAX_TITLE_ROWS = 16, 4
+# A blank row, the heading and a model.
+MIN_MODEL_ROWS = 3
 MORE_HINT = "more: txtop doctor "
 TUNE_HINTS = ("a race of configurations within limits", "a race of configurations")
 AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
 
 
-def render_start_menu(quick: Preset | None, area: Area) -> list[Row]:
-    """Render the keys, then every preset with its title, as room permits.
+def render_start_menu(
+    quick: Preset | None, area: Area, starts: StartFacts | None = None
+) -> list[Row]:
+    """Render the keys, then every preset with what it measures, then the models that are here, as
+    room permits.
 
-    `quick` is that preset as it is on this machine, None until that is known.
+    `quick` is that preset as it is on this machine, and `starts` what was looked up about the
+    others; both are None until known.
     """
     keys = [
         _render_key(area.width, "r", "the quick preset", _list_quick_hints(quick)),
@@ -35,11 +42,46 @@ def render_start_menu(quick: Preset | None, area: Area) -> list[Row]:
     ]
     rows = [row for key in keys for row in (*key, [])][:-1]
     tight = [row for row in rows if row]
-    for presets in (_wrap_presets(area), _line_presets(area)):
+    times = starts.times if starts is not None else {}
+    for presets in (_describe_presets(area, times), _wrap_presets(area), _line_presets(area)):
         for above in (rows, tight):
             if len(above) + len(presets) <= area.height:
-                return [*above, *presets]
+                left = area.height - len(above) - len(presets)
+                return [*above, *presets, *_render_models(starts, area, left)]
     return [*(key[0] for key in keys), *_line_presets(area)]
+
+
+def _describe_presets(area: Area, times: Mapping[str, str]) -> list[Row]:
+    """Render each preset in two rows: its name with its time, and under it what it measures."""
+    rows: list[Row] = []
+    for name, preset in _list_presets():
+        name_row: Row = [(f"   {name}", "text")]
+        rows.append(join_ends(name_row, [(area.glyphs(times.get(name, "")), "muted")], area.width))
+        forms = (
+            form for form in (preset.title, preset.brief) if measure_text(form) <= area.width - 5
+        )
+        rows.append([(f"     {next(forms, '')}", "muted")])
+    return rows if all(row[-1][0].strip() for row in rows[1::2]) else _wrap_presets(area)
+
+
+def _render_models(starts: StartFacts | None, area: Area, room: int) -> list[Row]:
+    """Render the models that are here under a heading, with their kind and size."""
+    if starts is None or not starts.models or room < MIN_MODEL_ROWS:
+        return []
+    g = area.glyphs
+    heading: Row = [("models here", "text.bold")]
+    hint = "  for a, d and b"
+    rows: list[Row] = [[], [*heading, (hint, "muted")]]
+    listed = starts.models[: room - 2]
+    if len(listed) < len(starts.models):
+        listed = listed[:-1]
+    wide = min(max(measure_text(clean(name)) for name, _ in listed), area.width // 2)
+    for name, about in listed:
+        rest = cut(clean(g(about)), max(0, area.width - wide - 5), g("…"))
+        rows.append([(f"   {fit(name, wide, mark=g('…'))}  ", "text"), (rest, "muted")])
+    if hidden := len(starts.models) - len(listed):
+        rows.append([(f"   and {hidden} more", "muted")])
+    return rows
 
 
 def _wrap_presets(area: Area) -> list[Row]:
@@ -69,9 +111,9 @@ def _list_presets() -> list[tuple[str, Preset]]:
     return [(name, preset) for name, preset in PRESETS.items() if name != "quick"]
 
 
-def find_start_key(line: int, area: Area) -> str:
+def find_start_key(line: int, area: Area, starts: StartFacts | None = None) -> str:
     """Return the key of a line; empty below the last and between two."""
-    rows = render_start_menu(PRESETS["quick"], area)
+    rows = render_start_menu(PRESETS["quick"], area, starts)
     if not 0 <= line < len(rows) or not rows[line]:
         return ""
     keys = [row[0][0].strip() for row in rows[: line + 1] if row and row[0][1] == "accent-a.bold"]
@@ -84,7 +126,8 @@ def _list_quick_hints(quick: Preset | None) -> tuple[str, ...]:
         return ("",)
     arms = " vs ".join(quick.precisions)
     brief = f"{', '.join(quick.models)}, {arms}"
-    return f"{brief}, about 1 minute", f"{brief}, 1 minute", f"{arms}, 1 minute"
+    forms = f"{brief}, about 1 minute", f"{brief}, 1 minute", f"{brief}, 1 min"
+    return *forms, f"{arms}, 1 minute"
 
 
 def _render_key(width: int, key: str, what: str, hints: tuple[str, ...]) -> list[Row]:

@@ -18,7 +18,7 @@ from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.messages import AskSource, OpenScreen
-from txtop.ui.models.layout import COMPACT_BELOW, compute_home_machine_rows
+from txtop.ui.models.layout import COMPACT_BELOW, compute_home_machine_rows, is_boxed
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
 from txtop.ui.panels import start_menu
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from txtop.ui.models.ab_choices import ABModel
-    from txtop.ui.models.home import HomeFrame, ListedSession
+    from txtop.ui.models.home import HomeFrame, ListedSession, StartFacts
     from txtop.ui.models.machine import MachineView
     from txtop.ui.models.matrix_choices import MatrixChoices
     from txtop.ui.text_input import TextInput
@@ -217,11 +217,15 @@ class StartMenuPanel(HomePanel):
 
     def rows(self, width: int, height: int) -> list[Row]:
         quick = self.frame.quick if self.frame else None
-        return start_menu.render_start_menu(quick, self.area(width, height))
+        return start_menu.render_start_menu(quick, self.area(width, height), self.starts)
+
+    @property
+    def starts(self) -> StartFacts | None:
+        return self.frame.starts if self.frame else None
 
     async def on_click(self, event: events.Click) -> None:
         """Run the command of the key under the mouse."""
-        key = start_menu.find_start_key(event.y - 1, self.area(*self.size).inside)
+        key = start_menu.find_start_key(event.y - 1, self.area(*self.size).inside, self.starts)
         if key:
             await self.run_action(f"screen.{START_ACTIONS[key]}")
 
@@ -289,6 +293,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
             from txtop.ui.panels.machine import compute_small_height
 
             small, gpus = compute_small_height(self._machine), bool(self._machine.gpus)
+        self.set_class(is_boxed(*self.app.size), "-boxed")
         rows = compute_home_machine_rows(*self.app.size, small=small, gpus=gpus)
         self.query_one(HomeMachinePanel).styles.height = rows
         self.query_one(StartMenuPanel).display = self.app.size.width >= COMPACT_BELOW[0]
