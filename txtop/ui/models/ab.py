@@ -90,8 +90,10 @@ def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
         left=_format_time_left(state, ab_test),
         comparisons=tuple(build_ab_comparison(state, ab_test, name) for name in ab_test.sequences),
         arms=tuple(
-            _build_arm(state, cell, (ab_test.letter(cell.cell.id), *named), cache)
-            for cell, *named in zip(cells, names, labels.shorten_arm_labels(names), strict=True)
+            _build_arm(state, cell, (ab_test.letter(cell.cell.id), name, short), cache)
+            for cell, name, short in zip(
+                cells, names, labels.shorten_arm_labels(names), strict=True
+            )
         ),
     )
 

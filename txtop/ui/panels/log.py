@@ -47,7 +47,10 @@ def render_log(
     visible = lines[skip : skip + max(0, inside.height)]
     when = max((len(line.at) for line in visible), default=5)
     longest = max((measure_text(clean(line.who)) for line in visible), default=0)
-    who = min(longest, MAX_CELL_WIDTH, max(0, inside.width // 3))
+    texts = max((measure_text(clean(g(line.text))) for line in visible), default=0)
+    # Names are whole while no text is cut for them.
+    who = min(MAX_CELL_WIDTH, max(0, inside.width // 3))
+    who = min(longest, max(who, inside.width - when - 4 - texts))
     body: list[Row] = []
     for line in visible:
         row: Row = [(f"{line.at:>{when}}  ", "muted")]

@@ -20,6 +20,8 @@ HALF_WIDTH, MIN_BAR_WIDTH = 9, 4
 MIN_CUT_NAME_WIDTH = 6
 # Without the interval of each cell.
 NARROW_BELOW = 60
+# The columns of names and notes in a list where names are whole at the cost of words of notes.
+NARROW_ROOM = 30
 
 
 def render_outcome(
@@ -130,16 +132,18 @@ def _choose_texts(
 ) -> tuple[list[str], list[str]]:
     """Return the names and the notes, each as long as both columns permit.
 
-    Notes lose their last words before names lose what they share; signs are always kept, and of a
-    reason, which has none, as much as a third of the room holds.
+    Notes lose their last words before names lose what they share, in a narrow list all of them;
+    signs are always kept, and of a reason, which has none, as much as a third of the room holds.
     """
-    for level, share in ((0, 2), (-2, 2), (-1, 3)):
-        notes = [_choose_form(own, level) for own in forms]
-        notes = [n if _is_sign(n[:1]) else cut(n, max(0, room // share), g("…")) for n in notes]
-        left = max(0, room - max(map(measure_text, notes)) - 1)
-        shorter = names if level == 0 else shorten_names(names, left, g("…"))
-        if max(map(measure_text, shorter)) <= left:
-            break
+    for whole in (True, False) if room < NARROW_ROOM else (False,):
+        for level, share in ((0, 2), (-2, 2), (-1, 3)):
+            most = room if whole else max(0, room // share)
+            notes = [_choose_form(own, level) for own in forms]
+            notes = [n if _is_sign(n[:1]) else cut(n, most, g("…")) for n in notes]
+            left = max(0, room - max(map(measure_text, notes)) - 1)
+            shorter = names if whole or level == 0 else shorten_names(names, left, g("…"))
+            if max(map(measure_text, shorter)) <= left:
+                return shorter, notes
     return shorter, notes
 
 
