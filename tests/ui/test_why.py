@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from support.explanations import build_explained_session, session
+from support import ui_sessions
+from support.explanations import build_explained_session, list_explained_events, session
 from support.pilot import opened, session_screen, text, until
 from support.scenes import explained, recording
+from txtop.cli.progress_lines import describe_activity
 from txtop.protocol import events
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.models.view import build_view
+from txtop.ui.models.view import Playback, build_view
 from txtop.ui.modes import LiveMode, ReplayMode
 from txtop.ui.panels import why
 from txtop.ui.panels.why import list_visible, render_why
@@ -110,7 +115,45 @@ def test_a_cell_without_an_explanation_says_how_to_have_one() -> None:
     state = session()
     state.explanations["c1"] = events.Explanation(t_ns=5, cell="c1", failed="no memory")
     view = build_view(state).why
-    assert view is not None and view.pending == "no memory"
+    assert view is not None and view.pending == "not explained: no memory"
+
+
+def test_what_is_awaited_is_what_the_explanation_is_at_and_ends_with_the_run() -> None:
+    made = [one for one in list_explained_events() if not isinstance(one, events.Explanation)]
+    end = made.pop()
+    assert isinstance(end, events.SessionEnded)
+    state = fold_all(made)
+    assert pending(state) == "it follows once the cell was measured"
+    at = f"{events.EXPLAINING}timing the prefill"
+    fold(state, events.Log(t_ns=end.t_ns, text=at, cell=next(iter(state.cells))))
+    assert pending(state) == at and describe_activity(state) == at
+    over = Playback(position_ns=9, duration_ns=9)
+    assert "the run ended before the profile" in pending(state, over), "a log without an end"
+    fold(state, end)
+    assert "the run ended before the profile" in pending(state)
+    assert describe_activity(state) == ""
+
+
+def test_a_cell_that_failed_is_not_awaited() -> None:
+    made = ui_sessions.session(cells=1)
+    header = made[0]
+    assert isinstance(header, events.SessionHeader)
+    header.plan = msgspec.structs.replace(header.plan, explain=True)
+    (cell,) = header.plan.cells
+    state = fold_all([header])
+    fold(state, events.CellFinished(t_ns=header.t_ns + 1, cell=cell.id, status="oom"))
+    assert pending(state) == "not explained: the cell was not measured (oom)"
+
+
+def pending(state: SessionState, playback: Playback | None = None) -> str:
+    view = build_view(state, playback=playback).why
+    assert view is not None
+    return view.pending
+
+
+def test_thresholds_have_the_rows_that_are_left() -> None:
+    assert "Reported when" not in "\n".join(render(120, 14))
+    assert "Reported when matrix products take 50 %" in "\n".join(render(120, 36))
 
 
 async def test_the_panel_opens_and_its_tree_with_it(tmp_path: Path) -> None:

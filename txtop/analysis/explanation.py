@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from txtop.analysis.metrics import summarise_live
 from txtop.formatting import format_figure, format_share
-from txtop.protocol.events import DevicePeaks, Explanation, PhaseExplanation, StepPart
+from txtop.protocol.events import EXPLAINING, DevicePeaks, Explanation, PhaseExplanation, StepPart
 from txtop.state.cell import CellState
+from txtop.state.pending_work import find_pending_explanations
 from txtop.state.session import SessionState
 
 SCALED_FROM = 0.05
@@ -61,6 +62,14 @@ class Piece:
 def get_phase(explanation: Explanation, name: str) -> PhaseExplanation | None:
     """Return the phase of that name, or None."""
     return next((phase for phase in explanation.phases if phase.name == name), None)
+
+
+def describe_present_step(session: SessionState) -> str:
+    """Return what the explanation that is being made is at; empty while none is."""
+    if session.ended is not None or not find_pending_explanations(session):
+        return ""
+    texts = (line.text for line in reversed(session.log))
+    return next((text for text in texts if text.startswith(EXPLAINING)), "")
 
 
 def choose_main_phase(explanation: Explanation) -> PhaseExplanation | None:
@@ -171,12 +180,17 @@ def build_explanation_notes(
                 f"the parts of the {name} were multiplied by {phase.scale:.2f}:"
                 " the machine was not as fast in the passes that time the modules"
             )
-        if phase.median_ns > DISTURBED_FROM * phase.step_ns:
+        if is_step_disturbed(phase):
             notes.append(
                 f"the median {name} took {phase.median_ns / 1e6:.3g} ms, not"
                 f" {phase.step_ns / 1e6:.3g}: something else used the machine"
             )
     return [*notes, *explanation.notes]
+
+
+def is_step_disturbed(phase: PhaseExplanation) -> bool:
+    """Return whether half of the steps took so much longer that others must have run too."""
+    return phase.median_ns > DISTURBED_FROM * phase.step_ns
 
 
 def _describe_distance(phase: PhaseExplanation, state: CellState) -> str:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from txtop.analysis.explanation import compute_request_ns, count_steps, get_phase
+from txtop.analysis.contention import is_busy
+from txtop.analysis.explanation import (
+    compute_request_ns,
+    count_steps,
+    get_phase,
+    is_step_disturbed,
+)
 from txtop.models.attention_kernels import BF16_CAPABILITY
 from txtop.models.precision_rules import BF16_FEATURES
 from txtop.protocol.events import Explanation, ModelLoaded, PhaseExplanation
@@ -86,6 +92,11 @@ class Facts:
         """Return the modules within layers that make the host read a value in a decode step."""
         phase = self.explanation.phases[-1]
         return sum(any(name.isdigit() for name in site.split(".")) for site in phase.sync_sites)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """True if others used the machine while the cell was measured or explained."""
+        return is_busy(self.state) or any(map(is_step_disturbed, self.explanation.phases))
 
     @property
     def has_fast_bf16(self) -> bool:

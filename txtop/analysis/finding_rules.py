@@ -55,7 +55,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: its name, what it says, its threshold with the reason, and its judgement.
+    """A rule: its name, what it says, its threshold as a sentence, and its judgement.
 
     `judge` returns None where the rule does not hold.
     """
@@ -194,6 +194,9 @@ def _judge_threads(facts: Facts) -> Judgement | None:
         f" {format_share(products_ns / facts.request_ns)} of the time multiplies matrices"
     )
     changes: Changes = ({"threads": cores},)
+    if facts.is_disturbed:
+        evidence += "; others used the machine meanwhile, so no number of threads is advised"
+        changes = ()
     if 2 * threads <= cores:
         return Judgement(products_ns * (1 - threads / cores), evidence, changes)
     if threads > cores:
@@ -282,88 +285,93 @@ RULES = (
     Rule(
         "launch-bound",
         "launch-bound",
-        f"the GPU waits {format_share(IDLE_FROM)} of the time; on a CPU {format_share(HOST_FROM)}"
-        " of it is Python",
+        f"Reported when a GPU waits for {format_share(IDLE_FROM)} of the time or more, or when"
+        f" Python takes {format_share(HOST_FROM)} of it on a CPU.",
         _judge_launches,
     ),
     Rule(
         "synchronisation",
         "a synchronisation in each layer",
-        "one value read within a layer: generate() itself reads only one a step",
+        "Reported when any layer reads a value back: generate() itself needs one a step.",
         _judge_synchronisation,
     ),
     Rule(
         "padding",
         "padding",
-        f"{format_share(PADDING_FROM)} of the prompt: less cannot be seen in the time",
+        f"Reported when {format_share(PADDING_FROM)} of the prompt or more is padding: less makes"
+        " no visible difference.",
         _judge_padding,
     ),
     Rule(
         "cache-copies",
         "the cache is copied in each step",
-        f"{format_share(CACHE_FROM)} of a decode step and {format_size(COPIED_FROM)}: a dynamic"
-        " cache always copies a little",
+        f"Reported when the copies take {format_share(CACHE_FROM)} of a decode step or more, and"
+        f" move at least {format_size(COPIED_FROM)}: a dynamic cache always copies a little.",
         _judge_cache,
     ),
     Rule(
         "dequantisation",
         "dequantisation in each call",
-        f"{format_size(CONVERTED_FROM)} a step: fewer are scales and masks",
+        f"Reported when a step converts {format_size(CONVERTED_FROM)} or more: anything smaller is"
+        " scales and masks.",
         _judge_conversion,
     ),
     Rule(
         "kernel",
         "the attention kernel is not a fused one",
-        f"{format_share(SCORES_FROM)} of the time in scores: a short prompt does not need one",
+        f"Reported when the scores take {format_share(SCORES_FROM)} of the time or more: a short"
+        " prompt needs no fused kernel.",
         _judge_kernel,
     ),
     Rule(
         "precision",
         "fp32 where bf16 is fast",
-        f"products are {format_share(PRODUCTS_FROM)} of the time; half of them is the cost",
+        f"Reported when matrix products take {format_share(PRODUCTS_FROM)} of the time or more; the"
+        " cost assumes that bf16 halves them.",
         _judge_precision,
     ),
     Rule(
         "threads",
         "threads do not match the cores",
-        f"half of the cores idle, or more threads than cores; products are"
-        f" {format_share(PRODUCTS_FROM)} of the time",
+        "Reported when at least half of the cores are left idle, or there are more threads than"
+        f" cores, and matrix products take {format_share(PRODUCTS_FROM)} of the time or more.",
         _judge_threads,
     ),
     Rule(
         "loop",
         "the loop around the model",
-        f"{format_share(LOOP_FROM)} of the time outside the model",
+        f"Reported when {format_share(LOOP_FROM)} of the time or more is spent outside the model.",
         _judge_loop,
     ),
     Rule(
         "compiler",
         "graph breaks, recompilations",
-        "one of them: a warm cell compiles nothing",
+        "Reported when there is even one: a warmed-up cell compiles nothing.",
         _judge_compiler,
     ),
     Rule(
         "clocks",
         "the clock is held down",
-        f"{format_share(THROTTLED_FROM)} of the readings; a tenth of the speed is the cost",
+        f"Reported when it was held down in {format_share(THROTTLED_FROM)} of the readings or more;"
+        " the cost assumes that a tenth of the speed is lost meanwhile.",
         _judge_clocks,
     ),
     Rule(
         "neighbour",
         "a neighbour on the machine",
-        "blocks that were measured while others used the processor",
+        "Reported when blocks that count were measured while others used the processor.",
         _judge_neighbour,
     ),
     Rule(
         "bandwidth",
         "memory bandwidth is reached",
-        f"MBU from {BANDWIDTH_FROM:.0f} % on: nothing to gain but fewer bytes",
+        f"Reported when MBU is {BANDWIDTH_FROM:.0f} % or more: only fewer bytes help from there.",
         _judge_bandwidth,
     ),
     Rule(
         "loading",
         "loaded from a cold disk",
-        f"{COLD_FROM_S:g} s for weights that were not in memory",
+        f"Reported when weights that were not in memory took {COLD_FROM_S:g} s or more to read.",
         _judge_loading,
     ),
 )

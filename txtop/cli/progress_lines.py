@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import suppress
 
+from txtop.analysis.explanation import describe_present_step
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text import table, tuning
 from txtop.formatting import format_clock, format_share
@@ -65,7 +66,7 @@ def describe_activity(state: SessionState) -> str:
         return f"{label}: comparing its output, {format_share(share)}"
     cell = state.cells.get(state.current or "")
     if cell is None:
-        return ""
+        return describe_present_step(state)
     if state.ab_test is not None and state.ab_test.kept_blocks:
         return "; ".join(map(state.ab_test.words, state.ab_test.sequences))
     if state.race is not None and state.race.blocks:

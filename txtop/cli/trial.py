@@ -32,7 +32,8 @@ def run_with_trial(plan: Plan, name: str | None, start: StartOptions, screen: Sc
     state, _ = load_session(path)
     (own,) = state.cells.values()
     changes = iterate_changes(own.cell, find_findings(state, own))
-    trial = build_try_plan(plan, own.cell, changes)
+    weights = own.load.weights if own.load is not None else "unknown"
+    trial = build_try_plan(plan, own.cell, changes, weights)
     if trial is None:
         print("nothing to try: no finding names a change that this cell can have")
         return 0

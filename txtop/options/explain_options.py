@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from txtop.options.feasibility import explain_infeasible
 from txtop.options.fit_options import build_base_cell
 from txtop.options.help_groups import LONG, WHAT
 from txtop.options.run_options import build_duration_parameter
+from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan
 
@@ -107,8 +108,13 @@ def require_explainable(cell: Cell) -> Cell:
     return cell
 
 
-def build_try_plan(plan: Plan, cell: Cell, changes: Iterable[Mapping[str, Any]]) -> Plan | None:
-    """Build the A/B of `cell` and the first feasible `changes` of it; None if there is none."""
+def build_try_plan(
+    plan: Plan, cell: Cell, changes: Iterable[Mapping[str, Any]], weights: str
+) -> Plan | None:
+    """Build the A/B of `cell` and the first feasible `changes` of it; None if there is none.
+
+    `weights` are those that the cell was loaded with: pretrained, partial or random.
+    """
     knobs = {
         field: getattr(cell, field)
         for field in cell.__struct_fields__
@@ -130,5 +136,15 @@ def build_try_plan(plan: Plan, cell: Cell, changes: Iterable[Mapping[str, Any]])
         seed=plan.seed,
         timeout_s=plan.timeout_s,
         allowed=plan.allowed,
-        note="the advice of an explanation, tried",
+        note=_describe_trial(arms, weights),
     )
+
+
+def _describe_trial(arms: Sequence[Cell], weights: str) -> str:
+    """Return what is tried, and whether the weights let its outputs be judged."""
+    first, *others = arms
+    tried = f"the advice of an explanation, tried with {weights} weights"
+    keeps_output = all(references.has_same_output(first, arm) for arm in others)
+    if weights != "random" or keeps_output:
+        return tried
+    return f"{tried}: speeds are real, but what a change of the output costs is not known"

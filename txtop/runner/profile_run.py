@@ -100,7 +100,7 @@ class ExplainRun(PassRun):
 
     answer = events.Explanation
     command = commands.Explain
-    subject = "where the time goes in"
+    subject = f"{events.EXPLAINING}a fresh process loads"
 
     def find_pending(self, state: SessionState) -> list[Cell]:
         return find_pending_explanations(state)

@@ -85,7 +85,11 @@ class MeasuredCells:
             return events.DeviceTime(t_ns=0, cell=command.cell.id, prefill=prefill, decode=decode)
         from txtop.worker.explain.explain import explain_cell
 
-        event, traces = explain_cell(loaded.task, loaded.model, inputs, self._inbox.check)
+        def announce(step: str) -> None:
+            text, cell = events.EXPLAINING + step, command.cell.id
+            self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, cell=cell))
+
+        event, traces = explain_cell(loaded.task, loaded.model, inputs, self._inbox.check, announce)
         for trace in traces:
             trace.t_ns = perf_counter_ns()
             self._emitter.send(trace)

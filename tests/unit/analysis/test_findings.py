@@ -7,7 +7,8 @@ import pytest
 
 from support.explanations import PARTS, phase, session
 from txtop.analysis.explanation import build_explanation_notes, build_pieces
-from txtop.analysis.findings import find_findings, iterate_changes
+from txtop.analysis.finding_rules import RULES
+from txtop.analysis.findings import CellFinding, find_findings, iterate_changes
 from txtop.options.explain_options import build_try_plan
 from txtop.protocol import events
 from txtop.protocol.events import OperatorTime, StepPart
@@ -15,8 +16,12 @@ from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 
+def find(state: SessionState) -> list[CellFinding]:
+    return find_findings(state, state.cells["c1"])
+
+
 def rules(state: SessionState) -> list[str]:
-    return [finding.rule for finding in find_findings(state, state.cells["c1"])]
+    return [finding.rule for finding in find(state)]
 
 
 def python(share: float) -> list[StepPart]:
@@ -94,12 +99,49 @@ def test_arms_are_the_changes_of_the_findings_each_once_and_feasible_alone() -> 
     cell = state.cells["c1"].cell
     changes = list(iterate_changes(cell, find_findings(state, state.cells["c1"])))
     assert changes == [{"precision": "bf16"}, {"threads": 2}]
-    plan = build_try_plan(state.plan, cell, [*changes, {"compile": "reduce-overhead"}])
+    plan = build_try_plan(state.plan, cell, [*changes, {"compile": "reduce-overhead"}], "random")
     assert plan is not None and plan.margin is not None
     assert [(arm.id, arm.precision, arm.threads) for arm in plan.cells] == [
         ("A", "fp32", None), ("B", "bf16", None), ("C", "fp32", 2),
     ]  # fmt: skip
-    assert build_try_plan(state.plan, cell, []) is None
+    assert build_try_plan(state.plan, cell, [], "random") is None
+
+
+def test_a_trial_says_what_the_weights_are_before_it_changes_the_output() -> None:
+    state = session()
+    cell = state.cells["c1"].cell
+
+    def note(change: dict[str, object], weights: str) -> str:
+        plan = build_try_plan(state.plan, cell, [change], weights)
+        assert plan is not None
+        return plan.note
+
+    assert "tried with random weights: speeds are real" in note({"precision": "bf16"}, "random")
+    assert note({"threads": 2}, "random").endswith("tried with random weights")
+    assert note({"precision": "bf16"}, "pretrained").endswith("tried with pretrained weights")
+
+
+def test_no_number_of_threads_is_advised_from_a_disturbed_measurement() -> None:
+    (calm,) = find(session(threads=1))
+    assert calm.changes == ({"threads": 2},) and "others used" not in calm.evidence
+    disturbed = session(threads=1)
+    fold(disturbed, build_busy_block())
+    for state in (disturbed, session(phase(median_ns=1101), threads=1)):
+        (finding,) = (one for one in find(state) if one.rule == "threads")
+        assert finding.changes == () and "others used the machine meanwhile" in finding.evidence
+    assert "neighbour" in rules(disturbed)
+
+
+def build_busy_block() -> events.DisturbedBlock:
+    return events.DisturbedBlock(
+        t_ns=9, cell="c1", first=0, count=3, kept=True, reasons=[],
+        contention=[events.Contention(kind="waited", size=0.2)],
+    )  # fmt: skip
+
+
+def test_every_threshold_is_a_sentence() -> None:
+    for rule in RULES:
+        assert rule.threshold.startswith("Reported when ") and rule.threshold.endswith(".")
 
 
 def test_notes_say_what_was_scaled_and_what_was_disturbed() -> None:

@@ -75,7 +75,7 @@ def test_planted_advice_that_is_useless_is_tried_and_not_shown(
     explained = explanations.session()
     (own,) = explained.cells.values()
     advice = findings.iterate_changes(own.cell, findings.find_findings(explained, own))
-    plan = build_try_plan(explained.plan, own.cell, advice)
+    plan = build_try_plan(explained.plan, own.cell, advice, "random")
     assert plan is not None and [cell.threads for cell in plan.cells] == [None, 3, None]
     lines = "\n".join(format_trial(measure(ab_sessions.Script(plan), (useless_ms, 15.0))))
     assert "tried 2, faster here: 1" in lines

@@ -40,6 +40,7 @@ def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
     assert "a decode step of gpt2" in lines and "parts add up to 100.0 %" in lines
     assert re.search(r"MLP +14\.0 +54 % +4 %", lines)
     assert "1 thread on 2 cores" in lines and "try --threads 2" in lines
+    assert "Reported when matrix products take 50 % of the time or more" in lines
 
 
 def test_an_explanation_says_what_measuring_added() -> None:

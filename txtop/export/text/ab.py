@@ -7,6 +7,7 @@ from txtop.export.ab import build_comparison_notes
 from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_count, format_share
 from txtop.plan import labels
+from txtop.protocol.events import Fidelity
 from txtop.sanitise import sanitise
 from txtop.state import fidelity, quality
 from txtop.state.ab import ABTest
@@ -18,7 +19,6 @@ HEADING = (
     ("ratio", ">"),
     ("95 %, every look", "<"),
     ("95 % at this n (not for peeking)", "<"),
-    ("p", ">"),
     ("won", ">"),
     ("blocks", ">"),
     ("verdict", "<"),
@@ -53,8 +53,7 @@ def build_table(
     state: SessionState, ab_test: ABTest
 ) -> tuple[tuple[tuple[str, str], ...], list[list[str]]]:
     """Return name and side of each column, and a row for each comparison."""
-    p_values = ab_test.p_values()
-    return HEADING, [_build_row(state, ab_test, n, p_values[n]) for n in ab_test.sequences]
+    return HEADING, [_build_row(state, ab_test, name) for name in ab_test.sequences]
 
 
 def describe_table(ab_test: ABTest) -> str:
@@ -76,7 +75,7 @@ def _format_blocks(ab_test: ABTest) -> str:
     return count + (f", {discarded} discarded" if discarded else "")
 
 
-def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None) -> list[str]:
+def _build_row(state: SessionState, ab_test: ABTest, name: str) -> list[str]:
     sequence, look = ab_test.sequences[name], ab_test.look(name)
     without_verdict = bool(ab_test.explain_no_verdict(name)) or not look.n
     fixed = None if without_verdict else ab_test.fixed_interval(name, state.plan.seed)
@@ -91,7 +90,6 @@ def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None)
         MISSING if without_verdict else f"{look.ratio:.3f}",
         _format_interval(None if without_verdict else look.interval),
         _format_interval(fixed),
-        MISSING if without_verdict or p is None else f"{p:.2g}",
         MISSING if without_verdict else str(sequence.wins),
         str(sequence.n),
         verdict_words,
@@ -116,8 +114,21 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
     lines = [f"{letter}: {note}" for note in build_comparison_notes(state, ab_test, name)]
     if event is None:
         return lines
+    # How far outputs of random weights are apart would be read as quality.
+    figures = [] if event.weights == "random" else _format_figures(event)
     reference = ab_test.letter(event.reference)
     other = ab_test.letter(event.cell)
+    if figures:
+        where = f"over {event.positions:,} positions"
+        lines.append(f"{other} against {reference} {where}: {', '.join(figures)}")
+    lines += [
+        f"{other} against {reference}: {note}" for note in fidelity.build_fidelity_notes(event)
+    ]
+    return lines
+
+
+def _format_figures(event: Fidelity) -> list[str]:
+    """Return the figures of a comparison of outputs, each with its name."""
     figures: list[str] = []
     if (distance := fidelity.get_kld_above_floor(event)) is not None:
         figures.append(f"KLD {distance:.2g} ±{event.kld_stderr or 0:.1g}")
@@ -145,10 +156,4 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
             if event.divergence is None
             else f"first difference at token {event.divergence + 1} of {event.written}"
         )
-    if figures:
-        where = f"over {event.positions:,} positions"
-        lines.append(f"{other} against {reference} {where}: {', '.join(figures)}")
-    lines += [
-        f"{other} against {reference}: {note}" for note in fidelity.build_fidelity_notes(event)
-    ]
-    return lines
+    return figures

@@ -93,7 +93,7 @@ def _format_operators(phase: PhaseExplanation) -> list[str]:
 
 
 def format_findings(findings: list[CellFinding]) -> list[str]:
-    """Return a line for each finding and one for its evidence."""
+    """Return lines for each finding: its evidence, its threshold, and what to try."""
     if not findings:
         return ["no finding: no rule holds"]
     lines = ["why, by what it costs a request at most:"]
@@ -101,5 +101,6 @@ def format_findings(findings: list[CellFinding]) -> list[str]:
         cost = f"{format_share(finding.cost):>5}" if finding.cost else "    -"
         lines.append(f"  {cost}  {finding.title}: {finding.evidence}")
         tried = "; ".join(describe_change(change) for change in finding.changes)
-        lines.append(f"         from {finding.threshold}" + (f"; try {tried}" if tried else ""))
+        lines.append(f"         {finding.threshold}")
+        lines += [f"         try {tried}"] if tried else []
     return lines

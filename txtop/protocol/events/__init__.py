@@ -34,6 +34,7 @@ from txtop.protocol.events.cell import Probe as Probe
 from txtop.protocol.events.cell import Progress as Progress
 from txtop.protocol.events.cell import Speculation as Speculation
 from txtop.protocol.events.cell import TokenTimings as TokenTimings
+from txtop.protocol.events.explain import EXPLAINING as EXPLAINING
 from txtop.protocol.events.explain import Explanation as Explanation
 from txtop.protocol.events.explain import KernelTime as KernelTime
 from txtop.protocol.events.explain import ModuleTime as ModuleTime

@@ -11,6 +11,8 @@ from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text
 
 PhaseName = Literal["prefill", "decode", "forward"]
 Shares = Annotated[float, Meta(ge=0, le=1)]
+EXPLAINING = "where the time goes: "
+"""How the lines of the log begin that say what an explanation is at."""
 
 
 class StepPart(msgspec.Struct, kw_only=True, frozen=True):

@@ -179,6 +179,10 @@ class SideBySideView:
         return self.left.late or self.right.late
 
 
+def _is_at_end(playback: Playback | None) -> bool:
+    return playback is not None and playback.position_ns >= playback.duration_ns
+
+
 def build_view(
     state: SessionState,
     *,
@@ -230,7 +234,7 @@ def build_view(
         running=_find_running(order, state.current),
         tradeoffs=build_tradeoffs(state, rows, current, cache),
         edges=build_edges(state, {row.id: row for row in rows}),
-        why=build_why(state, current, cache),
+        why=build_why(state, current, cache, is_over=_is_at_end(playback)),
         race=_build_cached_race(state, cache),
         ab=ab_test,
         detail=build_cell_detail(state, opened, cache) if opened else None,

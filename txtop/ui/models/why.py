@@ -11,6 +11,7 @@ from txtop.analysis.explanation import (
     build_pieces,
     choose_main_phase,
     describe_closure,
+    describe_present_step,
     find_peaks,
 )
 from txtop.analysis.findings import CellFinding, find_findings
@@ -75,20 +76,34 @@ class WhyView:
     pending: str = ""
 
 
-def build_why(state: SessionState, own: CellState | None, cache: FrameCache) -> WhyView | None:
-    """Build the explanation of a cell; None if the session neither has nor makes one of it."""
+def build_why(
+    state: SessionState, own: CellState | None, cache: FrameCache, *, is_over: bool = False
+) -> WhyView | None:
+    """Build the explanation of a cell; None if the session neither has nor makes one of it.
+
+    `is_over` tells that nothing follows, though the log may have no end.
+    """
     if own is None:
         return None
     explanation = state.explanations.get(own.cell.id)
     if explanation is None:
         if not state.plan.explain:
             return None
-        pending = "stopped before it" if state.ended else "it follows once the cell was measured"
-        return WhyView(own.cell.id, pending=pending)
+        return WhyView(own.cell.id, pending=_describe_absence(state, own, is_over=is_over))
     if not explanation.phases:
-        return WhyView(own.cell.id, pending=explanation.failed or "there is none")
+        reason = explanation.failed or "its steps were not profiled"
+        return WhyView(own.cell.id, pending=f"not explained: {reason}")
     made_of = (explanation, own.stage, len(own.samples))
     return cache.get_or_make("why", made_of, lambda: _build(state, own, explanation))
+
+
+def _describe_absence(state: SessionState, own: CellState, *, is_over: bool) -> str:
+    """Return what an explanation waits for, or why there will be none."""
+    if own.over and own.status != "ok":
+        return f"not explained: the cell was not measured ({own.status})"
+    if state.ended is not None or is_over:
+        return "not explained: the run ended before the profile; x explains it in a run of its own"
+    return describe_present_step(state) or "it follows once the cell was measured"
 
 
 def _build(state: SessionState, own: CellState, explanation: Explanation) -> WhyView:

@@ -116,12 +116,15 @@ def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row
 def _render_findings(view: WhyView, width: int, room: int, g: Glyphs) -> list[Row]:
     """Render the findings by cost, each with its evidence.
 
-    Without room for everything they have a row each, and of those that it cuts the first are
-    wrapped.
+    Thresholds take only what is left. Without room for evidence and cures the findings have a row
+    each, and of those that it cuts the first are wrapped.
     """
     rows: list[Row] = [] if view.findings else [[("no finding: no rule holds", "ok")]]
-    blocks = [_render_finding(finding, width, g, full=True) for finding in view.findings]
-    if sum(map(len, blocks)) > room:
+    for threshold in (True, False):
+        blocks = [_render_whole(finding, width, g, threshold) for finding in view.findings]
+        if sum(map(len, blocks)) <= room:
+            break
+    else:
         blocks = _render_briefly(view.findings, width, room, g)
     if view.findings and sum(map(len, blocks)) < room:
         rows.append([(cut(FINDINGS_HEADING, width, g("…")), "muted")])
@@ -152,7 +155,7 @@ def _render_briefly(
 ) -> list[list[Row]]:
     """Render a row for each finding; rows that are left, but for the heading, go to evidence that
     a row cuts."""
-    blocks = [_render_finding(finding, width, g, full=False) for finding in findings]
+    blocks = [[_render_line(finding, width, g)] for finding in findings]
     spare = room - len(findings) - 1
     for at, finding in enumerate(findings):
         lines = wrap(f"{finding.title}: {finding.evidence}", width - INDENT, MAX_NOTE_ROWS)
@@ -171,16 +174,22 @@ def _render_cost(finding: FindingRow, g: Glyphs) -> Span:
     return fit(finding.cost or g("—"), COST_WIDTH, "right") + "  ", "accent-a.bold"
 
 
-def _render_finding(finding: FindingRow, width: int, g: Glyphs, *, full: bool) -> list[Row]:
-    cost = _render_cost(finding, g)
+def _render_line(finding: FindingRow, width: int, g: Glyphs) -> Row:
+    head = f"{finding.title}: "
+    room = max(10, width - INDENT) - measure_text(head)
+    text = cut(clean(g(finding.evidence)), max(0, room), g("…"))
+    return [_render_cost(finding, g), (g(head), "text.bold"), (text, "text")]
+
+
+def _render_whole(finding: FindingRow, width: int, g: Glyphs, threshold: bool) -> list[Row]:
+    """Render a finding with its evidence and what to try, its threshold if asked."""
     indent = " " * INDENT
     room = max(10, width - INDENT)
-    if not full:
-        head = f"{finding.title}: "
-        text = cut(clean(g(finding.evidence)), max(0, room - measure_text(head)), g("…"))
-        return [[cost, (g(head), "text.bold"), (text, "text")]]
-    rows: list[Row] = [[cost, (g(finding.title), "text.bold")]]
+    rows: list[Row] = [[_render_cost(finding, g), (g(finding.title), "text.bold")]]
     rows += [[(indent + line, "text")] for line in wrap(g(finding.evidence), room, 2, g("…"))]
+    if threshold:
+        lines = wrap(g(finding.threshold), room, 2, g("…"))
+        rows += [[(indent + line, "muted")] for line in lines]
     tries = "   ".join(finding.tries)
     if tries:
         line = cut(clean(g(tries)), max(0, room - 5), g("…"))

@@ -44,9 +44,12 @@ ROUNDS = 4
 """Passes of each phase: without anything, with the clock of the modules, with the profiler."""
 PHASE_S = 4.0
 """The time after which a phase gets no further round."""
+PHASE_WORDS = {"prefill": "prefill", "decode": "decode steps", "forward": "forward pass"}
 CPU, CUDA = torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA
 
 Check = Callable[[], None]
+Announce = Callable[[str], None]
+"""Called with each step of the explanation as it begins, in words."""
 
 
 @dataclass
@@ -72,8 +75,11 @@ class _Passes:
 class Explainer:
     """The profiled passes of one loaded cell. The process must not be used for measuring again."""
 
-    def __init__(self, task: Task, model: Any, inputs: ModelInputs, check: Check) -> None:
+    def __init__(
+        self, task: Task, model: Any, inputs: ModelInputs, check: Check, announce: Announce
+    ) -> None:
         self._task, self._model, self._inputs, self._check = task, model, inputs, check
+        self._announce = announce
         self._on_device = inputs.ids.device.type == "cuda"
         # The modules of compiled code have no calls of their own, and a range would break it up.
         self._is_compiled = inputs.cell.compile != "none"
@@ -91,18 +97,23 @@ class Explainer:
         breaks_before = _count_compilations()
         phases = self._plan_phases()
         # What a first call does once is not of any step; the last phase runs through all of them.
+        self._announce("loaded, a first call")
         phases[-1].build_window(self._check).run(self._task, self._inputs)
         for phase in phases:
+            self._announce(f"timing the {PHASE_WORDS[phase.name]}")
             deadline_ns = perf_counter_ns() + round(PHASE_S / 2 * 1e9)
             for _ in range(ROUNDS):
                 self._time(phase)
                 if perf_counter_ns() > deadline_ns:
                     break
+        self._announce("what the profiler itself costs")
         self._event_ns = measure_slice_cost(self._inputs.ids.device, self._start_profile)
         # The first profiled pass sets the profiler up.
         self._profile(phases[0], keep=False)
         for phase in phases:
+            self._announce(f"profiling the {PHASE_WORDS[phase.name]}")
             self._repeat(phase)
+        self._announce("counting bytes and FLOPs, putting the parts together")
         explained = [self._explain(phase) for phase in phases]
         compilations = _count_compilations()
         names = [name for _, name in (key for tree in phases[0].trees for key in tree.operators)]
@@ -251,7 +262,13 @@ def _count_compilations() -> tuple[int, int]:
 
 
 def explain_cell(
-    task: Task, model: Any, inputs: ModelInputs, check: Check
+    task: Task,
+    model: Any,
+    inputs: ModelInputs,
+    check: Check,
+    announce: Announce = lambda _: None,
 ) -> tuple[Explanation, list[TraceSlices]]:
-    """Explain `inputs.cell`, whose model is loaded. `check` may raise to end this."""
-    return Explainer(task, model, inputs, check).run()
+    """Explain `inputs.cell`, whose model is loaded. `check` may raise to end this;
+    `announce` is told each step.
+    """
+    return Explainer(task, model, inputs, check, announce).run()
