@@ -193,15 +193,17 @@ def _judge_threads(facts: Facts) -> Judgement | None:
         f"{format_count(threads, 'thread')} on {format_count(cores, 'core')}, and"
         f" {format_share(products_ns / facts.request_ns)} of the time multiplies matrices"
     )
-    changes: Changes = ({"threads": cores},)
-    if facts.is_disturbed:
-        evidence += "; others used the machine meanwhile, so no number of threads is advised"
-        changes = ()
     if 2 * threads <= cores:
-        return Judgement(products_ns * (1 - threads / cores), evidence, changes)
-    if threads > cores:
-        return Judgement(facts.request_ns * (1 - cores / threads), evidence, changes)
-    return None
+        cost_ns = products_ns * (1 - threads / cores)
+    elif threads > cores:
+        cost_ns = facts.request_ns * (1 - cores / threads)
+    else:
+        return None
+    if facts.is_disturbed:
+        # The cores that the model leaves idle may be those that others used.
+        evidence += "; others used the machine meanwhile, so no number of threads is advised"
+        return Judgement(0.0, evidence)
+    return Judgement(cost_ns, evidence, ({"threads": cores},))
 
 
 def _judge_loop(facts: Facts) -> Judgement | None:
