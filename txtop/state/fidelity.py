@@ -118,6 +118,10 @@ def build_fidelity_notes(result: Fidelity) -> list[str]:
         notes.append("random weights: how far the outputs are apart means nothing")
     if result.invalid:
         notes.append(f"{result.invalid} NaN or Inf in the output")
-    elif result.kld is not None and get_kld_above_floor(result) is None:
+    elif (
+        result.weights != "random"
+        and result.kld is not None
+        and get_kld_above_floor(result) is None
+    ):
         notes.append(f"KLD not above the floor of {fidelity_bands.compute_floor(result.floor):.0e}")
     return notes
