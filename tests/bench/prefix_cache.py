@@ -1,9 +1,9 @@
 """Compare what a prefix cache saves of TTFT, by txtop and by a script of its own.
 
 `python tests/bench/prefix_cache.py MODEL [ROUNDS]` takes a decoder with a tokenizer. Prompts share
-500 tokens; one client asks. A round is a run of each, without and with sharing one right after the
-other, and the next round takes them in the other order. The machine may be faster in one minute than
-in the next, so what is compared is the median, over the rounds, of how far the falls are apart.
+500 tokens; one client asks. A round is a run of each, without and with sharing one right after
+the other, and the next round takes them in the other order. The machine may be faster in one minute
+than in the next, so what counts is the median, over the rounds, of how far the falls are apart.
 """
 
 from __future__ import annotations

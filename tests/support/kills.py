@@ -117,18 +117,18 @@ class Trial:
     def events(self) -> list[AnyEvent]:
         return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
 
-    def count_blocks(self, stage: str) -> int:
-        """Return how many blocks of a race were finished so far."""
+    def count_lines(self, *parts: bytes) -> int:
+        """Return how many lines of the log have all of these parts so far."""
         try:
             lines = (self.session / LOG_NAME).read_bytes().splitlines()
         except OSError:
             return 0
-        kind, own = b'"kind":"race_block"', b'"stage":"%s"' % stage.encode()
-        return sum(kind in line and own in line for line in lines)
+        return sum(all(part in line for part in parts) for line in lines)
 
     def has_blocks(self, stage: Stage) -> bool:
         """Return True once some blocks of a stage are finished."""
-        return self.count_blocks(stage) >= BLOCKS_BEFORE
+        own = b'"stage":"%s"' % stage.encode()
+        return self.count_lines(b'"kind":"race_block"', own) >= BLOCKS_BEFORE
 
     def has_telemetry(self) -> bool:
         """Return True once telemetry has begun."""
