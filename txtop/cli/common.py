@@ -64,7 +64,7 @@ class FleetOptions:
         Parameter(
             n_tokens=-1,
             metavar="PLACE...",
-            help="measure on each of these machines: ssh:HOST, exec:COMMAND; NAME=ssh:HOST",
+            help="measure on each of these: ssh:HOST, slurm, ray, exec:COMMAND; NAME=ssh:HOST",
         ),
     ] = None
     on_command: Annotated[

@@ -18,7 +18,7 @@ from txtop.errors import RunError, UsageError
 from txtop.export.text import fitting, table
 from txtop.fleet.fleet_run import FleetCopies, check_places, start_fleet
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import parse_places
+from txtop.fleet.places import hold_places, parse_places, release_places
 from txtop.options.plan_file import encode_plan_file
 from txtop.options.run_options import RunOptions
 from txtop.session.follower import Follower
@@ -42,8 +42,13 @@ def run_on_places(
     places = parse_places(fleet.on or ())
     command = shlex.split(fleet.on_command or "txtop")
     plan = encode_plan_file(options)
-    check_places(places, command, plan)
-    folder = start_fleet(places, command, plan, name=name, session_dir=start.session_dir)
+    places = hold_places(places, print_progress)
+    try:
+        check_places(places, command, plan)
+        folder = start_fleet(places, command, plan, name=name, session_dir=start.session_dir)
+    except BaseException:
+        release_places(places)
+        raise
     if start.detach:
         print_progress(f"the runs go on: txtop attach {folder.name} copies them")
         print(folder.name)
@@ -119,6 +124,8 @@ def _report(members: list[_Member]) -> int:
         state, session = member.follower.state, member.copy.folder.name
         print(table.format_report(state, member.finals, session, width))
         try:
+            if member.copy.state == "given up":
+                raise RunError(member.copy.problem)
             codes.append(choose_exit_code(state, recorded=True, last_line="see runner.log there"))
         except RunError as error:
             print_progress(f"{member.label:<12} {member.copy.problem or error}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from txtop.errors import UsageError
 from txtop.fleet.folder import Fleet, Member, create_fleet, read_fleet
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import RemotePlace
+from txtop.fleet.places import RemotePlace, release_places
 from txtop.fleet.remote import PlaceReply, ask, ask_all
 
 PLAN_ON_STDIN = ("--plan", "/dev/stdin")
@@ -93,6 +93,8 @@ class FleetCopies:
         return stop_members(running, self.fleet.command) if running else []
 
     def close(self) -> None:
-        """Stop copying; the runs go on."""
+        """Stop copying; the runs go on. A place whose log is wholly here is held no longer."""
         for copy in self.copies.values():
             copy.close()
+        members = self.fleet.members
+        release_places([m.place for m in members if self.copies[m.label].state == "complete"])

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.fleet.engines.engine import Engine, Tell
+from txtop.fleet.engines.prefix import EXEC
+from txtop.fleet.engines.ray import RAY
+from txtop.fleet.engines.slurm import SLURM
+from txtop.fleet.engines.ssh import SSH
 
-FORMS = "ssh:HOST, or exec:COMMAND as 'exec:kubectl exec -i POD --'; NAME=… names a place"
+FORMS = (
+    "ssh:HOST, slurm, ray, or exec:COMMAND as 'exec:kubectl exec -i POD --'; NAME=… names a place"
+)
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,39})=([a-z]+:.*)", re.DOTALL)
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,39})=([a-z]+(?:\*\d+)?(?::.*)?)", re.DOTALL)
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 MAX_PLACES = 64
 
@@ -25,70 +32,103 @@ class RemotePlace(NamedTuple):
 
     def build_command(self, txtop: Sequence[str], arguments: Sequence[str]) -> list[str]:
         """Build the command that runs `txtop` with `arguments` there."""
-        return ENGINES[self.engine](self.target, [*txtop, *arguments])
+        return ENGINES[self.engine].build(self.target, [*txtop, *arguments])
 
 
-def _build_exec(target: str, command: list[str]) -> list[str]:
-    return [*shlex.split(target), *command]
-
-
-def _build_ssh(target: str, command: list[str]) -> list[str]:
-    """Build an ssh command that asks nothing: nobody would answer, and eight might ask at once.
-
-    A host that does not answer for 15 s is given up; the copy of its log then connects anew.
-    """
-    options = [
-        "BatchMode=yes",
-        "ConnectTimeout=10",
-        "ServerAliveInterval=5",
-        "ServerAliveCountMax=3",
-    ]
-    given = [part for option in options for part in ("-o", option)]
-    # ssh joins what follows the host with spaces and hands it to a shell.
-    return ["ssh", "-T", *given, *shlex.split(target), "--", shlex.join(command)]
-
-
-# An engine is how a command line is run elsewhere, with standard input and output.
-ENGINES: dict[str, Callable[[str, list[str]], list[str]]] = {"exec": _build_exec, "ssh": _build_ssh}
+ENGINES: dict[str, Engine] = {"exec": EXEC, "ray": RAY, "slurm": SLURM, "ssh": SSH}
 
 
 def parse_places(texts: Sequence[str]) -> tuple[RemotePlace, ...]:
-    """Return the places that the values of `--on` mean.
+    """Return the places that the values of `--on` mean, as they are before any is held.
 
     Raises `UsageError` for an unknown engine, and for two places of one name.
     """
     if not texts:
         raise UsageError("--on needs at least one value", FORMS)
-    if len(texts) > MAX_PLACES:
-        raise UsageError(f"--on has {len(texts)} places", f"at most {MAX_PLACES}")
-    places = tuple(_parse_place(text, number) for number, text in enumerate(texts, 1))
-    labels = [place.label for place in places]
+    places = [
+        place for number, text in enumerate(texts, 1) for place in _parse_places(text, number)
+    ]
+    return _require_labels(places)
+
+
+def hold_places(places: Sequence[RemotePlace], tell: Tell) -> tuple[RemotePlace, ...]:
+    """Hold what the engines have to hold for a run, and return the places as they then are.
+
+    Raises `UsageError` if an engine refuses; then nothing is held.
+    """
+    held: dict[RemotePlace, list[str]] = {}
+    try:
+        for name, engine in ENGINES.items():
+            asked = [place for place in places if place.engine == name]
+            if engine.hold and asked:
+                targets = engine.hold([place.target for place in asked], tell)
+                held.update(zip(asked, targets, strict=True))
+        return _require_labels(
+            place._replace(label=label, target=target)
+            for place in places
+            for label, target in _number(place.label, held.get(place, [place.target]))
+        )
+    except BaseException:
+        release_places(
+            [place._replace(target=target) for place, got in held.items() for target in got]
+        )
+        raise
+
+
+def release_places(places: Sequence[RemotePlace]) -> None:
+    """Give back what is held for `places`."""
+    for name, engine in ENGINES.items():
+        targets = [place.target for place in places if place.engine == name]
+        if engine.release and targets:
+            engine.release(targets)
+
+
+def _number(label: str, targets: Sequence[str]) -> list[tuple[str, str]]:
+    if len(targets) == 1:
+        return [(label, targets[0])]
+    return [(f"{label}-{number}", target) for number, target in enumerate(targets, 1)]
+
+
+def _require_labels(places: Iterable[RemotePlace]) -> tuple[RemotePlace, ...]:
+    """Return `places`. Raises `UsageError` for too many, and for two of one name."""
+    listed = tuple(places)
+    if len(listed) > MAX_PLACES:
+        raise UsageError(f"--on has {len(listed)} places", f"at most {MAX_PLACES}")
+    labels = [place.label for place in listed]
     for label in labels:
         if labels.count(label) > 1:
             raise UsageError(f"--on has two places called {label}", f"name one: {label}-2=…")
-    return places
+    return listed
 
 
-def _parse_place(text: str, number: int) -> RemotePlace:
+def _parse_places(text: str, number: int) -> list[RemotePlace]:
     named = _NAMED.fullmatch(text)
     label, rest = named.groups() if named else ("", text)
-    engine, colon, target = rest.partition(":")
-    if not colon or engine not in ENGINES:
+    asked, colon, target = rest.partition(":")
+    engine, star, count = asked.partition("*")
+    if engine not in ENGINES or (star and not count.isdecimal()):
         hint = did_you_mean(engine, ENGINES, FORMS) if colon else FORMS
         raise UsageError(f"--on cannot be {text[:60]!a}", hint)
     try:
-        parts = shlex.split(target)
+        words = shlex.split(target)
     except ValueError:
         raise UsageError(f"--on {text[:60]}: a quote is not closed", FORMS) from None
-    if not parts or (engine == "ssh" and parts[-1].startswith("-")):
-        raise UsageError(f"--on {text[:60]} names no machine", FORMS)
-    return RemotePlace(label or _choose_label(engine, parts, number), engine, target)
+    ENGINES[engine].check(target, words)
+    label = label or _choose_label(engine, words, number)
+    if not star:
+        return [RemotePlace(label, engine, target)]
+    if not ENGINES[engine].is_counted or not 1 <= int(count) <= MAX_PLACES:
+        raise UsageError(f"--on cannot be {text[:60]!a}", f"'slurm*N', N up to {MAX_PLACES}")
+    names = [f"{label}-{number}" for number in range(1, int(count) + 1)]
+    return [RemotePlace(name, engine, target) for name in names]
 
 
-def _choose_label(engine: str, parts: Sequence[str], number: int) -> str:
-    """Return the name of the host, or a number for a command."""
+def _choose_label(engine: str, words: Sequence[str], number: int) -> str:
+    """Return the name of the host or of the engine, or a number for a command."""
     if engine == "exec":
         return f"place{number}"
-    host = parts[-1].rpartition("@")[2]
+    if engine != "ssh":
+        return engine
+    host = words[-1].rpartition("@")[2]
     label = _NOT_IN_LABELS.sub("-", host).strip("-.")[:40]
     return label if _LABEL.fullmatch(label) else f"place{number}"

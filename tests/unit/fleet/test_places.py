@@ -8,7 +8,9 @@ import subprocess
 import pytest
 
 from txtop.errors import UsageError
-from txtop.fleet.places import RemotePlace, parse_places
+from txtop.fleet import places as places_module
+from txtop.fleet.engines.ray import count_places, parse_wishes
+from txtop.fleet.places import RemotePlace, hold_places, parse_places
 
 
 def test_places_are_named_by_their_host_by_a_number_or_by_name() -> None:
@@ -58,3 +60,69 @@ def test_refusals_say_what_to_type(values: list[str], text: str) -> None:
     with pytest.raises(UsageError) as refusal:
         parse_places(values)
     assert text in str(refusal.value)
+
+
+def test_slurm_and_ray_need_no_target_and_slurm_is_counted() -> None:
+    places = parse_places(["slurm*2:-p gpu --gres=gpu:1", "big=slurm:-c 8", "ray://head:10001"])
+    assert places == (
+        RemotePlace("slurm-1", "slurm", "-p gpu --gres=gpu:1"),
+        RemotePlace("slurm-2", "slurm", "-p gpu --gres=gpu:1"),
+        RemotePlace("big", "slurm", "-c 8"),
+        RemotePlace("ray", "ray", "//head:10001"),
+    )
+    assert parse_places(["a=slurm*1"]) == (RemotePlace("a-1", "slurm", ""),)
+
+
+@pytest.mark.parametrize("value", ["slurm*0", "slurm*65", "slurm*x", "ssh*2:gpu1", "slrum"])
+def test_what_cannot_be_counted_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="cannot be"):
+        parse_places([value])
+
+
+def test_what_a_place_of_ray_holds() -> None:
+    words = ["//head:10001", "num_gpus=1", "accelerator_type=A100", "disk=0.5"]
+    address, wishes = parse_wishes(words)
+    assert address == "ray://head:10001"
+    assert wishes == {"GPU": 1, "accelerator_type:A100": 0.001, "disk": 0.5}
+    node = {"CPU": 8.0, "GPU": 4.0, "accelerator_type:A100": 1.0, "disk": 1.0}
+    assert count_places(wishes, node) == 2
+    assert count_places({"GPU": 1}, node) == 4
+    assert count_places({"accelerator_type:A100": 0.001}, node) == 1
+    assert count_places({"GPU": 8}, node) == 0 and count_places({}, node) == 1
+    for word in ("num_gpus", "num_gpus=-1", "num_gpus=nan", "=1"):
+        with pytest.raises(UsageError, match="is no resource"):
+            parse_wishes([word])
+
+
+def test_what_an_engine_got_is_given_back_when_a_later_one_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released: list[str] = []
+
+    def refuse(targets: list[str], tell: object) -> list[list[str]]:
+        raise UsageError("no room")
+
+    ray = places_module.ENGINES["ray"]._replace(
+        hold=lambda targets, tell: [["n1", "n2"] for _ in targets], release=released.extend
+    )
+    monkeypatch.setitem(places_module.ENGINES, "ray", ray)
+    held = hold_places(parse_places(["ray", "ssh:gpu1"]), print)
+    assert [place[::2] for place in held] == [("ray-1", "n1"), ("ray-2", "n2"), ("gpu1", "gpu1")]
+    slurm = places_module.ENGINES["slurm"]._replace(hold=refuse)
+    monkeypatch.setitem(places_module.ENGINES, "slurm", slurm)
+    with pytest.raises(UsageError, match="no room"):
+        hold_places(parse_places(["slurm", "ray"]), print)
+    assert released == ["n1", "n2"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"), [("slurm", "apt install slurm-client"), ("ray", "pip install 'txtop[ray]")]
+)
+def test_a_missing_engine_names_what_installs_it(
+    engine: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("txtop.fleet.engines.ray.find_spec", lambda name: None)
+    with pytest.raises(UsageError) as refusal:
+        hold_places(parse_places([engine]), print)
+    assert words in str(refusal.value)

@@ -1,0 +1,32 @@
+"""What an engine is, and the words of one whose place is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+# txtop's own code for a session that is not there: a copy of its log then gives up.
+EXIT_LOST = 4
+
+Tell = Callable[[str], None]
+
+
+def require_nothing(target: str, words: Sequence[str]) -> None:
+    """Accept any target."""
+
+
+class Engine(NamedTuple):
+    """How a command line is run elsewhere, with standard input and output.
+
+    `build(target, command)` is that command here, and `check(target, words)` raises `UsageError`
+    for a target that names no place. What has to be held for a run is asked for by
+    `hold(targets, tell)`, which waits for it and returns, for each target, the targets of the places
+    it got; `release(targets)` gives them back.
+    """
+
+    build: Callable[[str, list[str]], list[str]]
+    check: Callable[[str, Sequence[str]], None] = require_nothing
+    hold: Callable[[list[str], Tell], list[list[str]]] | None = None
+    release: Callable[[list[str]], None] | None = None
+    is_counted: bool = False
+    """Several places of one wish may be asked for, as `slurm*4`."""
