@@ -16,6 +16,8 @@ from txtop.session.reader import find_log_path
 CHUNK_BYTES = 1 << 16
 # A running session writes telemetry five times a second.
 SILENT_S = 10.0
+# An engine that has to be imported, on a busy machine, takes longer to begin.
+BEGIN_S = 30.0
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 # txtop's own codes for arguments it does not take and a session that is not there; what a line says
 # that breaks, as ssh's 255, is another.
@@ -118,7 +120,7 @@ class LogCopy:
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """End a command from which nothing comes any more: its line is dead and does not say so."""
         while process.poll() is None:
-            if self.silent_s > SILENT_S:
+            if self.silent_s > (SILENT_S if self.state == "copying" else BEGIN_S):
                 self._end_process()
                 return
             time.sleep(0.2)

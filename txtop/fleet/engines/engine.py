@@ -19,9 +19,9 @@ class Engine(NamedTuple):
     """How a command line is run elsewhere, with standard input and output.
 
     `build(target, command)` is that command here, and `check(target, words)` raises `UsageError`
-    for a target that names no place. What has to be held for a run is asked for by
-    `hold(targets, tell)`, which waits for it and returns, for each target, the targets of the places
-    it got; `release(targets)` gives them back.
+    for a target that names no place. What a run needs held is asked for by `hold(targets, tell)`,
+    which waits for it and returns the places it got for each target; `release(targets)` gives them
+    back.
     """
 
     build: Callable[[str, list[str]], list[str]]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from txtop.errors import UsageError
 from txtop.fleet.engines.engine import EXIT_LOST, Engine, Tell
@@ -132,7 +132,7 @@ class Holder:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, 0)
         number = uuid.uuid4().hex
-        errors = tempfile.TemporaryFile()
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (read at the command's end)
         with tempfile.TemporaryFile() as source:
             source.write(data)
             source.seek(0)
@@ -182,8 +182,8 @@ def _connect(address: str) -> Any:
     return ray
 
 
-def hold(target: str) -> None:
-    """Hold each free place of a cluster, and print its target.
+def hold(target: str, output: BinaryIO) -> None:
+    """Hold each free place of a cluster, and print its target to `output`.
 
     Raises `UsageError` if there is none.
     """
@@ -230,11 +230,15 @@ def hold(target: str) -> None:
             ray.kill(actor)
         raise
     for ready in free:
-        print(actors[ready][1])
+        output.write(f"{actors[ready][1]}\n".encode())
+    output.flush()
 
 
-def run_in_place(target: str, command: list[str]) -> int:
-    """Run a command in a held place. Return its exit code, or `EXIT_LOST` if the node is gone."""
+def run_in_place(target: str, command: list[str], output: BinaryIO) -> int:
+    """Run a command in a held place, with what it prints in `output`.
+
+    Return its exit code, or `EXIT_LOST` if the node is gone.
+    """
     address, name, node = target.split(" ")
     data = sys.stdin.buffer.read()
     ray = _connect(address)
@@ -250,8 +254,8 @@ def run_in_place(target: str, command: list[str]) -> int:
             if code is not None:
                 sys.stderr.buffer.write(data)
                 return int(code)
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            output.write(data)
+            output.flush()
     except ray.exceptions.ActorUnavailableError:
         print(f"Ray's node {node} does not answer", file=sys.stderr)
         return 1
@@ -273,9 +277,12 @@ def release(targets: Sequence[str]) -> None:
 
 def main(verb: str, *arguments: str) -> int:
     """Do one of the three; what is wrong is the last line of the errors."""
+    # Ray itself prints to standard output, as of a node that died: that is no part of a log.
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     verbs: dict[str, Callable[[], int | None]] = {
-        "hold": lambda: hold(arguments[0]),
-        "run": lambda: run_in_place(arguments[0], list(arguments[1:])),
+        "hold": lambda: hold(arguments[0], output),
+        "run": lambda: run_in_place(arguments[0], list(arguments[1:]), output),
         "release": lambda: release(arguments),
     }
     try:

@@ -21,6 +21,8 @@ from txtop.system.search_path import build_module_command
 POLL_S = 1.0
 STEP_START_S = 10
 """An allocation that has no room for one more step has none later either: the others hold it."""
+ENDING_POLLS = 10
+TIDY_S = 0.5
 PENDING = ("PENDING", "CONFIGURING", "REQUEUED")
 _ENDED_TASK = re.compile(r"srun: error: \S+: task \d+: |srun: Terminating ")
 
@@ -125,9 +127,11 @@ def _start_step(job: str, options: list[str]) -> str:
 
 
 def _release(targets: list[str]) -> None:
-    """Cancel the jobs and steps of `targets`."""
+    """Cancel the jobs and steps of `targets`, after they have removed their pipes."""
     if targets:
         names = [target.partition("@")[0] for target in targets]
+        subprocess.run(["scancel", "--signal=TERM", "--full", *names], capture_output=True)
+        time.sleep(TIDY_S)
         subprocess.run(["scancel", "--full", *names], capture_output=True)
 
 
@@ -141,6 +145,16 @@ def _read_job(job: str) -> tuple[str, str, str]:
         raise RunError("Slurm does not answer", _pick_last_line(ran.stderr))
     fields = dict(re.findall(r"(\w+)=(\S+)", ran.stdout))
     return fields.get("JobState", ""), fields.get("Reason", ""), fields.get("BatchHost", "")
+
+
+def _read_end(job: str) -> str:
+    """Return the state of a job; of one that is just ending, the one that it ends in."""
+    for _ in range(ENDING_POLLS):
+        state, _, _ = _read_job(job)
+        if state != "COMPLETING":
+            break
+        time.sleep(POLL_S)
+    return state
 
 
 def _describe_end(job: str, state: str) -> str:
@@ -181,7 +195,7 @@ def run_in_place(target: str, command: Sequence[str]) -> int:
             print(line, end="", file=sys.stderr, flush=True)
     code = process.wait()
     try:
-        state, _, _ = _read_job(job)
+        state = _read_end(job)
     except RunError as error:
         print(error, file=sys.stderr)
         return code or 1
