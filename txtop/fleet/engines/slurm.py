@@ -30,6 +30,7 @@ _ENDED_TASK = re.compile(r"srun: error: \S+: task \d+: |srun: Terminating ")
 # so it is started by the process that holds the place, which is asked through two pipes.
 _BOX = "umask 077; box=/tmp/txtop-$SLURM_JOB_ID.{step}; "
 _HOLD = """\
+[ -O "$box" ] && rm -rf "$box"
 mkdir "$box" && mkfifo "$box/code" "$box/ask" || exit 1
 trap 'rm -rf "$box"' EXIT
 trap 'exit 0' TERM
