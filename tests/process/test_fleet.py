@@ -18,6 +18,7 @@ import pytest
 
 from support.command_line import txtop
 from support.paths import ROOT, SHIM
+from txtop.cli.session_args import load_session
 from txtop.session import catalog
 from txtop.session.verify import verify_log
 
@@ -74,6 +75,45 @@ def test_a_place_that_refuses_is_named_before_anything_runs(tmp_path: Path) -> N
     assert "b: no model at" in done.stderr and "a: " not in done.stderr
     assert "nothing was started" in done.stderr
     assert not (tmp_path / "here").exists() and not [*tmp_path.glob("*/*/events.jsonl")]
+
+
+def test_cells_are_dealt_over_equal_places(tmp_path: Path) -> None:
+    groups = ("--threads", "1", "2", "--iterations", "5", "--name", "f", "--spread")
+    done = txtop(*start(tmp_path, *groups))
+    assert done.returncode == 0, done.stderr
+    require_equal_copies(tmp_path, "f")
+    states = [load_session(tmp_path / label / f"f-{label}")[0] for label in ("a", "b")]
+    assert [sorted(state.cells) for state in states] == [["c001", "c002"], ["c003", "c004"]]
+    assert re.search(r"^a +2 cells$", done.stderr, re.MULTILINE)
+    plan = str(tmp_path / "here" / "f" / "plan.toml")
+    listed = txtop("run", "--plan", plan, "--part", "2/2", "--dry-run")
+    assert listed.stdout.count("threads 2") == 2 and "threads 1" not in listed.stdout
+
+
+def test_places_that_differ_get_no_part_and_are_told_apart(tmp_path: Path) -> None:
+    b = place(tmp_path, "b").replace("exec:env", "exec:taskset -c 0 env")
+    places = ("--on", place(tmp_path, "a"), b, "--on-command", COMMAND)
+    cells = ("run", *CELLS, "--iterations", "3", "--session-dir", str(tmp_path / "here"), *places)
+    refused = txtop(*cells, "--spread")
+    assert refused.returncode == 2 and "cores: " in refused.stderr
+    assert "(a) against 1 (b)" in refused.stderr and not (tmp_path / "here").exists()
+    each = txtop(*cells, "--each")
+    assert each.returncode == 0 and "never pooled" in each.stderr
+
+
+def test_of_a_lost_place_the_cells_are_not_measured(tmp_path: Path) -> None:
+    command = tmp_path / "txtop"
+    command.write_text(
+        f'#!/bin/sh\n[ "$1 $TXTOP_SESSION_DIR" = "stream {tmp_path}/b" ] && exit 255\n'
+        f'exec {COMMAND} "$@"\n'
+    )
+    command.chmod(0o755)
+    arguments = start(tmp_path, "--iterations", "5", "--name", "f", "--lost-after", "1")
+    done = txtop(*(str(command) if text == COMMAND else text for text in arguments))
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"^b +lost, exit code 255$", done.stderr, re.MULTILINE)
+    assert re.search(r"^b +nothing came", done.stderr, re.MULTILINE)
+    assert "txtop resume f measures them there" in done.stderr
 
 
 def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> None:

@@ -67,6 +67,16 @@ class FleetOptions:
             help="measure on each of these: ssh:HOST, slurm, ray, exec:COMMAND; NAME=ssh:HOST",
         ),
     ] = None
+    each: Annotated[bool, Parameter(help="every one measures the whole plan; the default")] = False
+    spread: Annotated[
+        bool, Parameter(help="deal the cells over these machines, which are equal")
+    ] = False
+    lost_after: Annotated[
+        str | None,
+        Parameter(
+            metavar="TIME", help="a machine that is silent for this long is lost; default 10m"
+        ),
+    ] = None
     on_command: Annotated[
         str | None, Parameter(help="txtop's command on those machines; default txtop")
     ] = None

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -16,44 +17,82 @@ from txtop.cli.exit_code import EXIT_FAILED, EXIT_INTERRUPTED, choose_exit_code
 from txtop.cli.progress_lines import LinePrinter, print_progress
 from txtop.errors import RunError, UsageError
 from txtop.export.text import fitting, table
-from txtop.fleet.fleet_run import FleetCopies, check_places, start_fleet
+from txtop.fleet.description import Description, list_differences
+from txtop.fleet.fleet_run import FleetCopies, check_places, choose_dealt, start_fleet
+from txtop.fleet.folder import LOST_AFTER_S, PLAN_NAME, FleetOrder
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import hold_places, parse_places, release_places
+from txtop.fleet.places import RemotePlace, hold_places, parse_places, release_places
+from txtop.forecast import dealing
+from txtop.formatting import format_count
+from txtop.options.parsing import parse_seconds
 from txtop.options.plan_file import encode_plan_file
 from txtop.options.run_options import RunOptions
+from txtop.plan import labels
 from txtop.session.follower import Follower
 from txtop.system.signals import handle_signals
 
 POLL_S = 0.1
-# Telemetry comes five times a second: a longer silence is worth a line.
-LAG_S = 3.0
+MAX_NAMED = 3
 
 
 def run_on_places(
-    options: RunOptions, fleet: FleetOptions, name: str | None, start: StartOptions
+    options: RunOptions,
+    fleet: FleetOptions,
+    name: str | None,
+    start: StartOptions,
+    part: str | None = None,
 ) -> int:
-    """Measure the whole plan on each place of `--on`. Return the exit code, the worst of all.
+    """Measure a plan on the places of `--on`. Return the exit code, the worst of all.
 
     Raises `UsageError` if a place refuses the plan; then nothing is measured anywhere.
     """
-    for option, given in (("--json", start.json_file), ("--on-hangup", start.on_hangup)):
+    for option, given in (
+        ("--json", start.json_file),
+        ("--on-hangup", start.on_hangup),
+        ("--part", part),
+    ):
         if given is not None:
             raise UsageError(f"--on and {option} contradict each other", "leave it out")
-    places = parse_places(fleet.on or ())
+    if fleet.each and fleet.spread:
+        raise UsageError("--each and --spread contradict each other", "give one of them")
+    lost_after_s = parse_seconds("--lost-after", fleet.lost_after or f"{LOST_AFTER_S:g}")
     command = shlex.split(fleet.on_command or "txtop")
-    plan = encode_plan_file(options)
-    places = hold_places(places, print_progress)
+    order = FleetOrder(command, encode_plan_file(options), fleet.spread, lost_after_s)
+    held = places = hold_places(parse_places(fleet.on or ()), print_progress)
     try:
-        check_places(places, command, plan)
-        folder = start_fleet(places, command, plan, name=name, session_dir=start.session_dir)
+        found = check_places(places, order)
+        if fleet.spread:
+            places = _deal(places, found)
+        elif differences := list_differences(found):
+            for line in ("places differ, so their figures are never pooled", *differences):
+                print_progress(line)
+        folder = start_fleet(places, order, name=name, session_dir=start.session_dir)
     except BaseException:
-        release_places(places)
+        release_places(held)
         raise
+    release_places([place for place in held if place not in places])
     if start.detach:
         print_progress(f"the runs go on: txtop attach {folder.name} copies them")
         print(folder.name)
         return 0
     return follow_fleet(folder)
+
+
+def _deal(
+    places: tuple[RemotePlace, ...], found: Mapping[str, Description]
+) -> tuple[RemotePlace, ...]:
+    """Return the places that get cells, and say how many each gets. Raises `UsageError`."""
+    dealt, plan = choose_dealt(places, found)
+    for place, cells in zip(dealt, dealing.deal_cells(plan, len(dealt)), strict=True):
+        print_progress(f"{place.label:<12} {format_count(len(cells), 'cell')}")
+    if idle := places[len(dealt) :]:
+        groups = format_count(len(dealt), "group")
+        names = ", ".join(place.label for place in idle)
+        print_progress(f"idle: {names}; cells that share weights stay together, in {groups}")
+    if apart := dealing.count_separated(plan, len(dealt)):
+        count = format_count(apart, "cell")
+        print_progress(f"the output of {count} is not compared: {dealing.APART}")
+    return dealt
 
 
 class _Member:
@@ -68,10 +107,10 @@ class _Member:
 
     def show_new(self) -> bool:
         """Print what is new. Return True if the log has wholly arrived and been read."""
-        is_complete = self.copy.state in ("complete", "given up")
+        is_complete = self.copy.over
         changed = self.follower.update()
         self._lines.print_new()
-        lags = not is_complete and self.copy.silent_s > LAG_S
+        lags = self.copy.lags
         if lags and not self._lags:
             problem = f" ({self.copy.problem})" if self.copy.problem else ""
             print_progress(f"{self.label:<12} nothing comes any more{problem}: trying again")
@@ -113,7 +152,9 @@ def follow_fleet(folder: Path) -> int:
             time.sleep(POLL_S)
     finally:
         copies.close()
-    return _report(members)
+    code = _report(members)
+    _report_missing(copies, members)
+    return code
 
 
 def _report(members: list[_Member]) -> int:
@@ -132,3 +173,23 @@ def _report(members: list[_Member]) -> int:
             codes.append(EXIT_FAILED)
         member.follower.close()
     return next((code for code in (EXIT_FAILED, EXIT_INTERRUPTED) if code in codes), max(codes))
+
+
+def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
+    """Say which cells of which place were not measured, and the commands that measure them."""
+    folder = copies.folder
+    for own, member in zip(copies.fleet.members, members, strict=True):
+        state = member.follower.state
+        left = [cell.cell for cell in state.cells.values() if not cell.over]
+        if state.header is not None and not left:
+            continue
+        part = f" --part {own.part}" if own.part else ""
+        names = ", ".join(map(labels.format_short_label, left[:MAX_NAMED]))
+        more = f", {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else ""
+        what = f"not measured: {names}{more}" if left else "nothing came: not a cell is known"
+        print_progress(f"{own.label:<12} {what}")
+        plan = shlex.quote(str(folder / PLAN_NAME))
+        print_progress(
+            f"{'':<12} txtop resume {folder.name} measures them there, elsewhere"
+            f" txtop run --plan {plan}{part} does"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -21,8 +21,11 @@ from txtop.cli.common import (
     report_after_screen,
 )
 from txtop.errors import UsageError
-from txtop.options.help_groups import OUTPUT, WHAT
+from txtop.options.help_groups import OUTPUT, WHAT, WHERE
 from txtop.options.run_options import NOTHING, RunOptions
+
+if TYPE_CHECKING:
+    from txtop.plan.plan import Plan
 
 
 def run(
@@ -40,6 +43,14 @@ def run(
     dry_run: Annotated[
         bool, Parameter(group=OUTPUT, help="check the plan, print its cells and exit")
     ] = False,
+    part: Annotated[
+        str | None,
+        Parameter(
+            group=WHERE,
+            metavar="I/N",
+            help="measure the I-th of N parts: cells that share weights stay together",
+        ),
+    ] = None,
     name: NameOption = None,
     fleet: FleetOptions = DEFAULT_FLEET,
     start: StartOptions = DEFAULT_START,
@@ -57,8 +68,10 @@ def run(
     if fleet.on is not None and save_plan is None:
         from txtop.cli.fleet import run_on_places
 
-        return run_on_places(options, fleet, name, start)
+        return run_on_places(options, fleet, name, start, part)
     plan = build_plan(options, lambda line: print(f"txtop: {line}", file=sys.stderr))
+    if part is not None:
+        plan = _take_part(plan, part)
     if save_plan is not None:
         from txtop.cli.output import check_output, write_output
         from txtop.options import plan_file
@@ -72,9 +85,30 @@ def run(
 
         if refusal := next(filter(None, map(explain_absent, plan.cells)), None):
             raise UsageError(*refusal)
-        print(*map(format_short_label, plan.cells), sep="\n")
+        if start.json_file is not None:
+            import msgspec
+
+            from txtop.cli.output import write_output
+            from txtop.fleet.description import describe_here
+
+            check_json_target(start.json_file)
+            write_output(start.json_file, msgspec.json.encode(describe_here(plan)) + b"\n")
+        else:
+            print(*map(format_short_label, plan.cells), sep="\n")
         return 0
     return run_plan(plan, name, start, screen)
+
+
+def _take_part(plan: Plan, part: str) -> Plan:
+    """Return the part of the plan that `--part` names, and say what is then not compared."""
+    from txtop.forecast import dealing
+    from txtop.formatting import format_count
+
+    number, parts = dealing.parse_part(part)
+    if apart := dealing.count_separated(plan, parts):
+        count = format_count(apart, "cell")
+        print(f"txtop: the output of {count} is not compared: {dealing.APART}", file=sys.stderr)
+    return dealing.take_part(plan, (number, parts))
 
 
 def resume(

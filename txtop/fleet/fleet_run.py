@@ -2,53 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from txtop.errors import UsageError
-from txtop.fleet.folder import Fleet, Member, create_fleet, read_fleet
+from txtop.fleet.description import Description, list_differences
+from txtop.fleet.folder import Fleet, FleetOrder, Member, create_fleet, read_fleet
 from txtop.fleet.log_copy import LogCopy
 from txtop.fleet.places import RemotePlace, release_places
 from txtop.fleet.remote import PlaceReply, ask, ask_all
+from txtop.plan.plan import Plan
 
 PLAN_ON_STDIN = ("--plan", "/dev/stdin")
 
 
-def check_places(places: Sequence[RemotePlace], txtop: Sequence[str], plan: bytes) -> None:
-    """Let each place check the plan, without running it.
+NOTHING_STARTED = "nothing was started"
+
+
+def check_places(places: Sequence[RemotePlace], order: FleetOrder) -> dict[str, Description]:
+    """Let each place check the plan, without running it, and return what each is, by label.
 
     Raises `UsageError` with the words of every place that refuses, before anything runs.
     """
-    dry = ["run", *PLAN_ON_STDIN, "--dry-run"]
-    _require(ask_all(places, lambda place: ask(place, txtop, dry, plan)), "nothing was started")
+    dry = ["run", *PLAN_ON_STDIN, "--dry-run", "--json", "-"]
+    replies = ask_all(places, lambda place: ask(place, order.command, dry, order.plan))
+    _require(replies, NOTHING_STARTED)
+    found, silent = {}, []
+    for reply in replies:
+        try:
+            found[reply.place.label] = msgspec.json.decode(reply.output, type=Description)
+        except msgspec.MsgspecError:
+            silent.append(f"{reply.place.label}: its txtop does not describe its machine")
+    if silent:
+        raise UsageError("; ".join(silent), f"update txtop there; {NOTHING_STARTED}")
+    return found
+
+
+def choose_dealt(
+    places: tuple[RemotePlace, ...], found: Mapping[str, Description]
+) -> tuple[tuple[RemotePlace, ...], Plan]:
+    """Return the places that get cells of a plan that is dealt, and the whole plan.
+
+    Raises `UsageError` if places differ in what they are, or in the plan that they made.
+    """
+    if differences := list_differences(found):
+        raise UsageError(
+            f"--spread deals over equal places. {'; '.join(differences)}",
+            f"--each measures on every one; {NOTHING_STARTED}",
+        )
+    plans = [found[place.label].decode_plan() for place in places]
+    for place, plan in zip(places, plans, strict=True):
+        if plan != plans[0]:
+            raise UsageError(
+                f"--spread: {place.label} makes another plan of the options than {places[0].label}",
+                f"models and prompts have to be the same on both; {NOTHING_STARTED}",
+            )
+    return places[: len(plans[0].groups)], plans[0]
 
 
 def start_fleet(
-    places: tuple[RemotePlace, ...],
-    txtop: list[str],
-    plan: bytes,
+    places: Sequence[RemotePlace],
+    order: FleetOrder,
     *,
     name: str | None,
     session_dir: Path | None,
 ) -> Path:
-    """Start `plan` on each place and return the fleet's folder.
+    """Start the plan, or its part, on each place and return the fleet's folder.
 
     Raises:
         UsageError: a place refuses; what had begun elsewhere is stopped.
         RunError: the folder cannot be written.
     """
-    folder = create_fleet(session_dir, name, txtop, places)
+    folder = create_fleet(session_dir, name, order, places)
     members = {member.label: member for member in read_fleet(folder).members}
 
     def start(place: RemotePlace) -> PlaceReply:
-        session = members[place.label].session
-        return ask(place, txtop, ["run", *PLAN_ON_STDIN, "--detach", "--name", session], plan)
+        member = members[place.label]
+        part = ["--part", member.part] if member.part else []
+        run = ["run", *PLAN_ON_STDIN, *part, "--detach", "--name", member.session]
+        return ask(place, order.command, run, order.plan)
 
     answers = ask_all(places, start)
     if any(answer.code for answer in answers):
         begun = [members[answer.place.label] for answer in answers if not answer.code]
         if begun:
-            stop_members(begun, txtop)
+            stop_members(begun, order.command)
         _require(answers, "what had begun elsewhere was stopped")
     return folder
 
@@ -73,7 +113,9 @@ class FleetCopies:
         self.folder = folder
         self.fleet: Fleet = read_fleet(folder)
         self.copies = {
-            member.label: LogCopy(folder / member.session, self._build_stream(member))
+            member.label: LogCopy(
+                folder / member.session, self._build_stream(member), self.fleet.lost_after_s
+            )
             for member in self.fleet.members
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,15 +15,22 @@ from txtop.session.catalog import FLEET_NAME, check_name, get_sessions_dir
 from txtop.session.writer import check_sessions_folder
 
 FLEET_SCHEMA = 1
+PLAN_NAME = "plan.toml"
+# A machine that starts anew is back before.
+LOST_AFTER_S = 600.0
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A place of a fleet, and the name of its session: there, and of the copy here."""
+    """A place of a fleet, and the name of its session: there, and of the copy here.
+
+    `part` is what it measures of a plan that is dealt, as `--part` takes it, else empty.
+    """
 
     label: str
     engine: str
     target: str
     session: str
+    part: str = ""
 
     @property
     def place(self) -> RemotePlace:
@@ -29,15 +38,29 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Fleet(msgspec.Struct, frozen=True):
-    """The file of a fleet: its places, and txtop's command on each."""
+    """The file of a fleet: its places, and txtop's command on each.
+
+    A place that is silent for `lost_after_s` is lost.
+    """
 
     command: list[str]
     members: list[Member]
+    lost_after_s: float = LOST_AFTER_S
     schema: int = FLEET_SCHEMA
 
 
+@dataclass(frozen=True)
+class FleetOrder:
+    """What is asked of a fleet: txtop's command there, a plan file, and how the plan is divided."""
+
+    command: list[str]
+    plan: bytes
+    spread: bool = False
+    lost_after_s: float = LOST_AFTER_S
+
+
 def create_fleet(
-    parent: Path | None, name: str | None, command: list[str], places: tuple[RemotePlace, ...]
+    parent: Path | None, name: str | None, order: FleetOrder, places: Sequence[RemotePlace]
 ) -> Path:
     """Create the folder of a fleet, called `name`, else by the time.
 
@@ -50,10 +73,18 @@ def create_fleet(
     longest = max(len(place.label) for place in places)
     if len(folder.name) + 1 + longest > 80:
         raise UsageError(f"--name {folder.name} is too long for its places", "a shorter one")
-    members = [Member(*place, session=f"{folder.name}-{place.label}") for place in places]
-    fleet = Fleet(command=command, members=members)
+    members = [
+        Member(
+            *place,
+            session=f"{folder.name}-{place.label}",
+            part=f"{number}/{len(places)}" if order.spread else "",
+        )
+        for number, place in enumerate(places, 1)
+    ]
+    fleet = Fleet(command=order.command, members=members, lost_after_s=order.lost_after_s)
     try:
         folder.mkdir(mode=0o700, parents=True)
+        (folder / PLAN_NAME).write_bytes(order.plan)
         (folder / FLEET_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(fleet)) + b"\n")
     except FileExistsError:
         raise RunError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import threading
@@ -18,6 +19,8 @@ CHUNK_BYTES = 1 << 16
 SILENT_S = 10.0
 # An engine that has to be imported, on a busy machine, takes longer to begin.
 BEGIN_S = 30.0
+# A longer silence is worth a line.
+LAG_S = 3.0
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 # txtop's own codes for arguments it does not take and a session that is not there; what a line says
 # that breaks, as ssh's 255, is another.
@@ -32,16 +35,24 @@ class LogCopy:
     `stream(position)` is a command that prints the log's bytes from there on, follows it while it
     is written, and exits with 0 at its end. A command that fails, or is silent for `SILENT_S`, is
     started again, unless txtop itself refuses; the copy's size is the position, so that nothing is
-    copied twice or left out. Only whole lines are written before the end, since a resumed run moves
-    a torn last one aside.
+    copied twice or left out. If nothing comes for `lost_after_s` the place is lost. Only whole
+    lines are written before the end, and a torn last one is copied anew, since a resumed run moves
+    it aside.
     """
 
-    def __init__(self, folder: Path, stream: Callable[[int], list[str]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stream: Callable[[int], list[str]],
+        lost_after_s: float = math.inf,
+    ) -> None:
         self.folder = folder
         self.state: CopyState = "connecting"
         self.problem = ""
         self.breaks = 0
         self.heard_s = time.monotonic()
+        self._asked_s = self.heard_s
+        self._lost_after_s = lost_after_s
         self._stream = stream
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,8 +65,20 @@ class LogCopy:
         """The seconds since the last byte came."""
         return time.monotonic() - self.heard_s
 
+    @property
+    def lags(self) -> bool:
+        """True if nothing comes any more, though the log has not ended."""
+        has_begun = self.breaks > 0 or self.state == "copying"
+        return not self.over and has_begun and self.silent_s > LAG_S
+
+    @property
+    def over(self) -> bool:
+        """True if nothing more will come."""
+        return self.state in ("complete", "given up")
+
     def start(self) -> None:
         """Begin to copy."""
+        self.heard_s = time.monotonic()
         self._thread.start()
 
     def close(self) -> None:
@@ -66,7 +89,8 @@ class LogCopy:
 
     def _run(self) -> None:
         failures = 0
-        with self._log.open("ab", buffering=0) as file:
+        with self._log.open("ab+", buffering=0) as file:
+            cut_torn_line(file.fileno())
             while not self._stopping.is_set():
                 before = file.tell()
                 code = self._copy_once(file.fileno(), before)
@@ -74,6 +98,9 @@ class LogCopy:
                     self.state = "complete"
                     return
                 if code in REFUSALS:
+                    break
+                if self.silent_s > self._lost_after_s:
+                    self.problem = f"lost, {self.problem}" if self.problem else "lost"
                     break
                 failures = 0 if file.tell() > before else failures + 1
                 self.state = "connecting"
@@ -100,7 +127,7 @@ class LogCopy:
         reader = threading.Thread(target=_read_errors, args=(process, errors), daemon=True)
         reader.start()
         watch = threading.Thread(target=self._watch, args=(process,), daemon=True)
-        self.heard_s = time.monotonic()
+        self._asked_s = time.monotonic()
         watch.start()
         begun = b""
         with process.stdout as pipe:
@@ -120,7 +147,8 @@ class LogCopy:
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """End a command from which nothing comes any more: its line is dead and does not say so."""
         while process.poll() is None:
-            if self.silent_s > (SILENT_S if self.state == "copying" else BEGIN_S):
+            limit_s = SILENT_S if self.state == "copying" else BEGIN_S
+            if time.monotonic() - max(self.heard_s, self._asked_s) > limit_s:
                 self._end_process()
                 return
             time.sleep(0.2)
@@ -132,6 +160,19 @@ class LogCopy:
         # Its own children, too: a shell between would keep the pipe open.
         with suppress(OSError):
             os.killpg(process.pid, 9)
+
+
+def cut_torn_line(file: int) -> None:
+    """Cut off what follows the last newline of a file that is open to be read and written."""
+    end = os.fstat(file).st_size
+    while end:
+        start = max(0, end - CHUNK_BYTES)
+        newline = os.pread(file, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            os.ftruncate(file, start + newline + 1)
+            return
+        end = start
+    os.ftruncate(file, 0)
 
 
 def _read_errors(process: subprocess.Popen[bytes], errors: list[bytes]) -> None:

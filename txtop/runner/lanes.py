@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from txtop.forecast.time_left import estimate_traffic_s
+from txtop.forecast.dealing import order_groups
 from txtop.formatting import format_count
 from txtop.plan.cell import Cell
-from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.runner.isolation_run import IsolationRun
 from txtop.runner.matrix_run import MatrixRun, OtherRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import WorkerClient
-
-
-def estimate_cell_s(plan: Plan, cell: Cell) -> float:
-    """Return about how long `cell` measures, in seconds, to order groups of cells by.
-
-    A budget is spent by every cell alike; of a fixed number of iterations each takes longer the
-    more tokens it makes and the more sequences it has.
-    """
-    if cell.serving is not None:
-        return estimate_traffic_s(cell, plan)
-    if plan.timed:
-        return plan.budget_s
-    return float(cell.batch_size * (cell.sequence_length + cell.new_tokens))
-
-
-def order_groups(groups: Sequence[list[Cell]], plan: Plan) -> list[list[Cell]]:
-    """Return the groups that are not empty, the longest first; equal ones in the plan's order.
-
-    A lane that is free takes the next: the longest ones then do not come last, when the other lanes
-    have nothing left to do.
-    """
-    expected_s = {id(group): sum(estimate_cell_s(plan, cell) for cell in group) for group in groups}
-    return sorted(filter(None, groups), key=lambda group: -expected_s[id(group)])
 
 
 class LanesRun:

@@ -19,9 +19,11 @@ from txtop.system import torch_build
 from txtop.system.device_names import get_device_kind, is_uuid
 
 PROC = Path("/proc/driver/nvidia/gpus")
+DRIVER = Path("/proc/driver/nvidia/version")
 DEV = Path("/dev")
 _FILE = Path(__file__).with_name("gpu_capabilities.toml")
 _FACT = r"^{}:\s*(.+?)\s*$"
+_VERSION = re.compile(r"\b\d{3,}(?:\.\d+)+\b")
 _MODEL, _UUID = (re.compile(_FACT.format(name), re.MULTILINE) for name in ("Model", "GPU UUID"))
 
 Capability = tuple[int, int]
@@ -47,6 +49,15 @@ def list_gpus(folder: Path | None = None) -> list[Gpu]:
     except OSError:
         return []
     return gpus
+
+
+def read_driver(file: Path | None = None) -> str:
+    """Return the version of the NVIDIA driver; empty without one."""
+    try:
+        match = _VERSION.search((file or DRIVER).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
+    return match[0] if match else ""
 
 
 def select_gpu(

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.fake_run import plan
+from txtop.forecast.dealing import order_groups
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import commands
-from txtop.runner.lanes import order_groups
 from txtop.runner.output_run import FidelityRun
 from txtop.runner.worker_client import WorkerClient
 
