@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -99,6 +101,49 @@ def test_places_that_differ_get_no_part_and_are_told_apart(tmp_path: Path) -> No
     assert "(a) against 1 (b)" in refused.stderr and not (tmp_path / "here").exists()
     each = txtop(*cells, "--each")
     assert each.returncode == 0 and "never pooled" in each.stderr
+
+
+def test_a_fleet_is_taken_as_one(tmp_path: Path) -> None:
+    b = place(tmp_path, "b").replace("exec:env", "exec:taskset -c 0 env")
+    places = ("--on", place(tmp_path, "a"), b, "--on-command", COMMAND)
+    here = ("--session-dir", str(tmp_path / "here"))
+    assert txtop("run", *CELLS, "--iterations", "9", "--name", "f", *here, *places).returncode == 0
+    verified = txtop("verify", "f", *here)
+    assert verified.returncode == 0 and verified.stdout.count(": ok,") == 2
+    shown = txtop("show", "f", *here).stdout
+    assert shown.index("place") < shown.index("session f-a") < shown.index("session f-b")
+    rows = [*csv.DictReader(txtop("export", "f", "--format", "csv", *here).stdout.splitlines())]
+    assert [(row["machine"], row["id"]) for row in rows] == [
+        (label, cell) for label in ("a", "b") for cell in ("c001", "c002")
+    ]
+    whole = json.loads(txtop("export", "f", *here).stdout)["machines"]
+    assert {label: len(each["cells"]) for label, each in whole.items()} == {"a": 2, "b": 2}
+    assert txtop("export", "f", "--format", "plan", *here).returncode == 2
+    compared = json.loads(txtop("compare", "f", "--format", "json", *here).stdout)
+    assert [row["machine"] for row in compared] == ["a", "b"] * 2
+    assert compared[0]["contrast"] is None and compared[1]["contrast"]["ci95"]
+    assert compared[1]["contrast"]["n_base"] == 9
+
+
+def test_a_fleet_is_resumed_where_cells_are_missing(tmp_path: Path) -> None:
+    arguments = start(tmp_path, "--iterations", "200", "--name", "f")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "txtop", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    assert run.stderr is not None
+    for line in run.stderr:
+        if re.match(r"a .*batch 4.*started", line):
+            assert txtop("stop", "f-a", "--session-dir", str(tmp_path / "a")).returncode == 0
+    assert run.wait(30) == 130
+    log = tmp_path / "here" / "f" / "f-a" / "events.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"torn')
+    resumed = txtop("resume", "f", "--session-dir", str(tmp_path / "here"))
+    assert resumed.returncode == 0, resumed.stderr
+    for label in ("a", "b"):
+        there = tmp_path / label / f"f-{label}" / "events.jsonl"
+        copy = tmp_path / "here" / "f" / f"f-{label}" / "events.jsonl"
+        assert there.read_bytes() == copy.read_bytes()
+        assert verify_log(copy.parent).segments == {"a": 2, "b": 1}[label]
 
 
 def test_of_a_lost_place_the_cells_are_not_measured(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Cells pair up by what they measure; the test is `stats.unpaired`. Definitions: d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from txtop.analysis import contention, knee, metrics, serving
+from txtop.analysis import contention, energy, knee, metrics, serving
 from txtop.analysis.compare_accuracy import AccuracyComparison, compare_accuracy
 from txtop.analysis.places import count_places
 from txtop.formatting import format_figure
@@ -53,7 +53,7 @@ class CellComparison:
     `contrast` is None if `reasons` list why the cell cannot be compared; `verdict` is then "not
     comparable". `base_rate` and `new_rate` are in `unit`, each the `average` of its iterations
     (`median`, of a server `mean`), of several sessions the median of theirs; `notes` qualify a
-    comparison that was made.
+    comparison that was made. What each side makes per watt is None where no power was read.
     """
 
     cell: str
@@ -65,6 +65,8 @@ class CellComparison:
     notes: tuple[str, ...]
     verdict: str
     average: Literal["median", "mean"] = "median"
+    base_per_watt: float | None = None
+    new_per_watt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,20 @@ def compare_sessions(
     new: list[SessionState],
     margin: float,
     min_accuracy: float | None = None,
+    *,
+    across_hardware: bool = False,
 ) -> SessionComparison:
-    """Pair the cells of two sides by what they measure, and compare their times and accuracy."""
+    """Pair the cells of two sides by what they measure, and compare their times and accuracy.
+
+    The device and its driver have to agree, but `across_hardware`, where they are notes.
+    """
     ambiguous = _find_ambiguous_keys([*base, *new])
     sides = [_group_by_key(side, ambiguous) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
     names = _name_models([*base, *new])
     cells = tuple(
-        _compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin, names) for k in keys
+        _compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin, names, across_hardware)
+        for k in keys
     )
     least = -DEFAULT_ACCURACY_MARGIN if min_accuracy is None else min_accuracy
     answered = tuple(
@@ -239,13 +247,18 @@ def _label(cell: Cell, names: Mapping[str, str]) -> str:
 
 
 def _compare_cell(
-    base: list[SessionCell], new: list[SessionCell], margin: float, names: Mapping[str, str]
+    base: list[SessionCell],
+    new: list[SessionCell],
+    margin: float,
+    names: Mapping[str, str],
+    across_hardware: bool,
 ) -> CellComparison:
     first = (base or new)[0][1]
     label = _label(first.cell, names)
-    reasons = _find_reasons(base, new, ("base", "new"))
+    skipped = _OF_HARDWARE if across_hardware else ()
+    reasons = _find_reasons(base, new, ("base", "new"), skipped)
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
-    notes += _find_setting_differences(base, new)
+    notes += [] if across_hardware else _find_setting_differences(base, new)
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"speed drifted in {name}")
@@ -271,19 +284,26 @@ def _compare_cell(
         reasons=tuple(map(sanitise, reasons)),
         notes=tuple(map(sanitise, notes)),
         verdict=decide_verdict(contrast, margin) if contrast else "not comparable",
+        base_per_watt=_compute_per_watt(base),
+        new_per_watt=_compute_per_watt(new),
         average="median" if first.cell.serving is None else "mean",
     )
 
 
 def _find_reasons(
-    base: list[SessionCell], new: list[SessionCell], names: tuple[str, str]
+    base: list[SessionCell],
+    new: list[SessionCell],
+    names: tuple[str, str],
+    skipped: Collection[str] = (),
 ) -> list[str]:
-    """Return why the two sides of a cell cannot be compared."""
+    """Return why the two sides of a cell cannot be compared, without the facts that are skipped."""
     if not base or not new:
         return [f"only in {names[0] if base else names[1]}"]
     missing = [*_find_missing_results(names[0], base), *_find_missing_results(names[1], new)]
     return missing or [
-        *_find_differences(_MUST_AGREE, base, new),
+        *_find_differences(
+            {what: fact for what, fact in _MUST_AGREE.items() if what not in skipped}, base, new
+        ),
         *_find_traffic_reasons(base, new),
     ]
 
@@ -328,6 +348,16 @@ def _compute_rate(side: list[SessionCell]) -> float | None:
     middle = median if side and side[0][1].cell.serving is None else fmean
     rates = [middle(values) for values in rates_by_session if values]
     return median(rates) if rates else None
+
+
+def _compute_per_watt(side: list[SessionCell]) -> float | None:
+    """Return what a side makes a second per watt: the inverse of its joules; None if unread."""
+    joules = [
+        used.mean
+        for state, cell in side
+        if (used := next(iter(energy.summarise_joules(state, cell).values()), None)) and used.mean
+    ]
+    return 1 / median(joules) if joules else None
 
 
 def _find_missing_results(name: str, side: list[SessionCell]) -> list[str]:
@@ -417,6 +447,7 @@ def _describe_version(name: str) -> Callable[[SessionCell], str]:
     return of
 
 
+_OF_HARDWARE = ("another device", "another driver")
 _MUST_AGREE: dict[str, Callable[[SessionCell], str]] = {
     "another device": lambda p: p[1].load.device_name if p[1].load else "unknown",
     "another driver": _describe_driver,

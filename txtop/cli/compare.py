@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -18,6 +19,10 @@ def compare(
     *,
     base: Annotated[list[str] | None, Parameter(help="sessions to compare with")] = None,
     new: Annotated[list[str] | None, Parameter(help="sessions that may be slower")] = None,
+    across: Annotated[
+        Literal["hardware"] | None,
+        Parameter(help="the same cells on other machines, against the first; default for a fleet"),
+    ] = None,
     max_regression: Annotated[
         str, Parameter(help="what counts as no slower, as 1% or 0.01; default 3%")
     ] = "3%",
@@ -43,6 +48,10 @@ def compare(
 
     margin = parse_percentage("--max-regression", max_regression)
     least = None if min_accuracy is None else parse_allowed_loss("--min-accuracy", min_accuracy)
+    if a is not None and not base and not new and (b is None or across):
+        return _compare_hardware([a, *([b] if b else [])], margin, format, output, session_dir)
+    if across:
+        raise UsageError("--across takes a fleet, or two sessions", "txtop compare FLEET")
     if a is not None and (base or new):
         raise UsageError("compare takes two sessions, or --base and --new, not both")
     before, after = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])
@@ -66,3 +75,41 @@ def compare(
         body = WRITERS[format](comparison)
     write_output(output, body.encode())
     return comparison.exit_code
+
+
+def _compare_hardware(
+    names: list[str], margin: float, format: str, output: str, session_dir: Path | None
+) -> int:
+    """Compare the machines of a fleet or of two sessions: exit 3 if no cell can be compared.
+
+    Raises `UsageError` if there is only one kind of machine.
+    """
+    from txtop.analysis.hardware import compare_hardware, group_by_kind, has_comparison
+    from txtop.cli.output import check_output, write_output
+    from txtop.cli.session_args import load_sessions
+    from txtop.export.hardware import WRITERS, render_text
+    from txtop.export.text.fitting import get_width
+
+    check_output(output)
+    states = {
+        place or name: state
+        for name in names
+        for place, state in load_sessions(name, session_dir).items()
+    }
+    if len(states) < 2:
+        raise UsageError(
+            "compare needs two sessions or a fleet", "txtop compare A B, or --base A --new B"
+        )
+    sides = group_by_kind(states)
+    if len(sides) < 2:
+        raise UsageError(
+            f"{next(iter(sides))} are machines of one kind",
+            "txtop compare A B compares two of them",
+        )
+    rows = compare_hardware(sides, margin)
+    if format == "text":
+        body = render_text(rows, get_width(sys.stdout) if output == "-" else None)
+    else:
+        body = WRITERS[format](rows)
+    write_output(output, body.encode())
+    return 0 if has_comparison(rows) else 3

@@ -40,19 +40,24 @@ def show(
     limits.check_integer("--warmup", warmup, 0)
     threshold = None if margin is None else parse_percentage("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.cli.session_args import load_named_session
+    from txtop.cli.session_args import load_sessions, resolve_sessions
     from txtop.export.text.fitting import get_width
+    from txtop.export.text.ratios import format_ratios
     from txtop.export.text.table import format_report
-    from txtop.session.catalog import get_session_id, resolve_session
+    from txtop.session.catalog import get_session_id
 
-    name = get_session_id(resolve_session(session, session_dir))
-    state = load_named_session(session, session_dir, warmup)
+    names = [get_session_id(named.path) for named in resolve_sessions(session, session_dir)]
+    states = load_sessions(session, session_dir, warmup)
     width = get_width(sys.stdout)
-    print(format_report(state, FinalMetrics(), name, width), end="")
-    if threshold is not None:
-        from txtop.export.text.ratios import format_ratios
+    if len(states) > 1:
+        from txtop.export.fleet import format_fleet
 
-        print("", *format_ratios(state, threshold, width), sep="\n")
+        print(*format_fleet(states, FinalMetrics(), width), "", sep="\n")
+    for number, (name, state) in enumerate(zip(names, states.values(), strict=True)):
+        print("\n" if number else "", end="")
+        print(format_report(state, FinalMetrics(), name, width), end="")
+        if threshold is not None:
+            print("", *format_ratios(state, threshold, width), sep="\n")
     return 0
 
 
@@ -73,7 +78,7 @@ def export(
     """Write the results of a session for other programs."""
     limits.check_integer("--warmup", warmup, 0)
     from txtop.cli.output import write_output
-    from txtop.cli.session_args import load_named_session
+    from txtop.cli.session_args import load_sessions
 
     if schema:
         import json
@@ -88,7 +93,18 @@ def export(
     from txtop.export.batches_only import describe_left_out
     from txtop.export.formats import WRITERS
 
-    state = load_named_session(session, session_dir, warmup)
+    states = load_sessions(session, session_dir, warmup)
+    if "" not in states:
+        from txtop.export import fleet
+
+        if format not in fleet.WRITERS:
+            raise UsageError(
+                f"--format {format} takes one session, {session} has several",
+                f"those of a fleet: {', '.join(fleet.WRITERS)}",
+            )
+        write_output(output, fleet.WRITERS[format](states, FinalMetrics()))
+        return 0
+    state = states[""]
     if format == "chrome-trace" and not state.traces:
         raise UsageError("no cell of this session was explained: no trace", "txtop explain MODEL")
     if note := describe_left_out(state, format):

@@ -15,11 +15,18 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.common import FleetOptions, StartOptions
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INTERRUPTED, choose_exit_code
 from txtop.cli.progress_lines import LinePrinter, print_progress
+from txtop.cli.session_args import is_incomplete
 from txtop.errors import RunError, UsageError
 from txtop.export.text import fitting, table
 from txtop.fleet.description import Description, list_differences
-from txtop.fleet.fleet_run import FleetCopies, check_places, choose_dealt, start_fleet
-from txtop.fleet.folder import LOST_AFTER_S, PLAN_NAME, FleetOrder
+from txtop.fleet.fleet_run import (
+    FleetCopies,
+    check_places,
+    choose_dealt,
+    resume_members,
+    start_fleet,
+)
+from txtop.fleet.folder import LOST_AFTER_S, PLAN_NAME, FleetOrder, has_log, read_fleet
 from txtop.fleet.log_copy import LogCopy
 from txtop.fleet.places import RemotePlace, hold_places, parse_places, release_places
 from txtop.forecast import dealing
@@ -46,13 +53,9 @@ def run_on_places(
 
     Raises `UsageError` if a place refuses the plan; then nothing is measured anywhere.
     """
-    for option, given in (
-        ("--json", start.json_file),
-        ("--on-hangup", start.on_hangup),
-        ("--part", part),
-    ):
-        if given is not None:
-            raise UsageError(f"--on and {option} contradict each other", "leave it out")
+    _refuse_options(start)
+    if part is not None:
+        raise UsageError("--on and --part contradict each other", "--spread deals the parts")
     if fleet.each and fleet.spread:
         raise UsageError("--each and --spread contradict each other", "give one of them")
     lost_after_s = parse_seconds("--lost-after", fleet.lost_after or f"{LOST_AFTER_S:g}")
@@ -93,6 +96,33 @@ def _deal(
         count = format_count(apart, "cell")
         print_progress(f"the output of {count} is not compared: {dealing.APART}")
     return dealt
+
+
+def resume_fleet(folder: Path, start: StartOptions) -> int:
+    """Measure on each place what its copy lacks, and follow the fleet. Return the exit code."""
+    _refuse_options(start)
+    fleet = read_fleet(folder)
+    lacking = [
+        member
+        for member in fleet.members
+        if not has_log(folder / member.session) or is_incomplete(folder / member.session)
+    ]
+    if not lacking:
+        print_progress(f"nothing of {folder.name} is missing")
+    for answer in resume_members(lacking, fleet.command):
+        if answer.code:
+            print_progress(f"{answer.place.label:<12} is not resumed: {answer.last_line}")
+    if start.detach:
+        print_progress(f"the runs go on: txtop attach {folder.name} copies them")
+        return 0
+    return follow_fleet(folder)
+
+
+def _refuse_options(start: StartOptions) -> None:
+    """Raise `UsageError` for options that a fleet cannot obey."""
+    for option, given in (("--json", start.json_file), ("--on-hangup", start.on_hangup)):
+        if given is not None:
+            raise UsageError(f"--on and {option} contradict each other", "leave it out")
 
 
 class _Member:

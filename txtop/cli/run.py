@@ -123,6 +123,12 @@ def resume(
     check_screen_options(screen)
     from txtop.cli import session_args
     from txtop.cli.start import resume_session
+    from txtop.fleet.folder import find_fleet
+
+    if session is not None and (folder := find_fleet(session, start.session_dir)):
+        from txtop.cli.fleet import resume_fleet
+
+        return resume_fleet(folder, start)
 
     path = session_args.find_resumable_session(session, start.session_dir)
     if not session_args.is_incomplete(path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
+from txtop.fleet.folder import find_fleet, has_log, read_fleet
 from txtop.forecast.edge import choose_next_probe
 from txtop.runner.liveness import is_entry_running, is_running
 from txtop.sanitise import sanitise
@@ -26,6 +28,48 @@ def load_session(path: Path, warmup_cut: int | None = None) -> tuple[SessionStat
     """Return the state at the end of a recorded session. Raises `SessionError`."""
     events, problems = read_all(path)
     return fold_all(events, warmup_cut), problems
+
+
+@dataclass(frozen=True)
+class NamedSession:
+    """A session that a command takes, and the label of its place if it is one of a fleet."""
+
+    path: Path
+    place: str = ""
+
+
+def resolve_sessions(name: str, folder: Path | None) -> list[NamedSession]:
+    """Return the session `name`, or the copies of the fleet of that name.
+
+    Raises `SessionError` for neither, and for a fleet of which nothing came yet.
+    """
+    fleet = find_fleet(name, folder)
+    if fleet is None:
+        return [NamedSession(catalog.resolve_session(name, folder))]
+    copies = [
+        NamedSession(fleet / member.session, member.label)
+        for member in read_fleet(fleet).members
+        if has_log(fleet / member.session)
+    ]
+    if not copies:
+        raise SessionError(f"nothing of {name} came yet", f"txtop attach {name} copies it")
+    return copies
+
+
+def load_sessions(
+    name: str, folder: Path | None, warmup_cut: int | None = None
+) -> dict[str, SessionState]:
+    """Return the states of a fleet by place, or of a session under an empty name.
+
+    What could not be read is printed. Raises `SessionError`.
+    """
+    states = {}
+    for named in resolve_sessions(name, folder):
+        states[named.place], problems = load_session(named.path, warmup_cut)
+        source = f"{named.place}: " if named.place else ""
+        for line in problems.lines():
+            print(f"txtop: {source}{sanitise(line)}", file=sys.stderr)
+    return states
 
 
 def load_named_session(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from txtop.cli.common import SessionArgument, SessionDirOption
 
 MAX_SHOWN = 20
@@ -9,12 +11,20 @@ MAX_SHOWN = 20
 
 def verify(session: SessionArgument, *, session_dir: SessionDirOption = None) -> int:
     """Check a session's lines, sequence, clocks and digest, and print the lines that are wrong."""
+    from txtop.cli.session_args import resolve_sessions
+
+    codes = [_verify_log(named.path) for named in resolve_sessions(session, session_dir)]
+    print("integrity, not authenticity: who can write the file can write a digest that fits")
+    return max(codes)
+
+
+def _verify_log(path: Path) -> int:
+    """Check one log. Return 1 if lines are wrong."""
     from txtop.formatting import format_count
     from txtop.sanitise import sanitise
-    from txtop.session.catalog import get_session_id, resolve_session
+    from txtop.session.catalog import get_session_id
     from txtop.session.verify import verify_log
 
-    path = resolve_session(session, session_dir)
     result = verify_log(path)
     for line, problem in result.wrong[:MAX_SHOWN]:
         print(f"line {line}: {sanitise(problem, 300)}")
@@ -29,5 +39,4 @@ def verify(session: SessionArgument, *, session_dir: SessionDirOption = None) ->
         facts.append("no end: it is running, or was cut off")
     verdict = "wrong" if result.wrong_count else "ok"
     print(f"{sanitise(get_session_id(path), 80)}: {verdict}, {', '.join(facts)}")
-    print("integrity, not authenticity: who can write the file can write a digest that fits")
     return 1 if result.wrong_count else 0

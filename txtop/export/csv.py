@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 import msgspec
 
@@ -31,8 +32,16 @@ def to_jsonl(state: SessionState, finals: FinalMetrics) -> bytes:
 
 def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
     """Return one row a cell: its configuration, and n, mean, median and interval of each metric."""
-    cells = build_export(state, finals).cells
-    rows = [_build_row(cell) for cell in cells]
+    return write_rows(build_rows(state, finals))
+
+
+def build_rows(state: SessionState, finals: FinalMetrics) -> list[dict[str, object]]:
+    """Return the columns of each cell by name."""
+    return [_build_row(cell) for cell in build_export(state, finals).cells]
+
+
+def write_rows(rows: Sequence[dict[str, object]]) -> bytes:
+    """Return rows as CSV; a column that a row lacks is empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")

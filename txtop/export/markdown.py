@@ -19,9 +19,11 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     Cells that served requests get a second table and its footnotes; compared outputs and tasks
     one each.
     """
-    document = _format_table(table.list_columns(state), table.build_rows(state, finals))
+    document = format_markdown_table(table.list_columns(state), table.build_rows(state, finals))
     if heading := serving_table.list_serving_columns(state):
-        document += "\n" + _format_table(heading, serving_table.build_serving_rows(state, finals))
+        document += "\n" + format_markdown_table(
+            heading, serving_table.build_serving_rows(state, finals)
+        )
         document += "".join(
             f"\n- {escape_markdown(line)}\n" for line in serving_table.build_footnotes(state)
         )
@@ -33,7 +35,8 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     return document.encode()
 
 
-def _format_table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
+def format_markdown_table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
+    """Return a table whose texts are escaped."""
     names = [name for name, _ in heading]
     rule = [":--" if side == "<" else "--:" for _, side in heading]
     lines = [names, rule, *([escape_markdown(text) for text in row] for row in rows)]

@@ -106,6 +106,18 @@ def stop_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceR
     return ask_all(list(sessions), lambda place: ask(place, txtop, ["stop", sessions[place]]))
 
 
+def resume_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceReply]:
+    """Resume the sessions of `members`, all at once."""
+    sessions = {member.place: member.session for member in members}
+    if not sessions:
+        return []
+
+    def resume(place: RemotePlace) -> PlaceReply:
+        return ask(place, txtop, ["resume", sessions[place], "--detach"])
+
+    return ask_all(list(sessions), resume)
+
+
 class FleetCopies:
     """The copies of all logs of a fleet, by the label of their place."""
 

@@ -12,6 +12,7 @@ import msgspec
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.fleet.places import RemotePlace
 from txtop.session.catalog import FLEET_NAME, check_name, get_sessions_dir
+from txtop.session.reader import find_log_path
 from txtop.session.writer import check_sessions_folder
 
 FLEET_SCHEMA = 1
@@ -103,6 +104,15 @@ def find_fleet(name: str, parent: Path | None) -> Path | None:
         if (folder / FLEET_NAME).is_file():
             return folder
     return None
+
+
+def has_log(session: Path) -> bool:
+    """Return True if a whole line of a copy came, so that it can be read."""
+    log = find_log_path(session)
+    try:
+        return session.is_dir() and log.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def read_fleet(folder: Path) -> Fleet:

@@ -91,6 +91,7 @@ class LogCopy:
         failures = 0
         with self._log.open("ab+", buffering=0) as file:
             cut_torn_line(file.fileno())
+            file.seek(0, os.SEEK_END)
             while not self._stopping.is_set():
                 before = file.tell()
                 code = self._copy_once(file.fileno(), before)

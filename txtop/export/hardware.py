@@ -1,0 +1,65 @@
+"""Render a comparison across hardware as plain text, Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from txtop.analysis.hardware import HardwareRow
+from txtop.export.markdown import escape_markdown, format_markdown_table
+from txtop.export.text.fitting import format_table, wrap_line
+from txtop.export.text.ratios import format_ratio_cells
+from txtop.formatting import MISSING, format_figure
+from txtop.sanitise import escape_json
+
+COLUMNS = (
+    ("cell", "<"),
+    ("machine", "<"),
+    ("rate", ">"),
+    ("unit", "<"),
+    ("per W", ">"),
+    ("ratio", ">"),
+    ("95 %", "<"),
+    ("verdict", "<"),
+)
+
+
+def build_rows(rows: Sequence[HardwareRow]) -> list[list[str]]:
+    """Return the fields of each row, in the order of `COLUMNS`."""
+    return [_build_row(row) for row in rows]
+
+
+def _build_row(row: HardwareRow) -> list[str]:
+    ratio, interval, _ = (
+        format_ratio_cells(row.contrast) if row.contrast else (MISSING, MISSING, "")
+    )
+    figures = [format_figure(row.rate), row.unit, format_figure(row.per_watt)]
+    return [row.cell, row.machine, *figures, ratio, interval, row.verdict]
+
+
+def _list_reasons(rows: Sequence[HardwareRow]) -> list[str]:
+    return [f"{row.cell} on {row.machine}: {reason}" for row in rows for reason in row.reasons]
+
+
+def render_text(rows: Sequence[HardwareRow], width: int | None = None) -> str:
+    """Render the table, and below it why cells cannot be compared."""
+    lines = format_table(COLUMNS, build_rows(rows), width)
+    if reasons := _list_reasons(rows):
+        lines += ["", *reasons]
+    return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
+
+
+def render_markdown(rows: Sequence[HardwareRow]) -> str:
+    """Render the same as Markdown; text from outside is escaped."""
+    table = format_markdown_table(COLUMNS, build_rows(rows))
+    return table + "".join(f"\n- {escape_markdown(line)}\n" for line in _list_reasons(rows))
+
+
+def render_json(rows: Sequence[HardwareRow]) -> str:
+    """Render an array with the fields of `HardwareRow`."""
+    body = msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(rows)), indent=2)
+    return escape_json(body).decode() + "\n"
+
+
+WRITERS = {"md": render_markdown, "json": render_json}
