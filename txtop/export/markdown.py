@@ -31,7 +31,7 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
         outputs.build_table(state),
         (accuracy.HEADING, accuracy.build_rows(state)),
     ):
-        document += "\n" + _format_table(heading, rows) if rows else ""
+        document += "\n" + format_markdown_table(heading, rows) if rows else ""
     return document.encode()
 
 
