@@ -14,7 +14,7 @@ HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
 CAPACITY_WIDTH = 6
 # Columns beside the head from which on the scale stands at the end.
 SCALE_FROM = 14
-MAX_AREA_ROWS = 12
+MAX_AREA_ROWS = 20
 NO_READING = "waiting for first reading"
 LIMITS = {"memory bandwidth": "memory", "arithmetic": "compute"}
 
