@@ -10,6 +10,7 @@ from support import ab_sessions, explanations
 from txtop.analysis import findings
 from txtop.analysis.finding_rules import Judgement, Rule
 from txtop.analysis.trial import format_trial, list_helpful_changes
+from txtop.export.text.ab import build_table, format_ab
 from txtop.options.explain_options import build_try_plan
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
@@ -39,6 +40,26 @@ def test_a_change_that_is_faster_is_shown_with_what_it_costs() -> None:
     assert change.memory == 1 and change.load == 1 and change.output
     heading, line = format_trial(tried(15.0, 30.0))
     assert heading == "tried 2, faster here: 1" and "output" in line and "2.00x" in line
+
+
+def test_the_printed_table_has_intervals_and_no_p_value() -> None:
+    state = tried(15.0, 30.0)
+    assert state.ab_test is not None
+    heading, rows = build_table(state, state.ab_test)
+    assert "p" not in [name for name, _ in heading]
+    assert {len(row) for row in rows} == {len(heading)}
+
+
+def test_how_far_outputs_of_random_weights_are_apart_is_not_printed() -> None:
+    state = tried(15.0, 30.0)
+    for result in state.fidelity.values():
+        result.weights, result.kld, result.top1, result.positions = "pretrained", 0.1, 50, 60
+    assert "top-1" in "\n".join(format_ab(state))
+    for result in state.fidelity.values():
+        result.weights = "random"
+    lines = "\n".join(format_ab(state))
+    assert "means nothing" in lines
+    assert not any(figure in lines for figure in ("top-1", "KLD", "perplexity"))
 
 
 def test_a_useless_change_and_a_slower_one_are_not_shown() -> None:
