@@ -120,3 +120,6 @@ def test_the_verdict_of_an_ab_carries_the_points(lost: int, remark: str, role: s
     assert rows["accuracy"][1] == "facts, 300 items"
     wide = "\n".join(lines(render_ab_verdict(ab_view, Area(120, 13, BRAILLE, boxed=True))))
     assert remark in wide and "facts" in wide
+    # The name of the task stands whole; the number of its items gives way.
+    small = "\n".join(lines(render_ab_verdict(ab_view, Area(80, 9, BRAILLE))))
+    assert "]   facts " in small and "facts," not in small

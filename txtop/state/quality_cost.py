@@ -36,7 +36,10 @@ _REMARKS = {
     ),
     "broken": (("but its output is BROKEN ✗", "output BROKEN ✗", "BROKEN ✗"), "bad.bold"),
     "no worse": (("and its accuracy is no worse ✓", "no worse ✓", "✓"), "ok"),
-    "undecided": (("its accuracy is undecided ≈", "accuracy undecided ≈", "≈"), "text"),
+    "undecided": (
+        ("its accuracy is undecided ≈", "accuracy undecided ≈", "accuracy ≈", "≈"),
+        "text",
+    ),
     "loss": (("but it LOSES ACCURACY ▲", "loses accuracy ▲", "LOSES ▲"), "warn.bold"),
     "worse": (("but its accuracy is WORSE ✗", "accuracy WORSE ✗", "WORSE ✗"), "bad.bold"),
 }

@@ -133,8 +133,11 @@ def _render_row(line: tuple[str, str, str, str], width: int, g: Glyphs) -> Row:
     else:
         row.append((g(value), f"{role}.bold" if role in ("ok", "warn", "bad") else role))
     used = 1 + LABEL_WIDTH + measure_text(clean(g(value)))
-    if remark and used + 3 < width:
-        row.append((f"   {cut(clean(g(remark)), width - used - 3, g('…'))}", "muted"))
+    room = width - used - 3
+    if remark and room > 0:
+        # The name of a task is worth more than half the number of its items.
+        text = _choose_form((remark, remark.partition(", ")[0]), room, g)
+        row.append((f"   {text or cut(clean(g(remark)), room, g('…'))}", "muted"))
     return row
 
 

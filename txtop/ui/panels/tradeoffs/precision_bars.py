@@ -106,9 +106,7 @@ class _BarColumns:
             - GAP
         )
         rows = [
-            _render_badge(point, self._room - MIN_BAR_WIDTH - GAP)
-            for point in plot.points
-            if point.y
+            _render_badge(point, self._room - MIN_BAR_WIDTH) for point in plot.points if point.y
         ]
         widest = max(map(measure_row, rows), default=0)
         self._bar = min(MAX_BAR_WIDTH, self._room - widest)
