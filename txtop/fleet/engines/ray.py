@@ -178,7 +178,7 @@ def _connect(address: str) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    ray.init(address, namespace="txtop", log_to_driver=False, logging_level="ERROR")
+    ray.init(address, namespace="txtop", log_to_driver=False, logging_level="CRITICAL")
     return ray
 
 
