@@ -37,12 +37,12 @@ def cluster() -> Iterator[Any]:
 
 
 def find_ray_processes() -> set[int]:
-    found = set()
+    pids = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if re.search(rb"raylet|gcs_server|ray::|ray/_private", path.read_bytes()):
-                found.add(int(path.parent.name))
-    return found
+                pids.add(int(path.parent.name))
+    return pids
 
 
 def start(folder: Path, *on: str, iterations: int = 5) -> list[str]:

@@ -110,11 +110,11 @@ def _parse_places(text: str, number: int) -> list[RemotePlace]:
         hint = did_you_mean(engine, ENGINES, FORMS) if colon else FORMS
         raise UsageError(f"--on cannot be {text[:60]!a}", hint)
     try:
-        words = shlex.split(target)
+        parts = shlex.split(target)
     except ValueError:
         raise UsageError(f"--on {text[:60]}: a quote is not closed", FORMS) from None
-    ENGINES[engine].check(target, words)
-    label = label or _choose_label(engine, words, number)
+    ENGINES[engine].check(target, parts)
+    label = label or _choose_label(engine, parts, number)
     if not star:
         return [RemotePlace(label, engine, target)]
     if not ENGINES[engine].is_counted or not 1 <= int(count) <= MAX_PLACES:
@@ -123,12 +123,12 @@ def _parse_places(text: str, number: int) -> list[RemotePlace]:
     return [RemotePlace(name, engine, target) for name in names]
 
 
-def _choose_label(engine: str, words: Sequence[str], number: int) -> str:
+def _choose_label(engine: str, parts: Sequence[str], number: int) -> str:
     """Return the name of the host or of the engine, or a number for a command."""
     if engine == "exec":
         return f"place{number}"
     if engine != "ssh":
         return engine
-    host = words[-1].rpartition("@")[2]
+    host = parts[-1].rpartition("@")[2]
     label = _NOT_IN_LABELS.sub("-", host).strip("-.")[:40]
     return label if _LABEL.fullmatch(label) else f"place{number}"

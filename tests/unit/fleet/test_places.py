@@ -80,8 +80,8 @@ def test_what_cannot_be_counted_is_refused(value: str) -> None:
 
 
 def test_what_a_place_of_ray_holds() -> None:
-    words = ["//head:10001", "num_gpus=1", "accelerator_type=A100", "disk=0.5"]
-    address, wishes = parse_wishes(words)
+    parts = ["//head:10001", "num_gpus=1", "accelerator_type=A100", "disk=0.5"]
+    address, wishes = parse_wishes(parts)
     assert address == "ray://head:10001"
     assert wishes == {"GPU": 1, "accelerator_type:A100": 0.001, "disk": 0.5}
     node = {"CPU": 8.0, "GPU": 4.0, "accelerator_type:A100": 1.0, "disk": 1.0}
@@ -116,13 +116,13 @@ def test_what_an_engine_got_is_given_back_when_a_later_one_refuses(
 
 
 @pytest.mark.parametrize(
-    ("engine", "words"), [("slurm", "apt install slurm-client"), ("ray", "pip install 'txtop[ray]")]
+    ("engine", "text"), [("slurm", "apt install slurm-client"), ("ray", "pip install 'txtop[ray]")]
 )
 def test_a_missing_engine_names_what_installs_it(
-    engine: str, words: str, monkeypatch: pytest.MonkeyPatch
+    engine: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("txtop.fleet.engines.ray.find_spec", lambda name: None)
     with pytest.raises(UsageError) as refusal:
         hold_places(parse_places([engine]), print)
-    assert words in str(refusal.value)
+    assert text in str(refusal.value)

@@ -1,4 +1,4 @@
-"""What an engine is, and the words of one whose place is gone."""
+"""The interface of an engine, and the exit code of one whose place is gone."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ EXIT_LOST = 4
 Tell = Callable[[str], None]
 
 
-def require_nothing(target: str, words: Sequence[str]) -> None:
+def require_nothing(target: str, parts: Sequence[str]) -> None:
     """Accept any target."""
 
 
 class Engine(NamedTuple):
-    """How a command line is run elsewhere, with standard input and output.
+    """Describes how a command line is run elsewhere, with standard input and output.
 
-    `build(target, command)` is that command here, and `check(target, words)` raises `UsageError`
+    `build(target, command)` is that command here, and `check(target, parts)` raises `UsageError`
     for a target that names no place. What a run needs held is asked for by `hold(targets, tell)`,
     which waits for it and returns the places it got for each target; `release(targets)` gives them
     back.
@@ -29,4 +29,4 @@ class Engine(NamedTuple):
     hold: Callable[[list[str], Tell], list[list[str]]] | None = None
     release: Callable[[list[str]], None] | None = None
     is_counted: bool = False
-    """Several places of one wish may be asked for, as `slurm*4`."""
+    """True if several places of one wish may be asked for, as `slurm*4`."""

@@ -13,8 +13,8 @@ def _build(target: str, command: list[str]) -> list[str]:
     return [*shlex.split(target), *command]
 
 
-def _check(target: str, words: Sequence[str]) -> None:
-    if not words:
+def _check(target: str, parts: Sequence[str]) -> None:
+    if not parts:
         raise UsageError("--on exec: names no machine", "exec:COMMAND")
 
 

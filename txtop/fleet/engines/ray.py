@@ -37,19 +37,19 @@ def _build(target: str, command: list[str]) -> list[str]:
     return build_module_command(MODULE, "run", target, *command)
 
 
-def _check(target: str, words: Sequence[str]) -> None:
-    parse_wishes(words)
+def _check(target: str, parts: Sequence[str]) -> None:
+    parse_wishes(parts)
 
 
-def parse_wishes(words: Sequence[str]) -> tuple[str, dict[str, float]]:
+def parse_wishes(parts: Sequence[str]) -> tuple[str, dict[str, float]]:
     """Return a cluster's address and what a place is to hold there; nothing for a whole node.
 
     Raises `UsageError` for words that are neither.
     """
-    is_named = bool(words) and words[0].startswith("//")
-    address = f"ray:{words[0]}" if is_named else ADDRESS_HERE
+    is_named = bool(parts) and parts[0].startswith("//")
+    address = f"ray:{parts[0]}" if is_named else ADDRESS_HERE
     wishes: dict[str, float] = {}
-    for word in words[is_named:]:
+    for word in parts[is_named:]:
         name, _, value = word.partition("=")
         if name == "accelerator_type" and value:
             wishes[ACCELERATOR + value] = 0.001

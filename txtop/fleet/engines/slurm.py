@@ -122,8 +122,8 @@ def _start_step(job: str, options: list[str]) -> str:
     assert process.stdout is not None and process.stderr is not None
     target = process.stdout.readline().strip()
     if not target:
-        words = _pick_last_line(process.stderr.read())
-        raise UsageError(f"job {job} has no room for the step: {words}", "ask for fewer places")
+        refusal = _pick_last_line(process.stderr.read())
+        raise UsageError(f"job {job} has no room for the step: {refusal}", "ask for fewer places")
     return target
 
 
@@ -172,9 +172,9 @@ def run_in_place(target: str, command: Sequence[str]) -> int:
     name, _, node = target.partition("@")
     job, _, step = name.partition(".")
     box = _BOX.format(step=step or "batch")
-    words = list(command)
-    if "--detach" in words:
-        words = ["sh", "-c", box + _ASK, "sh", shlex.join(words)]
+    parts = list(command)
+    if "--detach" in parts:
+        parts = ["sh", "-c", box + _ASK, "sh", shlex.join(parts)]
     # Of an allocation that txtop itself runs in nothing may be taken for this step's own wishes.
     environment = {
         name: value
@@ -184,7 +184,7 @@ def run_in_place(target: str, command: Sequence[str]) -> int:
     process = subprocess.Popen(
         [
             *("srun", f"--jobid={job}", f"--nodelist={node}", "--overlap", "--quiet"),
-            *("-N1", "-n1", "--mem=0", "--", *words),
+            *("-N1", "-n1", "--mem=0", "--", *parts),
         ],
         stderr=subprocess.PIPE,
         env=environment,

@@ -25,8 +25,8 @@ def _build(target: str, command: list[str]) -> list[str]:
     return ["ssh", "-T", *given, *shlex.split(target), "--", shlex.join(command)]
 
 
-def _check(target: str, words: Sequence[str]) -> None:
-    if not words or words[-1].startswith("-"):
+def _check(target: str, parts: Sequence[str]) -> None:
+    if not parts or parts[-1].startswith("-"):
         raise UsageError(f"--on ssh:{target[:60]} names no machine", "ssh:HOST")
 
 
