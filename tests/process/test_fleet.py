@@ -99,8 +99,8 @@ def test_places_that_differ_get_no_part_and_are_told_apart(tmp_path: Path) -> No
     refused = txtop(*cells, "--spread")
     assert refused.returncode == 2 and "cores: " in refused.stderr
     assert "(a) against 1 (b)" in refused.stderr and not (tmp_path / "here").exists()
-    each = txtop(*cells, "--each")
-    assert each.returncode == 0 and "never pooled" in each.stderr
+    measured = txtop(*cells, "--each")
+    assert measured.returncode == 0 and "never pooled" in measured.stderr
 
 
 def test_a_fleet_is_taken_as_one(tmp_path: Path) -> None:
@@ -110,14 +110,14 @@ def test_a_fleet_is_taken_as_one(tmp_path: Path) -> None:
     assert txtop("run", *CELLS, "--iterations", "9", "--name", "f", *here, *places).returncode == 0
     verified = txtop("verify", "f", *here)
     assert verified.returncode == 0 and verified.stdout.count(": ok,") == 2
-    shown = txtop("show", "f", *here).stdout
-    assert shown.index("place") < shown.index("session f-a") < shown.index("session f-b")
+    report = txtop("show", "f", *here).stdout
+    assert report.index("place") < report.index("session f-a") < report.index("session f-b")
     rows = [*csv.DictReader(txtop("export", "f", "--format", "csv", *here).stdout.splitlines())]
     assert [(row["machine"], row["id"]) for row in rows] == [
         (label, cell) for label in ("a", "b") for cell in ("c001", "c002")
     ]
     whole = json.loads(txtop("export", "f", *here).stdout)["machines"]
-    assert {label: len(each["cells"]) for label, each in whole.items()} == {"a": 2, "b": 2}
+    assert {label: len(export["cells"]) for label, export in whole.items()} == {"a": 2, "b": 2}
     assert txtop("export", "f", "--format", "plan", *here).returncode == 2
     compared = json.loads(txtop("compare", "f", "--format", "json", *here).stdout)
     assert [row["machine"] for row in compared] == ["a", "b"] * 2

@@ -43,12 +43,14 @@ def compare(
     session_dir: SessionDirOption = None,
 ) -> int:
     """Decide whether a session is slower, or less accurate: exit 1 if so, 3 if undecided."""
+    from txtop.fleet.folder import find_fleet
     from txtop.options.parsing import parse_percentage
     from txtop.options.tasks import parse_allowed_loss
 
     margin = parse_percentage("--max-regression", max_regression)
     least = None if min_accuracy is None else parse_allowed_loss("--min-accuracy", min_accuracy)
-    if a is not None and not base and not new and (b is None or across):
+    is_fleet = a is not None and b is None and find_fleet(a, session_dir) is not None
+    if a is not None and not base and not new and (is_fleet or across):
         return _compare_hardware([a, *([b] if b else [])], margin, format, output, session_dir)
     if across:
         raise UsageError("--across takes a fleet, or two sessions", "txtop compare FLEET")

@@ -63,10 +63,10 @@ def run_on_places(
     order = FleetOrder(command, encode_plan_file(options), fleet.spread, lost_after_s)
     held = places = hold_places(parse_places(fleet.on or ()), print_progress)
     try:
-        found = check_places(places, order)
+        described = check_places(places, order)
         if fleet.spread:
-            places = _deal(places, found)
-        elif differences := list_differences(found):
+            places = _deal(places, described)
+        elif differences := list_differences(described):
             for line in ("places differ, so their figures are never pooled", *differences):
                 print_progress(line)
         folder = start_fleet(places, order, name=name, session_dir=start.session_dir)
@@ -82,10 +82,10 @@ def run_on_places(
 
 
 def _deal(
-    places: tuple[RemotePlace, ...], found: Mapping[str, Description]
+    places: tuple[RemotePlace, ...], described: Mapping[str, Description]
 ) -> tuple[RemotePlace, ...]:
     """Return the places that get cells, and say how many each gets. Raises `UsageError`."""
-    dealt, plan = choose_dealt(places, found)
+    dealt, plan = choose_dealt(places, described)
     for place, cells in zip(dealt, dealing.deal_cells(plan, len(dealt)), strict=True):
         print_progress(f"{place.label:<12} {format_count(len(cells), 'cell')}")
     if idle := places[len(dealt) :]:

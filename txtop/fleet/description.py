@@ -1,4 +1,4 @@
-"""What a place is and would measure, as its dry run tells; and whether places are equal."""
+"""The description of a place by its dry run: machine, versions and plan; which places are equal."""
 
 from __future__ import annotations
 

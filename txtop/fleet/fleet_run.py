@@ -29,30 +29,30 @@ def check_places(places: Sequence[RemotePlace], order: FleetOrder) -> dict[str, 
     dry = ["run", *PLAN_ON_STDIN, "--dry-run", "--json", "-"]
     replies = ask_all(places, lambda place: ask(place, order.command, dry, order.plan))
     _require(replies, NOTHING_STARTED)
-    found, silent = {}, []
+    described, silent = {}, []
     for reply in replies:
         try:
-            found[reply.place.label] = msgspec.json.decode(reply.output, type=Description)
+            described[reply.place.label] = msgspec.json.decode(reply.output, type=Description)
         except msgspec.MsgspecError:
             silent.append(f"{reply.place.label}: its txtop does not describe its machine")
     if silent:
         raise UsageError("; ".join(silent), f"update txtop there; {NOTHING_STARTED}")
-    return found
+    return described
 
 
 def choose_dealt(
-    places: tuple[RemotePlace, ...], found: Mapping[str, Description]
+    places: tuple[RemotePlace, ...], described: Mapping[str, Description]
 ) -> tuple[tuple[RemotePlace, ...], Plan]:
     """Return the places that get cells of a plan that is dealt, and the whole plan.
 
     Raises `UsageError` if places differ in what they are, or in the plan that they made.
     """
-    if differences := list_differences(found):
+    if differences := list_differences(described):
         raise UsageError(
             f"--spread deals over equal places. {'; '.join(differences)}",
             f"--each measures on every one; {NOTHING_STARTED}",
         )
-    plans = [found[place.label].decode_plan() for place in places]
+    plans = [described[place.label].decode_plan() for place in places]
     for place, plan in zip(places, plans, strict=True):
         if plan != plans[0]:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Whether places are equal, as their dry runs tell."""
+"""Places that are equal or not, as their dry runs tell."""
 
 from __future__ import annotations
 
