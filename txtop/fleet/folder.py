@@ -52,7 +52,7 @@ class Fleet(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class FleetOrder:
-    """What is asked of a fleet: txtop's command there, a plan file, and how the plan is divided."""
+    """The order to a fleet: txtop's command there, a plan file, and how the plan is divided."""
 
     command: list[str]
     plan: bytes
