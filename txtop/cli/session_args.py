@@ -9,6 +9,7 @@ from pathlib import Path
 from txtop.errors import SessionError, UsageError
 from txtop.fleet.folder import find_fleet, has_log, read_fleet
 from txtop.forecast.edge import choose_next_probe
+from txtop.models.absent_models import explain_absent
 from txtop.runner.liveness import is_entry_running, is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog
@@ -130,6 +131,18 @@ def is_incomplete(path: Path) -> bool:
     if state.race is not None:
         return choose_step(state.race.race) is not None
     return bool(find_missing_cells(state) or pending)
+
+
+def require_searched_model(state: SessionState) -> None:
+    """Check that the model is here of which a search lacks probes.
+
+    Raises `UsageError`: each of them would fail, and be taken for the edge.
+    """
+    search = state.plan.edge_search
+    if search is None or choose_next_probe(state, search) is None:
+        return
+    if absent := explain_absent(search.base):
+        raise UsageError(absent.cause, "put it back, or txtop fit MODEL begins anew")
 
 
 def _find_interrupted_session(folder: Path | None) -> Path:

@@ -63,16 +63,18 @@ def launch_plan(
 def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> int:
     """Measure what is missing in the session at `path`. Return the exit code.
 
-    Raises `UsageError` if its prompts are not what they were.
+    Raises `UsageError` if its prompts are not what they were, or the model of a search is gone.
     """
     from txtop.cli.headless import announce_detached_run, run_headless
-    from txtop.cli.session_args import load_session
+    from txtop.cli.session_args import load_session, require_searched_model
     from txtop.plan.prompt_file import require_unchanged
     from txtop.runner import spawn
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     target = check_json_target(start.json_file)
-    for file in {cell.prompts for cell in load_session(path)[0].plan.cells}:
+    state = load_session(path)[0]
+    require_searched_model(state)
+    for file in {cell.prompts for cell in state.plan.cells}:
         if file is not None:
             require_unchanged(file)
     if start.detach:

@@ -22,6 +22,7 @@ from txtop.plan.tuning import Objective
 from txtop.protocol import events
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
+from txtop.state.quality import Quality
 from txtop.state.session import SessionState
 
 
@@ -128,6 +129,15 @@ def test_exit_codes_of_a_race(over: SessionState) -> None:
     assert choose_exit_code(nobody, recorded=True, last_line="") == EXIT_FAILED
     stopped = end(fold_all([header]), "stopped")
     assert choose_exit_code(stopped, recorded=True, last_line="") == 130
+
+
+def test_a_winner_has_the_badge_of_the_table(
+    over: SessionState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tasks say comes before the distance of outputs, in the result as in the table."""
+    monkeypatch.setattr(Quality, "forms", ("the badge",))
+    lines = format_report(over, FinalMetrics(), "night").splitlines()
+    assert any("keeps:" in line and "output the badge" in line for line in lines)
 
 
 def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:

@@ -20,7 +20,7 @@ from txtop.plan import labels
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import Tuning
 from txtop.sanitise import sanitise
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
@@ -105,9 +105,9 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
         for limit in race.tuning.limits
         if (reached := compute_quantile_ms(winner, limit)) is not None
     ]
-    output = state.output_of(winner.cell.id)
-    if output is not None:
-        kept.append(f"output {fidelity.format_badge_forms(output)[0]}")
+    own = quality.get_quality(state, winner.cell.id)
+    if own.list_events(state):
+        kept.append(f"output {own.forms[0]}")
     if winner.peak_bytes is not None:
         kept.append(f"memory {format_gib(winner.peak_bytes)} GiB")
     if kept:

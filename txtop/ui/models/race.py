@@ -10,7 +10,7 @@ from txtop import formatting
 from txtop.analysis.tuning import compute_gain, find_result
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import Objective
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.stats.race import Candidate, choose_arms
@@ -173,8 +173,8 @@ def _build_row(
         ratio, low, high = compute_gain(race.race.compare(own.name, leader))
     elif own.name == leader:
         ratio = 1.0
-    output = state.output_of(own.name)
-    badge = fidelity.format_badge_forms(output)[0] if output is not None else ""
+    judged = quality.get_quality(state, own.name)
+    is_judged = bool(judged.list_events(state))
     return CandidateRow(
         id=own.name,
         name=names.get(own.name, own.name),
@@ -187,16 +187,10 @@ def _build_row(
         high=high,
         figure=wording.format_objective(state, cell) if own.costs else "",
         gib=formatting.format_gib(cell.peak_bytes) if cell.peak_bytes else "",
-        output=badge,
-        output_role=_choose_role(fidelity.compute_badge(output)) if output is not None else "muted",
+        output=judged.forms[0] if is_judged else "",
+        output_role=quality.BADGE_ROLES.get(judged.badge, "text") if is_judged else "muted",
         why=_describe_departure(own),
         blocks=len(own.costs),
-    )
-
-
-def _choose_role(badge: str) -> str:
-    return {"lossless-like": "ok", "visible": "warn", "broken": "bad", "INVALID": "bad"}.get(
-        badge, "text"
     )
 
 
