@@ -9,6 +9,8 @@ from contextlib import suppress
 from txtop.analysis.explanation import describe_present_step
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text import table, tuning
+from txtop.forecast.last_phase import format_about
+from txtop.forecast.probe_time import estimate_probe_s
 from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
@@ -42,6 +44,9 @@ class LinePrinter:
             )
             if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
                 text = table.format_cell_line(cell, self._finals, state.plan.seed)
+            if cell is not None and line.at_ns == cell.started_at_ns:
+                probe_s = estimate_probe_s(state, cell)
+                text += f"; this probe: {format_about(probe_s)}" if probe_s is not None else ""
             if cell is not None and state.ab_test is not None:
                 text = f"{state.ab_test.letter(cell.cell.id)} {text}"
             print_progress(f"{self._source}{format_clock(line.at_ns)} {text}")

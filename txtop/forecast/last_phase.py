@@ -78,7 +78,12 @@ def _describe_comparisons(state: SessionState, pending: int) -> tuple[str, ...]:
 
 
 def format_seconds_left(left_s: float) -> str:
+    """Format the seconds that are left in words."""
+    return f"{format_about(left_s)} left"
+
+
+def format_about(seconds: float) -> str:
     """Format seconds in words, rounded up to 5 s, and to a minute from 90 s on."""
-    if left_s < 90:
-        return f"about {max(1, math.ceil(left_s / 5)) * 5} s left"
-    return f"about {math.ceil(left_s / 60)} min left"
+    if seconds < 90:
+        return f"about {max(1, math.ceil(seconds / 5)) * 5} s"
+    return f"about {math.ceil(seconds / 60)} min"
