@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,7 +102,8 @@ def create_fleet(
 def find_fleet(name: str, parent: Path | None) -> Path | None:
     """Return the folder of the fleet `name`, an id or a path; None if it is none."""
     for folder in ((parent or get_sessions_dir()).expanduser() / name, Path(name)):
-        if (folder / FLEET_NAME).is_file():
+        # Unlike Path.is_file a folder that may not be entered is none.
+        if os.path.isfile(folder / FLEET_NAME):
             return folder
     return None
 

@@ -31,9 +31,9 @@ def list_backends() -> tuple[str, ...]:
 
 def explain_unknown_backend(method: str, backend: object) -> tuple[str, str] | None:
     """Return reason and hint if no kernel of the `method` gptq or awq is called `backend`."""
-    known = list_backends()
-    if backend is None or not known or str(backend).lower() in known:
+    names = list_backends()
+    if backend is None or not names or str(backend).lower() in names:
         return None
-    own = [name for name in known if name.startswith(f"{method}_")]
+    own = [name for name in names if name.startswith(f"{method}_")]
     reason = f"gptqmodel has no kernel {str(backend)[:40]!a} for {method}"
     return reason, did_you_mean(str(backend).lower(), own, f"known: {', '.join(['auto', *own])}")

@@ -93,7 +93,7 @@ def require_power_meter(devices: Iterable[str]) -> None:
 
     Whether a GPU tells its power is known once the sampler has asked it.
     """
-    kinds = {found and found.kind for found in map(find_accelerator, devices)}
+    kinds = {device and device.kind for device in map(find_accelerator, devices)}
     if kinds == {"cpu"} and not has_package_power():
         raise UsageError(
             "--minimise energy: no energy counter of this CPU can be read",

@@ -1,5 +1,7 @@
-"""What the home screen says of presets and models before one is chosen: how long each preset takes,
-and what kind of models are here. Apart from the source because each fact takes a while."""
+"""The facts about presets and models on the home screen: how long a preset takes, what is here.
+
+Apart from the source because each fact takes a while.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two arms ran says if a ratio between two kernels can mean anything."""
+"""The operators of two arms are named, as a ratio between two names of one kernel is noise."""
 
 import json
 
@@ -20,7 +20,7 @@ def arms(*kinds: str) -> tuple[dict[str, object], ...]:
 
 
 @pytest.mark.parametrize(
-    ("ran", "words"),
+    ("ran", "note"),
     [
         (({"products": [ATEN]}, {"products": [ATEN]}), "both ran _weight_int4pack_mm_for_cpu"),
         (
@@ -35,15 +35,15 @@ def arms(*kinds: str) -> tuple[dict[str, object], ...]:
     ],
 )
 def test_kernels_of_two_arms_are_named(
-    ran: tuple[dict[str, object], dict[str, object]], words: str
+    ran: tuple[dict[str, object], dict[str, object]], note: str
 ) -> None:
     made = ab_sessions.script(*arms("Int8WeightOnlyConfig", "Int4WeightOnlyConfig")).begin()
     for cell, facts in zip("AB", ran, strict=True):
         made.made.append(events.Kernels(t_ns=made.at_ns, cell=cell, **facts))  # type: ignore[arg-type]
     state = fold_all(made.blocks(12, 1.2).end())
     assert state.ab_test is not None
-    assert compare_products(state, state.ab_test, "B") == words
-    assert (words in export_comparisons(state)[0].notes) == bool(words)
+    assert compare_products(state, state.ab_test, "B") == note
+    assert (note in export_comparisons(state)[0].notes) == bool(note)
 
 
 def test_arms_that_ask_for_one_kernel_say_nothing() -> None:

@@ -134,7 +134,7 @@ def test_exit_codes_of_a_race(over: SessionState) -> None:
 def test_a_winner_has_the_badge_of_the_table(
     over: SessionState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What tasks say comes before the distance of outputs, in the result as in the table."""
+    """Tasks come before the distance of outputs, in the result as in the table."""
     monkeypatch.setattr(Quality, "forms", ("the badge",))
     lines = format_report(over, FinalMetrics(), "night").splitlines()
     assert any("keeps:" in line and "output the badge" in line for line in lines)

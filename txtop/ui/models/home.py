@@ -54,8 +54,8 @@ class ListedSession:
 
 @dataclass(frozen=True)
 class StartFacts:
-    """What the start panel says of presets and models: how long each preset takes, by its name, and
-    pairs of (model, kind, size and place). Its texts are sanitised."""
+    """The facts of the start panel: how long each preset takes, by its name, and pairs of (model;
+    kind, size and place). Texts are sanitised."""
 
     times: Mapping[str, str]
     models: tuple[tuple[str, str], ...] = ()

@@ -21,7 +21,7 @@ MIN_NAME_WIDTH, MIN_REMARK_WIDTH = 12, 14
 KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
 
 
-class _Columns(NamedTuple):
+class _ResultColumns(NamedTuple):
     """The widths of labels, values and intervals, and which form the last ones have."""
 
     label: int
@@ -100,7 +100,7 @@ def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
     )
 
 
-def _choose_columns(lines: Sequence[ResultLine], width: int, g: Glyphs) -> _Columns:
+def _choose_columns(lines: Sequence[ResultLine], width: int, g: Glyphs) -> _ResultColumns:
     """Choose the widths for all lines: each column as wide as its content while there is room.
 
     Without it what stands for the intervals is short, then labels are cut.
@@ -118,10 +118,10 @@ def _choose_columns(lines: Sequence[ResultLine], width: int, g: Glyphs) -> _Colu
         room = width - value - UNIT_WIDTH - half - 3 - beside
         if label <= room:
             break
-    return _Columns(max(MIN_LABEL_WIDTH, min(label, room)), value, half, form)
+    return _ResultColumns(max(MIN_LABEL_WIDTH, min(label, room)), value, half, form)
 
 
-def _render_line(line: ResultLine, columns: _Columns, width: int, g: Glyphs) -> Row:
+def _render_line(line: ResultLine, columns: _ResultColumns, width: int, g: Glyphs) -> Row:
     row: Row = [(f" {fit(g(line.label), columns.label, mark=g('…'))}", "muted")]
     if not line.unit:
         room = width - columns.label - 1 - measure_text(line.value) - 2
