@@ -125,6 +125,7 @@ def test_a_fleet_is_taken_as_one(tmp_path: Path) -> None:
     assert compared[1]["contrast"]["n_base"] == 9
 
 
+@pytest.mark.slow
 def test_a_fleet_is_resumed_where_cells_are_missing(tmp_path: Path) -> None:
     arguments = start(tmp_path, "--iterations", "200", "--name", "f")
     run = subprocess.Popen(
