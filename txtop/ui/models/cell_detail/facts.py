@@ -230,9 +230,9 @@ def _format_counts(state: CellState, counted: int, dropped: int) -> str:
 def _describe_warm_up(session: SessionState, state: CellState) -> str:
     """Describe the rule that ended the warm-up."""
     if state.samples.cut is not None:
-        return f"{state.samples.cut} iterations, asked for now"
+        return f"{formatting.format_count(state.samples.cut, 'iteration')}, asked for now"
     if session.plan.warmup is not None:
-        return f"{session.plan.warmup} iterations, as asked"
+        return f"{formatting.format_count(session.plan.warmup, 'iteration')}, as asked"
     if state.stage in ("first", "warming"):
         return "until two windows of 10 agree within 1 %"
     flat = metrics.is_warm(state)
@@ -246,12 +246,15 @@ def _describe_blocks(state: CellState) -> list[str]:
     """
     lines = []
     for stretch in contention.group_blocks(state.blocks):
-        first, last = stretch[0], stretch[-1]
-        why = contention.describe_blocks(stretch) if len(stretch) > 1 else ", ".join(first.reasons)
-        lines.append(
-            f"{first.first + 1} to {last.first + last.count} "
-            f"{'kept' if first.kept else 'discarded'}: {why}"
+        first, last = stretch[0].first + 1, stretch[-1].first + stretch[-1].count
+        which = f"iteration {first}" if first == last else f"{first} to {last}"
+        fate = "kept" if stretch[0].kept else "discarded"
+        why = (
+            contention.describe_blocks(stretch)
+            if len(stretch) > 1
+            else ", ".join(stretch[0].reasons)
         )
+        lines.append(f"{which} {fate}: {why}")
     return lines
 
 
