@@ -249,11 +249,8 @@ def _describe_blocks(state: CellState) -> list[str]:
         first, last = stretch[0].first + 1, stretch[-1].first + stretch[-1].count
         which = f"iteration {first}" if first == last else f"{first} to {last}"
         fate = "kept" if stretch[0].kept else "discarded"
-        why = (
-            contention.describe_blocks(stretch)
-            if len(stretch) > 1
-            else ", ".join(stretch[0].reasons)
-        )
+        alone = ", ".join(stretch[0].reasons)
+        why = contention.describe_blocks(stretch) if len(stretch) > 1 else alone
         lines.append(f"{which} {fate}: {why}")
     return lines
 
