@@ -174,7 +174,8 @@ def test_in_a_run_each_precision_has_its_badge_beside_its_speed(tmp_path: Path) 
     assert "speed" in heading and "output" in heading
     badges = ("✓ lossless-like", "≈ minor", "▲ visible")
     assert len([line for line in lines if "x  " in line and any(b in line for b in badges)]) == 2
-    assert len([line for line in lines if "reference" in line]) == 2
+    # One in each cell of the reference, and one in the table of outputs.
+    assert len([line for line in lines if "reference" in line]) == 3
     exported = json.loads((tmp_path / "out.json").read_bytes())
     by_cell = {(c["precision"], c["batch_size"]): c["fidelity"] for c in exported["cells"]}
     assert by_cell["fp32", 1] is None

@@ -52,7 +52,7 @@ def build_table(state: SessionState) -> tuple[Heading, list[list[str]]]:
 
 def _build_row(state: SessionState, name: str, event: Fidelity | None) -> list[str]:
     cell = state.cells[name]
-    weights = f"{cell.load.weight_bytes / _MB:.0f}" if cell.load else MISSING
+    weights = format_figure(cell.load.weight_bytes / _MB) if cell.load else MISSING
     row = [name_cell(state, name), weights, name_products(cell) or MISSING]
     if event is None:
         is_reference = any(reference == name for _, reference in state.fidelity)
