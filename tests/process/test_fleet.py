@@ -216,8 +216,8 @@ def test_an_interrupt_stops_every_place_and_a_second_leaves(tmp_path: Path) -> N
     require_equal_copies(tmp_path, "f")
 
 
-@pytest.mark.parametrize("option", [("--json", "-"), ("--on-hangup", "stop")])
-def test_what_a_fleet_cannot_do_is_refused(option: tuple[str, str]) -> None:
+@pytest.mark.parametrize("option", [("--json", "-"), ("--on-hangup", "stop"), ("--dry-run",)])
+def test_what_a_fleet_cannot_do_is_refused(option: tuple[str, ...]) -> None:
     done = txtop("run", *CELLS, *option, "--on", "ssh:nowhere")
     assert done.returncode == 2 and f"{option[0]} contradict" in done.stderr
 
@@ -280,3 +280,8 @@ def test_a_place_behind_ssh(tmp_path: Path, ssh_target: str) -> None:
     there = tmp_path / "a" / "f-a" / "events.jsonl"
     copy = tmp_path / "here" / "f" / "f-a" / "events.jsonl"
     assert there.read_bytes() == copy.read_bytes()
+
+
+def test_options_of_a_fleet_without_one_are_refused() -> None:
+    done = txtop("run", *CELLS, "--spread")
+    assert done.returncode == 2 and "need --on" in done.stderr

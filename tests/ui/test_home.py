@@ -240,6 +240,9 @@ def test_presets_say_how_long_they_take_and_models_what_they_are() -> None:
         assert re.search(r"families +up to 7 min, plus loads\n +GPT-2, BERT, T5", menu), menu
     assert "models here" not in small and "model-3" in large and "and 5 more" in large
     assert len(large.splitlines()) <= 30
+    for height in range(12, 40):
+        rows = start_menu.render_start_menu(PRESETS["quick"], Area(42, height, Glyphs()), starts)
+        assert len(rows) <= height
 
 
 def test_start_facts_come_one_by_one_once_every_outcome_is_there(

@@ -19,6 +19,7 @@ class HardwareRow:
     """A cell on one kind of machine: its rate in `unit`, and the ratio to the first kind.
 
     The first kind itself has no contrast, nor has a cell that cannot be compared for `reasons`.
+    `notes` are the doubts about a ratio: a busy machine, speed that drifted, other versions.
     """
 
     cell: str
@@ -29,6 +30,7 @@ class HardwareRow:
     contrast: UnpairedRatio | None
     verdict: str
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def describe_kind(state: SessionState) -> tuple[str, ...]:
@@ -71,6 +73,7 @@ def compare_hardware(
                     cell.contrast,
                     cell.verdict,
                     cell.reasons,
+                    tuple(cell.notes),
                 )
             )
     return tuple(row for own in rows.values() for row in own)

@@ -65,6 +65,15 @@ def run(
         from txtop.options import plan_file
 
         options = plan_file.merge_options(plan_file.read_plan_file(plan_toml), options)
+    if fleet.on is None and fleet != DEFAULT_FLEET:
+        raise UsageError(
+            "--each, --spread, --lost-after and --on-command need --on", "as --on ssh:HOST"
+        )
+    if fleet.on is not None and dry_run:
+        raise UsageError(
+            "--on and --dry-run contradict each other",
+            "leave out --dry-run: each place checks the plan before anything starts",
+        )
     if fleet.on is not None and save_plan is None:
         from txtop.cli.fleet import run_on_places
 

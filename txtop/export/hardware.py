@@ -39,11 +39,15 @@ def _build_row(row: HardwareRow) -> list[str]:
 
 
 def _list_reasons(rows: Sequence[HardwareRow]) -> list[str]:
-    return [f"{row.cell} on {row.machine}: {reason}" for row in rows for reason in row.reasons]
+    return [
+        f"{row.cell} on {row.machine}: {line}"
+        for row in rows
+        for line in (*row.reasons, *row.notes)
+    ]
 
 
 def render_text(rows: Sequence[HardwareRow], width: int | None = None) -> str:
-    """Render the table, and below it why cells cannot be compared."""
+    """Render the table, and below it why cells cannot be compared, and what is to be doubted."""
     lines = format_table(COLUMNS, build_rows(rows), width)
     if reasons := _list_reasons(rows):
         lines += ["", *reasons]

@@ -134,3 +134,12 @@ def test_outputs_stand_with_their_weights_and_operators() -> None:
 def test_random_weights_have_no_table_of_outputs() -> None:
     state = fold_all(read_all(resolve_session("gpt2-precisions"))[0])
     assert outputs.format_outputs(state) == []
+
+
+def test_random_weights_beside_real_ones_have_no_figures_of_output() -> None:
+    state = fold_all(read_all(resolve_session("smollm2-quantised"))[0])
+    names = [name for name, _ in outputs.build_table(state)[0]]
+    for event in list(state.fidelity.values())[1:]:
+        event.weights = "random"
+    rows = outputs.build_table(state)[1]
+    assert sum(row[names.index("KLD")] != "—" for row in rows) == 1

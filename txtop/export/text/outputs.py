@@ -54,7 +54,7 @@ def _build_row(state: SessionState, name: str, event: Fidelity | None) -> list[s
     cell = state.cells[name]
     weights = format_figure(cell.load.weight_bytes / _MB) if cell.load else MISSING
     row = [name_cell(state, name), weights, name_products(cell) or MISSING]
-    if event is None:
+    if event is None or event.weights == "random":
         is_reference = any(reference == name for _, reference in state.fidelity)
         return [*row, *([MISSING] * 4), "reference" if is_reference else MISSING]
     top1 = event.top1 / event.positions if event.top1 is not None and event.positions else None

@@ -75,6 +75,8 @@ def _render_models(starts: StartFacts | None, area: Area, room: int) -> list[Row
     listed = starts.models[: room - 2]
     if len(listed) < len(starts.models):
         listed = listed[:-1]
+    if not listed:
+        return []
     wide = min(max(measure_text(clean(name)) for name, _ in listed), area.width // 2)
     for name, about in listed:
         rest = cut(clean(g(about)), max(0, area.width - wide - 5), g("…"))
