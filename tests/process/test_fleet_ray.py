@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any
 import pytest
 
 from support.command_line import TXTOP, txtop
+from support.held_places import build_arguments, require_equal_copies
 from support.paths import ROOT, SHIM
 
 pytest.importorskip("ray", reason="ray is not installed")
-
-CELLS = ("--models", "ok", "--sequence-lengths", "8", "--batch-sizes", "1", "4", "--warmup", "1")
 
 
 @pytest.fixture(scope="module")
@@ -45,41 +43,29 @@ def find_ray_processes() -> set[int]:
     return pids
 
 
-def start(folder: Path, *on: str, iterations: int = 5) -> list[str]:
-    program = f"env TXTOP_SESSION_DIR={folder / 'there'} PYTHONPATH={SHIM}:{ROOT}"
-    there = ("--on-command", f"{program} {sys.executable} -m txtop")
-    here = ("--session-dir", str(folder / "here"), "--name", "f", *there)
-    return ["run", *CELLS, "--iterations", str(iterations), *here, "--on", *on]
-
-
-def require_equal_copies(folder: Path, *labels: str) -> None:
-    for label in labels:
-        there = folder / "there" / f"f-{label}" / "events.jsonl"
-        here = folder / "here" / "f" / f"f-{label}" / "events.jsonl"
-        assert there.read_bytes() == here.read_bytes()
-
-
 @pytest.mark.slow
 def test_each_node_is_a_place(tmp_path: Path, cluster: Any) -> None:
-    done = txtop(*start(tmp_path, "ray"), RAY_ADDRESS=cluster.address, timeout=150)
+    done = txtop(*build_arguments(tmp_path, "ray"), RAY_ADDRESS=cluster.address, timeout=150)
     assert done.returncode == 0, done.stderr
     require_equal_copies(tmp_path, "ray-1", "ray-2", "ray-3")
 
 
 @pytest.mark.slow
 def test_resources_choose_the_places(tmp_path: Path, cluster: Any) -> None:
-    arguments = start(tmp_path, "p=ray:pretend=2")
+    arguments = build_arguments(tmp_path, "p=ray:pretend=2")
     done = txtop(*arguments, RAY_ADDRESS=cluster.address, timeout=150)
     assert done.returncode == 0, done.stderr
     require_equal_copies(tmp_path, "p-1", "p-2")
-    none = txtop(*start(tmp_path, "ray:pretend=3"), RAY_ADDRESS=cluster.address, timeout=150)
+    none = txtop(
+        *build_arguments(tmp_path, "ray:pretend=3"), RAY_ADDRESS=cluster.address, timeout=150
+    )
     assert none.returncode == 2 and "no node is free with pretend=3" in none.stderr
 
 
 @pytest.mark.slow
 def test_a_node_that_is_lost_is_named(tmp_path: Path, cluster: Any) -> None:
     lost = cluster.add_node(num_cpus=1, resources={"doomed": 1})
-    arguments = start(tmp_path, "d=ray:doomed=1", "p=ray:pretend=2", iterations=600)
+    arguments = build_arguments(tmp_path, "d=ray:doomed=1", "p=ray:pretend=2", iterations=600)
     run = subprocess.Popen(
         [*TXTOP, *arguments],
         stdout=subprocess.DEVNULL,

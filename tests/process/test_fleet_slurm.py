@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from support.command_line import txtop
-from support.paths import ROOT, SHIM
+from support.held_places import build_arguments, require_equal_copies
 from support.slurm_node import find_missing, run_slurm
 
 if find_missing():
     pytest.skip(find_missing(), allow_module_level=True)
 
 COMMAND = f"{sys.executable} -m txtop"
-CELLS = ("--models", "ok", "--sequence-lengths", "8", "--batch-sizes", "1", "4", "--warmup", "1")
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +28,15 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield client
 
 
-def start(folder: Path, *on: str, iterations: int = 5) -> list[str]:
-    there = f"env TXTOP_SESSION_DIR={folder / 'there'} PYTHONPATH={SHIM}:{ROOT} {COMMAND}"
-    here = ("--session-dir", str(folder / "here"), "--name", "f", "--on-command", there)
-    return ["run", *CELLS, "--iterations", str(iterations), *here, "--on", *on]
-
-
 def list_jobs(client: dict[str, str]) -> list[str]:
     command = ["squeue", "-h", "-o", "%i", "-t", "PENDING,RUNNING"]
     environment = {**os.environ, **client}
     return subprocess.run(command, env=environment, capture_output=True, text=True).stdout.split()
 
 
-def require_equal_copies(folder: Path, *labels: str) -> None:
-    for label in labels:
-        there = folder / "there" / f"f-{label}" / "events.jsonl"
-        here = folder / "here" / "f" / f"f-{label}" / "events.jsonl"
-        assert there.read_bytes() == here.read_bytes()
-
-
 @pytest.mark.slow
 def test_each_job_holds_a_place_and_is_given_back(tmp_path: Path, slurm: dict[str, str]) -> None:
-    done = txtop(*start(tmp_path, "slurm*2", "b=slurm:-c 2"), **slurm)
+    done = txtop(*build_arguments(tmp_path, "slurm*2", "b=slurm:-c 2"), **slurm)
     assert done.returncode == 0, done.stderr
     require_equal_copies(tmp_path, "slurm-1", "slurm-2", "b")
     assert list_jobs(slurm) == [] and not [*Path("/tmp").glob("txtop-*.batch")]
@@ -58,7 +44,7 @@ def test_each_job_holds_a_place_and_is_given_back(tmp_path: Path, slurm: dict[st
 
 @pytest.mark.slow
 def test_a_job_that_is_cancelled_is_named(tmp_path: Path, slurm: dict[str, str]) -> None:
-    arguments = start(tmp_path, "a=slurm", "b=slurm", iterations=500)
+    arguments = build_arguments(tmp_path, "a=slurm", "b=slurm", iterations=500)
     environment = {**os.environ, **slurm}
     run = subprocess.Popen(
         [sys.executable, "-m", "txtop", *arguments],
@@ -86,7 +72,7 @@ def test_a_job_that_is_cancelled_is_named(tmp_path: Path, slurm: dict[str, str])
 def test_inside_an_allocation_its_steps_are_the_places(
     tmp_path: Path, slurm: dict[str, str]
 ) -> None:
-    inside = ["salloc", "-Q", "-n", "2", *COMMAND.split(), *start(tmp_path, "slurm*2")]
+    inside = ["salloc", "-Q", "-n", "2", *COMMAND.split(), *build_arguments(tmp_path, "slurm*2")]
     environment = {**os.environ, **slurm}
     done = subprocess.run(inside, env=environment, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
@@ -97,7 +83,7 @@ def test_inside_an_allocation_its_steps_are_the_places(
 def test_what_slurm_refuses_is_told_and_nothing_stays(
     tmp_path: Path, slurm: dict[str, str]
 ) -> None:
-    done = txtop(*start(tmp_path, "slurm", "b=slurm:-p nowhere"), **slurm)
+    done = txtop(*build_arguments(tmp_path, "slurm", "b=slurm:-p nowhere"), **slurm)
     assert done.returncode == 2
     assert "sbatch refuses: " in done.stderr and "partition" in done.stderr
     until_s = time.monotonic() + 10

@@ -102,7 +102,7 @@ def compare_sessions(
 ) -> SessionComparison:
     """Pair the cells of two sides by what they measure, and compare their times and accuracy.
 
-    The device and its driver have to agree, but `across_hardware`, where they are notes.
+    The device and its driver have to agree, but for `across_hardware`, which leaves them out.
     """
     ambiguous = _find_ambiguous_keys([*base, *new])
     sides = [_group_by_key(side, ambiguous) for side in (base, new)]

@@ -33,8 +33,8 @@ class HardwareRow:
     notes: tuple[str, ...] = ()
 
 
-def describe_kind(state: SessionState) -> tuple[str, ...]:
-    """Return what makes a machine another: devices, processor, cores, drivers."""
+def get_hardware_key(state: SessionState) -> tuple[str, ...]:
+    """Return the facts that make a machine another: devices, processor, cores, drivers."""
     machine = state.header.machine if state.header else None
     own = (machine.cpu, str(machine.cores_allowed or machine.cores_logical)) if machine else ()
     devices = sorted({load.device_name for load in state.loads.values()})
@@ -46,7 +46,7 @@ def group_by_kind(states: Mapping[str, SessionState]) -> dict[str, list[SessionS
     """Return the sessions of each kind of machine, by the names of the places that are of it."""
     kinds: dict[tuple[str, ...], list[str]] = {}
     for place, state in states.items():
-        kinds.setdefault(describe_kind(state), []).append(place)
+        kinds.setdefault(get_hardware_key(state), []).append(place)
     return {
         ", ".join(sanitise(place, 80) for place in places): [states[place] for place in places]
         for places in kinds.values()

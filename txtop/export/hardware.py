@@ -62,7 +62,7 @@ def render_markdown(rows: Sequence[HardwareRow]) -> str:
 
 def render_json(rows: Sequence[HardwareRow]) -> str:
     """Render an array with the fields of `HardwareRow`."""
-    body = msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(rows)), indent=2)
+    body = msgspec.json.format(msgspec.json.encode(rows), indent=2)
     return escape_json(body).decode() + "\n"
 
 

@@ -17,8 +17,9 @@ def estimate_probe_s(state: SessionState, own: CellState) -> float | None:
     A call is taken to grow with the knob, from the probe nearest to it.
     """
     search, plan = state.plan.edge_search, state.plan
-    for axis in list_axes(search) if search is not None else ():
-        assert search is not None
+    if search is None:
+        return None
+    for axis in list_axes(search):
         steps = axis.count_steps(search, own.cell)
         if steps is None:
             continue

@@ -12,7 +12,7 @@ from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text
 PhaseName = Literal["prefill", "decode", "forward"]
 Shares = Annotated[float, Meta(ge=0, le=1)]
 EXPLAINING = "where the time goes: "
-"""How the lines of the log begin that say what an explanation is at."""
+"""The beginning of the lines of the log that say what an explanation is at."""
 
 
 class StepPart(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,0 +1,26 @@
+"""A run on places that an engine holds: its arguments, and its copies beside what they copy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from support.paths import ROOT, SHIM
+
+CELLS = ("--models", "ok", "--sequence-lengths", "8", "--batch-sizes", "1", "4", "--warmup", "1")
+
+
+def build_arguments(folder: Path, *on: str, iterations: int = 5) -> list[str]:
+    """Build the arguments of a run `f` that records in `there` and copies to `here`."""
+    program = f"env TXTOP_SESSION_DIR={folder / 'there'} PYTHONPATH={SHIM}:{ROOT}"
+    there = ("--on-command", f"{program} {sys.executable} -m txtop")
+    here = ("--session-dir", str(folder / "here"), "--name", "f", *there)
+    return ["run", *CELLS, "--iterations", str(iterations), *here, "--on", *on]
+
+
+def require_equal_copies(folder: Path, *labels: str) -> None:
+    """Assert that each copy has the bytes of its log."""
+    for label in labels:
+        there = folder / "there" / f"f-{label}" / "events.jsonl"
+        here = folder / "here" / "f" / f"f-{label}" / "events.jsonl"
+        assert there.read_bytes() == here.read_bytes()
