@@ -406,9 +406,11 @@ def test_arms_go_by_what_differs() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 def test_what_differs_between_arms_survives_a_cut(size: tuple[int, int]) -> None:
-    kernels = ("gptq_torch", "gptq_torch_fused")
+    kernels = ("torch", "torch_fused")
     precisions = [f"gptq:int4-g64/{kernel}" for kernel in kernels]
-    asked = [json.dumps({"quant_method": "gptq", "backend": kernel}) for kernel in kernels]
+    asked = [
+        json.dumps({"quant_method": "gptq", "backend": f"gptq_{kernel}"}) for kernel in kernels
+    ]
     cells = [
         Cell(id=arm, model="m", precision=precision, quantization=quantization)
         for arm, precision, quantization in zip("AB", precisions, asked, strict=True)

@@ -37,7 +37,10 @@ def _name_gptq(config: Mapping[str, Any]) -> str:
     bits = config.get("bits") or config.get("w_bit") or 4
     backend = config.get("backend")
     name = f"int{bits}" + (f"-g{group}" if isinstance(group, int) and group > 0 else "")
-    return f"{name}/{backend}" if backend and backend != "auto" else name
+    if not backend or backend == "auto":
+        return name
+    # The label begins with the method, and the names of its kernels do, too.
+    return f"{name}/{str(backend).removeprefix(f'{get_method_name(config)}_')}"
 
 
 def _name_bitsandbytes(config: Mapping[str, Any]) -> str:
@@ -148,7 +151,7 @@ class Method:
 _GPTQ_KERNELS = (
     "_weight_int4pack_mm", "gemm_int4", "marlin", "exllama", "machete", "gemm_half_q_half",
 )  # fmt: skip
-_BACKENDS = 'another kernel: quantization=FILE.json with "backend": "gptq_torch_fused", say'
+_BACKENDS = 'another kernel: quantization=FILE.json with "backend": "{}_torch_fused", say'
 # By `quant_method` of config.json.
 METHODS: Mapping[str, Method] = {
     "gptq": Method(
@@ -158,7 +161,7 @@ METHODS: Mapping[str, Method] = {
         needs=Needs(libraries=("gptqmodel", "optimum"), install=_GPTQ),
         signs=(".qweight",),
         proof=Proof(_GPTQ_KERNELS),
-        instead=_BACKENDS,
+        instead=_BACKENDS.format("gptq"),
     ),
     "awq": Method(
         prefix="awq",
@@ -167,7 +170,7 @@ METHODS: Mapping[str, Method] = {
         needs=Needs(libraries=("gptqmodel", "accelerate"), install=_GPTQ),
         signs=(".qweight",),
         proof=Proof((*_GPTQ_KERNELS, "gemm_forward", "awq_gemm")),
-        instead=_BACKENDS,
+        instead=_BACKENDS.format("awq"),
     ),
     "bitsandbytes": Method(
         prefix="bnb",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
+from typing import Any
 
 from txtop.formatting import MISSING
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying, order_knobs
 from txtop.plan.model_names import CUT, shorten_alike
+from txtop.plan.modes import names_scheme
+from txtop.plan.quantization import label_settings
 
 # The sizes of the work come last, after the model and the way it runs.
 BESIDE_OTHERS = order_knobs(
@@ -41,8 +44,10 @@ def label_arms(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         and knob.field != "model"
         and not (knob.quiet and knob.of(first) == knob.default)
     ]
-    labels = tuple(" ".join(knob.call(arm) for knob in named) for arm in arms)
-    return labels, tuple(knob.call(first) for knob in shared)
+    labels = tuple(
+        _join(" ", (_call(arm, knob) for knob in named)) or arm.precision for arm in arms
+    )
+    return labels, tuple(filter(None, (_call(first, knob) for knob in shared)))
 
 
 def shorten_arm_labels(arms: Sequence[str]) -> tuple[str, ...]:
@@ -75,9 +80,12 @@ def name_apart(cells: Sequence[Cell]) -> dict[str, str]:
             return models[cell.model_name]
         if knob.field == "batch_size" and cell.offered:
             return cell.offered
-        return knob.brief(knob.of(cell)) if knob.brief else knob.call(cell)
+        return knob.brief(knob.of(cell)) if knob.brief else _call(cell, knob)
 
-    return {cell.id: " · ".join(name(cell, knob) for knob in named) for cell in cells}
+    return {
+        cell.id: _join(" · ", (name(cell, knob) for knob in named)) or cell.precision
+        for cell in cells
+    }
 
 
 def format_length(cell: Cell) -> str:
@@ -105,5 +113,19 @@ def format_knob(cell: Cell, field: str) -> str:
 def format_short_label(cell: Cell) -> str:
     """Return `gpt2 bf16 batch 8` and the knobs not at their default, for logs and notes."""
     changed = [knob for knob in _OF_A_NOTE if knob.of(cell) != knob.default]
-    notes = [knob.note(knob.of(cell)) for knob in changed]
-    return " ".join([cell.model_name, cell.precision, cell.work, *notes])
+    notes = (_call(cell, knob, knob.note) for knob in changed)
+    return _join(" ", (cell.model_name, cell.precision, cell.work, *notes))
+
+
+def _call(cell: Cell, knob: Knob, form: Callable[[Any], str] | None = None) -> str:
+    """Return the label of a knob in `cell`, in the form `form` if one is given.
+
+    A precision that is a scheme names the quantisation: what else that sets is left, "" if nothing.
+    """
+    if knob.field == "quantization" and cell.quantization and names_scheme(cell.precision):
+        return label_settings(cell.quantization)
+    return form(knob.of(cell)) if form else knob.call(cell)
+
+
+def _join(between: str, parts: Iterable[str]) -> str:
+    return between.join(filter(None, parts))

@@ -244,6 +244,12 @@ def is_dense(precision: str) -> bool:
     return get_bits(precision) >= 16
 
 
+def names_scheme(precision: str) -> bool:
+    """Return whether `precision` is how a checkpoint is stored, and was not asked for as a mode."""
+    mode = BY_NAME.get(precision)
+    return mode is None or bool(mode.stored_only)
+
+
 def find_base(precision: str, kind: str) -> str:
     """Return the dtype that a recipe fixes for what it leaves on `kind` of device, "" for none."""
     mode = BY_NAME.get(precision)

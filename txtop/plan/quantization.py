@@ -8,6 +8,12 @@ from pathlib import Path
 from txtop.errors import UsageError
 
 MAX_CHARACTERS = 4000
+_SHOWN_CHARACTERS = 40
+# What the name of a scheme says.
+_NAMED = {
+    "quant_method", "bits", "w_bit", "group_size", "backend", "dequantize", "load_in_4bit",
+    "load_in_8bit", "bnb_4bit_quant_type", "config_groups", "quant_type", "weight_block_size",
+}  # fmt: skip
 _FORM = (
     'the library\'s own class in JSON, as {"quant_method": "bitsandbytes", "load_in_4bit": true}'
 )
@@ -45,4 +51,17 @@ def label_quantization(text: str) -> str:
     values = json.loads(text)
     parts = [values.get("quant_method"), values.get("bnb_4bit_quant_type"), values.get("backend")]
     parts += ["dequantised"] if values.get("dequantize") else []
-    return " ".join(str(part)[:40] for part in parts if part) or "quantization"
+    return " ".join(str(part)[:_SHOWN_CHARACTERS] for part in parts if part) or "quantization"
+
+
+def label_settings(text: str) -> str:
+    """Return what the configuration `text` sets beside its scheme: `bnb_4bit_use_double_quant=true`.
+
+    "" for none, and where the name of the scheme says it all.
+    """
+    values = json.loads(text) if text else {}
+    return " ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"[:_SHOWN_CHARACTERS]
+        for key, value in values.items()
+        if key not in _NAMED
+    )

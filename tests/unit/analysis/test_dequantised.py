@@ -20,7 +20,8 @@ from txtop.state.fold import fold_all
         ("nf4", True, "--precisions int4"),
         ("bnb:nf4", True, "--precisions int4"),
         ("torchao:int8", True, "--compile default"),
-        ("gptq:int4-g64/gptq_torch", True, '"backend": "gptq_torch_fused"'),
+        ("gptq:int4-g64/torch", True, '"backend": "gptq_torch_fused"'),
+        ("awq:int4-g64/torch", True, '"backend": "awq_torch_fused"'),
         ("gptq:int4-g64", False, ""),
     ],
 )

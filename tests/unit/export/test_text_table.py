@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
 from support import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json, markdown
+from txtop.export.html.page import render_page
 from txtop.export.text import outputs, table
 from txtop.formatting import format_figure
 from txtop.plan.matrix import expand_matrix
@@ -129,6 +132,10 @@ def test_outputs_stand_with_their_weights_and_operators() -> None:
     assert reference["output"] == "reference" and reference["KLD"] == "—"
     text = markdown.to_markdown(state, FinalMetrics()).decode()
     assert "| 116 | \\_weight\\_int4pack\\_mm\\_for\\_cpu | 0.348 |" in text
+    page = render_page(state, FinalMetrics()).decode()
+    for row in rows:
+        fields = re.findall("<td[^>]*>([^<]*)</td>", page.partition(f">{row[0]}</td>")[2])
+        assert fields[: len(row) - 1] == row[1:]
 
 
 def test_random_weights_have_no_table_of_outputs() -> None:

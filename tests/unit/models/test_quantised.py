@@ -30,7 +30,8 @@ SCHEMES: list[tuple[dict[str, Any], str]] = [
     *((entry[0], name) for name, entry in quantised_models.METHODS.items()),
     ({"load_in_4bit": True}, "bnb:fp4"),
     ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "gptq:int4"),
-    ({"quant_method": "gptq", "bits": 4, "backend": "gptq_torch"}, "gptq:int4/gptq_torch"),
+    ({"quant_method": "gptq", "bits": 4, "backend": "gptq_torch"}, "gptq:int4/torch"),
+    ({"quant_method": "awq", "bits": 4, "backend": "awq_torch_fused"}, "awq:int4/torch_fused"),
     ({"quant_method": "compressed-tensors", "config_groups": {}}, "ct:unknown"),
     (CT_INT8, "ct:int8"),
     (CT_FP8, "ct:fp8-dynamic"),
@@ -318,7 +319,7 @@ def test_a_configuration_does_not_rename_what_the_files_hold(tmp_path: Path) -> 
     stored = quantised_models.write(tmp_path, "gptq:int4-g128")
     text = json.dumps({"quant_method": "gptq", "bits": 8, "backend": "gptq_torch"})
     settled = precision_needs.settle_precision(Cell(id="c", model=str(stored), quantization=text))
-    assert settled.precision == "gptq:int4-g128/gptq_torch"
+    assert settled.precision == "gptq:int4-g128/torch"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+
+from txtop.models import quantised
 from txtop.plan.cell import Cell
-from txtop.plan.labels import name_apart
+from txtop.plan.labels import format_short_label, label_arms, name_apart
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
@@ -36,3 +42,42 @@ def test_a_load_stands_in_the_place_of_the_batch() -> None:
     )
     names = name_apart([served, Cell(id="b", model="gpt2", batch_size=4)])
     assert names["s"].endswith("continuous 2 clients") and names["b"].endswith("b4")
+
+
+NF4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+ATEN = {"quant_method": "gptq", "bits": 4, "group_size": 64, "backend": "gptq_torch_aten"}
+
+
+def cell_of(settings: dict[str, Any], name: str = "c", **model: str) -> Cell:
+    """A cell as it is settled for `settings`."""
+    precision = quantised.name_precision(settings, model)
+    return Cell(id=name, model="m", precision=precision, quantization=json.dumps(settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        (ATEN, "gptq:int4-g64/torch_aten"),
+        ({"quant_method": "awq", "bits": 4, "backend": "awq_torch"}, "awq:int4/torch"),
+        (NF4, "bnb:nf4"),
+        ({"load_in_8bit": True}, "bnb:int8"),
+        ({"quant_method": "torchao", "quant_type": "int8_weight_only"}, "torchao:int8"),
+        ({"quant_method": "compressed-tensors", "dequantize": True}, "dequantised:bf16"),
+        ({"quant_method": "fp8", "dequantize": True}, "dequantised:bf16"),
+    ],
+)
+def test_what_the_precision_says_of_a_quantisation_is_not_said_again(
+    settings: dict[str, Any], label: str
+) -> None:
+    assert format_short_label(cell_of(settings)) == f"m {label} batch 1"
+
+
+def test_settings_that_a_scheme_does_not_name_tell_cells_apart() -> None:
+    double = cell_of({**NF4, "bnb_4bit_use_double_quant": True}, "d")
+    setting = "bnb_4bit_use_double_quant=true"
+    assert format_short_label(double) == f"m bnb:nf4 batch 1 {setting}"
+    assert name_apart([cell_of(NF4), double])["d"] == setting
+    assert label_arms([cell_of(NF4), double])[0] == ("bnb:nf4", setting)
+    # Before it is settled, and of random weights, a precision says nothing of it.
+    asked = Cell(id="a", model="m", quantization=json.dumps(NF4))
+    assert format_short_label(asked) == "m fp32 batch 1 bitsandbytes nf4"

@@ -22,7 +22,7 @@ from txtop.export.html.headline import build_headline
 from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
-from txtop.export.text import ab, explanation, serving_table, table, tuning
+from txtop.export.text import ab, explanation, outputs, serving_table, table, tuning
 from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
@@ -91,6 +91,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         "more_cards": max(0, len(cells) - MAX_CARDS),
         "cells": (columns, rows),
         "cells_below": shared,
+        "outputs": outputs.build_table(state),
         "tasks": (task_table.HEADING, task_table.build_rows(state)),
         "tasks_below": " · ".join(task_table.list_remarks(state)),
         "served": (
