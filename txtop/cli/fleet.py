@@ -133,20 +133,20 @@ class _Member:
         self.finals = FinalMetrics()
         self.follower = Follower(copy.folder)
         self._lines = LinePrinter(self.follower.state, self.finals, f"{label:<12}")
-        self._lags = False
+        self._was_lagging = False
 
     def show_new(self) -> bool:
         """Print what is new. Return True if the log has wholly arrived and been read."""
-        is_complete = self.copy.over
+        is_complete = self.copy.is_over
         changed = self.follower.update()
         self._lines.print_new()
-        lags = self.copy.lags
-        if lags and not self._lags:
+        is_lagging = self.copy.is_lagging
+        if is_lagging and not self._was_lagging:
             problem = f" ({self.copy.problem})" if self.copy.problem else ""
             print_progress(f"{self.label:<12} nothing comes any more{problem}: trying again")
-        elif self._lags and not lags and not is_complete:
+        elif self._was_lagging and not is_lagging and not is_complete:
             print_progress(f"{self.label:<12} it comes again")
-        self._lags = lags
+        self._was_lagging = is_lagging
         return is_complete and not changed
 
 

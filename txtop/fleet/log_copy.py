@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from txtop.errors import SessionError, UsageError
 from txtop.session.reader import find_log_path
 
 CHUNK_BYTES = 1 << 16
@@ -22,9 +23,8 @@ BEGIN_S = 30.0
 # A longer silence is worth a line.
 LAG_S = 3.0
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
-# txtop's own codes for arguments it does not take and a session that is not there; what a line says
-# that breaks, as ssh's 255, is another.
-REFUSALS = (2, 4)
+# What a line says that breaks, as ssh's 255, is another code.
+REFUSALS = (UsageError.exit_code, SessionError.exit_code)
 
 CopyState = Literal["connecting", "copying", "complete", "given up"]
 
@@ -66,13 +66,13 @@ class LogCopy:
         return time.monotonic() - self.heard_s
 
     @property
-    def lags(self) -> bool:
-        """True if nothing comes any more, though the log has not ended."""
+    def is_lagging(self) -> bool:
+        """True if no data comes, though the log has not ended."""
         has_begun = self.breaks > 0 or self.state == "copying"
-        return not self.over and has_begun and self.silent_s > LAG_S
+        return not self.is_over and has_begun and self.silent_s > LAG_S
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """True if nothing more will come."""
         return self.state in ("complete", "given up")
 
@@ -146,7 +146,7 @@ class LogCopy:
         return code
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """End a command from which nothing comes any more: its line is dead and does not say so."""
+        """End a command that sends no data: its line is dead and does not say so."""
         while process.poll() is None:
             limit_s = SILENT_S if self.state == "copying" else BEGIN_S
             if time.monotonic() - max(self.heard_s, self._asked_s) > limit_s:

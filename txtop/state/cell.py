@@ -6,6 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Literal
 
+from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 
@@ -188,5 +189,5 @@ class CellState:
         return "eager" if fell_back and self.cell.attention == "sdpa" else self.cell.attention
 
     @property
-    def family(self) -> str | None:
+    def family(self) -> Family | None:
         return self.load.family if self.load else None

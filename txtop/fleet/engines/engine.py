@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-# txtop's own code for a session that is not there: a copy of its log then gives up.
-EXIT_LOST = 4
+from txtop.errors import SessionError
+
+# A copy of a log gives up where its session is not there.
+EXIT_LOST = SessionError.exit_code
 
 Tell = Callable[[str], None]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from txtop.models.builtin import FAMILY_NAMES, Family
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
@@ -23,13 +24,12 @@ from txtop.ui.models.tradeoffs.groups import (
 from txtop.ui.models.tradeoffs.plot import PLOT_TITLES, TradeoffPlot, TradeoffsView
 from txtop.ui.models.tradeoffs.points import MeasuredCell, PlotBuilder
 
-PointInputs = tuple[CellRow, str | None, int, bool]
+PointInputs = tuple[CellRow, Family | None, int, bool]
 MIN_POINTS = 2
 TOO_FEW_YET, TOO_FEW_MEASURED = (
     "needs two measured cells",
     "fewer than two cells were measured",
 )
-FAMILIES = {"causal": "decoders", "seq2seq": "encoder-decoders", "encoder": "encoders"}
 
 
 def build_tradeoffs(
@@ -81,7 +81,7 @@ def _build_plots(
 def _build_family_plots(
     session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], cache: FrameCache
 ) -> list[TradeoffPlot]:
-    by_family: dict[str | None, list[MeasuredCell]] = {}
+    by_family: dict[Family | None, list[MeasuredCell]] = {}
     for member in group.members:
         row, family, *_ = inputs[member.cell]
         measured = MeasuredCell(member, session.cells[member.cell], row)
@@ -95,7 +95,7 @@ def _build_family_plots(
     family_plots = []
     for family, cells in by_family.items():
         plot = _build_plot(session, cache, group, cells)
-        parts = (plot.of, FAMILIES.get(family or "", family or ""))
+        parts = (plot.of, f"{FAMILY_NAMES[family]}s" if family else "")
         family_plots.append(replace(plot, of=" · ".join(filter(None, parts))))
     return family_plots
 
