@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import txtop
+from support.command_line import TXTOP, txtop
 from support.held_places import build_arguments, require_equal_copies
 from support.slurm_node import find_missing, run_slurm
 
@@ -47,7 +48,7 @@ def test_a_job_that_is_cancelled_is_named(tmp_path: Path, slurm: dict[str, str])
     arguments = build_arguments(tmp_path, "a=slurm", "b=slurm", iterations=500)
     environment = {**os.environ, **slurm}
     run = subprocess.Popen(
-        [sys.executable, "-m", "txtop", *arguments],
+        [*TXTOP, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -78,6 +79,25 @@ def test_inside_an_allocation_its_steps_are_the_places(
     assert done.returncode == 0, done.stderr
     require_equal_copies(tmp_path, "slurm-1", "slurm-2")
     assert list_jobs(slurm) == [] and not [*Path("/tmp").glob("txtop-*.[0-9]*")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_job_waits_cancels_them_all(
+    tmp_path: Path, slurm: dict[str, str], number: signal.Signals
+) -> None:
+    run = subprocess.Popen(
+        [*TXTOP, *build_arguments(tmp_path, "slurm", "b=slurm:-c 4")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **slurm},
+    )
+    assert run.stderr is not None
+    told = next((line for line in run.stderr if "waits" in line), "")
+    assert "Resources" in told and len(list_jobs(slurm)) == 2
+    run.send_signal(number)
+    assert run.wait(30) == 128 + number
+    assert list_jobs(slurm) == []
 
 
 def test_what_slurm_refuses_is_told_and_nothing_stays(

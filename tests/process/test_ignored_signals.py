@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from support.paths import ROOT, SHIM
-from txtop.selftest.overhead import unwind_on_signals
-from txtop.system.signals import handle_signals
+from txtop.system.signals import handle_signals, unwind_on_signals
 from txtop.ui.terminal.capabilities import TerminalGuard
 
 IGNORED = (signal.SIGHUP, signal.SIGINT)

@@ -36,7 +36,7 @@ from txtop.options.plan_file import encode_plan_file
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
 from txtop.session.follower import Follower
-from txtop.system.signals import handle_signals
+from txtop.system.signals import handle_signals, unwind_on_signals
 
 POLL_S = 0.1
 MAX_NAMED = 3
@@ -61,24 +61,32 @@ def run_on_places(
     lost_after_s = parse_seconds("--lost-after", fleet.lost_after or f"{LOST_AFTER_S:g}")
     command = shlex.split(fleet.on_command or "txtop")
     order = FleetOrder(command, encode_plan_file(options), fleet.spread, lost_after_s)
-    held = places = hold_places(parse_places(fleet.on or ()), print_progress)
-    try:
-        described = check_places(places, order)
-        if fleet.spread:
-            places = _deal(places, described)
-        elif differences := list_differences(described):
-            for line in ("places differ, so their figures are never pooled", *differences):
-                print_progress(line)
-        folder = start_fleet(places, order, name=name, session_dir=start.session_dir)
-    except BaseException:
-        release_places(held)
-        raise
-    release_places([place for place in held if place not in places])
+    # A terminal that is closed leaves no job behind.
+    with unwind_on_signals():
+        held = hold_places(parse_places(fleet.on or ()), print_progress)
+        try:
+            places = _choose_places(held, order)
+            folder = start_fleet(places, order, name=name, session_dir=start.session_dir)
+        except BaseException:
+            release_places(held)
+            raise
+        release_places([place for place in held if place not in places])
     if start.detach:
         print_progress(f"the runs go on: txtop attach {folder.name} copies them")
         print(folder.name)
         return 0
     return follow_fleet(folder)
+
+
+def _choose_places(held: tuple[RemotePlace, ...], order: FleetOrder) -> tuple[RemotePlace, ...]:
+    """Return the places that measure, once each has checked the plan. Raises `UsageError`."""
+    described = check_places(held, order)
+    if order.spread:
+        return _deal(held, described)
+    if differences := list_differences(described):
+        for line in ("places differ, so their figures are never pooled", *differences):
+            print_progress(line)
+    return held
 
 
 def _deal(

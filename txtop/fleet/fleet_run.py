@@ -84,7 +84,11 @@ def start_fleet(
         run = ["run", *PLAN_ON_STDIN, *part, "--detach", "--name", member.session]
         return ask(place, order.command, run, order.plan)
 
-    answers = ask_all(places, start)
+    try:
+        answers = ask_all(places, start)
+    except BaseException:
+        stop_members([*members.values()], order.command)
+        raise
     if any(answer.code for answer in answers):
         begun = [members[answer.place.label] for answer in answers if not answer.code]
         if begun:

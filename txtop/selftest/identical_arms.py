@@ -21,10 +21,10 @@ from txtop.selftest.overhead import (
     NEW_TOKENS,
     SEQUENCE_LENGTH,
     THREADS,
-    unwind_on_signals,
 )
 from txtop.session.follower import Follower
 from txtop.state.ab import ABTest
+from txtop.system.signals import unwind_on_signals
 
 SESSION_COUNT = 20
 BUDGET_S = 12.0

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from txtop.errors import UsageError
 from txtop.plan.cell import Compile
@@ -24,7 +20,7 @@ from txtop.selftest.screen_arm import ScreenArm
 from txtop.selftest.time_slices import LOAD_TIMEOUT_S
 from txtop.selftest.verdict import OverheadResult
 from txtop.system.cpu import count_allowed_cores
-from txtop.system.signals import handle_signals
+from txtop.system.signals import unwind_on_signals
 
 THREADS = 1
 SEQUENCE_LENGTH = 32
@@ -174,21 +170,3 @@ def build_core_warning(threads: int, cores: int) -> str | None:
         f"warning: no core is free of model threads ({threads} of {cores}): "
         "whatever the screen takes, the model loses"
     )
-
-
-@contextmanager
-def unwind_on_signals() -> Iterator[None]:
-    """Make TERM and HUP unwind the stack, as processes that are stopped would else stay forever."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    handlers = handle_signals((signal.SIGTERM, signal.SIGHUP), leave)
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

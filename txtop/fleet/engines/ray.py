@@ -83,20 +83,38 @@ def _hold(targets: list[str], tell: Tell) -> list[list[str]]:
     held: list[list[str]] = []
     try:
         for target in targets:
-            command = build_module_command(MODULE, "hold", target)
-            ran = subprocess.run(command, capture_output=True, text=True)
-            lines = ran.stderr.strip().splitlines()
-            if ran.returncode:
-                cause = lines[-1] if lines else "it says nothing"
-                raise UsageError(f"Ray: {cause}", "nothing was started")
-            for line in lines:
-                if line.startswith("left out"):
-                    tell(line)
-            held.append(ran.stdout.splitlines())
+            held.append(_hold_nodes(target, tell))
     except BaseException:
         _release([target for places in held for target in places])
         raise
     return held
+
+
+def _hold_nodes(target: str, tell: Tell) -> list[str]:
+    """Hold the free nodes of one cluster. Raises `UsageError` if there is none."""
+    process = subprocess.Popen(
+        build_module_command(MODULE, "hold", target),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate()
+    except BaseException:
+        # It gives back what it holds; what it has named already may be held all the same.
+        process.terminate()
+        _release(process.communicate()[0].splitlines())
+        raise
+    lines = errors.strip().splitlines()
+    if process.returncode:
+        raise UsageError(
+            f"Ray: {lines[-1] if lines else 'no error message'}", "nothing was started"
+        )
+    for line in lines:
+        if line.startswith("left out"):
+            tell(line)
+    return output.splitlines()
 
 
 def _release(targets: list[str]) -> None:
@@ -225,13 +243,13 @@ def hold(target: str, output: BinaryIO) -> None:
         if not free:
             wanted = " ".join(f"{name}={amount:g}" for name, amount in wishes.items())
             raise UsageError(f"no node is free{' with ' * bool(wanted)}{wanted}", FORM)
+        for ready in free:
+            output.write(f"{actors[ready][1]}\n".encode())
+        output.flush()
     except BaseException:
         for actor, _ in actors.values():
             ray.kill(actor)
         raise
-    for ready in free:
-        output.write(f"{actors[ready][1]}\n".encode())
-    output.flush()
 
 
 def run_in_place(target: str, command: list[str], output: BinaryIO) -> int:

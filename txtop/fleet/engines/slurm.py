@@ -85,10 +85,28 @@ def _hold(targets: list[str], tell: Tell) -> list[list[str]]:
 def _submit(options: list[str]) -> str:
     command = ["sbatch", "--parsable", "--job-name=txtop", "--output=/dev/null", "--no-requeue"]
     script = "#!/bin/sh\n" + _BOX.format(step="batch") + _HOLD.format(step="batch")
-    ran = subprocess.run([*command, *options], input=script, capture_output=True, text=True)
-    if ran.returncode:
-        raise UsageError(f"sbatch refuses: {_pick_last_line(ran.stderr)}", "nothing was started")
-    return ran.stdout.strip().partition(";")[0]
+    process = subprocess.Popen(
+        [*command, *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(script)
+    except BaseException:
+        # Nothing but the answer names a job that is asked for already.
+        _release(_read_job_number(process.communicate()[0]))
+        raise
+    if process.returncode:
+        raise UsageError(f"sbatch refuses: {_pick_last_line(errors)}", "nothing was started")
+    return _read_job_number(output)[0]
+
+
+def _read_job_number(answer: str) -> list[str]:
+    """Return the number of the job that sbatch has made; nothing if it has made none."""
+    return answer.partition(";")[0].split()
 
 
 def _wait_for_job(job: str, tell: Tell) -> str:
@@ -120,7 +138,13 @@ def _start_step(job: str, options: list[str]) -> str:
         start_new_session=True,
     )
     assert process.stdout is not None and process.stderr is not None
-    target = process.stdout.readline().strip()
+    try:
+        target = process.stdout.readline().strip()
+    except BaseException:
+        # Waiting, srun gives up; of a step that runs already it ends the processes.
+        process.terminate()
+        process.wait()
+        raise
     if not target:
         refusal = _pick_last_line(process.stderr.read())
         raise UsageError(f"job {job} has no room for the step: {refusal}", "ask for fewer places")
@@ -164,7 +188,7 @@ def _describe_end(job: str, state: str) -> str:
 
 def _pick_last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1].removeprefix("sbatch: error: ") if lines else "it says nothing"
+    return lines[-1].removeprefix("sbatch: error: ") if lines else "no error message"
 
 
 def run_in_place(target: str, command: Sequence[str]) -> int:
