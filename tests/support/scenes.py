@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import explanations, fit_session, load_sweep, race_session, ui_sessions
+from support.fleets import FakeCopies, FakeCopy, write_fleet
 from support.paths import SERVING_RECORDING
 from support.pilot import FakeRunner
 from txtop import resources
@@ -23,6 +24,7 @@ from txtop.session.player import PairPlayer, Player
 from txtop.state.fold import fold
 from txtop.ui import home_source
 from txtop.ui.doctor_probe import Finding
+from txtop.ui.fleet_mode import FleetMode
 from txtop.ui.models.home import StartFacts
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
 
@@ -181,11 +183,26 @@ def racing(folder: Path) -> AppMode:
     return LiveMode(path=path, runner=lambda _path: FakeRunner())
 
 
+def fleet(folder: Path) -> AppMode:
+    """Return a fleet of which one place is done, one at work, one silent and one lost."""
+    shares = {"gpu1": 1.0, "gpu2": 0.25, "desk": 0.6, "spare": 0.1, "slurm-12": 0.0}
+    copies = {
+        "gpu1": FakeCopy("complete"),
+        "gpu2": FakeCopy(),
+        "desk": FakeCopy(silent_s=42.0, is_silent=True, problem="exit code 255"),
+        "spare": FakeCopy("given up", 700.0, problem="lost, no route to host"),
+        "slurm-12": FakeCopy("connecting"),
+    }
+    written = write_fleet(folder, "nightly", shares, "gpt2-precisions")
+    return FleetMode(written, FakeCopies(copies).cast())
+
+
 def home(_folder: Path) -> AppMode:
     return HomeMode()
 
 
 SCENES = {
+    "fleet": Scene(fleet, "gpu2"),
     "home": Scene(home, "A/B 1.92x"),
     "home-marked": Scene(home, "A/B 1.92x", ("space", "down", "space"), "c compare"),
     "matrix": Scene(home, "smollm2", ("b", "down", "down", "right", "space"), "txtop run"),

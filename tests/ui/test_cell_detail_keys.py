@@ -218,7 +218,7 @@ def test_footer_and_help_say_how_to_open_a_cell() -> None:
     assert ("enter", "open cell") in build_footer_keys("live", cell="shut")
     assert ("enter", "open cell") in build_footer_keys("replay", cell="shut")
     assert ("enter", "open cell") not in build_footer_keys("replay")
-    assert build_footer_keys("replay", back=True, cell="open")[:3] == (
+    assert build_footer_keys("replay", back="home", cell="open")[:3] == (
         ("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"),
     )  # fmt: skip
     titles = {command.sign: command.title for command in COMMANDS if "replay" in command.where}

@@ -14,6 +14,7 @@ from txtop.ui import report
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.keymap import (
+    ALL_SCREENS,
     COMMANDS,
     PANEL_WORDS,
     SESSION_SCREENS,
@@ -39,7 +40,7 @@ CELL_STATES: tuple[Literal["", "shut", "open"], ...] = ("", "shut", "open")
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_each_column_of_the_footer_is_the_key_that_stands_there(mode: str, width: int) -> None:
     g = Glyphs(mode)  # type: ignore[arg-type]
-    keys = build_footer_keys("replay", back=True)
+    keys = build_footer_keys("replay", back="home")
     drawn = "".join(part for part, _ in render_footer(keys, width, g)[0])
     labels = {sign: g(word) for key, word in keys for sign in key.split(" ")}
     key_at = [find_footer_key(keys, width, g, x) for x in range(width)]
@@ -53,8 +54,8 @@ def test_each_column_of_the_footer_is_the_key_that_stands_there(mode: str, width
 def test_every_key_that_a_footer_names_is_one() -> None:
     footers = [
         build_footer_keys(where, back=back, over=over, arms=arms, panel=panel, resumable=True)
-        for where in ("home", "matrix", "live", "replay")
-        for back in (False, True)
+        for where in ALL_SCREENS
+        for back in ("", "home", "fleet")
         for over in (False, True)
         for arms in (0, 2, 3)
         for panel in ("", "cells", "log", "machine")
@@ -65,7 +66,7 @@ def test_every_key_that_a_footer_names_is_one() -> None:
 
 
 def test_keys_are_named_once_on_a_screen() -> None:
-    for where in ("home", "matrix", "live", "replay"):
+    for where in ALL_SCREENS:
         keys = [key for command in list_commands(where) for key in command.keys.split(",")]
         assert len(keys) == len(set(keys))
     assert len({c.sign for c in COMMANDS if c.keys == "space"}) == 1
@@ -87,7 +88,14 @@ def test_no_footer_loses_or_cuts_help_and_quit(width: int, glyphs: Literal["brai
     g = Glyphs(glyphs)
     footers = [
         build_footer_keys(
-            where, paused=True, back=True, over=over, ended=over, arms=arms, cell=cell, panel=panel
+            where,
+            paused=True,
+            back="home",
+            over=over,
+            ended=over,
+            arms=arms,
+            cell=cell,
+            panel=panel,
         )
         for where in ("home", "matrix", *SESSION_SCREENS)
         for over in (False, True)
@@ -107,7 +115,7 @@ def test_the_panels_stand_in_every_footer_of_a_session_where_they_stand_side_by_
     g = Glyphs()
     footers = [
         build_footer_keys(
-            where, back=True, over=over, ended=over, arms=arms, cell=cell, panel=panel
+            where, back="home", over=over, ended=over, arms=arms, cell=cell, panel=panel
         )
         for where in SESSION_SCREENS
         for over in (False, True)
@@ -115,7 +123,7 @@ def test_the_panels_stand_in_every_footer_of_a_session_where_they_stand_side_by_
         for cell in CELL_STATES
         for panel in ("", "cells", "log", "tradeoffs", "machine")
     ]
-    footers.append(build_footer_keys("replay", side_by_side=True, back=True))
+    footers.append(build_footer_keys("replay", side_by_side=True, back="home"))
     for keys in footers:
         at = [find_footer_key(keys, width, g, x) for x in range(width)]
         assert {"1", "?", "q"} <= set(at), keys

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli.common import FleetOptions, StartOptions
+from txtop.cli.common import DEFAULT_SCREEN, FleetOptions, ScreenOptions, StartOptions
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INTERRUPTED, choose_exit_code
 from txtop.cli.progress_lines import LinePrinter, print_progress
 from txtop.cli.session_args import is_incomplete
@@ -48,6 +48,7 @@ def run_on_places(
     name: str | None,
     start: StartOptions,
     part: str | None = None,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
     """Measure a plan on the places of `--on`. Return the exit code, the worst of all.
 
@@ -75,7 +76,7 @@ def run_on_places(
         print_progress(f"the runs go on: txtop attach {folder.name} copies them")
         print(folder.name)
         return 0
-    return follow_fleet(folder)
+    return show_fleet(folder, screen, headless=start.headless)
 
 
 def _choose_places(held: tuple[RemotePlace, ...], order: FleetOrder) -> tuple[RemotePlace, ...]:
@@ -106,7 +107,7 @@ def _deal(
     return dealt
 
 
-def resume_fleet(folder: Path, start: StartOptions) -> int:
+def resume_fleet(folder: Path, start: StartOptions, screen: ScreenOptions = DEFAULT_SCREEN) -> int:
     """Measure on each place what its copy lacks, and follow the fleet. Return the exit code."""
     _refuse_options(start)
     fleet = read_fleet(folder)
@@ -123,7 +124,7 @@ def resume_fleet(folder: Path, start: StartOptions) -> int:
     if start.detach:
         print_progress(f"the runs go on: txtop attach {folder.name} copies them")
         return 0
-    return follow_fleet(folder)
+    return show_fleet(folder, screen, headless=start.headless)
 
 
 def _refuse_options(start: StartOptions) -> None:
@@ -156,6 +157,50 @@ class _Member:
             print_progress(f"{self.label:<12} it comes again")
         self._was_lagging = is_lagging
         return is_complete and not changed
+
+
+def show_fleet(
+    folder: Path,
+    screen: ScreenOptions,
+    *,
+    headless: bool = False,
+    attached: bool = False,
+    view_only: bool = False,
+) -> int:
+    """Copy the logs of a fleet, on the screen where there is one, else in plain lines.
+
+    Return the exit code: 0 if the screen was left while runs go on.
+    """
+    from txtop.ui.terminal.capabilities import detect_capabilities
+
+    if headless or not detect_capabilities().screen:
+        return follow_fleet(folder)
+    from txtop.ui.launch import run_fleet
+
+    copies = FleetCopies(folder)
+    copies.start()
+    try:
+        run_fleet(
+            folder,
+            copies,
+            attached=attached,
+            theme=screen.theme,
+            fps=screen.fps,
+            glyphs=screen.glyphs,
+            view_only=view_only,
+        )
+    finally:
+        copies.close()
+    if not all(copy.over for copy in copies.copies.values()):
+        print_progress(f"the runs go on: txtop attach {folder.name} copies the rest")
+        return 0
+    members = [_Member(label, copy) for label, copy in copies.copies.items()]
+    for member in members:
+        while member.follower.update():
+            pass
+    code = _report(members)
+    _report_missing(copies, members)
+    return code
 
 
 def follow_fleet(folder: Path) -> int:

@@ -36,23 +36,42 @@ def replay(
     session_dir: SessionDirOption = None,
     screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """Play a recorded session on the live screen, or two side by side."""
+    """Play a recorded session on the live screen, or two side by side; a fleet opens its places."""
     check_screen_options(screen)
     limits.check_integer("--warmup", warmup, 0)
+    from txtop.cli.session_args import resolve_sessions
+    from txtop.fleet.folder import find_fleet
     from txtop.session.catalog import find_example, resolve_session
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     if len(sessions) > 2:
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
-    paths = [resolve_session(name, session_dir) for name in sessions] or [find_example()]
+    if len(sessions) == 1 and (fleet := find_fleet(sessions[0], session_dir)):
+        paths = [named.path for named in resolve_sessions(sessions[0], session_dir)]
+    else:
+        fleet = None
+        paths = [resolve_session(name, session_dir) for name in sessions] or [find_example()]
     if not detect_capabilities().screen:
         from txtop.cli.headless import print_recorded_session
 
         for path in paths:
             print_recorded_session(path, warmup)
         return 0
-    from txtop.ui.launch import run_replay
+    from txtop.ui.launch import run_fleet, run_replay
 
+    if fleet is not None:
+        if at is not None or speed is not None or warmup is not None:
+            raise UsageError(
+                "--at, --speed and --warmup are of one session", "open a place, or name its session"
+            )
+        run_fleet(
+            fleet,
+            theme=screen.theme,
+            fps=screen.fps,
+            glyphs=screen.glyphs,
+            view_only=view_only,
+        )
+        return 0
     run_replay(
         *paths,
         at=at,
@@ -95,9 +114,9 @@ def attach(
     from txtop.fleet.folder import find_fleet
 
     if session is not None and (folder := find_fleet(session, session_dir)):
-        from txtop.cli.fleet import follow_fleet
+        from txtop.cli.fleet import show_fleet
 
-        return follow_fleet(folder)
+        return show_fleet(folder, screen, attached=True, view_only=view_only)
     from txtop.cli.headless import print_running_session
     from txtop.cli.session_args import find_running_session
     from txtop.ui.terminal.capabilities import detect_capabilities

@@ -77,7 +77,7 @@ def run(
     if fleet.on is not None and save_plan is None:
         from txtop.cli.fleet import run_on_places
 
-        return run_on_places(options, fleet, name, start, part)
+        return run_on_places(options, fleet, name, start, part, screen)
     plan = build_plan(options, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if part is not None:
         plan = _take_part(plan, part)
@@ -137,7 +137,7 @@ def resume(
     if session is not None and (folder := find_fleet(session, start.session_dir)):
         from txtop.cli.fleet import resume_fleet
 
-        return resume_fleet(folder, start)
+        return resume_fleet(folder, start, screen)
 
     path = session_args.find_resumable_session(session, start.session_dir)
     if not session_args.is_incomplete(path):

@@ -24,15 +24,16 @@ from txtop.errors import TxtopError
 from txtop.sanitise import sanitise
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.glyphs import GlyphMode, set_glyphs
+from txtop.ui.fleet_mode import FleetMode
 from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.keymap import CHANGING_ACTIONS, build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
 from txtop.ui.screens.mode_screen import ModeScreen
-from txtop.ui.screenshot import save_screenshot
 from txtop.ui.terminal.capabilities import FPS, TerminalGuard
 from txtop.ui.terminal.driver import TerminalDriver
 from txtop.ui.terminal.partial_update import narrow_update
+from txtop.ui.terminal.screenshot import save_screenshot
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -110,7 +111,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self.error: TxtopError | None = None
         self.interrupts = 0
         self.frames: FrameLoop[Any, Any] | None = None
-        self._home = first if isinstance(first, HomeMode) else None
+        self._under = first if isinstance(first, HomeMode | FleetMode) else None
         self._ran: Path | None = None
         set_glyphs(options.glyphs)
         themes.install_themes(self, options.theme)
@@ -135,19 +136,25 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
         Each is imported as it is needed: the home screen is drawn before the rest is loaded.
         """
-        over_home = self._home is not None
+        back_to = ""
+        if self._under is not None:
+            back_to = "home" if isinstance(self._under, HomeMode) else "fleet"
         if isinstance(mode, LiveMode):
             from txtop.ui.screens.live import LiveScreen
 
-            return LiveScreen(mode, over_home=over_home)
+            return LiveScreen(mode, back_to=back_to)
         if isinstance(mode, ReplayMode):
             from txtop.ui.screens.replay import ReplayScreen
 
-            return ReplayScreen(mode, over_home=over_home)
+            return ReplayScreen(mode, back_to=back_to)
         if isinstance(mode, SideBySideMode):
             from txtop.ui.screens.side_by_side import SideBySideScreen
 
-            return SideBySideScreen(mode, over_home=over_home)
+            return SideBySideScreen(mode, back_to=back_to)
+        if isinstance(mode, FleetMode):
+            from txtop.ui.screens.fleet import FleetScreen
+
+            return FleetScreen(mode)
         from txtop.ui.screens.home import HomeScreen
 
         assert isinstance(mode, HomeMode)
@@ -190,13 +197,13 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self.mode.close()
 
     def switch_to(self, mode: AppMode) -> None:
-        """Switch from home to a session on top of it, or back to home."""
+        """Switch from home, or from a fleet, to a session on top of it, or back."""
         self._close()
         self.mode = mode
         self._paint_once()
         while len(self.screen_stack) > 1:
             self.pop_screen()
-        if mode is not self._home:
+        if mode is not self._under:
             self.push_screen(self._build_screen(mode))
         self._open()
 
@@ -205,8 +212,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             self.switch_to(event.mode)
 
     def on_go_back(self) -> None:
-        if self._home is not None and self.mode is not self._home:
-            self.switch_to(self._home)
+        if self._under is not None and self.mode is not self._under:
+            self.switch_to(self._under)
 
     def on_open_screen(self, event: OpenScreen) -> None:
         # A key that was pressed twice opens one.
@@ -285,11 +292,11 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def on_txtop_app_failed(self, event: Failed) -> None:
         error = to_txtop_error(event.error)
-        if self._home is None or self.mode is self._home:
+        if self._under is None or self.mode is self._under:
             self.error = error
             self.leave()
             return
-        self.switch_to(self._home)
+        self.switch_to(self._under)
         self.say(str(error), "error")
 
     # Toasts

@@ -10,22 +10,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from txtop.units import NS_PER_S
-
-if TYPE_CHECKING:
-    from txtop.state.session import SessionState
 
 MAX_STEP_NS = NS_PER_S
 IDLE_EVERY_S = 1.0
 
 
 class FrameSource(Protocol):
-    """A follower of a growing log, a player of a finished one, or this machine alone."""
-
-    @property
-    def state(self) -> SessionState: ...
+    """A follower of one growing log or several, a player of a finished one, or this machine."""
 
     @property
     def finished(self) -> bool: ...

@@ -7,8 +7,8 @@ from typing import Literal
 
 from textual.binding import Binding, BindingType
 
-ScreenKind = Literal["home", "matrix", "live", "replay"]
-ALL_SCREENS: tuple[ScreenKind, ...] = ("home", "matrix", "live", "replay")
+ScreenKind = Literal["home", "matrix", "live", "replay", "fleet"]
+ALL_SCREENS: tuple[ScreenKind, ...] = ("home", "matrix", "live", "replay", "fleet")
 SESSION_SCREENS: tuple[ScreenKind, ...] = ("live", "replay")
 
 
@@ -80,6 +80,14 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
             KeyCommand("space", "space", "mark the selected session", "mark", ("home",)),
             KeyCommand("c", "c", "compare the two marked sessions", "compare", ("home",)),
             KeyCommand("slash", "/", "search sessions", "filter_sessions", ("home",)),
+        ),
+    ),
+    (
+        "fleet",
+        (
+            KeyCommand(
+                "enter", "enter", "open the place under the cursor", "open_place", ("fleet",)
+            ),
         ),
     ),
     (
@@ -156,7 +164,11 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[KeyCommand, ...]], ...] = (
             KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process", changes=True),
             KeyCommand("q,ctrl+q", "q", "quit", "app.leave"),
             KeyCommand(
-                "ctrl+c", "ctrl+c", "stop this run; again: quit now", "app.interrupt", ("live",)
+                "ctrl+c",
+                "ctrl+c",
+                "stop this run; again: quit now",
+                "app.interrupt",
+                ("live", "fleet"),
             ),
             KeyCommand(
                 "ctrl+c", "ctrl+c", "quit now", "app.interrupt", ("home", "matrix", "replay")
@@ -185,7 +197,7 @@ def build_footer_keys(
     paused: bool = False,
     over: bool = False,
     ended: bool = False,
-    back: bool = False,
+    back: str = "",
     resumable: bool = False,
     marked: int = 0,
     typing: bool = False,
@@ -197,10 +209,10 @@ def build_footer_keys(
     """Build the last row: keys that work now, most needed first, panels, help and quit last.
 
     `ended` tells that the end of the recording is on the screen, `arms` the number of arms of an
-    A/B, `cell` tells if the detail of one could be opened or is
-    open, `marked` is the number of marked sessions, `panel` the one that has the focus or all the
-    room; `typing` means that keys are text now. Two sessions `side_by_side` have tables of cells
-    and no other panels.
+    A/B, `back` names the screen that lies under this one, `cell` tells if the detail of one could
+    be opened or is open, `marked` is the number of marked sessions, `panel` the one that has the
+    focus or all the room; `typing` means that keys are text now. Two sessions `side_by_side` have
+    tables of cells and no other panels.
     """
     if typing and panel:
         return ("enter", "keep filter"), ("esc", "clear filter")
@@ -219,6 +231,8 @@ def build_footer_keys(
         hints += [("enter", "open")]
         hints += [("R", "finish")] if resumable else []
         hints += [("space", "mark"), ("/", "find"), ("↑ ↓", "select")]
+    elif where == "fleet":
+        hints = [("enter", "open"), ("↑ ↓", "select"), ("tab", "cells or places")]
     elif where == "replay":
         hints += [("space", "play" if paused else "pause"), *results]
         hints += [("← →", "step"), ("⇧← ⇧→", "cell")]
@@ -233,7 +247,7 @@ def build_footer_keys(
     elif cell == "shut" and not panel:
         hints.insert(2, ("enter", "open cell"))
     if back and cell != "open" and not panel:
-        hints.append(("esc", "home"))
+        hints.append(("esc", back))
     if arms > 2:
         hints.append(("p", "next pair"))
     if side_by_side:

@@ -9,6 +9,7 @@ from txtop import settings
 from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.ui.fleet_mode import FleetMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
 from txtop.ui.terminal.capabilities import (
     HANGUP_STATUS,
@@ -21,6 +22,7 @@ from txtop.ui.terminal.driver import TerminalDriver
 DEMO_SPEED = 4.0
 
 if TYPE_CHECKING:
+    from txtop.fleet.fleet_run import FleetCopies
     from txtop.plan.plan import Plan
     from txtop.settings import OnHangup
 
@@ -100,6 +102,21 @@ def run_demo(
     """Replay a session from its first measured iteration on, with a caption for each scene."""
     start = ReplayStart(speed=DEMO_SPEED, guided=True)
     run_app(ReplayMode(path, start), fps=fps, theme=theme, glyphs=glyphs)
+
+
+def run_fleet(
+    folder: Path,
+    copies: FleetCopies | None = None,
+    *,
+    attached: bool = False,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: GlyphMode | None = None,
+    view_only: bool = False,
+) -> None:
+    """Show a fleet, while it is copied if there are `copies`."""
+    mode = FleetMode(folder, copies, attached=attached)
+    run_app(mode, fps=fps, theme=theme, glyphs=glyphs, view_only=view_only)
 
 
 def run_home(

@@ -93,8 +93,11 @@ class Mode(Generic[S, F]):
 class LiveMode(Mode["Follower", "View"]):
     """A run: launched first if a plan is given, resumed if it `resumes`, then followed.
 
-    `opened` is the cell whose detail the next frames hold; anybody may set it.
+    `opened` is the cell whose detail the next frames hold; anybody may set it. `refusal` is why
+    a request makes no sense once the run is not `going`.
     """
+
+    refusal = "the run is over"
 
     def __init__(
         self,

@@ -249,6 +249,31 @@ def arrange_side_by_side(width: int, height: int, *, cells: int = 0, zoom: str =
     return PanelLayout(places, boxed)
 
 
+def arrange_fleet(width: int, height: int, *, places: int, cells: int) -> PanelLayout:
+    """Arrange the places of a fleet above its cells, each with a row of headings.
+
+    The cells have what they need of up to half of the rows; where few rows are left, none.
+    """
+    boxed = is_boxed(width, height)
+    frame = (2 if boxed else 1) + 1
+    header = 1 if height >= MIN_CELLS_ROWS else 0
+    regions = {"header": PanelRegion(0, 0, width, 1)} if header else {}
+    rest = height - header
+    if rest >= MIN_CELLS_ROWS:
+        rest -= 1
+        regions["footer"] = PanelRegion(0, height - 1, width, 1)
+    below = min(cells + frame, max(rest // 2, rest - places - frame))
+    if below < MIN_CELLS_ROWS or rest - below < MIN_CELLS_ROWS:
+        below = 0
+    elif boxed:
+        below = max(below, rest - places - frame)
+    above = rest - below
+    regions["places"] = PanelRegion(0, header, width, above)
+    if below:
+        regions["cells"] = PanelRegion(0, header + above, width, below)
+    return PanelLayout(regions, boxed)
+
+
 def arrange_matrix(width: int, height: int, *, knobs: int) -> PanelLayout:
     """Arrange the matrix builder: `knobs` rows and a hint above, then the cells and the forecast.
 

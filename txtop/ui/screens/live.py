@@ -49,4 +49,4 @@ class LiveScreen(SingleSessionScreen[LiveMode]):
             self.mode.send(action)
             self.say(answer)
         else:
-            self.say("the run is over")
+            self.say(self.mode.refusal)

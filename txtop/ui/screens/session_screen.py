@@ -24,12 +24,12 @@ F = TypeVar("F")
 
 
 class SessionScreen(PanelScreen[F], Generic[M, F]):
-    """A screen of one session or two. `over_home` tells that a home screen lies under it."""
+    """A screen of one session or two. `back_to` names the screen that lies under it, if any."""
 
-    def __init__(self, mode: M, *, over_home: bool = False) -> None:
+    def __init__(self, mode: M, *, back_to: str = "") -> None:
         super().__init__()
         self.mode = mode
-        self.over_home = over_home
+        self.back_to = back_to
         self._zoom = ""
         self.footer: KeyHints = self.keys_now()
 
@@ -72,7 +72,7 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
             paused=self.mode.paused,
             over=self.mode.over,
             ended=self.ended,
-            back=self.over_home,
+            back=self.back_to,
             arms=self.mode.arms,
             cell=self.cell_detail,
         )

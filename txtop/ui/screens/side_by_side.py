@@ -55,8 +55,8 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
     kind = "replay"
     BINDINGS: ClassVar[list[BindingType]] = build_bindings("replay")
 
-    def __init__(self, mode: SideBySideMode, *, over_home: bool = False) -> None:
-        super().__init__(mode, over_home=over_home)
+    def __init__(self, mode: SideBySideMode, *, back_to: str = "") -> None:
+        super().__init__(mode, back_to=back_to)
         self._count = 0
 
     def compose(self) -> ComposeResult:
@@ -86,7 +86,7 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
             self.kind,
             panel=self._zoom,
             paused=self.mode.paused,
-            back=self.over_home,
+            back=self.back_to,
             side_by_side=True,
         )
 

@@ -52,8 +52,8 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
 
     view = View()
 
-    def __init__(self, mode: M, *, over_home: bool = False) -> None:
-        super().__init__(mode, over_home=over_home)
+    def __init__(self, mode: M, *, back_to: str = "") -> None:
+        super().__init__(mode, back_to=back_to)
         self._shape: tuple[int, int, bool, bool, bool] = (4, 0, False, False, False)
         self._arm = 0
         self._back_to: Widget | None = None
