@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def measure(environment: dict[str, str]) -> None:
-    watch = ",".join(f"{label}={os.getpid()}" for label in ("runner", "worker", "screen"))
+    watch = ",".join(f"{label}={os.getpid()}" for label in ("runner", "worker:1", "screen"))
     command = [sys.executable, "-m", "txtop.sampler", "--interval", "0.2", "--watch", watch]
     with subprocess.Popen(
         command,

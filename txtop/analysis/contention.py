@@ -10,7 +10,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import fmean, median
+from itertools import pairwise
+from statistics import median
 
 from txtop.formatting import format_count, format_share
 from txtop.protocol.events import (
@@ -57,6 +58,8 @@ NAMED_FROM_SHARE = 0.1
 """The least that a process used, as a share of what the largest did, to be named or counted."""
 TICK_S = 0.01
 SHORTEST_WINDOW_NS = 300_000_000
+READING_NS = 200_000_000
+"""The time between two readings of the host. Calm ones are rarer beside a GPU at work."""
 RECENT_NS = 2 * NS_PER_S
 START_WINDOW_NS = NS_PER_S
 BUSY = "busy"
@@ -241,8 +244,7 @@ def _judge_use(host: HostReadings, others_cores: float) -> list[Contention]:
 def _compute_waited(device: WatchedDevice, from_ns: int, to_ns: int) -> tuple[float, float]:
     """Return the share of the time that was waited, and from which share on it counts."""
     if any(v == v for v in device.series.get("waited_percent", ((), ()))[1]):
-        shares = [v / 100 for v in _select_spans(device, "waited_percent", from_ns, to_ns)]
-        return fmean(shares) if shares else 0.0, WAITED_FROM
+        return _compute_mean(device, "waited_percent", from_ns, to_ns) / 100, WAITED_FROM
     return _compute_slope(device, "pressure_s", from_ns, to_ns) or 0.0, PRESSURE_FROM
 
 
@@ -250,8 +252,8 @@ def _judge_steal(host: HostReadings, from_ns: int, to_ns: int) -> list[Contentio
     stolen = _compute_slope(host.device, "steal_s", from_ns, to_ns, less=TICK_S)
     if not stolen or "cpu_percent" not in host.device.series:
         return []
-    window = _select_spans(host.device, "cpu_percent", from_ns, to_ns)
-    busy_cores = max(1.0, fmean(window) / 100 * host.cores) if window else 1.0
+    busy_share = _compute_mean(host.device, "cpu_percent", from_ns, to_ns) / 100
+    busy_cores = max(1.0, busy_share * host.cores)
     share = stolen / busy_cores
     return [Contention(kind="stolen", size=min(1.0, share))] if share >= STOLEN_FROM else []
 
@@ -271,10 +273,20 @@ def _judge_clock(
     return [Contention(kind="clock", size=fall)] if fall >= CLOCK_DROP else []
 
 
-def _select_spans(device: WatchedDevice, name: str, from_ns: int, to_ns: int) -> list[float]:
-    """Return the readings, each of the time before it, that reach into a window, without NaN."""
+def _compute_mean(device: WatchedDevice, name: str, from_ns: int, to_ns: int) -> float:
+    """Return the mean over a window of readings that are each of the time before it, else 0.
+
+    Each weighs as much as its time is of the window, since calm readings of the host are rare.
+    """
     at, values = device.series[name]
-    return [v for v in values[bisect_right(at, from_ns) : bisect_left(at, to_ns) + 1] if v == v]
+    first = bisect_right(at, from_ns)
+    weighed = [
+        (values[i], min(at[i], to_ns) - max(at[i - 1] if i else 0, from_ns))
+        for i in range(first, min(bisect_left(at, to_ns) + 1, len(at)))
+        if values[i] == values[i]
+    ]
+    total_ns = sum(weight for _, weight in weighed)
+    return sum(value * weight for value, weight in weighed) / total_ns if total_ns > 0 else 0.0
 
 
 def _compute_slope(
@@ -282,8 +294,9 @@ def _compute_slope(
 ) -> float | None:
     """Return the rise per second of a counter from the last reading before to the first after.
 
-    A window shorter than `SHORTEST_WINDOW_NS` begins earlier. `less` is taken off the rise, for
-    the counter's resolution. None without two readings.
+    A window shorter than `SHORTEST_WINDOW_NS` begins earlier. Where readings are rare, it reaches
+    no further than it would among others, to a value between two. `less` is taken off the rise,
+    for the counter's resolution. None without two readings.
     """
     if name not in device.series:
         return None
@@ -299,5 +312,15 @@ def _compute_slope(
     ]
     if len(readings) < 2 or readings[-1][0] <= readings[0][0]:
         return None
-    rise = readings[-1][1] - readings[0][1] - less
-    return max(0.0, rise) * NS_PER_S / (readings[-1][0] - readings[0][0])
+    end_ns = min(readings[-1][0], max(to_ns, readings[0][0]) + READING_NS)
+    start_ns = max(readings[0][0], min(from_ns - READING_NS, end_ns - 2 * READING_NS))
+    rise = _interpolate(readings, end_ns) - _interpolate(readings, start_ns) - less
+    return max(0.0, rise) * NS_PER_S / (end_ns - start_ns)
+
+
+def _interpolate(readings: list[tuple[int, float]], at_ns: int) -> float:
+    """Return the value at a time between the first and the last of `readings`."""
+    for (before_ns, before), (after_ns, after) in pairwise(readings):
+        if before_ns < after_ns and at_ns <= after_ns:
+            return before + (after - before) * (at_ns - before_ns) / (after_ns - before_ns)
+    return readings[-1][1]

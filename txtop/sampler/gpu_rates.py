@@ -36,6 +36,11 @@ class GpuRates:
         """
         self._used |= {name, name.replace("GPU-", "MIG-", 1)}
 
+    @property
+    def has_only_gpus(self) -> bool:
+        """True while a run uses devices of which none is the host."""
+        return bool(self._used) and HOST not in self._used
+
     def find_due(self, names: Iterable[str]) -> dict[str, bool]:
         """Return the devices to read now, and whether each is in use; those in use come first.
 

@@ -70,27 +70,35 @@ class Host:
         usable = cpu.read_affinity()
         self._cores = usable if len(usable) < (os.cpu_count() or 0) else None
         self._time_before: ProcessorTime | None = None
+        self._time_now: ProcessorTime | None = None
         # The first call only starts its interval and returns 0.
         psutil.cpu_percent(None, percpu=True)
 
+    def read_disturbances(self) -> dict[str, float | None]:
+        """Read the values that tell at every tick whether a run is disturbed.
+
+        They are `swapped_in_bytes` since boot, and those of `ContentionSensor.values`.
+        """
+        times = read_processor_time(self._cores)
+        self._time_now, own = times or (None, None)
+        return {
+            "swapped_in_bytes": _read_swapped_in_bytes(),
+            **self._contention.values(time.monotonic(), own),
+        }
+
     def values(self) -> dict[str, float | None]:
-        """Read the values of every tick.
+        """Read the other values of a sample, after `read_disturbances`.
 
         They are `cpu_percent` of all cores since the last call, `ram_used_bytes` and
         `ram_total_bytes` (of the cgroup if its limit is lower), `load_1` (runnable tasks over a
-        minute), `swapped_in_bytes` since boot, those of `ContentionSensor.values`, and, if the
-        counters of the CPU packages may be read, `power_w` and `energy_j`.
+        minute), and, if the counters of the CPU packages may be read, `power_w` and `energy_j`.
         """
-        times = read_processor_time(self._cores)
-        machine, own = times or (None, None)
         used, total = self._memory()
         values: dict[str, float | None] = {
-            "cpu_percent": self._compute_busy_percent(machine),
+            "cpu_percent": self._compute_busy_percent(self._time_now),
             "ram_used_bytes": used,
             "ram_total_bytes": total,
             "load_1": round(os.getloadavg()[0], 2),
-            "swapped_in_bytes": _read_swapped_in_bytes(),
-            **self._contention.values(time.monotonic(), own),
         }
         if self._rapl.available:
             values["power_w"] = self._rapl.watts()
@@ -118,9 +126,11 @@ class Host:
             values |= {f"core_{i}_percent": busy for i, busy in enumerate(cores)}
         return values
 
-    def read_names(self, values: dict[str, float | None]) -> tuple[ForeignProcess, ...] | None:
-        """Return who else uses the processor by the `values` of a tick, if that is news."""
-        return self._contention.read_names(time.monotonic(), values)
+    def read_names(
+        self, disturbances: dict[str, float | None]
+    ) -> tuple[ForeignProcess, ...] | None:
+        """Return who else uses the processor by its disturbances, if that is news."""
+        return self._contention.read_names(time.monotonic(), disturbances)
 
     def _compute_busy_percent(self, now: ProcessorTime | None) -> float | None:
         before, self._time_before = self._time_before, now

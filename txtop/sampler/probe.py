@@ -80,7 +80,7 @@ def _measure_host_cost() -> float:
     watched.add(f"self={os.getpid()}")
 
     def read(tick: int) -> None:
-        values = host.values()
+        values = host.read_disturbances() | host.values()
         if tick % RATE_HZ == 0:
             values |= host.slow_values()
             watched.costs()

@@ -1,4 +1,4 @@
-"""The loop of the sampler: one event per tick of the host and of each GPU in use.
+"""The loop of the sampler: one event per tick of each device in use, fewer of the others.
 
 Commands come as lines: `watch label=pid` adds a process, `use UUID` names a device that a run uses.
 
@@ -18,6 +18,7 @@ from txtop.sampler import amd, nvml_import
 from txtop.sampler.amd import AmdGpus
 from txtop.sampler.gpu_rates import GpuRates
 from txtop.sampler.host import Host
+from txtop.sampler.host_lines import HostLines
 from txtop.sampler.nvidia import NvidiaGpus
 from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
 from txtop.sampler.stdio import CommandInput, EventOutput, ReaderGone
@@ -27,7 +28,12 @@ STALLED_S = 3.0
 """The duration after which a sample of the GPUs is reported as stalled."""
 STARTUP_TIMEOUT_S = 30.0
 """The same for opening the devices."""
-PROCESSES_EVERY_S = 1.0
+SLOW_S = 1.0
+"""The time between two samples of the host with its slow values."""
+COSTS_S = 1.0
+"""The time between two samples of the run's own processes."""
+RARE_COSTS_S = 2.0
+"""The same while a run uses GPUs alone, whose cells say nothing of the memory of a process."""
 
 
 class GpuThread(threading.Thread):
@@ -107,8 +113,8 @@ class Sampler:
         self._interval_s = interval_s
         self._watched = watched
         self._rates = GpuRates()
-        self._host = Host(watched)
-        self._costs_due = 0.0
+        self._host_lines = HostLines(Host(watched), self._rates)
+        self._slow_due = self._costs_due = 0.0
 
     def run(self) -> None:
         """Tick at the interval, without drift. A tick that is late by an interval is skipped.
@@ -128,18 +134,17 @@ class Sampler:
             due += self._interval_s * (1 + math.floor(late / self._interval_s))
 
     def _tick(self, now: float) -> None:
-        t_ns = time.monotonic_ns()
-        host = self._host
         # Take the nearest tick: one slightly early must not be postponed to the next.
-        slowly = now >= self._costs_due - self._interval_s / 2
-        values = host.values() | (host.slow_values() if slowly else {})
-        names = host.read_names(values)
-        self._output.send(
-            Telemetry(t_ns=t_ns, device="host", label=host.label, values=values, foreign=names)
-        )
-        if not slowly:
+        latest_due = now + self._interval_s / 2
+        slowly = latest_due >= self._slow_due
+        if slowly:
+            self._slow_due = now + SLOW_S
+        for line in self._host_lines.read(due=slowly):
+            self._output.send(line)
+        if latest_due < self._costs_due:
             return
-        self._costs_due = now + PROCESSES_EVERY_S
+        self._costs_due = now + (RARE_COSTS_S if self._rates.has_only_gpus else COSTS_S)
+        t_ns = time.monotonic_ns()
         for cost in self._watched.costs():
             values = {"cpu_s": cost.cpu_s, "rss_bytes": cost.rss_bytes}
             device = f"process:{cost.label}"
@@ -155,7 +160,7 @@ class Sampler:
                 commands = "watch label=pid, or use with a device"
                 raise NotAProcess(f"not a command: {sanitise(line, 60)!r}, wanted {commands}")
             self._watched.add(rest)
-            self._costs_due = 0.0
+            self._slow_due = self._costs_due = 0.0
         except NotAProcess as error:
             self._output.send(Log(t_ns=time.monotonic_ns(), text=str(error), level="warning"))
 

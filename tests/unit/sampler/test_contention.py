@@ -190,5 +190,6 @@ def test_a_process_that_is_watched_later_is_the_run_s() -> None:
     host = Host(watched)
     watched.add(f"worker:1={os.getpid()}")
     host.slow_values()
-    host.values()
-    assert host.values()["waited_percent"] is not None or not Path("/proc/self/schedstat").exists()
+    host.read_disturbances()
+    waited = host.read_disturbances()["waited_percent"]
+    assert waited is not None or not Path("/proc/self/schedstat").exists()
