@@ -18,7 +18,9 @@ from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.view import Playback, build_view
+from txtop.ui.models.why import build_why
 from txtop.ui.modes import LiveMode, ReplayMode
 from txtop.ui.panels import why
 from txtop.ui.panels.why import list_visible, render_why
@@ -123,15 +125,41 @@ def test_what_is_awaited_is_what_the_explanation_is_at_and_ends_with_the_run() -
     end = made.pop()
     assert isinstance(end, events.SessionEnded)
     state = fold_all(made)
-    assert pending(state) == "it follows once the cell was measured"
+    assert pending(state) == "measured; its explanation follows"
     at = f"{events.EXPLAINING}timing the prefill"
-    fold(state, events.Log(t_ns=end.t_ns, text=at, cell=next(iter(state.cells))))
+    fold(state, say_step(at, next(iter(state.cells)), end.t_ns))
     assert pending(state) == at and describe_activity(state) == at
     over = Playback(position_ns=9, duration_ns=9)
     assert "the run ended before the profile" in pending(state, over), "a log without an end"
     fold(state, end)
     assert "the run ended before the profile" in pending(state)
     assert describe_activity(state) == ""
+
+
+def test_each_of_two_cells_shows_its_own_step() -> None:
+    made = ui_sessions.session(cells=2)
+    header, end = made[0], made.pop()
+    assert isinstance(header, events.SessionHeader)
+    header.plan = msgspec.structs.replace(header.plan, explain=True)
+    state = fold_all(made)
+    first, second = state.cells
+    fold(state, say_step("loading", first, end.t_ns))
+    assert list_pending(state) == ["loading", "measured; its explanation follows"]
+    fold(state, events.Log(t_ns=end.t_ns, text="a warning", cell=first))
+    fold(state, say_step("profiling", second, end.t_ns))
+    assert list_pending(state) == ["loading", "profiling"]
+    assert describe_activity(state) == "profiling"
+    fold(state, events.Explanation(t_ns=end.t_ns, cell=second, failed="no memory"))
+    assert describe_activity(state) == "loading", "of a cell that is explained nothing is awaited"
+
+
+def list_pending(state: SessionState) -> list[str]:
+    views = [build_why(state, own, FrameCache()) for own in state.cells.values()]
+    return [view.pending for view in views if view is not None]
+
+
+def say_step(text: str, cell: str, t_ns: int) -> events.Log:
+    return events.Log(t_ns=t_ns, text=text, cell=cell, explains=True)
 
 
 def test_a_cell_that_failed_is_not_awaited() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from txtop.analysis.metrics import summarise_live
 from txtop.formatting import format_figure, format_share
-from txtop.protocol.events import EXPLAINING, DevicePeaks, Explanation, PhaseExplanation, StepPart
+from txtop.protocol.events import DevicePeaks, Explanation, PhaseExplanation, StepPart
 from txtop.state.cell import CellState
 from txtop.state.pending_work import find_pending_explanations
 from txtop.state.session import SessionState
@@ -64,12 +64,15 @@ def get_phase(explanation: Explanation, name: str) -> PhaseExplanation | None:
     return next((phase for phase in explanation.phases if phase.name == name), None)
 
 
-def describe_present_step(session: SessionState) -> str:
-    """Return what the explanation that is being made is at; empty while none is."""
-    if session.ended is not None or not find_pending_explanations(session):
+def describe_present_step(session: SessionState, cell: str | None = None) -> str:
+    """Return what the explanation that is being made, of `cell` if given, is at; empty if none."""
+    if session.ended is not None:
         return ""
-    texts = (line.text for line in reversed(session.log))
-    return next((text for text in texts if text.startswith(EXPLAINING)), "")
+    awaited = {one.id for one in find_pending_explanations(session)}
+    if cell is not None:
+        awaited &= {cell}
+    lines = (line for line in reversed(session.log) if line.explains)
+    return next((line.text for line in lines if line.cell in awaited), "") if awaited else ""
 
 
 def choose_main_phase(explanation: Explanation) -> PhaseExplanation | None:

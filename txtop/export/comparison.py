@@ -23,19 +23,17 @@ COLUMNS = (
     ("ratio", ">"),
     ("95 %", "<"),
     ("n", ">"),
-    ("p", ">"),
     ("verdict", "<"),
 )
 
 
 def _build_row(cell: CellComparison) -> list[str]:
     test = cell.contrast
-    ratio, interval, n, p = MISSING, MISSING, MISSING, MISSING
+    ratio, interval, n = MISSING, MISSING, MISSING
     if test is not None:
         ratio, interval, n = format_ratio_cells(test)
-        p = MISSING if test.p is None else "<0.001" if test.p < 0.001 else f"{test.p:.3f}"
     rates = [format_figure(cell.base_rate), format_figure(cell.new_rate)]
-    return [cell.cell, *rates, f"{cell.unit}, {cell.average}", ratio, interval, n, p, cell.verdict]
+    return [cell.cell, *rates, f"{cell.unit}, {cell.average}", ratio, interval, n, cell.verdict]
 
 
 ACCURACY_COLUMNS = (

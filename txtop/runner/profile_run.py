@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.protocol.events import AnyEvent
@@ -25,8 +24,8 @@ class PassRun(ABC):
     answer: type[AnyEvent]
     """The event that ends a pass."""
     command: type[commands.Profile | commands.Explain]
-    subject: str
-    """Words for the log, before the cell."""
+    beginning: str
+    """Words for the log as a pass begins."""
 
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
@@ -62,8 +61,9 @@ class PassRun(ABC):
 
     def _watch(self, cell: Cell) -> str:
         """Profile `cell`. Return why there is no event of it, if there is none."""
+        explains = self.command is commands.Explain
         self._recorder.record(
-            events.Log(t_ns=now_ns(), text=f"{self.subject} {labels.format_short_label(cell)}")
+            events.Log(t_ns=now_ns(), text=self.beginning, cell=cell.id, explains=explains)
         )
         worker = self._client.start_worker()
         command = self.command(
@@ -83,7 +83,7 @@ class ProfileRun(PassRun):
 
     answer = events.DeviceTime
     command = commands.Profile
-    subject = "the GPU in a step of"
+    beginning = "the GPU in a step"
 
     def find_pending(self, state: SessionState) -> list[Cell]:
         return find_pending_profiles(state)
@@ -100,7 +100,7 @@ class ExplainRun(PassRun):
 
     answer = events.Explanation
     command = commands.Explain
-    subject = f"{events.EXPLAINING}a fresh process loads"
+    beginning = f"{events.EXPLAINING}a fresh process loads the model"
 
     def find_pending(self, state: SessionState) -> list[Cell]:
         return find_pending_explanations(state)

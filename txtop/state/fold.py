@@ -24,7 +24,8 @@ from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.race import RaceState
 from txtop.state.session import INVALID_OUTPUT, SessionState, WatchedDevice, merge_peaks
 
-WORKER_PROCESS = "process:worker:"
+WORKER = "worker:"
+WORKER_PROCESS = f"process:{WORKER}"
 
 
 def _fold_progress(session: SessionState, state: CellState, event: events.Progress) -> None:
@@ -253,7 +254,11 @@ def _fold_peaks(session: SessionState, event: events.DevicePeaks) -> None:
 
 
 def _fold_log(session: SessionState, event: events.Log) -> None:
-    session.say(event.text, event.level, event.cell)
+    # Every process that loads a model says the same of it.
+    says_again = any(line.text == event.text for line in session.log)
+    if event.src.startswith(WORKER) and says_again and not event.explains:
+        return
+    session.say(event.text, event.level, event.cell, explains=event.explains)
 
 
 def _fold_gap(session: SessionState, event: events.Gap) -> None:

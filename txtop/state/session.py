@@ -47,12 +47,16 @@ class WatchedDevice:
 
 @dataclass
 class LogLine:
-    """A line of the session's log, with its time on the session's clock."""
+    """A line of the session's log, with its time on the session's clock.
+
+    With `explains` it says what the explanation of `cell` is at.
+    """
 
     at_ns: int
     text: str
     level: str = "info"
     cell: str | None = None
+    explains: bool = False
 
 
 @dataclass
@@ -205,9 +209,16 @@ class SessionState:
             self._base_ns = self.clock_ns
             self._origin_ns = event.t_ns
 
-    def say(self, text: str, level: str = "info", cell: str | None = None) -> None:
+    def say(
+        self,
+        text: str,
+        level: str = "info",
+        cell: str | None = None,
+        *,
+        explains: bool = False,
+    ) -> None:
         """Append a line to the log, at the session's time."""
-        self.log.append(LogLine(self.clock_ns, text, level, cell))
+        self.log.append(LogLine(self.clock_ns, text, level, cell, explains))
 
     def list_measured_now(self) -> set[str]:
         """Return the cells that are measured at this moment: the current one, or one in each place.

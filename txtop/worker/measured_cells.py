@@ -87,7 +87,8 @@ class MeasuredCells:
 
         def announce(step: str) -> None:
             text, cell = events.EXPLAINING + step, command.cell.id
-            self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, cell=cell))
+            log = events.Log(t_ns=perf_counter_ns(), text=text, cell=cell, explains=True)
+            self._emitter.send(log)
 
         event, traces = explain_cell(loaded.task, loaded.model, inputs, self._inbox.check, announce)
         for trace in traces:

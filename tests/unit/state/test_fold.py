@@ -91,6 +91,19 @@ def test_lag_withholds_ttft_and_invalid_logits_fail_the_cell() -> None:
     assert state.failed == 1
 
 
+def test_what_each_process_says_of_a_model_stands_in_the_log_once() -> None:
+    def say(text: str, src: str, cell: str | None = None) -> events.Log:
+        return events.Log(t_ns=1, src=src, text=text, cell=cell)
+
+    made = streams.stream()[:1]
+    made += [say("m holds no weights", f"worker:{n}", f"c00{n}") for n in (1, 2)]
+    made += [say("m holds no weights", "worker:3"), say("stopped", "runner")]
+    made += [say("the sampler answers again", "runner")] * 2
+    assert [line.text for line in fold_all(made).log] == [
+        "m holds no weights", "stopped", *["the sampler answers again"] * 2,
+    ]  # fmt: skip
+
+
 def test_live_and_stable() -> None:
     state = fold_all(streams.stream())
     cell = state.cells["c001"]

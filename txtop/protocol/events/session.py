@@ -70,11 +70,15 @@ class Control(Event, kw_only=True, tag="control"):
 
 
 class Log(Event, kw_only=True, tag="log"):
-    """A line of the session's log for a person."""
+    """A line of the session's log for a person.
+
+    With `explains` it says what the explanation of `cell` is at.
+    """
 
     text: Text
     level: Literal["info", "warning", "error"] = "info"
     cell: Name | None = None
+    explains: bool = False
 
 
 class Marker(Event, kw_only=True, tag="marker"):
