@@ -191,7 +191,7 @@ def show_fleet(
         )
     finally:
         copies.close()
-    if not all(copy.over for copy in copies.copies.values()):
+    if not all(copy.is_over for copy in copies.copies.values()):
         print_progress(f"the runs go on: txtop attach {folder.name} copies the rest")
         return 0
     members = [_Member(label, copy) for label, copy in copies.copies.items()]

@@ -50,12 +50,12 @@ class FollowedPlace:
         copy = self._copy
         if copy is None:
             return None
-        return PlaceLine(copy.state, copy.silent_s, copy.lags, copy.problem)
+        return PlaceLine(copy.state, copy.silent_s, copy.is_lagging, copy.problem)
 
     @property
     def is_over(self) -> bool:
         """True if nothing more comes from here."""
-        return self._follower.finished if self._copy is None else self._copy.over
+        return self._follower.finished if self._copy is None else self._copy.is_over
 
     def update(self) -> bool:
         """Read what is new. Return True if anything was."""

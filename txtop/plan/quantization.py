@@ -55,7 +55,7 @@ def label_quantization(text: str) -> str:
 
 
 def label_settings(text: str) -> str:
-    """Return what the configuration `text` sets beside its scheme: `bnb_4bit_use_double_quant=true`.
+    """Return what `text` sets beside the scheme, such as `bnb_4bit_use_double_quant=true`.
 
     "" for none, and where the name of the scheme says it all.
     """

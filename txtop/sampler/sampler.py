@@ -146,7 +146,7 @@ class Sampler:
         self._costs_due = now + (RARE_COSTS_S if self._rates.has_only_gpus else COSTS_S)
         t_ns = time.monotonic_ns()
         for cost in self._watched.costs():
-            values = {"cpu_s": cost.cpu_s, "rss_bytes": cost.rss_bytes}
+            values: dict[str, float | None] = {"cpu_s": cost.cpu_s, "rss_bytes": cost.rss_bytes}
             device = f"process:{cost.label}"
             self._output.send(Telemetry(t_ns=t_ns, device=device, label=cost.label, values=values))
 

@@ -36,7 +36,7 @@ def llama(**values: int) -> nn.Module:
 
 
 def find_held(model: object) -> dict[int, int]:
-    """The storages of every tensor that the collector knows and the model holds, with their sizes."""
+    """Return the size of each storage of a tensor that the collector knows and the model holds."""
     import gc
 
     held: dict[int, int] = {}

@@ -48,7 +48,11 @@ def render_fleet_header(view: FleetView, width: int, g: Glyphs) -> list[Row]:
     if view.is_over:
         state = [(f"{g('✓')} ", "muted"), ("over", "text.bold"), (f" {view.clock}   ", "text")]
     elif view.is_copied:
-        state = [(f"{g('●')} ", "accent-a"), ("COPYING", "text.bold"), (f" {view.clock}   ", "text")]
+        state = [
+            (f"{g('●')} ", "accent-a"),
+            ("COPYING", "text.bold"),
+            (f" {view.clock}   ", "text"),
+        ]
     right: Row = [*state, ("cells ", "muted"), (str(over), "text.bold"), (f"/{total} ", "muted")]
     room = width - sum(measure_text(clean(text)) for text, _ in (*left, *right)) - 5
     if view.models and room >= 8:
