@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from functools import cache
 
 import msgspec
@@ -197,6 +198,35 @@ def test_a_share_of_converted_weights_and_the_kernels_that_ran() -> None:
     texts = words(of(fold_all(made)))
     assert texts["precision"] == "int8, int8:weight-only, 31 % of matrix weights converted"
     assert texts["attention"] == "sdpa (flash kernel in prefill, math in decode)"
+
+
+@pytest.mark.parametrize(
+    ("precision", "recipe", "scheme", "text"),
+    [
+        ("gptq:int4-g64", "stored as gptq:int4-g64", "gptq:int4-g64",
+         "gptq:int4-g64, as stored, 79 % of matrix weights"),
+        ("gptq:int4-g64/torch", "stored as gptq:int4-g64", "gptq:int4-g64",
+         "gptq:int4-g64/torch, stored as gptq:int4-g64, 79 % of matrix weights"),
+        ("bnb:nf4", "converted at load: bnb:nf4", "",
+         "bnb:nf4, converted at load, 79 % of matrix weights"),
+        ("int8:weight-only", "int8:weight-only", "",
+         "int8:weight-only, 79 % of matrix weights converted"),
+    ],
+)  # fmt: skip
+def test_a_precision_is_named_once(precision: str, recipe: str, scheme: str, text: str) -> None:
+    made = events_of(plan(precision=precision))
+    for event in made:
+        if isinstance(event, events.ModelLoaded):
+            event.recipe, event.converted_share, event.scheme = recipe, 0.79, scheme
+    assert words(of(fold_all(made)))["precision"] == text
+
+
+def test_a_title_without_room_is_what_tells_the_cell_apart() -> None:
+    view = of(fold_all(events_of(plan())))
+    view = replace(view, hero=replace(view.hero, title="m" * 60, short_title="int4 cache"))
+    for width, title in ((66, "int4 cache"), (120, "m" * 60)):
+        top = panels.render_iterations_panel(view, Area(width, 20, Glyphs(), boxed=True))[0]
+        assert title in "".join(text for text, _ in top)
 
 
 def test_a_failed_cell_says_why_and_its_last_words() -> None:

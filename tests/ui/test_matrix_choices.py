@@ -168,6 +168,12 @@ def on_device(monkeypatch: pytest.MonkeyPatch, *gpus_here: Gpu) -> MatrixChoices
     return MatrixChoices()
 
 
+def draw_hint(choices: MatrixChoices, precision: str) -> str:
+    """Draw a small screen with the cursor on a precision."""
+    rows = render_matrix_choices(at(choices, "precisions", precision), None, Area(80, 13, Glyphs()))
+    return "".join(text for row in rows for text, _ in row)
+
+
 def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,7 +186,8 @@ def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
     by_device = {"tf32", "fp8", "fp8:weight-only"}
     by_library = {"nf4", "nf4:double", "int8:bnb"}
     assert set(lacking["precisions"]) == by_device | by_library | {"mxfp4"}
-    assert "bitsandbytes" in lacking["precisions"]["nf4"]
+    command = "nf4 needs bitsandbytes: pip install 'txtop[quant]'"
+    assert lacking["precisions"]["nf4"] == command
     assert {"sdpa:cudnn", "flash_attention_2"} < set(lacking["attention"])
     assert "without CUDA" in lacking["device"]["cuda"]
     assert not at(choices, "precisions", "tf32").toggle()
@@ -190,6 +197,9 @@ def test_what_this_machine_lacks_is_not_chosen_and_has_a_reason(
     assert (" · ", "muted") in rows[row]
     drawn = "".join(text for text, _ in rows[row + 1])
     assert "not here: tf32 needs an NVIDIA GPU from sm80" in drawn
+    assert f"not here: {command}" in draw_hint(choices, "nf4")
+    assert "4-bit weights, made by torchao as the model is loaded" in draw_hint(choices, "int4")
+    assert "int8 = best int8 recipe" in draw_hint(choices, "int8")
 
 
 def test_a_value_that_a_preset_chose_can_be_given_up_though_it_is_not_here(

@@ -19,7 +19,7 @@ from txtop.models.gptq_backends import explain_unknown_backend
 from txtop.models.local_accelerator import find_accelerator
 from txtop.models.model_config import find_config, find_local_path
 from txtop.plan.cell import Cell
-from txtop.plan.modes import BY_NAME, MODES, Needs
+from txtop.plan.modes import BY_NAME, MODES, TABLE_ORDER, Needs
 from txtop.system.libraries import find_version
 
 # What makes a model of plain weights as it is loaded, without calibration data.
@@ -63,11 +63,15 @@ def explain_needs(name: str, needs: Needs, device: Accelerator | None) -> tuple[
     if device is not None and (reason := explain_device(needs, device)):
         made = _suggest_made(device, ("int8", "int4", "nf4"))
         return f"{name} {reason}", "another precision" if needs.on_cpu else made
-    missing = [library for library in needs.libraries if find_version(library) is None]
-    if missing:
+    if missing := list_missing_libraries(needs):
         verb = "is" if len(missing) == 1 else "are"
         return f"{name} needs {' and '.join(missing)}, which {verb} not installed", needs.install
     return None
+
+
+def list_missing_libraries(needs: Needs) -> list[str]:
+    """Return the libraries of `needs` that are not installed."""
+    return [library for library in needs.libraries if find_version(library) is None]
 
 
 def _suggest_made(device: Accelerator | None, names: Sequence[str]) -> str:
@@ -80,7 +84,7 @@ def _suggest_made(device: Accelerator | None, names: Sequence[str]) -> str:
 def _is_available(needs: Needs, device: Accelerator | None) -> bool:
     if device is not None and explain_device(needs, device):
         return False
-    return all(find_version(library) is not None for library in needs.libraries)
+    return not list_missing_libraries(needs)
 
 
 def list_available(device: Accelerator | None, *, without: Iterable[str]) -> list[str]:
@@ -96,7 +100,7 @@ def list_available(device: Accelerator | None, *, without: Iterable[str]) -> lis
         if explain_needs(mode.name, mode.needs, device) is None:
             taken.append(mode.recipes)
             names.append(mode.name)
-    return names
+    return sorted(names, key=TABLE_ORDER.__getitem__)
 
 
 def explain_device(needs: Needs, device: Accelerator) -> str:

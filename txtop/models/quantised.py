@@ -39,8 +39,9 @@ def _name_gptq(config: Mapping[str, Any]) -> str:
     name = f"int{bits}" + (f"-g{group}" if isinstance(group, int) and group > 0 else "")
     if not backend or backend == "auto":
         return name
-    # The label begins with the method, and the names of its kernels do, too.
-    return f"{name}/{str(backend).removeprefix(f'{get_method_name(config)}_')}"
+    # The label begins with the method, which the names of its kernels begin or end with, too.
+    method = get_method_name(config)
+    return f"{name}/{str(backend).removeprefix(f'{method}_').removesuffix(f'_{method}')}"
 
 
 def _name_bitsandbytes(config: Mapping[str, Any]) -> str:
@@ -151,7 +152,7 @@ class Method:
 _GPTQ_KERNELS = (
     "_weight_int4pack_mm", "gemm_int4", "marlin", "exllama", "machete", "gemm_half_q_half",
 )  # fmt: skip
-_BACKENDS = 'another kernel: quantization=FILE.json with "backend": "{}_torch_fused", say'
+_BACKENDS = 'another kernel: quantization=FILE.json with "backend": "{}", say'
 # By `quant_method` of config.json.
 METHODS: Mapping[str, Method] = {
     "gptq": Method(
@@ -161,7 +162,7 @@ METHODS: Mapping[str, Method] = {
         needs=Needs(libraries=("gptqmodel", "optimum"), install=_GPTQ),
         signs=(".qweight",),
         proof=Proof(_GPTQ_KERNELS),
-        instead=_BACKENDS.format("gptq"),
+        instead=_BACKENDS.format("gptq_torch_fused"),
     ),
     "awq": Method(
         prefix="awq",
@@ -170,7 +171,7 @@ METHODS: Mapping[str, Method] = {
         needs=Needs(libraries=("gptqmodel", "accelerate"), install=_GPTQ),
         signs=(".qweight",),
         proof=Proof((*_GPTQ_KERNELS, "gemm_forward", "awq_gemm")),
-        instead=_BACKENDS.format("awq"),
+        instead=_BACKENDS.format("torch_fused_awq"),
     ),
     "bitsandbytes": Method(
         prefix="bnb",

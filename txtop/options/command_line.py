@@ -21,7 +21,8 @@ from txtop.options.run_options import NOTHING, SECONDS, RunOptions, ServingOptio
 from txtop.options.run_plan import get_default_values, get_measuring_rule, get_preset_defaults
 from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import KNOBS, Knob, order_knobs
+from txtop.plan.knobs import BY_FIELD, KNOBS, Knob, order_knobs
+from txtop.plan.modes import names_scheme
 from txtop.plan.plan import DEFAULT_MARGIN, Plan
 from txtop.plan.serving import Serving, Slo
 
@@ -229,7 +230,8 @@ def _format_arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
     }
     if cell.model != model:
         own["model"] = cell.model
-    own = own or {"precision": cell.precision}
+    stored = names_scheme(cell.precision)
+    own = own or {"precision": BY_FIELD["precision"].default if stored else cell.precision}
     return ",".join(f"{knob}={value}" for knob, value in own.items())
 
 
@@ -240,11 +242,19 @@ def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> b
     except UsageError:
         return False
     again = ab_plan.build_arm_cell(cell.id, {"model": model, **shared, **knobs})
-    return msgspec.structs.replace(again, alias=cell.alias) == cell
+    # Where the files are not at hand, as in a replay, their scheme is not read back.
+    precision = cell.precision if names_scheme(cell.precision) else again.precision
+    again = msgspec.structs.replace(again, alias=cell.alias, base=cell.base, precision=precision)
+    return again == cell
 
 
 def _is_spelled(knob: Knob, cell: Cell) -> bool:
-    """Return whether a command must give `knob`: its value is not the default, or was asked for."""
+    """Return whether a command must give `knob`: its value is not the default, or was asked for.
+
+    How a checkpoint is stored is not asked for: its files say it.
+    """
+    if knob.field == "precision" and names_scheme(cell.precision):
+        return False
     asked = knob.field == "attention" and bool(cell.attention_asked)
     return asked or knob.of(cell) != knob.default
 

@@ -23,11 +23,13 @@ from txtop.models.local_accelerator import find_accelerator
 from txtop.models.precision_needs import (
     explain_missing_needs,
     explain_unavailable,
+    list_missing_libraries,
     settle_precision,
 )
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import BY_FIELD
+from txtop.plan.modes import BY_NAME
 from txtop.system import cpu, gpus
 
 
@@ -107,6 +109,9 @@ def explain_lacking(field: str, value: object, device: str) -> str:
         missing = missing or explain_missing_needs(
             msgspec.structs.replace(plain, precision=str(value)), accelerator
         )
+        if missing and missing[1] == (needs := BY_NAME[str(value)].needs).install:
+            # What can be installed is told with its command, in the one line that there is.
+            return f"{value} needs {' and '.join(list_missing_libraries(needs))}: {missing[1]}"
         return missing[0] if missing else ""
     reasons = [
         attention_kernels.explain_missing_kernel(

@@ -17,7 +17,7 @@ import msgspec
 from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 from txtop.plan.model_names import shorten_model_name
-from txtop.plan.modes import TYPED
+from txtop.plan.modes import TYPED, describe
 from txtop.plan.parallel import label_parallel, parse_parallel
 from txtop.plan.prompt_file import PromptFile, parse_prompt_file
 from txtop.plan.quantization import label_quantization, parse_quantization
@@ -55,6 +55,8 @@ class Knob:
     """The end of its line in `txtop run --help` alone: forms that only a list has."""
     hint: str = ""
     """Its line in the matrix builder."""
+    explain: Callable[[Any], str] | None = None
+    """Its line there for a value under the cursor; "" for `hint`."""
     section: Section = "What to measure"
     """Its group in `txtop run --help`."""
     parse: Callable[[str, str], Any] | None = None
@@ -178,6 +180,7 @@ KNOBS = (
         ahead=("prec", 8),
         help="default fp32; a checkpoint that is stored quantised keeps its own",
         hint="int8 = best int8 recipe for this device",
+        explain=describe,
         choices=TYPED,
         quiet=False,
     ),

@@ -250,6 +250,14 @@ def names_scheme(precision: str) -> bool:
     return mode is None or bool(mode.stored_only)
 
 
+def describe(precision: str) -> str:
+    """Return bits and maker of a precision of the table that a library makes, "" for others."""
+    mode = BY_NAME.get(precision)
+    if mode is None or not mode.needs.libraries or mode.stored_only:
+        return ""
+    return f"{mode.bits:g}-bit weights, made by {mode.needs.libraries[0]} as the model is loaded"
+
+
 def find_base(precision: str, kind: str) -> str:
     """Return the dtype that a recipe fixes for what it leaves on `kind` of device, "" for none."""
     mode = BY_NAME.get(precision)

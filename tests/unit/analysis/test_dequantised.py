@@ -21,7 +21,7 @@ from txtop.state.fold import fold_all
         ("bnb:nf4", True, "--precisions int4"),
         ("torchao:int8", True, "--compile default"),
         ("gptq:int4-g64/torch", True, '"backend": "gptq_torch_fused"'),
-        ("awq:int4-g64/torch", True, '"backend": "awq_torch_fused"'),
+        ("awq:int4-g64/torch", True, '"backend": "torch_fused_awq"'),
         ("gptq:int4-g64", False, ""),
     ],
 )

@@ -31,7 +31,7 @@ SCHEMES: list[tuple[dict[str, Any], str]] = [
     ({"load_in_4bit": True}, "bnb:fp4"),
     ({"quant_method": "gptq", "bits": 4, "group_size": -1}, "gptq:int4"),
     ({"quant_method": "gptq", "bits": 4, "backend": "gptq_torch"}, "gptq:int4/torch"),
-    ({"quant_method": "awq", "bits": 4, "backend": "awq_torch_fused"}, "awq:int4/torch_fused"),
+    ({"quant_method": "awq", "bits": 4, "backend": "torch_fused_awq"}, "awq:int4/torch_fused"),
     ({"quant_method": "compressed-tensors", "config_groups": {}}, "ct:unknown"),
     (CT_INT8, "ct:int8"),
     (CT_FP8, "ct:fp8-dynamic"),
@@ -347,7 +347,7 @@ def test_the_order_of_references_is_that_of_the_table() -> None:
 
 def test_the_preset_takes_what_the_machine_can_run(installed: dict[str, str | None]) -> None:
     names = precision_needs.list_available(CPU, without=("int8",))
-    assert names == ["nf4", "int4", "int8:bnb", "nf4:double"]
+    assert names == ["int8:bnb", "nf4", "nf4:double", "int4"], "in the order of the table"
     assert "fp8" in precision_needs.list_available(HOPPER, without=())
     installed["bitsandbytes"] = None
     assert precision_needs.list_available(CPU, without=("int8",)) == ["int4"]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from support import quantised_models
 from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import app, start
 from txtop.errors import UsageError
@@ -365,3 +366,20 @@ def test_an_ab_says_what_arms_share_once() -> None:
 def test_what_no_command_line_can_say_is_not_said() -> None:
     cells = (Cell(id="A", model="a,b"), Cell(id="B", model="c,d"))
     assert format_cell_command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0]) == ""
+
+
+def test_how_a_checkpoint_is_stored_is_not_asked_for(tmp_path: Path) -> None:
+    stored = str(quantised_models.write(tmp_path / "stored", "gptq:int4-g128"))
+    kernel = '{"quant_method":"gptq","bits":4,"backend":"gptq_torch"}'
+    lengths = {"sequence_length": 8, "new_tokens": 2}
+    plan = build_plan(
+        RunOptions(models=[stored], quantization=[kernel], sequence_lengths=[8], new_tokens=[2])
+    )
+    line = format_cell_command(plan, plan.cells[0])
+    assert plan.cells[0].precision == "gptq:int4-g128/torch" and "--precisions" not in line
+    assert planned(line).cells == plan.cells
+    arms = [{"threads": 1}, {"threads": 2}]
+    for knobs in (arms, [{"quantization": kernel}, {"threads": 1}], [{"precision": "fp32"}] * 2):
+        ab_test = build_ab_plan(stored, knobs, lengths, ABOptions())
+        line = format_cell_command(ab_test, ab_test.cells[0])
+        assert "gptq:" not in line and planned(line).cells == ab_test.cells

@@ -58,7 +58,7 @@ def cell_of(settings: dict[str, Any], name: str = "c", **model: str) -> Cell:
     ("settings", "label"),
     [
         (ATEN, "gptq:int4-g64/torch_aten"),
-        ({"quant_method": "awq", "bits": 4, "backend": "awq_torch"}, "awq:int4/torch"),
+        ({"quant_method": "awq", "bits": 4, "backend": "torch_awq"}, "awq:int4/torch"),
         (NF4, "bnb:nf4"),
         ({"load_in_8bit": True}, "bnb:int8"),
         ({"quant_method": "torchao", "quant_type": "int8_weight_only"}, "torchao:int8"),

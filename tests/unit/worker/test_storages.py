@@ -204,6 +204,13 @@ def test_a_packed_checkpoint_takes_about_the_bytes_of_its_file(
         assert count_file(path) <= 1.01 * stored < 1.2 * count_file(path)
         assert any("in the files" in note for note in build_event(loaded, settle(path), "w").notes)
         assert loaded.converted == pytest.approx(1 - 96 * 128 / (DENSE - 96 * 128), abs=0.005)
+        # A kernel that is asked for is in the precision, and not in what the files are stored as.
+        kernel = {"gptq": "gptq_torch_fused", "awq": "torch_fused_awq"}[method]
+        asked = {"quant_method": method, "bits": 4, "backend": kernel}
+        cell = settle(path, quantization=json.dumps(asked))
+        library = prequantised.find_library_load(cell, loaded.source, CPU)
+        assert cell.precision == f"{precision}/torch_fused"
+        assert library is not None and library.describe() == f"stored as {precision}"
     assert loaded.counted.all == DENSE
 
 

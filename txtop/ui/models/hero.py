@@ -227,10 +227,11 @@ def _label_knob(knob: Knob, state: CellState) -> list[str]:
 
 
 def _format_precision(state: CellState) -> str:
-    share = state.load.converted_share if state.load else None
-    return state.cell.precision + (
-        "" if share is None else f" ({formatting.format_share(share)} converted)"
-    )
+    load = state.load
+    if load is None or load.converted_share is None:
+        return state.cell.precision
+    rest = "of weights" if load.scheme else "converted"
+    return f"{state.cell.precision} ({formatting.format_share(load.converted_share)} {rest})"
 
 
 def _list_notes(cell: CellState, cache: FrameCache, seed: int) -> tuple[str, ...]:

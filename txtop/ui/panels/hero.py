@@ -57,8 +57,13 @@ def render_hero(view: HeroView, area: Area) -> list[Row]:
     else:
         body = _render_tall(view, inside, doubled)
     subtitle = list(view.subtitle)
+    return draw_frame(choose_title(view, subtitle, area), subtitle, body, area)
+
+
+def choose_title(view: HeroView, subtitle: Row, area: Area) -> str:
+    """Return the title of a cell, or what tells it from the others if that has no room."""
     whole = fits_heading(view.title, subtitle, area) or not view.short_title
-    return draw_frame(view.title if whole else g(view.short_title), subtitle, body, area)
+    return view.title if whole else area.glyphs(view.short_title)
 
 
 def _render_failure(view: HeroView, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:

@@ -31,6 +31,7 @@ FORMS = {
     "seconds": "seconds that a cell may warm up and measure",
 }
 
+_EXPLAINED = {knob.option: knob.explain for knob in KNOBS if knob.explain}
 HINTS = {
     **{knob.option: knob.hint for knob in KNOBS},
     "scenario": "static: full batches; the others answer requests",
@@ -118,7 +119,8 @@ def _render_hint_line(
     lacks the value, or the hint of the row.
     """
     knob = choices.knob
-    hint, role = _describe_value(knob, knob.values[knob.at]), "text"
+    value, explain = knob.values[knob.at], _EXPLAINED.get(knob.name)
+    hint, role = (explain and explain(value)) or _describe_value(knob, value), "text"
     if typed is not None and typed.hint:
         hint, role = typed.hint, "warn"
     elif knob.reason:

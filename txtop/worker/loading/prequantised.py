@@ -30,7 +30,10 @@ MORE_THAN_FILES = 1.02
 
 @dataclass(frozen=True)
 class LibraryLoad:
-    """The arguments of from_pretrained() for a quantiser, and the dtype of the other weights."""
+    """The arguments of from_pretrained() for a quantiser, and the dtype of the other weights.
+
+    `scheme` is that of the files, if they are `stored` so, without the kernel that is asked for.
+    """
 
     scheme: str
     stored: bool
@@ -74,7 +77,8 @@ def find_library_load(cell: Cell, source: ModelSource, device: torch.device) -> 
         dtype = DTYPES[quantised.find_dtype(source.config)]
     else:
         dtype = int8.choose_base_dtype(device)
-    return LibraryLoad(quantised.name_scheme(whole), stored is not None, dtype, arguments)
+    scheme = quantised.name_scheme(stored or whole)
+    return LibraryLoad(scheme, stored is not None, dtype, arguments)
 
 
 def build_widened_notes(cell: Cell, stored: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.plan.speculation import shorten_speculative
+from txtop.protocol.events import ModelLoaded
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
@@ -308,15 +309,8 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         forecast = memory_fit.forecast_cell(session, cell)
         if forecast is not None:
             facts.append(CellFact("memory", _format_forecast(forecast)))
-    precision: str = cell.precision
-    if load is not None and load.recipe:
-        precision += f", {load.recipe}"
-    if load is not None and load.converted_share is not None:
-        precision += (
-            f", {formatting.format_share(load.converted_share)} of matrix weights converted"
-        )
     facts += [
-        CellFact("precision", precision),
+        CellFact("precision", _format_precision(cell, load)),
         *([CellFact("settings", cell.quantization)] if cell.quantization else []),
         *_list_products(state),
         CellFact("attention", _format_attention(state)),
@@ -342,6 +336,20 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     versions = _format_versions(session, state)
     facts += [CellFact("versions", versions)] if versions else []
     return tuple(facts)
+
+
+def _format_precision(cell: Cell, load: ModelLoaded | None) -> str:
+    """Format the precision, how it came about, and the share of the weights that have it."""
+    if load is None:
+        return cell.precision
+    # A recipe that ends in the precision says how, and names it again.
+    how = load.recipe.removesuffix(cell.precision).rstrip(": ")
+    parts = [cell.precision, "as stored" if how == "stored as" else how]
+    if load.converted_share is not None:
+        verb = "" if load.scheme or how.startswith("converted") else " converted"
+        share = formatting.format_share(load.converted_share)
+        parts.append(f"{share} of matrix weights{verb}")
+    return ", ".join(filter(None, parts))
 
 
 def _list_products(state: CellState) -> list[CellFact]:

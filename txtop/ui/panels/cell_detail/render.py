@@ -9,7 +9,7 @@ from txtop.ui.drawing.spans import Row, fit_block, measure_text
 from txtop.ui.models.cell_detail.detail import CellDetailView
 from txtop.ui.panels.cell_detail import facts, histogram, load_phases
 from txtop.ui.panels.cell_detail.iterations import render_iterations
-from txtop.ui.panels.hero import render_hero_number
+from txtop.ui.panels.hero import choose_title, render_hero_number
 
 HISTOGRAM_ROWS = 10
 MIN_ITERATIONS_ROWS, MAX_ITERATIONS_ROWS = 13, 20
@@ -26,7 +26,8 @@ def render_iterations_panel(view: CellDetailView, area: Area) -> list[Row]:
     body = render_iterations(
         view.iterations, view.traces, Area(inside.width, inside.height - len(head), g)
     )
-    return draw_frame(view.hero.title, _render_position(view), [*head, *body], area)
+    position = _render_position(view)
+    return draw_frame(choose_title(view.hero, position, area), position, [*head, *body], area)
 
 
 def _render_position(view: CellDetailView) -> Row:
