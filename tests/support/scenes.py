@@ -73,7 +73,7 @@ class Sampled(home_source.HomeSource):
 
     def _start(self, interval_s: float) -> None:
         values = {"cpu_percent": 41.0, "ram_used_bytes": 3e9, "ram_total_bytes": 24e9}
-        values |= {"cpu_count": 2.0, "ram_available_bytes": 20e9}
+        values |= {"cpu_count": 2.0, "ram_available_bytes": 20e9, "others_cpu_s": 0.0}
         for second in range(30):
             sampled = {**values, "cpu_percent": 20.0 + second}
             fold(

@@ -11,6 +11,8 @@ _WORD = re.compile(r"[^\W_]+")
 # The end of a text inside a frame, or of the screen: frames and plots may stand behind it.
 _EDGE = re.compile(r"([^\W_]+)(?= ?(?:│|$))")
 _CUT = re.compile(r"([^\W_]+)…")
+# A number that lost its word or unit, and a bracket that lost its end.
+_HALF = re.compile(r"(?:(?<=[ (])[±~−]?[0-9][0-9.,]*|[(\[][^()\[\]…]*|…)…")
 _TOUCHES = re.compile(rf"[{PLOT}][^\W_]|[^\W_][{PLOT}]")
 _ENCLOSED = re.compile(rf"[{PLOT}] ?[^\W_](?:[^\n│{PLOT}]*[^\W_])? ?[{PLOT}]")
 
@@ -37,6 +39,11 @@ def list_texts_over_plots(lines: Sequence[str]) -> list[str]:
 def list_cut_words(lines: Sequence[str], vocabulary: set[str]) -> list[str]:
     """Return the words before a mark that are none of `vocabulary`: one was cut in two."""
     return [m[1] for line in lines for m in _CUT.finditer(line) if m[1] not in vocabulary]
+
+
+def list_half_phrases(lines: Iterable[str]) -> list[str]:
+    """Return what a mark leaves without sense: a number alone, an open bracket, a second mark."""
+    return [match[0] for line in lines for match in _HALF.finditer(line)]
 
 
 def list_words_cut_by_an_edge(lines: Sequence[str], vocabulary: set[str]) -> list[str]:

@@ -167,10 +167,10 @@ def test_what_happens_before_the_first_block() -> None:
 @pytest.mark.parametrize(
     ("facts", "badge", "role"),
     [
-        ({}, "≈ minor 0.004", "text"),
+        ({}, "≈ minor", "text"),
         ({"kld": 0.0, "top1": 2048}, "✓ lossless-like", "ok"),
-        ({"kld": 0.05, "top1": 1800}, "▲ visible 0.05", "warn"),
-        ({"kld": 1.1, "top1": 800}, "✗ broken 1.1", "bad"),
+        ({"kld": 0.05, "top1": 1800}, "▲ visible", "warn"),
+        ({"kld": 1.1, "top1": 800}, "✗ broken", "bad"),
         ({"failed": "no room"}, "quality not checked", "muted"),
         ({"weights": "random"}, "not measurable: random weights", "muted"),
     ],
@@ -179,8 +179,9 @@ def test_no_verdict_stands_without_its_badge(
     facts: dict[str, object], badge: str, role: str
 ) -> None:
     made = script(weights="pretrained").fidelity(**facts).begin().blocks(12, 1.5)
-    label, value, colour, _ = dueled(made).comparison.rows[2]
+    label, value, colour, remark = dueled(made).comparison.rows[2]
     assert (label, value, colour) == ("fidelity", badge, role)
+    assert not facts.get("kld") or remark.startswith(f"KLD {facts['kld']}")
     for width, height, boxed in ((120, 13, True), (80, 9, False)):
         assert any(
             badge in line
@@ -214,6 +215,8 @@ def test_more_blocks_than_rows_keep_the_first_and_the_newest() -> None:
     looks = [look(n, 1.1 - 0.5 / n, 1.1 + 0.5 / n) for n in range(2, 60)]
     lines = text(render_funnel(looks, 0.02, "accent-b", Area(60, 8, G), small=True))
     assert [line.split()[1] for line in lines[:-1]] == ["2", "54", "55", "56", "57", "58", "59"]
+    large = text(render_funnel(looks, 0.02, "accent-b", Area(60, 8, G), small=False))
+    assert [line[:10] for line in large[:2]] == ["block 2 … ", "block 54  "]
 
 
 def test_the_scale_only_grows_with_the_blocks() -> None:

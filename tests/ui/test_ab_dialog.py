@@ -89,7 +89,7 @@ def test_models_of_recent_sessions_come_first_unless_they_would_be_downloaded(ca
     offered = list_ab_models(["org/gone", "org/model-07", "gpt2"])
     assert [one.model for one in offered[:3]] == ["org/model-07", "gpt2", "org/model-00"]
     assert "org/gone" not in {one.model for one in offered}
-    assert {one.source for one in offered} == {"on the disk", "built-in, no download"}
+    assert {one.source for one in offered} == {"on the disk", "built in, no download"}
 
 
 def test_a_precision_that_is_not_here_says_why() -> None:

@@ -60,7 +60,7 @@ def view() -> View:
 def test_the_table_has_the_points_beside_the_speed() -> None:
     by_precision = {row.precision: row for row in view().cells}
     assert by_precision["int8"].badges[-1] == "✗ −13.3 pt"
-    assert by_precision["int8"].badges[0].startswith("✗ −13.3 pt [−20.5, ")
+    assert by_precision["int8"].badges[0].startswith("✗ −13.3 pt accuracy [−20.5, ")
     assert by_precision["bf16"].badges[-1] == "≈ 0.0 pt"
     assert by_precision["bf16"].ratio
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from support import fit_session
@@ -49,9 +51,15 @@ def test_a_search_under_way_says_how_far_apart_its_sides_are() -> None:
     assert edge.running and not edge.found
     assert view.left == "", "nobody knows how many probes are left"
     lines = draw(view, 78, 9)
-    assert any("▸ batch" in line for line in lines[3:])
+    (at_work,) = (line for line in lines[3:] if "▸ batch" in line)
+    assert re.search(r"\w+, about \d+ (s|min) in all$", at_work)
     if edge.low is not None and edge.high is not None:
         assert f"{edge.high - edge.low} apart" in lines[1]
+
+
+def test_nobody_knows_how_long_the_first_probe_takes() -> None:
+    lines = draw(build(list(fit_session.search_whole(probes=1, running=True))), 78, 9)
+    assert any("▸ batch" in line for line in lines) and "in all" not in "\n".join(lines)
 
 
 def test_the_big_number_is_that_of_the_largest_that_ran(whole: View) -> None:

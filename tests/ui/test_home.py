@@ -429,14 +429,17 @@ def list_bundled(width: int, height: int = 20, selected: str = "") -> list[str]:
     ("width", "models"),
     [
         (110, ["SmolLM2-135M-Instruct …GPTQ …CT ", "bert-base-uncased ", "all-MiniLM-L6-v2 "]),
-        (70, ["SmolLM2-135M-Instruct…", "SmolLM2-135M-Instruct   A/B 1.92x ✗ broken"]),
-        (64, ["SmolLM2-135M-Instruct ", "bert-base-uncased ", "all-MiniLM-L6-v2 "]),
+        (
+            70,
+            ["SmolLM2-135M…       A/B 1.92x ✗ broken", "bert-base-uncased ", "tok/s ✗ −29.7 pt ▲"],
+        ),
+        (64, ["SmolLM2…      A/B 1.92x ✗ broken", "bert-base…", "tok/s ✗ −29.7 pt ▲"]),
     ],
 )
 def test_names_of_models_are_cut_as_little_as_the_row_permits(
     width: int, models: list[str]
 ) -> None:
-    """A row has what `width` columns hold beside the date, the name and the outcome."""
+    """A row has what `width` columns hold beside the date, the name, and the badge in words."""
     rows = [line for line in list_bundled(width) if " demo " in line]
     assert rows and all(any(model in row for row in rows) for model in models), rows
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from support.panels import G
+from support.screen_text import lines
 from support.ui_events import S, Story, folded, header, sweep
 from txtop.forecast.history import RunHistory, normalise_cell
 from txtop.plan.cell import Cell
@@ -98,6 +101,27 @@ def test_a_replay_says_that_it_is_one() -> None:
     state = loading((0, "import"), now_s=1.0)
     assert build_view(state).hero.word == "loading"
     assert build_view(state, playback=Playback(0, 9)).hero.word == "load, replayed"
+
+
+@pytest.mark.parametrize(("share", "word"), [(0.2, "BUSY"), (0.01, "loading")])
+def test_others_are_named_while_a_model_loads(share: float, word: str) -> None:
+    """Before the first iteration the number is still to come, and so is the time to stop them."""
+    state = loading((0, "import"), now_s=1.0)
+    cores = share * max(state.cores, 10)
+    for second in range(2, 5):
+        values = {"others_cpu_s": cores * second, "waited_percent": 40.0}
+        told = events.Telemetry(
+            t_ns=second * S,
+            device="host",
+            values=values,
+            foreign=(events.ForeignProcess(pid=7, name="make", cores=cores),),
+        )
+        fold(state, told)
+    hero = build_view(state, past=past_of(state)).hero
+    drawn = lines(render_hero(hero, Area(68, 15, G, boxed=True)))
+    assert hero.word == word and any("first pass" in line for line in drawn)
+    named = any(f"others used {cores:.1f} cores: make 7" in line for line in drawn)
+    assert named == (word == "BUSY")
 
 
 def test_bars_stand_where_the_chart_will_be() -> None:

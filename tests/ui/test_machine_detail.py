@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.machine import MBU, Gauge, RooflineView, build_machine
 from txtop.ui.models.machine_detail import (
     NO_MACHINE_DETAIL,
+    NO_PROGRAMS,
     Core,
     ForeignProcessView,
     MachineDetailView,
@@ -52,12 +55,12 @@ def lines(
     height: int,
     mode: GlyphMode = "braille",
     *,
-    busy: bool = False,
+    programs: Mapping[int, str] = NO_PROGRAMS,
 ) -> list[str]:
     rows = render_machine(
         build_machine(session),
         Area(width, height, Glyphs(mode), boxed=width >= 100),
-        build_machine_detail(session, programs={7: "make -j"} if busy else None),
+        build_machine_detail(session, programs=programs),
     )
     assert len(rows) == height and all(measure_row(row) == width for row in rows)
     return ["".join(part for part, _ in row) for row in rows]
@@ -108,11 +111,17 @@ def test_others_are_named_none_or_not_to_be_seen() -> None:
     assert "other processes" not in "\n".join(lines(state(gpus=2, foreign=None), 80, 22))
 
 
-def test_the_home_screen_names_who_uses_the_processor() -> None:
+@pytest.mark.parametrize("size", [(120, 16), (80, 22), (86, 20)])
+def test_who_uses_the_processor_is_named_where_there_is_room(size: tuple[int, int]) -> None:
     session = state(cores=2)
     assert build_machine_detail(session).busy is None
-    assert build_machine_detail(session, programs={}).busy == ()
-    idle = lines(session, 120, 16, busy=True)
+    read = events.Telemetry(
+        t_ns=session.clock_ns, device="host", values={"others_cpu_s": 1.0}, foreign=()
+    )
+    fold(session, read)
+    assert build_machine_detail(session).busy == ()
+    programs = {7: "make -j"}
+    idle = lines(session, *size, programs=programs)
     heading = next(y for y, line in enumerate(idle) if "processes" in line)
     assert "listed while they use a quarter of a core" in idle[heading]
     processes = (
@@ -121,12 +130,11 @@ def test_the_home_screen_names_who_uses_the_processor() -> None:
     )
     told = events.Telemetry(t_ns=session.clock_ns, device="host", values={}, foreign=processes)
     fold(session, told)
-    drawn = lines(session, 120, 16, busy=True)
+    drawn = lines(session, *size, programs=programs)
     assert "processes" in drawn[heading] and "cores used" in drawn[heading]
     assert r"\x1b[31mtrainer" in drawn[heading + 1] and "pid 1234567" in drawn[heading + 1]
     assert "0.20" in drawn[heading + 2] and "make -j " in drawn[heading + 2]
     # Nothing moves when somebody begins.
-    assert [line[:58] for line in drawn] == [line[:58] for line in idle]
     assert drawn[:heading] == idle[:heading] and drawn[heading + 3 :] == idle[heading + 3 :]
     bars = [line.count("━") for line in drawn[heading + 1 : heading + 3]]
     assert bars[0] > 3 * bars[1] > 0
@@ -165,7 +173,8 @@ def test_eight_gpus_and_all_cores_are_there(size: tuple[int, int], cores: int) -
         assert "%" in history and any("\u2801" <= sign <= "\u28ff" for sign in history)
     assert "\n".join(drawn).count("▲ thermal") == 8
     whole_text = "\n".join(drawn)
-    grid = sum(f" {number:>2} " in whole_text for number in range(cores))
+    named = [f"core {number} " if cores == 2 else f" {number:>2} " for number in range(cores)]
+    grid = sum(name in whole_text for name in named)
     assert "cores  64, each as high" in whole_text or grid == cores
     assert "4123  trainer" in whole_text
 
@@ -310,3 +319,17 @@ def test_the_process_of_the_model_and_what_it_reads_are_named() -> None:
     drawn = " ".join(" ".join("".join(part for part, _ in row) for row in rows).split())
     assert "model process 0.9 GiB 2 threads" in drawn and "reads 3.4 of 12.7 GB/s" in drawn
     assert "model process" not in str(build_machine(session, None, bound).work)
+
+
+@pytest.mark.parametrize("size", [(120, 38), (80, 22), (86, 24), (200, 58), (52, 19)])
+def test_histories_of_the_processor_are_of_one_width_and_one_time(size: tuple[int, int]) -> None:
+    session = state(cores=2)
+    for _ in range(300):
+        second = session.clock_ns + ui_events.S
+        loads = dict.fromkeys(("cpu_percent", "core_0_percent", "core_1_percent"), 50.0)
+        fold(session, events.Telemetry(t_ns=second, device="host", values=loads))
+    drawn = "\n".join(lines(session, *size))
+    widths = {len(area) for area in re.findall("[\u2801-\u28ff]{8,}", drawn)}
+    assert len(widths) == 1, widths
+    spans = re.findall(r"last (\d+) s", drawn)
+    assert len(spans) == 2 and len(set(spans)) == 1 and int(spans[0]) >= widths.pop()

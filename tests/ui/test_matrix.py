@@ -296,8 +296,8 @@ async def test_a_storm_of_resizes_on_both_screens() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (99, 31), (100, 32), (120, 40), (200, 60), (60, 16)])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
-    plan = layout.arrange_matrix(*size, knobs=13)
-    assert tiled(plan, size)
+    for lines_of_all in (0, 20, 90):
+        assert tiled(layout.arrange_matrix(*size, knobs=13, lines=lines_of_all), size)
 
 
 @pytest.mark.fault(18)
@@ -402,6 +402,26 @@ def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -
     rows = render_command(command, width, Glyphs())
     assert all(sum(len(part) for part, _ in row) <= width for row in rows)
     assert " ".join(lines(rows).replace("\\\n", " ").split()) == command
+
+
+def test_all_values_are_there_where_there_is_room_and_each_is_clicked_where_it_stands() -> None:
+    choices = MatrixChoices()
+    for row in range(len(choices.knobs)):
+        choices.go(row, len(choices.knobs[row].values) - 1)
+        area = Area(116, knobs.count_lines(choices, Area(116, 99, Glyphs())) + 1, Glyphs())
+        framed = Area(120, area.height + 2, Glyphs(), boxed=True)
+        rows = knobs.render_matrix_choices(choices, None, framed)
+        drawn = lines(rows).splitlines()[1:-1]
+        assert not any("…" in line for line in drawn)
+        placed = {}
+        for y, (knob, line) in enumerate(knobs.list_rows(choices, area)):
+            if knob is not None:
+                for place in knobs.place_line(choices, knob, line, area)[0]:
+                    value = choices.knobs[knob].values[place.column]
+                    there = drawn[y][2 + place.start : 2 + place.start + place.width]
+                    assert choices.knobs[knob].text(value) in there
+                    placed[knob, place.column] = y
+        assert len(placed) == sum(len(knob.values) for knob in choices.knobs)
 
 
 def test_the_cursor_and_what_is_chosen_stay_in_sight() -> None:

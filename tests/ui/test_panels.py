@@ -25,7 +25,17 @@ from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
 from txtop.ui.drawing.scrolling import compute_first_row
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, merge_cells, to_ascii, wrap
+from txtop.ui.drawing.spans import (
+    Row,
+    clean,
+    crop,
+    cut,
+    cut_parts,
+    fit,
+    merge_cells,
+    to_ascii,
+    wrap,
+)
 from txtop.ui.models.view import Banner, Playback, View, build_view
 from txtop.ui.panels import (
     cells,
@@ -357,7 +367,11 @@ def test_half_an_interval_has_one_form() -> None:
         ("bert-base-uncased", 12, "bert-base…"),
         ("SmolLM2-135M-Instruct", 18, "SmolLM2-135M…"),
         ("int8:torch-dynamic", 8, "int8…"),
-        ("done, 11 iterations measured", 12, "done, 11…"),
+        ("done, 11 iterations measured", 12, "done…"),
+        ("limit 2500 ms, 1.07x", 13, "limit…"),
+        ("p99 after 662 (27 so far)", 21, "p99 after 662…"),
+        ("x [a name of many words]", 20, "x [a name of many…"),
+        ("9.71x today's default [9.608, 9.812]", 32, "9.71x today's default…"),
         ("batch 32", 7, "batch…"),
         ("27.1 tok/s", 3, "…"),
         ("a/b (rest of it)", 7, "a/b…"),
@@ -368,6 +382,24 @@ def test_half_an_interval_has_one_form() -> None:
 )
 def test_a_cut_ends_with_a_word_or_a_part_of_a_name(text: str, width: int, left: str) -> None:
     assert cut(text, width, "…") == left
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "left"),
+    [
+        ("10 slower, 2 over the limit, 2 does not fit", 34, "10 slower, 2 over the limit…"),
+        (
+            "needs 4.6 GiB, 4.0 GiB asked for · 1 other reason",
+            40,
+            "needs 4.6 GiB, 4.0 GiB asked for…",
+        ),
+        ("E2E p90 2,570 ms, limit 2500 ms", 25, "E2E p90 2,570 ms…"),
+        ("p90 after 64, p99 after 662 (27 so far)", 32, "p90 after 64, p99 after 662…"),
+        ("a reason of one part", 12, "a reason of…"),
+    ],
+)
+def test_a_text_of_several_parts_ends_with_a_whole_one(text: str, width: int, left: str) -> None:
+    assert cut_parts(text, width, "…") == left
 
 
 def test_a_short_subtitle_is_kept_whole_and_the_title_gives_way() -> None:

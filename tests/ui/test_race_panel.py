@@ -41,7 +41,7 @@ def over() -> View:
 def test_a_race_under_way_says_who_is_in_and_who_left(underway: View) -> None:
     assert underway.race is not None
     title, head, *rows = draw(underway, 80, 17)
-    assert "race" in title and "E2E p90 below 2500 ms" in title
+    assert "race" in title and "E2E p90 below 2,500 ms" in title
     assert "round" in head and f"{underway.race.running} of 24 in" in head
     assert head.endswith("of 04:00 measured")
     assert underway.left == "", "nobody knows how long a race takes"

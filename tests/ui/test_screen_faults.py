@@ -19,6 +19,7 @@ from support.paths import ROOT, SERVING_RECORDING
 from support.scenes import RECORDED
 from support.screen_faults import (
     list_cut_words,
+    list_half_phrases,
     list_texts_over_plots,
     list_words,
     list_words_cut_by_an_edge,
@@ -66,6 +67,8 @@ def test_a_fault_would_be_noticed() -> None:
     assert not list_texts_over_plots(["│ b4●⠉⠉⠉ 12 │", "CPU 52 %   ⣿⣿   100"])
     assert list_cut_words(["gpt2-atten…  x"], vocabulary) == ["atten"]
     assert list_cut_words(["gpt2-attention…  …L-4"], vocabulary) == []
+    assert list_half_phrases(["p99 after 662 (27 so… ─", "10 slower, 2…", "limit 2500…", "a……"])
+    assert not list_half_phrases(["p99 after 662 (27 so far)  E2E p90 2,850 ms…", "gptq:int4…"])
     assert list_words_cut_by_an_edge(["│ the atten │", "   atten"], vocabulary) == [
         "atten",
         "atten",
@@ -82,6 +85,7 @@ def test_no_scene_has_text_over_a_plot_or_half_a_word(size: tuple[int, int]) -> 
     for scene, rows in scenes.items():
         vocabulary = set(collect_vocabulary())
         of_scene = list_texts_over_plots(rows) + list_cut_words(rows, vocabulary)
+        of_scene += list_half_phrases(rows)
         if not scene.startswith(tuple(f"[{dialog}]" for dialog in DIALOGS)):
             of_scene += list_words_cut_by_an_edge(rows, vocabulary)
         if of_scene:
@@ -153,5 +157,6 @@ def test_no_moment_of_a_recording_has_text_over_a_plot_or_half_a_word(path: Path
                 for panel, rows in panels:
                     drawn = [line.rstrip() for line in lines(rows)]
                     over, cut = list_texts_over_plots(drawn), list_cut_words(drawn, vocabulary)
+                    cut += list_half_phrases(drawn)
                     faults |= {(width, panel, fault) for fault in over + cut}
     assert not faults

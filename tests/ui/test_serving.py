@@ -255,7 +255,7 @@ def test_the_forecast_takes_a_load_for_as_long_as_it_is() -> None:
     )
     assert estimate.seconds == pytest.approx(15.0)
     slow = preview._estimate_duration(a_plan(rate=0.1), RunHistory())
-    assert slow.seconds == 30.0 and "loading not counted" in slow.basis
+    assert slow.seconds == 30.0 and "plus loading" in slow.basis
 
 
 def tokens_by_sorting(state: CellState, slices: int) -> list[int]:

@@ -63,6 +63,8 @@ READING_NS = 200_000_000
 RECENT_NS = 2 * NS_PER_S
 START_WINDOW_NS = NS_PER_S
 BUSY = "busy"
+# The series that is there where processes of others are looked for.
+OTHERS_CPU = "others_cpu_s"
 NO_INTERVAL_NOTE = "no interval: the machine was busy"
 
 
@@ -88,7 +90,7 @@ def find_contention(
 
     `since_ns` is when the cell began to measure. A recording without these series has no verdict.
     """
-    others_cores = _compute_slope(host.device, "others_cpu_s", from_ns, to_ns)
+    others_cores = _compute_slope(host.device, OTHERS_CPU, from_ns, to_ns)
     return [
         *_judge_others(host, others_cores or 0.0, from_ns, to_ns),
         *_judge_steal(host, from_ns, to_ns),
@@ -103,12 +105,12 @@ def describe_busy_start(session: SessionState, since_ns: int) -> str | None:
     readings after the use.
     """
     host = HostReadings.from_session(session, computes=True)
-    at = host.device.series["others_cpu_s"][0] if host and _is_read(host.device) else array("q")
+    at = host.device.series[OTHERS_CPU][0] if host and _is_read(host.device) else array("q")
     first = bisect_left(at, since_ns)
     if host is None or first == len(at) or at[-1] - at[first] < START_WINDOW_NS:
         return None
     # What a worker waits while it loads is no word on the machine before it.
-    others_cores = _compute_slope(host.device, "others_cpu_s", at[first], at[-1]) or 0.0
+    others_cores = _compute_slope(host.device, OTHERS_CPU, at[first], at[-1]) or 0.0
     taken = [*_judge_use(host, others_cores), *_judge_steal(host, at[first], at[-1])]
     if not taken:
         return ""
@@ -124,8 +126,21 @@ def find_present_contention(session: SessionState, state: CellState | None) -> l
     return find_contention(host, 0, session.clock_ns - RECENT_NS, session.clock_ns)
 
 
+def find_use_beside_load(session: SessionState) -> list[Contention]:
+    """Return what others take now, over the last two seconds, while a model is loaded.
+
+    What a worker waits meanwhile is no word on the machine.
+    """
+    host = HostReadings.from_session(session, computes=True)
+    if host is None:
+        return []
+    from_ns, to_ns = session.clock_ns - RECENT_NS, session.clock_ns
+    others_cores = _compute_slope(host.device, OTHERS_CPU, from_ns, to_ns) or 0.0
+    return [*_judge_use(host, others_cores), *_judge_steal(host, from_ns, to_ns)]
+
+
 def _is_read(device: WatchedDevice) -> bool:
-    return "others_cpu_s" in device.series
+    return OTHERS_CPU in device.series
 
 
 def describe_contention(contention: Contention) -> str:

@@ -18,6 +18,7 @@ from txtop.stats.cost import compute_cost_per_million
 from txtop.stats.queueing import compute_batch_means_interval
 from txtop.stats.steady_state import DRIFTED_NOTE, SteadyState
 from txtop.stats.summary import (
+    FAIR_FROM,
     Summary,
     classify_variation,
     compute_relative_half_width,
@@ -333,8 +334,8 @@ def summarise_final(
     first = steady_figures.get(choose_headline_metric(state))
     if first is not None and first.mean and first.stdev is not None:
         cv = first.stdev / first.mean
-        if classify_variation(cv) in ("fair", "unstable"):
-            first.notes.append(f"CV {format_share(cv)}: {classify_variation(cv)}")
+        if cv >= FAIR_FROM:
+            first.notes.append(f"CV {format_share(cv)}: {classify_variation(cv, first.n)}")
     more = {**drafts.summarise_drafts(state, places), **_summarise_memory(state)}
     return {**figures, **steady_figures, **more}
 

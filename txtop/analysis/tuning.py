@@ -104,7 +104,7 @@ def describe_over_limit(own: CellState, limit: CallLimit) -> str:
     reached = compute_quantile_ms(own, limit)
     figure = f"{format_figure(reached)} ms" if reached is not None else "unknown"
     share = f"p{100 * limit.share:.4g}"
-    return f"{limit.time.upper()} {share} {figure}, limit {limit.most_ms:g} ms"
+    return f"{limit.time.upper()} {share} {figure}, limit {limit.most_ms:,g} ms"
 
 
 def explain_too_large(state: SessionState, name: str) -> str:

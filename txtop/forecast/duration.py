@@ -41,7 +41,7 @@ def estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
     if None in cell_seconds:
         return DurationEstimate(None, False, _format_unmeasured(plan, counted))
     parts = [_format_basis(plan, counted)]
-    parts += [f"{' and '.join(missing)} not counted"] if missing else []
+    parts += [f"plus {' and '.join(missing)}"] if missing else []
     total_s = sum(s for s in cell_seconds if s is not None) + rest_s
     return DurationEstimate(total_s, counted < len(plan.cells), ", ".join(parts))
 

@@ -140,7 +140,7 @@ def _estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
     if estimate.seconds is None:
         return estimate
     seconds = estimate.seconds + sum(estimate_traffic_s(cell, plan) for cell in served)
-    basis = estimate.basis + (", loading not counted" if None in loads else "")
+    basis = estimate.basis + (", plus loading" if None in loads else "")
     return DurationEstimate(seconds + sum(s for s in loads if s is not None), True, basis)
 
 

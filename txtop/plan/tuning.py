@@ -44,7 +44,7 @@ class CallLimit(msgspec.Struct, frozen=True, kw_only=True):
 
     def format(self) -> str:
         """Format the limit as `TTFT p90 below 200 ms`."""
-        return f"{self.time.upper()} p{100 * self.share:.4g} below {self.most_ms:g} ms"
+        return f"{self.time.upper()} p{100 * self.share:.4g} below {self.most_ms:,g} ms"
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):

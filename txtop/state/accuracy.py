@@ -282,6 +282,11 @@ def format_difference_forms(difference: AccuracyDifference) -> tuple[str, ...]:
     return (f"{short} {ends}", short) if ends else (short,)
 
 
+def name_points(form: str) -> str:
+    """Say in a difference what its points are of: `✗ −29.7 pt accuracy [−39.5, −20.0]`."""
+    return form.replace(" pt", " pt accuracy", 1)
+
+
 def describe_progress(session: SessionState, name: str, task: str) -> str:
     """Describe how much of a task a cell has answered: `facts 120/157`."""
     answered = sum(len(part.scores) for part in session.answers.get((name, task), ()))

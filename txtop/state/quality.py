@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from txtop.protocol.events import Event, Fidelity
 from txtop.state import accuracy, fidelity
-from txtop.state.accuracy import AccuracyBand, AccuracyDifference
+from txtop.state.accuracy import AccuracyBand, AccuracyDifference, name_points
 from txtop.state.fidelity import Badge
 from txtop.state.session import SessionState
 
@@ -69,6 +69,20 @@ class Quality:
         if self.deciding is None:
             return fidelity.format_badge_forms(self.output)
         return accuracy.format_difference_forms(self.deciding)
+
+    @property
+    def meaning(self) -> str:
+        """The sign of the badge with its word, as `✗ worse`; empty for one without a sign."""
+        sign, _, rest = self.forms[-1].partition(" ")
+        return f"{sign} {self.badge}" if rest and not sign[0].isalpha() else ""
+
+    @property
+    def worded_forms(self) -> tuple[str, ...]:
+        """The forms for a screen, which has no table of tasks beside them: each difference first
+        with what its points are of."""
+        if self.deciding is None:
+            return self.forms
+        return tuple(worded for form in self.forms for worded in (name_points(form), form))
 
 
 def get_quality(session: SessionState, name: str, against: str | None = None) -> Quality:

@@ -22,7 +22,9 @@ FEW_SAMPLES = 10
 # A modified Z, close to the 14.826 of hyperfine: ten standard deviations of normal noise.
 OUTLIER_Z = 14.8
 
-VariationBand = Literal["excellent", "good", "fair", "unstable"]
+VariationBand = Literal["excellent", "good", "fair", "unstable", "too few to judge"]
+# The coefficient of variation from which on a figure says so.
+FAIR_FROM = 0.10
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -67,11 +69,16 @@ def compute_relative_half_width(
     return (ci95[1] - ci95[0]) / 2 / mean if ci95 is not None and mean else None
 
 
-def classify_variation(cv: float) -> VariationBand:
-    """Return the band of a coefficient of variation, given as a share."""
+def classify_variation(cv: float, n: int) -> VariationBand:
+    """Return the band of a coefficient of variation, given as a share, of `n` iterations.
+
+    Few have none: of three, the true deviation may be six times as large.
+    """
+    if n < FEW_SAMPLES:
+        return "too few to judge"
     if cv < 0.05:
         return "excellent"
-    if cv < 0.10:
+    if cv < FAIR_FROM:
         return "good"
     return "fair" if cv < 0.20 else "unstable"
 

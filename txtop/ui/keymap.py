@@ -296,6 +296,10 @@ def build_bindings(where: ScreenKind | None) -> list[BindingType]:
     ]
 
 
+# Nobody looks for a command by them.
+FILLERS = frozenset(("a", "an", "in", "of", "the", "to"))
+
+
 def _is_of_app(command: KeyCommand) -> bool:
     return command.action.startswith("app.")
 
@@ -311,7 +315,7 @@ def _rank(command: KeyCommand, query: str) -> int:
     title = command.title.lower()
     if not query or title.startswith(query):
         return 0
-    if any(word.startswith(query) for word in title.split()):
+    if any(word.startswith(query) for word in title.split() if word not in FILLERS):
         return 1
     letters = iter(title)
     return 2 if all(letter in letters for letter in query) else 3

@@ -34,12 +34,12 @@ def over() -> SessionState:
 def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState) -> None:
     text = format_report(over, FinalMetrics(), "night")
     assert (
-        "best tokens/s of gpt2, E2E p90 below 2500 ms, quality at least minor, in 4.0 GiB" in text
+        "best tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4.0 GiB" in text
     )
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x today's default, fp32 · sdpa · b1 [" in text
     assert "95 %, holds however often you check" in text
-    assert "binds: E2E p90 below 2500 ms; bf16 · sdpa · b32" in text
+    assert "binds: E2E p90 below 2,500 ms; bf16 · sdpa · b32" in text
     assert "binds: quality; int8" in text and "not timed" in text
     assert "race: 24 candidates: " in text and "to the end" in text
     assert "txtop export night --format python" in text
@@ -145,7 +145,7 @@ def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
 
     text = render_page(over, FinalMetrics(), "night").decode()
     assert "What to deploy" in text and "bf16 · sdpa · b16" in text
-    assert "binds: E2E p90 below 2500 ms" in text
+    assert "binds: E2E p90 below 2,500 ms" in text
 
 
 @pytest.mark.parametrize(("objective", "unit"), [("energy", "J/seq"), ("cost", "$/Mseq")])

@@ -126,7 +126,8 @@ def test_p99_is_null_in_a_short_run_and_a_number_in_a_long_one() -> None:
     [(0.0, "excellent"), (0.05, "good"), (0.1, "fair"), (0.2, "unstable"), (9.0, "unstable")],
 )
 def test_bands_of_variation(cv: float, word: str) -> None:
-    assert classify_variation(cv) == word
+    assert classify_variation(cv, 10) == word
+    assert classify_variation(cv, 9) == "too few to judge"
 
 
 def test_only_a_headline_that_varies_says_so() -> None:

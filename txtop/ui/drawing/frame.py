@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit_block, measure_row, measure_text
+from txtop.ui.drawing.spans import (
+    Row,
+    clean,
+    crop,
+    cut,
+    cut_parts,
+    fit_block,
+    is_end_of_part,
+    measure_row,
+)
 
-PARTS = " · "
 # A subtitle as short as `cell 12/12` is kept whole: cut, it would say nothing.
 SHORT_SUBTITLE = 10
 
@@ -28,10 +36,15 @@ def draw_frame(title: str, subtitle: Row, body: list[Row], area: Area) -> list[R
     return fit_block(rows, width, height)
 
 
+def measure_subtitle_room(title: str, area: Area) -> int:
+    """Return the columns of a subtitle beside which `title` is not cut."""
+    ends = 4 if area.boxed else 2
+    return area.width - measure_row([(title, "")]) - ends - 5
+
+
 def fits_heading(title: str, subtitle: Row, area: Area) -> bool:
     """Return True if the heading has room for both without a cut."""
-    ends = 4 if area.boxed else 2
-    return measure_row([(title, "")]) + measure_row(subtitle) + ends + 5 <= area.width
+    return measure_row(subtitle) <= measure_subtitle_room(title, area)
 
 
 def _trim(row: Row) -> Row:
@@ -41,11 +54,10 @@ def _trim(row: Row) -> Row:
 
 
 def _take_parts(row: Row, width: int) -> Row:
-    """Return the parts of a text with dots between them that fit, none if the first does not."""
-    text = "".join(text for text, _ in row)
-    while measure_text(text) > width and PARTS in text:
-        text = text.rpartition(PARTS)[0]
-    if measure_text(text) > width:
+    """Return the whole parts of a text that fit, none if the first does not."""
+    whole = "".join(text for text, _ in row)
+    text = cut_parts(whole, width, "")
+    if not is_end_of_part(whole, len(text)):
         return []
     kept: Row = []
     left = len(text)

@@ -26,7 +26,13 @@ _NUMBER_AT_END = re.compile(r"[±~+-]?[0-9.,:]*$")
 _GOES_ON = re.compile(r"\w|%|[.,:][0-9]")
 # A character that is two cells wide is a word of its own, as in Chinese and Japanese.
 _WORD = r"[^\W_\u1100-\uffff]+"
-_BETWEEN_WORDS = " -_/.:,;·("
+_BETWEEN_WORDS = " -_/.:,;·(…"
+# A number before the word that it counts or the unit that it has: alone it says nothing.
+_COUNT_AT_END = re.compile(r"(?:^|(?<=\s))[±~+−-]?[0-9][0-9.,:]*$")
+_COUNTED = re.compile(r" [^\W\d_]| %")
+_OPEN_BRACKET = re.compile(r"[(\[][^()\[\]]*$")
+# Where a text of several parts can end: before one more of them.
+_PART = re.compile(r" {2,}| · |, |; | \(")
 # Braille, frames, blocks and signs, with their forms in ASCII: half of a drawing misleads nobody.
 _DRAWN = frozenset(
     " •" + "".join(map(chr, [*range(0x2500, 0x2600), *range(0x2800, 0x2900)])) + ":-=+*#|~^"
@@ -72,8 +78,9 @@ def cut(text: str, width: int, mark: str | None = None) -> str:
     """Cut a clean text to `width` columns; `mark` ends a text that was cut.
 
     The mark is `…` in this terminal's glyphs if None is given. Before a mark the text ends with a
-    word or a part of a name: a part of a number reads as another number, and a part of a word as
-    another word. Only a word that is longer than `width` is cut itself, with little before it.
+    word or a part of a name: a part of a number reads as another number, a part of a word as
+    another word, and a number without its unit as nothing; a bracket that is opened is closed. Only
+    a word that is longer than `width` is cut itself, with little before it.
     """
     if measure_text(text) <= width:
         return text
@@ -82,7 +89,35 @@ def cut(text: str, width: int, mark: str | None = None) -> str:
     if room < 0:
         return mark[: max(0, width)]
     kept = _take_columns(text, room)
-    return (_end_with_word(text, kept, width) if mark else kept) + mark
+    return (_end_with_sense(text, kept, width) if mark else kept) + mark
+
+
+def cut_parts(text: str, width: int, mark: str | None = None) -> str:
+    """Cut a clean text to `width` columns as `cut` does it, but after a whole part, if one fits."""
+    if measure_text(text) <= width:
+        return text
+    mark = adapt_text("…") if mark is None else mark
+    room = width - measure_text(mark)
+    ends = (match.start() for match in _PART.finditer(text))
+    fitting = [end for end in ends if measure_text(text[:end]) <= room and text[:end].strip()]
+    whole = [end for end in fitting if not _OPEN_BRACKET.search(text[:end])]
+    return text[: whole[-1]] + mark if whole else cut(text, width, mark)
+
+
+def is_end_of_part(text: str, at: int) -> bool:
+    """Return True if a part of a text ends at index `at`, where a further one begins."""
+    return _PART.match(text, at) is not None
+
+
+def _end_with_sense(text: str, kept: str, width: int) -> str:
+    """Return the beginning `kept` of a text without half a word, number or bracket at its end."""
+    kept = _end_with_word(text, kept, width)
+    if _COUNTED.match(text, len(kept)) and (counted := _COUNT_AT_END.search(kept)):
+        kept = kept[: counted.start()].rstrip(_BETWEEN_WORDS) or kept
+    opened = _OPEN_BRACKET.search(kept)
+    before = kept[: opened.start()].rstrip(_BETWEEN_WORDS) if opened else kept
+    # Of a long remark in brackets the beginning is more than what stands before it.
+    return before if measure_text(before) * 3 >= width else kept
 
 
 def _end_with_word(text: str, kept: str, width: int) -> str:

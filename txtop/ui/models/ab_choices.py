@@ -45,7 +45,7 @@ def list_ab_models(recent: Iterable[str] = ()) -> list[ABModel]:
     A Hub name of a recent session that is not in the cache would be a download: it is left out.
     """
     cached = [*list_folder_models(Path()), *list_cached_models()]
-    builtin = {model.name: "built-in, no download" for model in BUILTIN_MODELS}
+    builtin = {model.name: "built in, no download" for model in BUILTIN_MODELS}
     sources = dict.fromkeys(cached, "on the disk")
     first = [
         model

@@ -246,16 +246,21 @@ def _describe_quality(state: SessionState, own: Quality) -> tuple[str, str, str]
         return own.forms[0], BADGE_ROLES[own.badge], task
     if output is None and is_comparison_pending(state):
         return formatting.PENDING, "muted", "comparing"
-    badge, text = own.badge, own.forms[0]
-    remark = ""
-    if output is not None and BADGE_ROLES.get(badge) and badge != "INVALID":
-        if output.top1 is not None and output.positions:
-            remark = f"top-1 {formatting.format_share(output.top1 / output.positions, 1)}"
-        elif output.similarity_rank is not None:
-            remark = "similarities of sentences"
-        elif output.cosine_tokens is not None:
-            remark = "cosine of tokens"
-    return text, BADGE_ROLES.get(badge, "muted"), remark
+    badge, text = own.badge, own.forms[-1]
+    role = BADGE_ROLES.get(badge, "muted")
+    if output is None or badge not in BADGE_ROLES or badge == "INVALID":
+        return own.forms[0], role, ""
+    figure = own.forms[0].removeprefix(text).strip()
+    remarks = []
+    if output.similarity_rank is not None:
+        remarks.append(f"similarities of sentences {figure}".strip())
+    elif output.cosine_tokens is not None:
+        remarks.append(f"cosine of tokens {figure}".strip())
+    elif figure and not figure.startswith("top-1"):
+        remarks.append(f"KLD {figure}")
+    if output.top1 is not None and output.positions:
+        remarks.append(f"top-1 {formatting.format_share(output.top1 / output.positions, 1)}")
+    return text, role, ", ".join(remarks)
 
 
 def _compare_energy_and_memory(

@@ -10,6 +10,9 @@ from txtop.state import fidelity
 from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 
+# The ratio of perplexities below which the third decimal tells a change.
+PLAIN_CHANGE = 1.1
+
 
 @dataclass(frozen=True)
 class ABDivergenceView:
@@ -77,7 +80,9 @@ def _build_figures(output: Fidelity) -> tuple[tuple[str, str], ...]:
     if output.top1 is not None and output.positions:
         figures.append(("top-1 agrees", f"{format_share(output.top1 / output.positions, 1)}"))
     if output.perplexity_ratio is not None:
-        figures.append(("perplexity", f"{output.perplexity_ratio:.3f}x"))
+        ratio = output.perplexity_ratio
+        decimals = 3 if ratio < PLAIN_CHANGE else 2
+        figures.append(("perplexity", f"{ratio:.{decimals}f}x"))
     if output.similarity_rank is not None:
         figures.append(("similarities", f"{output.similarity_rank:.5f}"))
     if output.cosine_tokens is not None:

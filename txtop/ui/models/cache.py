@@ -40,9 +40,13 @@ class FrameCache:
         return cast(T, entry[1])
 
     def names_apart(self, session: SessionState) -> dict[str, str]:
-        """Return by its id what tells each cell from the others of its plan."""
-        plan = session.plan
-        return self.get_or_make("names", plan, lambda: labels.name_apart(plan.cells))
+        """Return by its id what tells each cell from the others, those added later included."""
+        cells = session.cells.values()
+        return self.get_or_make(
+            "names",
+            (session.plan, len(cells)),
+            lambda: labels.name_apart([own.cell for own in cells]),
+        )
 
     def references(self, session: SessionState) -> dict[str, CellState]:
         """Return, for each cell that has company, the most precise cell of the same work.

@@ -29,9 +29,10 @@ class CellRow:
 
     `state` is done, failed, running, waiting or skipped, and `standing` how far the rate of one
     that is done holds. Figures are text, empty where the cell has none; `rate_value` is the rate as
-    a number, 0 if unknown, and `half` half the width of its interval as a share. `offered` is the
-    load of a server. `more` are (column, value) of the knobs
-    without a field here. Others are compared with the cell that `is_reference`.
+    a number, 0 if unknown, and `half` half the width of its interval as a share. `meaning` is the
+    sign of the badges with its word. `offered` is the load of a server. `more` are
+    (column, value) of the knobs without a field here. Others are compared with the cell that
+    `is_reference`.
     """
 
     id: str
@@ -53,6 +54,7 @@ class CellRow:
     note: str = ""
     ratio: str = ""
     badges: tuple[str, ...] = ()
+    meaning: str = ""
     offered: str = ""
     more: tuple[tuple[str, Any], ...] = ()
     standing: Standing | None = None
@@ -132,6 +134,7 @@ def build_cell_row(
     peak = state.peak_bytes
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
     relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
+    own = quality.get_quality(session, cell.id) if relative else None
     return replace(
         base,
         standing=judge_standing(state, now) if base.state == "done" else None,
@@ -147,7 +150,8 @@ def build_cell_row(
         or _note_in_place(state, plan, base.state, is_reference=reference is state)
         or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
-        badges=quality.format_badge_forms(session, cell.id) if relative else (),
+        badges=own.worded_forms if own else (),
+        meaning=own.meaning if own else "",
         is_reference=reference is state,
     )
 

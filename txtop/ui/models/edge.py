@@ -8,6 +8,8 @@ from typing import Literal
 
 from txtop import formatting
 from txtop.analysis.edge import Edge, describe_fixed, explain_failure, find_edges, judge_probe
+from txtop.forecast.last_phase import format_about
+from txtop.forecast.probe_time import estimate_probe_s
 from txtop.plan.plan import EdgeSearch
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -112,6 +114,8 @@ def _build_probe(
     forecast = probe.forecast_bytes if probe is not None else None
     peak = outcome.peak_bytes if outcome is not None else None
     why: str = own.stage if running else ""
+    if running and (probe_s := estimate_probe_s(state, own)) is not None:
+        why += f", {format_about(probe_s)} in all"
     unit = "seq/s" if own.family == "encoder" else "tok/s"
     if kind == "failed":
         why = explain_failure(edge) if own is edge.smallest else own.reason or own.status or ""

@@ -163,7 +163,7 @@ def build_hero(
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
         else "",
-        badges=quality.format_badge_forms(session, cell.cell.id) if relative else (),
+        badges=quality.get_quality(session, cell.cell.id).worded_forms if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_compute_loading_share(cell),
@@ -251,9 +251,12 @@ def _describe_contention(session: SessionState, cell: CellState) -> str:
     """Return what others take from the cell now, or took from it if it is over; else nothing."""
     if cell.over:
         return contention.describe_busy_cell(cell) if cell.status == "ok" else ""
-    if cell.stage not in ("first", "warming", "measuring") or session.paused:
+    if cell.stage not in ("loading", "first", "warming", "measuring") or session.paused:
         return ""
-    taken = contention.find_present_contention(session, cell)
+    if cell.stage == "loading":
+        taken = contention.find_use_beside_load(session)
+    else:
+        taken = contention.find_present_contention(session, cell)
     return ", ".join(map(contention.describe_contention, taken))
 
 

@@ -21,6 +21,8 @@ MIN_LOG_ROWS = 7
 MAX_MORE_HERO_ROWS = 4
 MIN_ARM_ROWS = 6
 SMALL_MATRIX, ROOMY_MATRIX = 10, 14
+# Rows of cells and forecast that the values of knobs do not take.
+MIN_BELOW_KNOBS = 10
 # Rows of the machine on the home screen at most, without GPUs and with them.
 MAX_HOME_MACHINE_ROWS = (18, 20)
 
@@ -274,9 +276,10 @@ def arrange_fleet(width: int, height: int, *, places: int, cells: int) -> PanelL
     return PanelLayout(regions, boxed)
 
 
-def arrange_matrix(width: int, height: int, *, knobs: int) -> PanelLayout:
+def arrange_matrix(width: int, height: int, *, knobs: int, lines: int = 0) -> PanelLayout:
     """Arrange the matrix builder: `knobs` rows and a hint above, then the cells and the forecast.
 
+    On a large terminal knobs have all the `lines` that their values need, if the rest is enough.
     On a small terminal cells and forecast are left out first, then the knobs far from the cursor.
     """
     boxed = is_boxed(width, height)
@@ -288,6 +291,8 @@ def arrange_matrix(width: int, height: int, *, knobs: int) -> PanelLayout:
         places["footer"] = PanelRegion(0, height - 1, width, 1)
     if boxed:
         left, upper = round(LEFT_SHARE * width), knobs + 3
+        if rest - lines - 3 >= MIN_BELOW_KNOBS:
+            upper = max(upper, lines + 3)
         places["choices"] = PanelRegion(0, heading, width, upper)
         places["cells"] = PanelRegion(0, heading + upper, left, rest - upper)
         places["before"] = PanelRegion(left, heading + upper, width - left, rest - upper)

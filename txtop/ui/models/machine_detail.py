@@ -1,6 +1,6 @@
 """The machine for its panel at full size: each core, further readings, other processes.
 
-`machine` has what is always visible; this is apart because only the zoomed panel draws it.
+`machine` has what is always visible; this is apart because only panels with much room draw it.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from txtop import formatting
+from txtop.analysis.contention import OTHERS_CPU
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
-from txtop.ui.models.machine import Fact, Gauge, is_silent
+from txtop.ui.models.machine import HISTORY_S, Fact, Gauge, is_silent
 from txtop.units import NS_PER_S
 
-CORE_HISTORY_S = 120
 GB = 1e9
+NO_PROGRAMS: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class MachineDetailView:
     """The machine at full size.
 
     `gpus` has the readings of each GPU beyond its rows. `others` is None if processes cannot be
-    listed. `busy` are the processes that use the processor most, largest first; None where they are
-    not asked for or not read.
+    listed. `busy` are the processes, not of a run, that use the processor most, largest first; None
+    where they are not read.
     """
 
     cores: tuple[Core, ...] = ()
@@ -68,12 +70,11 @@ NO_MACHINE_DETAIL = MachineDetailView()
 
 
 def build_machine_detail(
-    session: SessionState, *, programs: Mapping[int, str] | None = None
+    session: SessionState, *, programs: Mapping[int, str] = NO_PROGRAMS
 ) -> MachineDetailView:
     """Build the view of all devices; readings that a device lacks are left out.
 
-    With `programs`, better names by process id, the processes of the host are listed too: beside a
-    run they are in its notes.
+    `programs` are better names of the host's processes by their ids.
     """
     host = session.devices.get(HOST)
     gpus = [None if is_silent(session, *entry) else entry[1] for entry in list_gpus(session)]
@@ -86,7 +87,7 @@ def build_machine_detail(
         gpus=tuple(_list_gpu_facts(device) if device else () for device in gpus),
         others=_list_foreign_processes(gpus) if gpus and all(counted) else None,
         busy=None
-        if programs is None or host is None or silent
+        if host is None or silent or OTHERS_CPU not in host.series
         else _list_busy_processes(host, programs),
     )
 
@@ -131,7 +132,7 @@ def _find_newest_samples(at: array[int], now_ns: int) -> list[int | None]:
     newest: dict[int, int] = {}
     for i in range(len(at) - 1, -1, -1):
         second = at[i] // NS_PER_S
-        if second <= last - CORE_HISTORY_S:
+        if second <= last - HISTORY_S:
             break
         newest.setdefault(second, i)
     if not newest:

@@ -96,7 +96,7 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
         rows=tuple(rows),
         running=len(order),
         count=len(race.race.candidates),
-        departures=tuple((LEFT_WORDS.get(why, why), count) for why, count in departures.items()),
+        departures=tuple((_name_departed(why, count), count) for why, count in departures.items()),
         spent=_format_spent(race),
         verdict=verdict,
         role=role,
@@ -192,6 +192,12 @@ def _build_row(
         why=_describe_departure(own),
         blocks=len(own.costs),
     )
+
+
+def _name_departed(why: str, count: int) -> str:
+    """Name what several have in common: `do not fit` of more than one."""
+    text = LEFT_WORDS.get(why, why)
+    return text if count == 1 else text.replace("does ", "do ", 1)
 
 
 def _describe_departure(own: Candidate) -> str:

@@ -311,7 +311,7 @@ def _qualify(
     """
     if cost.remarks or not ratio:
         return cost.remarks
-    return quality.format_badge_forms(state, measured.state.cell.id)
+    return quality.get_quality(state, measured.state.cell.id).worded_forms
 
 
 def _build_rate_line(

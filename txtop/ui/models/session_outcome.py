@@ -16,6 +16,7 @@ from txtop.plan import labels
 from txtop.state import fidelity, quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import word_verdict
+from txtop.state.accuracy import name_points
 from txtop.state.cell import CellState
 from txtop.state.quality import BADGE_ROLES, Quality
 from txtop.state.session import SessionState
@@ -23,7 +24,7 @@ from txtop.ui.models.ab_comparison import build_ab_comparison
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow, build_cell_row
 from txtop.ui.models.contests import find_varying_lengths, label_length, rank_contests
-from txtop.ui.models.standing import SIGNS
+from txtop.ui.models.standing import SIGNS, Standing
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class OutcomeCell:
     """One cell: the rate as text in `unit`, and as a share of the fastest in that unit.
 
     `notes` are forms of what its output is worth, or of what is wrong with it, longest first, in
-    the colour `role`. An arm of an A/B has its `letter`.
+    the colour `role`. An arm of an A/B has its `letter`. `meanings` are the signs in the notes with
+    their words.
     """
 
     name: str
@@ -42,6 +44,7 @@ class OutcomeCell:
     notes: tuple[str, ...] = ()
     role: str = "muted"
     letter: str = ""
+    meanings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class ListedOutcome:
     The value is the ratio of an A/B, or the rate of the fastest cell of one length. `badges` are
     forms of what its output is worth and of a doubt about its rate, longest first, in the colour
     `role`. `verdict` is the sentence of an A/B, in spans of (text, role). `about` says what kind of
-    models they are and how large.
+    models they are and how large. `meanings` are the signs in the badges with their words.
     """
 
     value: str = ""
@@ -61,9 +64,15 @@ class ListedOutcome:
     verdict: tuple[tuple[str, str], ...] = ()
     cells: tuple[OutcomeCell, ...] = ()
     about: str = ""
+    meanings: tuple[str, ...] = ()
 
 
 NO_OUTCOME = ListedOutcome()
+DOUBTS: dict[Standing | None, str] = {
+    "saturated": "saturated",
+    "busy": "busy",
+    "doubtful": "weak",
+}
 
 
 def compute_final_figures(state: SessionState, cache: FrameCache) -> Iterator[None]:
@@ -138,8 +147,12 @@ def _build_rate(
     cells: tuple[OutcomeCell, ...],
 ) -> ListedOutcome:
     """Build the outcome that is the rate of one cell."""
-    badges, role = _add_doubt(row, *_format_badge(quality.get_quality(state, cell.cell.id)))
-    return ListedOutcome(f"{row.rate} {_get_unit(cell)}", name, badges, role, cells=cells)
+    own = quality.get_quality(state, cell.cell.id)
+    badges, role = _add_doubt(row, *_format_badge(own))
+    rate = f"{row.rate} {_get_unit(cell)}"
+    return ListedOutcome(
+        rate, name, badges, role, cells=cells, meanings=_list_meanings(own, row.standing)
+    )
 
 
 def _name_by_length(name: str, length: str) -> str:
@@ -156,6 +169,12 @@ def _get_unit(cell: CellState) -> str:
     return metrics.ITERATION_METRICS[metrics.choose_headline_metric(cell)][0]
 
 
+def _list_meanings(own: Quality, standing: Standing | None = None) -> tuple[str, ...]:
+    """List the signs of a badge, and of a doubt about the rate, with their words."""
+    doubt = f"{SIGNS[standing][0]} {DOUBTS[standing]}" if standing in DOUBTS else ""
+    return tuple(filter(None, (own.meaning if own.badge in BADGE_ROLES else "", doubt)))
+
+
 def _format_badge(own: Quality) -> tuple[tuple[str, ...], str]:
     """Format what an output is worth, and its colour; no forms for one that was not judged."""
     if own.badge not in BADGE_ROLES:
@@ -166,7 +185,7 @@ def _format_badge(own: Quality) -> tuple[tuple[str, ...], str]:
 
 def _add_doubt(row: CellRow, badges: tuple[str, ...], role: str) -> tuple[tuple[str, ...], str]:
     """Add to the forms of a badge why the rate is in doubt, if it is: a sign at least."""
-    if row.standing not in ("saturated", "busy", "doubtful"):
+    if row.standing not in DOUBTS:
         return badges, role
     sign, _, doubt_role = SIGNS[row.standing]
     reason = row.note if row.note != "reference" else "" if row.half else "no interval"
@@ -203,11 +222,20 @@ def _build_cell(
             letter=letter,
         )
     unit = _get_unit(cell)
-    notes, role = _add_doubt(row, *_format_badge(quality.get_quality(state, cell.cell.id)))
+    own = quality.get_quality(state, cell.cell.id)
+    notes, role = _add_doubt(row, *_format_badge(own))
     if not notes and row.note not in ("", "reference"):
         notes = (row.note,)
     return OutcomeCell(
-        name, row.rate, unit, row.rate_value / fastest[unit], row.half, notes, role, letter
+        name,
+        row.rate,
+        unit,
+        row.rate_value / fastest[unit],
+        row.half,
+        tuple(dict.fromkeys([*(name_points(note) for note in notes[:1]), *notes])),
+        role,
+        letter,
+        _list_meanings(own, row.standing),
     )
 
 
@@ -259,4 +287,5 @@ def _word_comparison(
         value, name = "A/B same", wording.claims[-1].removeprefix("same ")
     own = quality.get_quality(state, arm, ab_test.first.id)
     badges, role = _format_badge(own) if view.cost.remarks else ((), "muted")
-    return ListedOutcome(value, name, badges, role, tuple(sentence), cells)
+    meanings = _list_meanings(own) if view.cost.remarks else ()
+    return ListedOutcome(value, name, badges, role, tuple(sentence), cells, meanings=meanings)

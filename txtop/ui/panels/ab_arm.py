@@ -10,11 +10,12 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
-from txtop.ui.drawing.spans import Row, crop, fit, measure_row, merge_cells
+from txtop.ui.drawing.spans import Row, crop, fit, join_ends, measure_row, merge_cells
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView, share_scale
 from txtop.ui.panels import hero
 from txtop.ui.panels.base import ARM_ROLES, FramedPanel
+from txtop.ui.panels.hero_loading import render_loading
 
 LABELS_WIDTH = 6
 DOUBT_MARKS = ("○", "▲")
@@ -115,7 +116,7 @@ def _render_tall(
     return [
         [],
         _render_rate(mine, ARM_ROLES[side], area.width, g),
-        [],
+        _render_chart_title(mine, other, area.width, g),
         *_render_chart(scaled, other, side, area.width, room, g),
         [],
         *below,
@@ -155,10 +156,24 @@ def _render_flat(
     ]
 
 
+def _render_chart_title(mine: ABArmView, other: ABArmView, width: int, g: Glyphs) -> Row:
+    """Render what the points are with their unit, and what the rule is if there is room."""
+    chart = mine.hero.chart
+    if all(point is None for point in chart.points):
+        return []
+    over = "over time" if chart.filled else "of each iteration"
+    title: Row = [(f"{mine.hero.unit} ", "text"), (over, "muted")]
+    rule = f"{g('╌')} mean of {other.letter}{' ' * LABELS_WIDTH}"
+    return join_ends(title, [(rule, "muted")] if other.mean is not None else [], width)
+
+
 def _render_chart(
     scaled: HeroView, other: ABArmView, side: int, width: int, height: int, g: Glyphs
 ) -> list[Row]:
-    """Render the iterations, with the other arm's mean as a rule that ends in its letter."""
+    """Render the iterations, with the other arm's mean as a rule that ends in its letter; before
+    them the phases of the load."""
+    if scaled.loading is not None:
+        return render_loading(scaled.loading, Area(width, height, g))
     room = max(1, width - LABELS_WIDTH)
     chart = scaled.chart
     rows = charts.draw_chart(chart, room, height, g, ARM_ROLES[side])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, Span, fit, merge_cells
+from txtop.ui.drawing.spans import Row, Span, fit, measure_text, merge_cells
 from txtop.ui.models.ab_comparison import FunnelInterval
 
 LABEL_WIDTH, SMALL_LABEL_WIDTH = 10, 8
@@ -37,7 +37,8 @@ def render_funnel(
 ) -> list[Row]:
     """Render the intervals, the newest heavy and at the bottom, then the axis.
 
-    `role` is the colour of an interval that is clear of the band.
+    Where some are left out, a mark stands behind the one before them. `role` is the colour of an
+    interval that is clear of the band.
     """
     g = area.glyphs
     label = SMALL_LABEL_WIDTH if small else LABEL_WIDTH
@@ -50,7 +51,10 @@ def render_funnel(
     rows: list[Row] = []
     for i, look in enumerate(visible):
         newest = i == len(visible) - 1
-        name = fit(f"block {look.block}", label)
+        skips = i == 0 and 1 < len(visible) < len(looks)
+        name = f"block {look.block}"
+        marked = f"{name} {g('…')}"
+        name = fit(marked if skips and measure_text(marked) <= label else name, label)
         rows.append(
             [(name, "text.bold" if newest else "muted"), *draw.interval(look, role, newest, g)]
         )

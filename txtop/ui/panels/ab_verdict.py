@@ -25,7 +25,7 @@ def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
     doubled = area.boxed and inside.height >= 16 and inside.width > 150
     left = (2 * LEFT_WIDTH if doubled else LEFT_WIDTH) if area.boxed else SMALL_LEFT_WIDTH
     left = min(left, inside.width)
-    ratio = _render_ratio(view.comparison, left, g, doubled=doubled, airy=area.boxed)
+    ratio = _render_ratio(view.comparison, Area(left, inside.height, g), doubled, airy=area.boxed)
     room = inside.width - left
     drawn = render_funnel(
         view.comparison.looks,
@@ -59,26 +59,36 @@ def format_ab_ratio(comparison: ABComparisonView) -> str:
 
 
 def _render_ratio(
-    comparison: ABComparisonView, width: int, g: Glyphs, *, doubled: bool, airy: bool
+    comparison: ABComparisonView, area: Area, doubled: bool, *, airy: bool
 ) -> list[Row]:
-    """Render the digits with the verdict beside them, or above them if `airy`, then the rows."""
+    """Render the digits, then the rows. The verdict stands beside the digits, or above them where
+    that is `airy` and they are small."""
+    width, g = area.width, area.glyphs
     text = format_ab_ratio(comparison)
     drawn = big_digits.draw_digits(text, g, doubled)
     field = FACTS_AT * (2 if doubled else 1)
     role = f"{comparison.role}.bold" if g.mode == "ascii" else comparison.role
     room = max(0, width - field - 2)
-    facts = (
-        list(_render_figures(comparison, room, g)) if airy else render_facts(comparison, room, g)
-    )
-    places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
+    figures = _render_figures(comparison, room, g)
+    facts = list(figures) if airy else render_facts(comparison, room, g)
+    if airy and not comparison.interval:
+        # What stands alone stands beside the middle of the digits.
+        facts = [[], *facts[1:2]]
+    if doubled:
+        facts = [[], _render_headline(comparison, room, g), *figures]
+    places = dict(enumerate(facts))
     rows: list[Row] = [
         [(" ", "text"), (fit(line, field), role), *places.get(y, [])]
         for y, line in enumerate(drawn)
     ]
     lines = list(comparison.rows if airy else comparison.rows[:3])
     body = [_render_row(line, width, g) for line in lines]
-    headline: Row = [(" ", "text"), *_render_headline(comparison, width - 2, g)]
-    return [*([headline] if airy else []), *rows, [], *body]
+    if doubled:
+        return [[], *rows, [], *body]
+    if airy:
+        rows.insert(0, [(" ", "text"), *_render_headline(comparison, width - 2, g)])
+    gap: list[Row] = [[]] if airy and len(rows) + 1 + len(body) < area.height else []
+    return [*gap, *rows, [], *body]
 
 
 def render_facts(comparison: ABComparisonView, room: int, g: Glyphs) -> list[Row]:
@@ -133,7 +143,8 @@ def _render_row(line: tuple[str, str, str, str], width: int, g: Glyphs) -> Row:
     else:
         row.append((g(value), f"{role}.bold" if role in ("ok", "warn", "bad") else role))
     used = 1 + LABEL_WIDTH + measure_text(clean(g(value)))
-    room = width - used - 3
+    # A column stays free before what stands beside.
+    room = width - used - 4
     if remark and room > 0:
         # The name of a task is worth more than half the number of its items.
         text = _choose_form((remark, remark.partition(", ")[0]), room, g)

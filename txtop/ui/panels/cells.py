@@ -13,15 +13,17 @@ from txtop.plan.model_names import shorten_alike
 from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.frame import draw_frame, measure_subtitle_room
 from txtop.ui.drawing.glyphs import BRAILLE, Glyphs
 from txtop.ui.drawing.scrolling import compute_first_row, scroll_to_row
-from txtop.ui.drawing.spans import Align, Row, clean, crop, cut, fit, measure_text
+from txtop.ui.drawing.spans import Align, Row, clean, crop, cut, fit, measure_row, measure_text
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.standing import Standing
+from txtop.ui.panels.cell_bars import render_cell_bars
 from txtop.ui.panels.filtered_list import FilteredListPanel
+from txtop.ui.panels.sign_legend import render_sign_legend
 
 MARKS = {"failed": ("✗", "bad"), "running": ("▸", "accent-a")}
 # Of a cell that is done: the check is green only where the number is steady.
@@ -112,7 +114,8 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
         batch = 2 + max(len(format_load(row, short=not roomy)) for row in rows)
     fixed = 2 + 9 * (1 if encoders else 2) + 8 + half + gib + gap
     least = MIN_WIDE_NOTE_WIDTH if roomy else MIN_NOTE_WIDTH
-    if not any(row.state in ("waiting", "running") for row in rows):
+    ended = not any(row.state in ("waiting", "running") for row in rows)
+    if ended:
         # No note is still to come.
         least = min(least, _measure_notes(rows))
     varying = [(name, wide) for name, (_, wide) in KNOBS.items() if _varies(rows, name)]
@@ -126,6 +129,13 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
     if model + precision + batch > left:
         precision = min(precision, max(MIN_PRECISION, left - model - batch))
         model = min(model, max(MIN_MODEL, left - precision - batch))
+    if roomy and ended:
+        # Words of notes come before what the header says of all cells.
+        spare = width - fixed - min(_measure_notes(rows), width // 3) - sum(w for _, w in varying)
+        if model + precision + batch > spare and len(names) < 2:
+            model = 0
+        if model + precision + batch > spare and not (served or _varies(rows, "batch")):
+            batch = 0
     left = width - fixed - least - model - precision - batch
     extra: list[tuple[str, int]] = []
     for name, wide in varying:
@@ -152,9 +162,14 @@ def _measure_longest(texts: Iterable[str], heading: str) -> int:
 
 
 def _measure_notes(rows: Sequence[CellRow]) -> int:
-    """Return the columns of the longest note with the comparison behind it."""
-    notes = ((row.note, row.ratio and " ".join([row.ratio, *row.badges[-1:]])) for row in rows)
-    return max((measure_text(clean(" · ".join(filter(None, note)))) for note in notes), default=0)
+    """Return the columns of the longest note with the shortest words of the comparison behind."""
+    notes = (
+        _join_note(row.note.removeprefix("only "), row.ratio, row.badges[-1])
+        if row.ratio and row.badges
+        else row.note
+        for row in rows
+    )
+    return max((measure_text(clean(note)) for note in notes), default=0)
 
 
 def format_load(row: CellRow, *, short: bool) -> str:
@@ -180,11 +195,13 @@ def render_cells(
     every: Sequence[CellRow] | None = None,
     order: str = "",
     title: str = "cells",
+    bars: bool = False,
 ) -> list[Row]:
     """Render the panel with its frame, from row `first` on; without `first` the cursor or the
     running row stays in view.
 
-    `every` are all cells if `rows` are a selection of them, sorted by column `order`.
+    `every` are all cells if `rows` are a selection of them, sorted by column `order`. With `bars`
+    the rows under the table compare figures.
     """
     g = area.glyphs
     inside = area.inside
@@ -199,12 +216,43 @@ def render_cells(
     for i, row in enumerate(rows[first : first + room], start=first):
         line = _render_line(row, names, shape, best, g, at_cursor=area.focused and i == cursor)
         body.append(line)
+    if bars:
+        below = Area(inside.width, inside.height - len(body), g)
+        figures = _list_figures(shape)
+        body += render_cell_bars(
+            rows, figures, lambda row: _name_row(row, names, every), below, cursor
+        )
     if every and not rows:
         body.append([("  no matching cell", "muted")])
     some: Row = (
         [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
     )
-    return draw_frame(title, [*some, *_render_counts(every)], body, area)
+    counts = [*some, *_render_counts(every)]
+    room = measure_subtitle_room(title, area) - measure_row(counts) - 3
+    legend = render_sign_legend((row.meaning for row in rows if row.meaning), body, room, g)
+    return draw_frame(title, [(f"{legend}   " if legend else "", "muted"), *counts], body, area)
+
+
+def _list_figures(shape: CellColumns) -> list[tuple[str, str, bool]]:
+    """List the figures to compare in bars: field, heading, and whether more is better."""
+    rate = [] if shape.bar else [("rate", shape.unit, True)]
+    return [
+        *rate,
+        *((name, word, False) for name, word in shape.latency),
+        ("gib", "peak GiB", False),
+    ]
+
+
+def _name_row(row: CellRow, names: Mapping[str, str], rows: Sequence[CellRow]) -> str:
+    """Name a cell by what differs between `rows`, by its precision if nothing does."""
+    parts = [names[row.model]] if len(names) > 1 else []
+    parts += [row.precision] if _varies(rows, "precision") else []
+    parts += [_format_knob(row.knob(name)) for name in KNOBS if _varies(rows, name)]
+    if row.offered:
+        parts.append(row.offered)
+    elif _varies(rows, "batch"):
+        parts.append(f"b{row.batch}")
+    return " · ".join(filter(None, parts)) or row.precision
 
 
 def _render_counts(rows: Sequence[CellRow]) -> Row:
@@ -320,15 +368,20 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
         forms = (f"{row.note} · {word}" for word in ("reference", "ref"))
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     elif row.ratio and row.state != "running" and not row.is_reference:
-        room = shape.note - (len(row.note) + 3 if row.note else 0)
+        notes = dict.fromkeys((row.note, row.note.removeprefix("only ")))
         badges = (*row.badges, shorten_badge(row.badges[-1]), "?")
-        against = next((f for word in badges if len(f := f"{row.ratio} {word}") <= room), "")
-        note = " · ".join(text for text in (row.note, against) if text)
+        forms = (_join_note(own, row.ratio, badge) for badge in badges for own in notes)
+        note = next((form for form in forms if len(form) <= shape.note), row.note)
     if note == "reference" and shape.note < len(note):
         note = "ref"
     if shape.note < len(note):
         note = note.removeprefix("only ")
     return [(fit(g(note), shape.note, mark=g("…")), "muted")]
+
+
+def _join_note(note: str, ratio: str, badge: str) -> str:
+    """Join a note, which may be empty, and the comparison with the reference."""
+    return " · ".join(filter(None, (note, f"{ratio} {badge}")))
 
 
 class CellsPanel(FilteredListPanel):
@@ -437,4 +490,5 @@ class CellsPanel(FilteredListPanel):
             every=self.view.cells,
             order=self._order,
             title=self.title,
+            bars=self.zoomed,
         )

@@ -17,7 +17,7 @@ SIGNS = {
     "open": ("·", "muted"),
 }
 MARGIN = 0.08
-LABEL_WIDTH, GIB_WIDTH = 16, 22
+LABEL_WIDTH, FORECAST_WIDTH = 16, 18
 MIN_AXIS_WIDTH = 20
 
 
@@ -137,12 +137,12 @@ def _render_probe(probe: ProbeRow, width: int, g: Glyphs) -> Row:
     sign, role = SIGNS[probe.state]
     tone = "text.bold" if probe.at_edge else "text"
     memory = f"{probe.gib} GiB" if probe.gib else ""
-    expected = f"forecast {probe.forecast}" if probe.forecast else ""
+    expected = f"forecast {probe.forecast} GiB" if probe.forecast else ""
     row: Row = [
         (g(sign) + " ", role),
         (fit(g(probe.label), LABEL_WIDTH, mark=g("…")), tone),
         (fit(memory, 11, "right") + "  ", tone),
-        (fit(expected, 16), "muted"),
+        (fit(expected, FORECAST_WIDTH), "muted"),
     ]
     rest = probe.rate or probe.why
     used = sum(len(text) for text, _ in row)

@@ -194,6 +194,8 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
         so_far, last = view.loading.so_far, view.loading.last
         beside = [(fit("", FACT_WIDTH), "text"), (so_far, "text.bold"), (" so far", "muted")]
         against = [(f"the last load of it took {last}" if last else g(view.why), "muted")]
+        if view.role == "warn.bold":
+            against = [(g(view.why), "warn")]
     return [first, beside, against]
 
 

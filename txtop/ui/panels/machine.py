@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cut, join_blocks, measure_text
+from txtop.ui.drawing.spans import Row, cut, join_blocks, measure_row, measure_text
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 from txtop.ui.panels.base import FramedPanel
@@ -80,6 +80,9 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
     last = [*_render_values((*view.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)]
     if len(view.gpus) > 1 and not any(gpu.used for gpu in view.gpus):
         last = _render_loads(view.gpus, g)
+    else:
+        others = _render_other_loads([gpu for gpu in view.gpus if gpu is not first], g)
+        last = [*others, *last] if measure_row([*others, *last]) <= area.width else last
     return [*join_blocks(left, right, half, 2), last]
 
 
@@ -87,9 +90,25 @@ def _render_loads(gpus: Sequence[GpuView], g: Glyphs) -> Row:
     """Render the load of every GPU: one is in the rows above, and none is the one that matters."""
     row: Row = [("load of each GPU", "muted")]
     for gpu in gpus:
-        load = next((gauge.value for gauge in gpu.gauges if gauge.share is None), "")
-        row.append((f"  {g(load)}", "text.bold"))
+        rate = _find_rate(gpu)
+        row.append((f"  {g(rate.value) if rate is not None else ''}", "text.bold"))
     return [*row, (" %", "muted")]
+
+
+def _render_other_loads(gpus: Sequence[GpuView], g: Glyphs) -> Row:
+    """Render the load of one more GPU, or the range of those of several; nothing of none."""
+    rates = [rate for gpu in gpus if (rate := _find_rate(gpu)) is not None]
+    loads = sorted({rate.value for rate in rates}, key=lambda value: (len(value), value))
+    if not loads:
+        return []
+    label = rates[0].label if len(gpus) == 1 else "other GPUs"
+    ends = dict.fromkeys((loads[0], loads[-1]))
+    return [(f"{label} ", "muted"), (g("–".join(ends)), "text.bold"), (" %   ", "muted")]
+
+
+def _find_rate(gpu: GpuView) -> Gauge | None:
+    """Return the load of a GPU: its reading with a history."""
+    return next((gauge for gauge in gpu.gauges if gauge.share is None), None)
 
 
 def _render_values(gauges: tuple[Gauge, ...]) -> Row:

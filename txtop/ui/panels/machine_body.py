@@ -31,6 +31,10 @@ MAX_NAME_WIDTH = 40
 # Rows of the processes that use the processor, heading included, be there any or not: nothing
 # around them is to move when one begins.
 BUSY_ROWS = 4
+# From here on the host alone leaves rows free that its cores have use for.
+BESIDE_FROM = 24
+# One column that is lower is needed for histories.
+BUSY_FROM = 18
 MAX_BUSY_BAR, BUSY_VALUE_WIDTH, PID_WIDTH = 16, 5, 12
 # The ranks of parts: a lower one gets its rows first.
 HOST, GPUS, BOUND, CORES, WORK, FOREIGN, BUSY = range(7)
@@ -72,12 +76,15 @@ def render_machine_body(view: MachineView, more: MachineDetailView, area: Area) 
 def _list_parts(
     view: MachineView, more: MachineDetailView, left: int, right: int, area: Area
 ) -> tuple[list[Part], list[Part]]:
-    """List the parts of the two columns, which are `left` and `right` columns wide."""
+    """List the parts of the two columns, which are `left` and `right` columns wide.
+
+    Histories of the processor are equally wide, so that they are of the same time.
+    """
     g = area.glyphs
     host = [_build_host_part(view, more, left, g)]
     cores = []
     if more.cores:
-        wide = left if view.gpus else right
+        wide = min(left, right)
         cores = [
             Part(
                 CORES,
@@ -91,8 +98,11 @@ def _list_parts(
     work = [Part(WORK, 1, len(facts), lambda room: facts[:room])] if facts else []
     limits = render_roofline(view.roof, right if view.gpus else left) if view.roof else []
     bound = [Part(BOUND, 1, len(limits), lambda room: limits[:room])] if limits else []
-    busy = _build_busy_part(more, left if view.gpus else right, g)
+    roomy = area.width >= SIDE_BY_SIDE_FROM or area.height >= BUSY_FROM
+    busy = _build_busy_part(more, left if view.gpus else right, g) if roomy else []
     if not view.gpus:
+        if area.height >= BESIDE_FROM:
+            return [*host, *work, *bound, *busy], cores
         return [*host, *work, *bound], [*cores, *busy]
     blocks = machine_gpus.count_block_rows(view.gpus, right)
     # Beside the two rows of the host: in columns of their own there are none.

@@ -6,9 +6,20 @@ from collections.abc import Sequence
 
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, fit
+from txtop.ui.drawing.spans import Row, fit, measure_row
 from txtop.ui.models.machine_detail import Core
-from txtop.ui.panels.machine_gauge import MAX_AREA_ROWS, draw_history
+from txtop.ui.panels.machine_gauge import (
+    CAPACITY_WIDTH,
+    GAP,
+    HEAD_WIDTH,
+    LABEL_WIDTH,
+    MAX_AREA_ROWS,
+    SCALE_FROM,
+    UNIT_WIDTH,
+    VALUE_WIDTH,
+    compute_span_s,
+    draw_history,
+)
 
 MIN_ROWS = 2
 _NUMBER, _LOAD, _SPARK, _GAP = 3, 4, 4, 2
@@ -33,27 +44,39 @@ def render_cores(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> lis
         return _render_signs(cores, width, room, g)
     wide = (width + _GAP) // columns
     high = max(1, min(MAX_AREA_ROWS, (room - 1) // lines))
+    alone = columns == 1 and width >= HEAD_WIDTH + SCALE_FROM
     spark = wide - _NUMBER - _LOAD - 1 - _GAP
-    points = spark * (2 if g.mode == "braille" else 1)
-    seconds = min(max(len(core.history) for core in cores), points)
-    rows: list[Row] = [render_heading("cores", f"load in %, each over the last {seconds} s")]
+    if alone:
+        spark = width - HEAD_WIDTH - CAPACITY_WIDTH
+    longest = max((core.history for core in cores), key=len)
+    span_s = compute_span_s(longest, spark, g)
+    rows: list[Row] = [render_heading("cores", f"load in %, each over the last {span_s} s")]
     for line in range(lines):
         block: list[Row] = [[] for _ in range(high)]
         for core in cores[line::lines]:
-            for y, row in enumerate(_render_core(core, spark, high, g)):
+            for y, row in enumerate(_render_core(core, spark, high, g, alone=alone)):
                 block[y] += [*row, (" " * _GAP, "text")]
         rows += block
     return rows
 
 
-def _render_core(core: Core, spark: int, high: int, g: Glyphs) -> list[Row]:
+def _render_core(core: Core, spark: int, high: int, g: Glyphs, *, alone: bool) -> list[Row]:
+    """Render a core in `high` rows; one that is `alone` in its row stands as the gauges do."""
     drawn = draw_history(core.history, spark, high, 100.0, g)
+    load = _format_load(core, g)
     head: Row = [
         (fit(str(core.number), _NUMBER, "right"), "muted"),
-        (fit(_format_load(core, g), _LOAD, "right"), "text.bold"),
+        (fit(load, _LOAD, "right"), "text.bold"),
         (" ", "text"),
     ]
-    blank: Row = [(" " * (_NUMBER + _LOAD + 1), "text")]
+    if alone:
+        label = f"core {core.number}"
+        head = [
+            (f"{label} ", "muted"),
+            (fit(load, LABEL_WIDTH + VALUE_WIDTH - len(label) - 1, "right"), "text.bold"),
+            (fit(" %", UNIT_WIDTH + GAP), "muted"),
+        ]
+    blank: Row = [(" " * measure_row(head), "text")]
     return [[*(blank if y else head), *line] for y, line in enumerate(drawn)]
 
 

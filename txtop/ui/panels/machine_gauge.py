@@ -39,12 +39,13 @@ def render_roofline(roofline: RooflineView, width: int) -> list[Row]:
 
 
 def render_gauge(
-    gauge: Gauge, width: int, g: Glyphs, *, high: int = 1, used: bool = False
+    gauge: Gauge, width: int, g: Glyphs, *, high: int = 1, used: bool = False, dated: bool = False
 ) -> list[Row]:
     """Render label, value, unit, and a bar in one row, or a history that is `high` rows high.
 
-    At the end stands what the whole width of the bar, or the height of the history, is. A number
-    in the label of a device that is `used`, beside others, is marked.
+    At the end stands what the whole width of the bar, or the height of the history, is; before the
+    foot of a history that is `dated`, what its width is. A number in the label of a device that is
+    `used`, beside others, is marked.
     """
     marked = used and gauge.label[-1:].isdigit()
     label = g(f"▸{gauge.label}") if marked else gauge.label
@@ -57,13 +58,18 @@ def render_gauge(
     if room < 4 or (gauge.share is None and not gauge.history):
         return [head]
     scale = gauge.capacity or f"{gauge.top:,.0f}"
+    scale += " %" if gauge.unit == "%" else ""
     end = CAPACITY_WIDTH if (gauge.capacity or gauge.share is None) and room >= SCALE_FROM else 0
     last: Row = [(fit(scale, end, "right"), "muted")]
     if gauge.share is not None:
         return [[*head, *charts.draw_bar(gauge.share, room - end, g), *last]]
     drawn = draw_history(gauge.history, room - end, max(1, high), gauge.top, g)
     blank: Row = [(" " * HEAD_WIDTH, "text")]
-    return [[*(blank if y else head), *line, *([] if y else last)] for y, line in enumerate(drawn)]
+    heads = [head, *([blank] * (len(drawn) - 1))]
+    if dated and len(drawn) > 1:
+        span_s = compute_span_s(gauge.history, room - end, g)
+        heads[-1] = [(fit(f"last {span_s} s", HEAD_WIDTH), "muted")]
+    return [[*heads[y], *line, *([] if y else last)] for y, line in enumerate(drawn)]
 
 
 def _choose_label_role(label: str, *, marked: bool) -> str:
@@ -78,13 +84,22 @@ def draw_history(
 
     A second takes two dots as long as all of them fit, then one.
     """
-    dots = width * (2 if g.mode == "braille" else 1)
-    if points and 2 * len(points) <= dots:
+    if points and compute_span_s(points, width, g) < _count_dots(width, g):
         points = [point for point in points for _ in range(2)]
     lines = charts.draw_area(points, width, high, top, g, apart=True)
     bottom = lines[-1].lstrip()
     before = g("╌") * (width - measure_text(bottom))
     return [*([(line, "plot")] for line in lines[:-1]), [(before, "border"), (bottom, "plot")]]
+
+
+def compute_span_s(points: Sequence[float | None], width: int, g: Glyphs) -> int:
+    """Return the seconds that the width of a history of one point a second stands for."""
+    dots = _count_dots(width, g)
+    return dots // 2 if points and 2 * len(points) <= dots else dots
+
+
+def _count_dots(width: int, g: Glyphs) -> int:
+    return width * (2 if g.mode == "braille" else 1)
 
 
 def grow_gauges(gauges: Sequence[Gauge], spare: int) -> list[int]:
@@ -99,12 +114,16 @@ def grow_gauges(gauges: Sequence[Gauge], spare: int) -> list[int]:
 def render_gauges(
     gauges: Sequence[Gauge], width: int, room: int, g: Glyphs, *, used: bool = False
 ) -> list[Row]:
-    """Render gauges one under the other, with histories as high as `room` rows permit."""
+    """Render gauges one under the other, with histories as high as `room` rows permit.
+
+    The first history says how many seconds all of them are.
+    """
     heights = grow_gauges(gauges, max(0, room - len(gauges)))
+    first = next((i for i, gauge in enumerate(gauges) if gauge.history), -1)
     return [
         row
-        for gauge, high in zip(gauges, heights, strict=True)
-        for row in render_gauge(gauge, width, g, high=high, used=used)
+        for i, (gauge, high) in enumerate(zip(gauges, heights, strict=True))
+        for row in render_gauge(gauge, width, g, high=high, used=used, dated=i == first)
     ]
 
 

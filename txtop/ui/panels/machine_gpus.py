@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, crop, fit, measure_row
+from txtop.ui.drawing.spans import Row, crop, fit, measure_row, measure_text
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView
 from txtop.ui.panels.machine_gauge import (
     HEAD_WIDTH,
@@ -17,6 +17,8 @@ from txtop.ui.panels.machine_gauge import (
 )
 
 SPARK_WIDTH = 4
+# The rank of a problem among the parts of a GPU's row, after its memory.
+PROBLEM = 1
 MIN_BLOCK_WIDTH = 40
 GAP_WIDTH = 2
 MAX_BLOCK_COLUMNS = 4
@@ -131,6 +133,14 @@ def _render_rows(gpu: GpuView, more: Sequence[Fact], width: int, room: int, g: G
     ]
 
 
+def _shorten_problem(text: str, room: int) -> str:
+    """Return as many of the words of `  ▲ 1 other here` as fit, at least its sign."""
+    parts = text.split(" ")
+    while len(parts) > 3 and measure_text(" ".join(parts)) > room:
+        parts.pop()
+    return " ".join(parts)
+
+
 def _move_mbu_to_facts(gpu: GpuView) -> GpuView:
     """Move MBU from the gauges to the facts, so that rows match those of the other GPUs."""
     facts = tuple(
@@ -175,10 +185,14 @@ def _render_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
             parts.append((2, [name, value, (f" {gauge.unit:1}", "muted")]))
     for fact in gpu.facts:
         if fact.bad:
-            parts.append((1, [(f"  {g('▲')} {fact.value}", "warn.bold")]))
+            parts.append((PROBLEM, [(f"  {g('▲')} {fact.value}", "warn.bold")]))
     room = width - HEAD_WIDTH - SPARK_WIDTH
     kept = []
     for i in sorted(range(len(parts)), key=lambda i: parts[i][0]):
+        rank, part = parts[i]
+        if rank == PROBLEM and measure_row(part) > room:
+            # A problem is never left out: its first words, or its sign.
+            parts[i] = rank, [(_shorten_problem(part[0][0], room), part[0][1])]
         taken = measure_row(parts[i][1])
         if taken <= room:
             kept.append(i)

@@ -1,4 +1,7 @@
-"""The knobs of the matrix builder: one row a knob, chosen values marked, the cursor in view."""
+"""The knobs of the matrix builder: chosen values marked, the cursor in view.
+
+A knob has as many lines as its values need, if there is room for those of all, else one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ VALUE_LEAD = GAP_WIDTH + MARK_WIDTH
 HINT_GAP = 3
 # Hints begin in one column where the values of their rows leave it free.
 HINT_COLUMN = 64
-LEGEND, LACKING_LEGEND = "(●) one   [x] several", "· not on this machine"
+LEGEND, LACKING_LEGENDS = "(●) one   [x] several", ("· not on this machine", "· not here")
 TITLE_WIDTH = 24
 FORMS = {
     "names": "a built-in name, a path, a .gguf file or a Hub name",
@@ -68,16 +71,16 @@ def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area:
     inside = area.inside
     body: list[Row] = []
     rows = list_rows(choices, inside)
-    for row in rows:
-        here = row in (choices.at, None)
-        knob = choices.knob if row is None else choices.knobs[row]
+    for row, line in rows:
         if row is None:
             body.append(_render_hint_line(choices, typed, inside.width, g))
-        elif typed is not None and here:
-            body.append(_render_input(knob, typed, inside.width, g))
+        elif typed is not None and row == choices.at:
+            knob = choices.knobs[row]
+            body.append([] if line else _render_input(knob, typed, inside.width, g))
         else:
-            body.append(_render_row(knob, here, inside.width, g))
-    legend = _choose_legend(choices, rows, area.width - TITLE_WIDTH, g)
+            body.append(_render_row(choices, row, line, inside))
+    knobs = [row for row, _ in rows]
+    legend = _choose_legend(choices, knobs, area.width - TITLE_WIDTH, g)
     return draw_frame("what to measure", [(legend, "muted")] if legend else [], body, area)
 
 
@@ -89,20 +92,62 @@ def _choose_legend(
     labels = [knob.label for knob in choices.knobs]
     ends = ("↑ ", labels[: min(visible, default=0)]), ("↓ ", labels[max(visible, default=0) + 1 :])
     hidden = "   ".join(sign + ", ".join(names) for sign, names in ends if names)
-    forms = (LEGEND, LACKING_LEGEND, hidden), (LEGEND, hidden), (hidden,), (LEGEND,), ()
+    forms: list[tuple[str, ...]] = [(LEGEND, lacking, hidden) for lacking in LACKING_LEGENDS]
+    forms += [(LACKING_LEGENDS[-1], hidden), (hidden,), (LEGEND,), ()]
     texts = (g("   ".join(filter(None, form))) for form in forms)
     return next(text for text in texts if measure_text(text) <= max(0, width))
 
 
-def list_rows(choices: MatrixChoices, area: Area) -> list[int | None]:
-    """Return the knob of each visible line, None for the line of the hint.
+def list_rows(choices: MatrixChoices, area: Area) -> list[tuple[int | None, int]]:
+    """Return the knob of each visible line, None for the line of the hint, and which of its lines
+    that is.
 
     Between two moves of the cursor no other row moves. `area` is that inside the frame.
     """
-    rows: list[int | None] = list(range(len(choices.knobs)))
-    rows.insert(choices.at + 1, None)
-    first = center_row(choices.at, len(rows), area.height)
+    counts = [1] * len(choices.knobs)
+    if has_whole_rows(choices, area):
+        counts = [len(_wrap_values(knob, area)) for knob in choices.knobs]
+    rows: list[tuple[int | None, int]] = [
+        (row, line) for row, count in enumerate(counts) for line in range(count)
+    ]
+    at = rows.index((choices.at, counts[choices.at] - 1))
+    rows.insert(at + 1, (None, 0))
+    first = center_row(at, len(rows), area.height)
     return rows[first : first + area.height]
+
+
+def count_lines(choices: MatrixChoices, area: Area) -> int:
+    """Return the lines of all knobs with all their values, without that of the hint."""
+    return sum(len(_wrap_values(knob, area)) for knob in choices.knobs)
+
+
+def has_whole_rows(choices: MatrixChoices, area: Area) -> bool:
+    """Return True if there is room for all values of all knobs, and the hint."""
+    return count_lines(choices, area) < area.height
+
+
+def _wrap_values(knob: KnobChoice, area: Area) -> list[list[ValueSpan]]:
+    """Return the positions of all values of a knob, in as many lines as they need."""
+    lines: list[list[ValueSpan]] = [[]]
+    at = LABEL_WIDTH
+    for i, value in enumerate(knob.values):
+        wide = VALUE_LEAD + measure_text(clean(area.glyphs(knob.text(value))))
+        if lines[-1] and at + wide > area.width:
+            lines.append([])
+            at = LABEL_WIDTH
+        lines[-1].append(ValueSpan(i, at, wide))
+        at += wide
+    return lines
+
+
+def place_line(
+    choices: MatrixChoices, row: int, line: int, area: Area
+) -> tuple[list[ValueSpan], int]:
+    """Return the values in a line of a knob with their positions, and the count of those behind."""
+    knob = choices.knobs[row]
+    if has_whole_rows(choices, area):
+        return _wrap_values(knob, area)[line], 0
+    return place_values(knob, row == choices.at, area.width, area.glyphs)
 
 
 def _describe_value(knob: KnobChoice, value: ChoiceValue) -> str:
@@ -154,10 +199,15 @@ def place_values(
     return spans, len(wide) - first - len(spans)
 
 
-def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
-    row: Row = [(fit(knob.label, LABEL_WIDTH), "accent-a.bold" if here else "muted")]
-    places, behind = place_values(knob, here, width, g)
-    if places and places[0].column:
+def _render_row(choices: MatrixChoices, at: int, line: int, area: Area) -> Row:
+    """Render a line of the knob `at`."""
+    g, width = area.glyphs, area.width
+    knob, here = choices.knobs[at], at == choices.at
+    label = "" if line else knob.label
+    row: Row = [(fit(label, LABEL_WIDTH), "accent-a.bold" if here else "muted")]
+    places, behind = place_line(choices, at, line, area)
+    whole = len(places) == len(knob.values)
+    if places and places[0].start > LABEL_WIDTH:
         row.append((fit(g("…"), 2), "muted"))
     for place in places:
         value = knob.values[place.column]
@@ -169,7 +219,7 @@ def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
         hidden = sum(value not in visible for value in knob.chosen)
         row.append((" " + g("…") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
         return row
-    if not here:
+    if not here and whole:
         hint, end = clean(g(_describe_value(knob, next(iter(knob.chosen), None)))), measure_row(row)
         start = max(end + HINT_GAP, min(HINT_COLUMN, width - measure_text(hint)))
         if start + measure_text(hint) <= width:

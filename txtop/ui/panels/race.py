@@ -7,7 +7,7 @@ import math
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cut, fit, fit_block, join_ends, measure_text
+from txtop.ui.drawing.spans import Row, cut_parts, fit, fit_block, join_ends, measure_text
 from txtop.ui.models.ab_comparison import FunnelInterval
 from txtop.ui.models.race import CandidateRow, RaceView
 from txtop.ui.models.view import View
@@ -45,14 +45,14 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     rows: list[Row] = []
     most = max(1, min(len(race.verdict), area.height // 4))
     for number, line in enumerate(race.verdict[:most]):
-        text = cut(_drop_parts(g(line), area.width), area.width, g("…"))
+        text = cut_parts(_drop_parts(g(line), area.width), area.width, g("…"))
         rows.append([(text, race.role if number == 0 else "text")])
     parts = [race.stage, f"{race.running} of {race.count} in"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
     gone = ", ".join(f"{count} {why}" for why, count in race.departures)
     room = area.width - measure_text(left[0][0]) - measure_text(race.spent) - 2
     if gone and room > len(" · "):
-        left.append((cut(g(f" · {gone}"), room, g("…")), "muted"))
+        left.append((cut_parts(g(f" · {gone}"), room, g("…")), "muted"))
     rows.append(join_ends(left, [(g(race.spent), "muted")], area.width))
     return rows
 
@@ -184,4 +184,4 @@ def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs
     costs = _render_costs(row, columns, g) if row.blocks else []
     after = columns.gib + columns.output if costs else 0
     room = max(0, width - 2 - columns.name - after)
-    return [*cells, (fit(text, room, mark=g("…")), role), *costs]
+    return [*cells, (fit(cut_parts(text, room, g("…")), room), role), *costs]

@@ -73,7 +73,9 @@ def _render_fields(view: RequestsView, width: int, height: int, g: Glyphs) -> li
     if len(fields) > places:
         hidden = len(fields) - places + 1
         fields[places - 1 :] = [[(f"+{hidden} more", "muted")]]
-    fields += [_render_answered(*answered, g) for answered in view.newest[: places - len(fields)]]
+    fields += [
+        _render_answered(*answered, wide, g) for answered in view.newest[: places - len(fields)]
+    ]
     rows: list[Row] = []
     for y in range(height):
         row: Row = []
@@ -95,10 +97,10 @@ def _render_running(request: RunningRequestView, width: int, role: str, g: Glyph
     return [(f"{number} ", "text"), *bar, (" " + fit(has, tail, "right"), "text")]
 
 
-def _render_answered(number: int, took_ms: float, g: Glyphs) -> Row:
-    """Render `✓ #12 412 ms`."""
-    return [
-        (f"{g('✓')} ", "ok"),
-        (fit(f"#{number}", 4) + " ", "muted"),
-        (f"{formatting.format_ms(took_ms)} ms", "muted"),
-    ]
+def _render_answered(number: int, took_ms: float, width: int, g: Glyphs) -> Row:
+    """Render `✓ #12  412 ms`, in seconds where milliseconds have no room."""
+    head: Row = [(f"{g('✓')} ", "ok"), (fit(f"#{number}", 4) + " ", "muted")]
+    took = f"{formatting.format_ms(took_ms)} ms"
+    if measure_row(head) + len(took) > width:
+        took = f"{formatting.format_number(took_ms / 1000)} s"
+    return [*head, (took, "muted")]

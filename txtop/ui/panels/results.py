@@ -10,7 +10,7 @@ from txtop.ui.drawing import big_digits
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.drawing.spans import Row, clean, cut, cut_parts, fit, measure_row, measure_text
 from txtop.ui.models.results import ResultLine, ResultsView
 from txtop.ui.panels.base import FramedPanel
 
@@ -18,6 +18,8 @@ MIN_LABEL_WIDTH, MIN_VALUE_WIDTH, UNIT_WIDTH = 13, 5, 6
 UNIT_FIELD = 10
 # The columns of a line that names and what a speed costs share.
 MIN_NAME_WIDTH, MIN_REMARK_WIDTH = 12, 14
+# A name that is cut shorter than this says nothing.
+MIN_CUT_NAME_WIDTH = 6
 KEYS = (("y", "copy"), ("e", "report (HTML)"), ("enter", "a cell's iterations"))
 
 
@@ -125,19 +127,29 @@ def _render_line(line: ResultLine, columns: _ResultColumns, width: int, g: Glyph
     row: Row = [(f" {fit(g(line.label), columns.label, mark=g('…'))}", "muted")]
     if not line.unit:
         room = width - columns.label - 1 - measure_text(line.value) - 2
-        reason = cut(clean(g(line.name)), max(0, room), g("…"))
+        reason = cut_parts(clean(g(line.name)), max(0, room), g("…"))
         return [*row, (f"{line.value}  ", "text.bold"), (reason, line.role)]
     row += [
         (fit(g(line.value), columns.value, "right"), "text.bold"),
         (f" {fit(line.unit, UNIT_WIDTH)}", "muted"),
-        (f"{fit(g(line.half[columns.form]), columns.half)} ", "muted"),
     ]
-    room = width - measure_row(row)
+    half = g(line.half[columns.form])
     name = clean(g(line.name))
-    beside = _choose_remark(line, room - 2 - min(measure_text(name), MIN_NAME_WIDTH), g)
-    taken = measure_row(beside) + 2 if beside else 0
-    row.append((cut(name, max(0, room - taken), g("…")), "text"))
-    return [*row, ("  ", "text"), *beside] if beside else row
+    room = width - measure_row(row) - columns.half - 1
+    if not line.remarks and measure_text(name) > room:
+        # A name alone may begin before its column.
+        room = width - measure_row(row) - measure_text(half) - 2
+        return [*row, (f"{half}  ", "muted"), (cut(name, max(0, room), g("…")), "text")]
+    row.append((f"{fit(half, columns.half)} ", "muted"))
+    named = min(measure_text(name), MIN_NAME_WIDTH)
+    beside = _choose_remark(line, room - (named + 2 if named else 0), g)
+    if named and measure_row(beside) == 1:
+        # What a speed costs is said in words before the name begins.
+        beside, named = _choose_remark(line, room, g), 0
+    taken = measure_row(beside) + (2 if beside and name else 0)
+    kept = cut(name, room - taken, g("…")) if room - taken >= max(named, MIN_CUT_NAME_WIDTH) else ""
+    gap: Row = [("  ", "text")] if kept and beside else []
+    return [*row, (kept, "text"), *gap, *beside]
 
 
 def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:

@@ -19,6 +19,7 @@ from txtop.ui.panels.session_outcome import (
     render_outcome,
     render_outcome_cells,
 )
+from txtop.ui.panels.sign_legend import render_sign_legend
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import ListedSession
@@ -37,8 +38,8 @@ MIN_OUTCOME_WIDTH = 22
 ROOMY_WIDTH = 46
 # Less than that of names of models says nothing.
 MIN_MODELS_WIDTH = 9
-# A value with the signs of a badge and of a doubt, where the first names need the rest.
-LEAST_OUTCOME_WIDTH = 14
+# A value with the words of a badge and the sign of a doubt.
+WORDED_OUTCOME_WIDTH = 23
 # `A/B` or `12/12` where no outcome was read yet.
 MIN_VALUE_WIDTH = 10
 MARKS = {
@@ -67,8 +68,7 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
     """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
     before = render_list_top(sessions, typing, area)
-    room = count_visible_sessions(sessions, typing, area)
-    first = center_row(sessions.at, len(sessions.matching), room)
+    first, room = _find_visible(sessions, typing, area)
     columns = _choose_columns(sessions, now_s, area.width, g)
     rows = [*before]
     for i, item in enumerate(sessions.matching[first : first + room], start=first):
@@ -80,6 +80,18 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
         rows += _render_detail(sessions.selected, area.width, area.height - len(rows), g)
         rows += _render_others(sessions, area.width, area.height - len(rows), g)
     return [*rows, *([] for _ in range(area.height - len(rows)))]
+
+
+def render_list_legend(
+    sessions: SessionList, typing: bool, rows: list[Row], area: Area, width: int
+) -> str:
+    """Render in `width` columns the words of the signs that the list, `rows`, has without them."""
+    first, room = _find_visible(sessions, typing, area)
+    listed = sessions.matching[first : first + room]
+    meanings = [own for item in listed if item.outcome for own in item.outcome.meanings]
+    selected = sessions.selected.outcome if sessions.selected is not None else None
+    meanings += [own for cell in selected.cells for own in cell.meanings] if selected else []
+    return render_sign_legend(meanings, rows, width, area.glyphs)
 
 
 def render_list_top(sessions: SessionList, typing: bool, area: Area) -> list[Row]:
@@ -106,6 +118,12 @@ def count_visible_sessions(sessions: SessionList, typing: bool, area: Area) -> i
     height = area.height
     detail = min(height // 2, MAX_DETAIL_ROWS) if height >= MIN_DETAIL_ROWS else 0
     return max(1, height - len(render_list_top(sessions, typing, area)) - detail)
+
+
+def _find_visible(sessions: SessionList, typing: bool, area: Area) -> tuple[int, int]:
+    """Return the first session that is in view, and how many have room."""
+    room = count_visible_sessions(sessions, typing, area)
+    return center_row(sessions.at, len(sessions.matching), room), room
 
 
 def _render_line(
@@ -190,15 +208,11 @@ def _choose_columns(sessions: SessionList, now_s: float, width: int, g: Glyphs) 
         default=0,
     )
     # Outcomes come one by one: the columns before them must not move then.
-    full, room = max(full, width * 9 // 20), width - names - MIN_OUTCOME_WIDTH
+    full, room = max(full, width * 9 // 20), width - names - WORDED_OUTCOME_WIDTH
     whole, brief = (
         max((measure_text(clean(text)) for text in texts), default=0) + 1
         for texts in ([i.models for i in items], [_choose_models(i, 0) for i in items])
     )
-    # The first name whole, with the mark of what follows it.
-    alone = [clean(item.models).partition(" ") for item in items]
-    first = max((measure_text(name + space) for name, space, _ in alone), default=0) + 1
-    room = max(room, min(first, width - names - LEAST_OUTCOME_WIDTH))
     models = whole if whole <= width - names - full else min(brief, room)
     models = models if models >= min(brief, MIN_MODELS_WIDTH) else 0
     return ListColumns(when, names, models, value, width - names - models)

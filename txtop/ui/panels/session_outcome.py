@@ -136,7 +136,7 @@ def _choose_texts(
     signs are always kept, and of a reason, which has none, as much as a third of the room holds.
     """
     for whole in (True, False) if room < NARROW_ROOM else (False,):
-        for level, share in ((0, 2), (-2, 2), (-1, 3)):
+        for level, share in ((0, 2), (1, 2), (-2, 2), (-1, 3)):
             most = room if whole else max(0, room // share)
             notes = [_choose_form(own, level) for own in forms]
             notes = [n if _is_sign(n[:1]) else cut(n, most, g("…")) for n in notes]

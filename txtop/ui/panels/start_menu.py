@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from txtop.options.presets import PRESETS, Preset
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, join_ends, measure_row, measure_text, wrap
+from txtop.ui.drawing.spans import (
+    Row,
+    clean,
+    cut,
+    cut_parts,
+    fit,
+    join_ends,
+    measure_row,
+    measure_text,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from txtop.ui.doctor_probe import Finding
@@ -20,7 +30,11 @@ NAME_WIDTH, MAX_TITLE_ROWS = 16, 4
 MIN_MODEL_ROWS = 3
 MORE_HINT = "more: txtop doctor "
 TUNE_HINTS = ("a race of configurations within limits", "a race of configurations")
-AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
+AB_HINTS = (
+    "which is faster, and what it costs in quality",
+    "which is faster, at what cost",
+    "faster, and at what cost",
+)
 
 
 def render_start_menu(
@@ -34,10 +48,10 @@ def render_start_menu(
     """
     keys = [
         _render_key(area.width, "r", "the quick preset", _list_quick_hints(quick)),
-        _render_key(area.width, "a", "a live A/B of two precisions", AB_HINTS),
+        _render_key(area.width, "a", "live A/B of two precisions", AB_HINTS),
         _render_key(area.width, "d", "what to deploy", TUNE_HINTS),
         _render_key(
-            area.width, "b", "a preset, or your own matrix", ("shows time and memory first",)
+            area.width, "b", "a preset or your own matrix", ("shows time and memory first",)
         ),
     ]
     rows = [row for key in keys for row in (*key, [])][:-1]
@@ -79,7 +93,7 @@ def _render_models(starts: StartFacts | None, area: Area, room: int) -> list[Row
         return []
     wide = min(max(measure_text(clean(name)) for name, _ in listed), area.width // 2)
     for name, about in listed:
-        rest = cut(clean(g(about)), max(0, area.width - wide - 5), g("…"))
+        rest = cut_parts(clean(g(about)), max(0, area.width - wide - 5), g("…"))
         rows.append([(f"   {fit(name, wide, mark=g('…'))}  ", "text"), (rest, "muted")])
     if hidden := len(starts.models) - len(listed):
         rows.append([(f"   and {hidden} more", "muted")])

@@ -11,7 +11,8 @@ from textual.containers import Horizontal
 
 from txtop import __version__
 from txtop.errors import TxtopError
-from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame, measure_subtitle_room
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.scrolling import center_row
@@ -64,8 +65,8 @@ class HomePanel(HomeFramedWidget):
 
     heading = ""
 
-    def subtitle(self) -> str:
-        """Return the text at the right of the heading."""
+    def subtitle(self, body: list[Row], area: Area, width: int) -> str:
+        """Return the text, of at most `width` columns, at the right of the heading of `body`."""
         return ""
 
     def rows(self, width: int, height: int) -> list[Row]:
@@ -74,8 +75,10 @@ class HomePanel(HomeFramedWidget):
 
     def build(self, width: int, height: int) -> list[Row]:
         area = self.area(width, height)
-        body = self.rows(area.inside.width, area.inside.height)
-        note: Row = [(self.subtitle(), "muted")] if self.subtitle() else []
+        inside = area.inside
+        body = self.rows(inside.width, inside.height)
+        text = self.subtitle(body, inside, measure_subtitle_room(self.heading, area))
+        note: Row = [(text, "muted")] if text else []
         return draw_frame(self.heading, note, body, area)
 
 
@@ -132,13 +135,19 @@ class SessionListPanel(HomePanel):
         self.tick()
         self.screen.query_one(HomeFooter).tick()
 
-    def subtitle(self) -> str:
+    def subtitle(self, body: list[Row], area: Area, width: int) -> str:
         running = sum(item.stage == "running" for item in self.list.listed)
         parts = [f"{running} running"] if running else []
         recorded = (self.frame.recorded if self.frame else None) or 0
         own = sum(not item.bundled for item in self.list.listed)
         parts += [f"the newest {own} of {recorded}"] if own < recorded and own else []
-        return "   ".join(parts)
+        # Imported late, as below.
+        from txtop.ui.panels.session_list import render_list_legend
+
+        text = "   ".join(parts)
+        room = width - (len(text) + 3 if text else 0)
+        legend = render_list_legend(self.list, self.typing, body, area, room)
+        return "   ".join(filter(None, (legend, text)))
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:

@@ -14,6 +14,8 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.ui.clipboard import copy_lines
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
@@ -93,7 +95,7 @@ class MatrixChoicesPanel(MatrixWidget):
         choices = self.builder.choices
         x = matrix_choices.LABEL_WIDTH + matrix_choices.PROMPT_WIDTH
         width = matrix_choices.compute_input_width(self.builder.typed, area.width - x)
-        y = 1 + matrix_choices.list_rows(choices, area).index(choices.at)
+        y = 1 + matrix_choices.list_rows(choices, area).index((choices.at, 0))
         self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -106,11 +108,10 @@ class MatrixChoicesPanel(MatrixWidget):
         choices = self.builder.choices
         area = self.area(*self.size).inside
         rows = matrix_choices.list_rows(choices, area)
-        row = rows[event.y - 1] if 0 <= event.y - 1 < len(rows) else None
+        row, line = rows[event.y - 1] if 0 <= event.y - 1 < len(rows) else (None, 0)
         if row is None:
             return
-        here = row == choices.at
-        places, _ = matrix_choices.place_values(choices.knobs[row], here, area.width, area.glyphs)
+        places, _ = matrix_choices.place_line(choices, row, line, area)
         x = event.x - (2 if self.boxed else 1)
         for place in places:
             if place.start <= x < place.start + place.width:
@@ -183,7 +184,11 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         yield MatrixFooter(id="footer")
 
     def arrange_panels(self, size: Size) -> PanelLayout:
-        return arrange_matrix(size.width, size.height, knobs=len(self.choices.knobs))
+        knobs = len(self.choices.knobs)
+        # Frame and padding are four columns, as `Area.inside` has it.
+        inside = Area(size.width - 4, size.height, get_glyphs())
+        lines = matrix_choices.count_lines(self.choices, inside)
+        return arrange_matrix(size.width, size.height, knobs=knobs, lines=lines)
 
     def show(self, frame: HomeFrame) -> None:
         """Draw the memory that is free now, and the forecast from earlier runs on this machine."""

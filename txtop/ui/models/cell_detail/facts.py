@@ -182,7 +182,7 @@ def _list_judgements(session: SessionState, state: CellState, cache: FrameCache)
         facts.append(
             CellFact(
                 "variation",
-                f"CV {formatting.format_share(now.cv, 1)}, {classify_variation(now.cv)}",
+                f"CV {formatting.format_share(now.cv, 1)}, {classify_variation(now.cv, now.n)}",
             )
         )
     durations = [state.samples.e2e_ns[i] for i in places]
