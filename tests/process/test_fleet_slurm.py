@@ -111,3 +111,31 @@ def test_what_slurm_refuses_is_told_and_nothing_stays(
         assert time.monotonic() < until_s
         time.sleep(0.1)
     assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.slow
+def test_a_fleet_whose_jobs_were_given_back_is_resumed_in_new_ones(
+    tmp_path: Path, slurm: dict[str, str]
+) -> None:
+    arguments = build_arguments(tmp_path, "a=slurm", "b=slurm", iterations=1000)
+    run = subprocess.Popen(
+        [*TXTOP, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **slurm},
+    )
+    assert run.stderr is not None
+    for line in run.stderr:
+        if re.match(r"a .*started", line):
+            run.send_signal(signal.SIGINT)
+            break
+    run.stderr.read()
+    assert run.wait(30) == 130 and list_jobs(slurm) == []
+    here = ("--session-dir", str(tmp_path / "here"))
+    again = txtop("attach", "f", *here, **slurm)
+    assert again.returncode == 130, again.stderr
+    resumed = txtop("resume", "f", *here, **slurm)
+    assert resumed.returncode == 0, resumed.stderr
+    require_equal_copies(tmp_path, "a", "b")
+    assert list_jobs(slurm) == []

@@ -118,13 +118,17 @@ def resume_fleet(folder: Path, start: StartOptions, screen: ScreenOptions = DEFA
     ]
     if not lacking:
         print_progress(f"nothing of {folder.name} is missing")
-    for answer in resume_members(lacking, fleet.command):
-        if answer.code:
-            print_progress(f"{answer.place.label:<12} is not resumed: {answer.last_line}")
+    with unwind_on_signals():
+        replies = resume_members(folder, lacking, fleet.command, print_progress)
+    refused = [reply for reply in replies if reply.code]
+    for reply in refused:
+        print_progress(f"{reply.place.label:<12} cannot resume: {reply.last_line}")
     if start.detach:
-        print_progress(f"the runs go on: txtop attach {folder.name} copies them")
-        return 0
-    return show_fleet(folder, screen, headless=start.headless)
+        if len(refused) < len(replies):
+            print_progress(f"the runs go on: txtop attach {folder.name} copies them")
+        return EXIT_FAILED if refused else 0
+    code = show_fleet(folder, screen, headless=start.headless)
+    return EXIT_FAILED if refused and code else code
 
 
 def _refuse_options(start: StartOptions) -> None:

@@ -9,15 +9,25 @@ import msgspec
 
 from txtop.errors import UsageError
 from txtop.fleet.description import Description, list_differences
-from txtop.fleet.folder import Fleet, FleetOrder, Member, create_fleet, read_fleet
+from txtop.fleet.engines.engine import Tell
+from txtop.fleet.folder import (
+    Fleet,
+    FleetOrder,
+    Member,
+    Released,
+    create_fleet,
+    read_fleet,
+    replace_members,
+)
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import RemotePlace, release_places
+from txtop.fleet.places import RemotePlace, hold_again, is_held, release_places
 from txtop.fleet.remote import PlaceReply, ask, ask_all
 from txtop.plan.plan import Plan
 
 PLAN_ON_STDIN = ("--plan", "/dev/stdin")
 
-
+NO_LONGER_HELD = "its place is held no longer"
+ENDS: tuple[Released, ...] = ("complete", "given up")
 NOTHING_STARTED = "nothing was started"
 
 
@@ -110,16 +120,47 @@ def stop_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceR
     return ask_all(list(sessions), lambda place: ask(place, txtop, ["stop", sessions[place]]))
 
 
-def resume_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceReply]:
-    """Resume the sessions of `members`, all at once."""
-    sessions = {member.place: member.session for member in members}
-    if not sessions:
-        return []
+def resume_members(
+    folder: Path, members: Sequence[Member], txtop: Sequence[str], tell: Tell
+) -> list[PlaceReply]:
+    """Resume the sessions of `members`, all at once, in places that are held anew where need be.
 
-    def resume(place: RemotePlace) -> PlaceReply:
-        return ask(place, txtop, ["resume", sessions[place], "--detach"])
+    A place that refuses is given back, unless it was held before. Raises `UsageError` if an engine
+    refuses a place.
+    """
+    held, anew = hold_again([member.place for member in members], tell)
+    try:
+        mended = [
+            msgspec.structs.replace(member, target=held[member.label].target, released="")
+            for member in members
+            if member.label in held
+        ]
+        replace_members(folder, mended)
+        sessions = {held.get(member.label, member.place): member.session for member in members}
 
-    return ask_all(list(sessions), resume)
+        def resume(place: RemotePlace) -> PlaceReply:
+            return ask(place, txtop, ["resume", sessions[place], "--detach"])
+
+        replies = ask_all(list(sessions), resume) if sessions else []
+    except BaseException:
+        release_places(anew)
+        raise
+    refused = [reply.place for reply in replies if reply.code and reply.place in anew]
+    _give_back(folder, [member for member in mended if member.place in refused], "given up")
+    return replies
+
+
+def _give_back(folder: Path, members: Sequence[Member], released: Released) -> None:
+    """Give back the places of `members` that are held, and keep in the fleet's file that they are.
+
+    An engine that holds nothing can be asked again at any time.
+    """
+    held = [member for member in members if is_held(member.place) and not member.released]
+    if held:
+        release_places([member.place for member in held])
+        replace_members(
+            folder, [msgspec.structs.replace(member, released=released) for member in held]
+        )
 
 
 class FleetCopies:
@@ -141,18 +182,23 @@ class FleetCopies:
         )
 
     def start(self) -> None:
-        """Begin to copy, or go on."""
-        for copy in self.copies.values():
-            copy.start()
+        """Begin to copy, or go on; a place that was given back cannot be asked."""
+        for member in self.fleet.members:
+            copy = self.copies[member.label]
+            if member.released:
+                copy.skip(member.released, NO_LONGER_HELD * (member.released != "complete"))
+            else:
+                copy.start()
 
     def stop_runs(self) -> list[PlaceReply]:
         """Stop the run of every place whose log goes on."""
-        running = [m for m in self.fleet.members if self.copies[m.label].state != "complete"]
+        running = [m for m in self.fleet.members if not self.copies[m.label].is_over]
         return stop_members(running, self.fleet.command) if running else []
 
     def close(self) -> None:
-        """Stop copying; the runs go on. A place whose log is wholly here is held no longer."""
+        """Stop copying; the runs go on. A place of which no more will come is held no longer."""
         for copy in self.copies.values():
             copy.close()
-        members = self.fleet.members
-        release_places([m.place for m in members if self.copies[m.label].state == "complete"])
+        for state in ENDS:
+            own = [m for m in self.fleet.members if self.copies[m.label].state == state]
+            _give_back(self.folder, own, state)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -22,10 +23,14 @@ PLAN_NAME = "plan.toml"
 LOST_AFTER_S = 600.0
 
 
+Released = Literal["", "complete", "given up"]
+
+
 class Member(msgspec.Struct, frozen=True):
     """A place of a fleet, and the name of its session: there, and of the copy here.
 
-    `part` is what it measures of a plan that is dealt, as `--part` takes it, else empty.
+    `part` is what it measures of a plan that is dealt, as `--part` takes it, else empty. `wish` is
+    what a held place was asked for with; once it is given back `released` says what had come.
     """
 
     label: str
@@ -33,10 +38,12 @@ class Member(msgspec.Struct, frozen=True):
     target: str
     session: str
     part: str = ""
+    wish: str = ""
+    released: Released = ""
 
     @property
     def place(self) -> RemotePlace:
-        return RemotePlace(self.label, self.engine, self.target)
+        return RemotePlace(self.label, self.engine, self.target, self.wish)
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -77,7 +84,7 @@ def create_fleet(
         raise UsageError(f"--name {folder.name} is too long for its places", "a shorter one")
     members = [
         Member(
-            *place,
+            **place._asdict(),
             session=f"{folder.name}-{place.label}",
             part=f"{number}/{len(places)}" if order.spread else "",
         )
@@ -87,7 +94,7 @@ def create_fleet(
     try:
         folder.mkdir(mode=0o700, parents=True)
         (folder / PLAN_NAME).write_bytes(order.plan)
-        (folder / FLEET_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(fleet)) + b"\n")
+        _write_fleet(folder, fleet)
     except FileExistsError:
         raise RunError(
             f"a session {folder.name!r} exists already", "choose another --name"
@@ -97,6 +104,26 @@ def create_fleet(
             f"cannot write {folder} ({error.strerror})", "another --session-dir"
         ) from None
     return folder
+
+
+def replace_members(folder: Path, members: Iterable[Member]) -> None:
+    """Write the file of a fleet anew, with these members in the place of those of their labels.
+
+    Raises `RunError` if it cannot be written.
+    """
+    fleet = read_fleet(folder)
+    changed = {member.label: member for member in members}
+    mended = [changed.get(member.label, member) for member in fleet.members]
+    try:
+        _write_fleet(folder, msgspec.structs.replace(fleet, members=mended))
+    except OSError as error:
+        raise RunError(f"cannot write {folder} ({error.strerror})", "free some space") from None
+
+
+def _write_fleet(folder: Path, fleet: Fleet) -> None:
+    new = folder / f"{FLEET_NAME}.new"
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(fleet)) + b"\n")
+    new.replace(folder / FLEET_NAME)
 
 
 def find_fleet(name: str, parent: Path | None) -> Path | None:

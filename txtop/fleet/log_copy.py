@@ -26,7 +26,7 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0)
 # What a line says that breaks, as ssh's 255, is another code.
 REFUSALS = (UsageError.exit_code, SessionError.exit_code)
 
-CopyState = Literal["connecting", "copying", "complete", "given up"]
+CopyState = Literal["connecting", "copying", "complete", "given up", "closed"]
 
 
 class LogCopy:
@@ -81,11 +81,16 @@ class LogCopy:
         self.heard_s = time.monotonic()
         self._thread.start()
 
+    def skip(self, state: Literal["complete", "given up"], problem: str) -> None:
+        """Leave the copy as it is: nothing can be asked any more."""
+        self.state, self.problem = state, problem
+
     def close(self) -> None:
         """Stop copying. What is here stays, and another copy goes on from it."""
         self._stopping.set()
         self._end_process()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         failures = 0
@@ -99,15 +104,17 @@ class LogCopy:
                     self.state = "complete"
                     return
                 if code in REFUSALS:
-                    break
+                    self.state = "given up"
+                    return
                 if self.silent_s > self._lost_after_s:
                     self.problem = f"lost, {self.problem}" if self.problem else "lost"
-                    break
+                    self.state = "given up"
+                    return
                 failures = 0 if file.tell() > before else failures + 1
                 self.state = "connecting"
                 self.breaks += 1
                 self._stopping.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
-        self.state = "given up"
+        self.state = "closed"
 
     def _copy_once(self, file: int, position: int) -> int:
         """Copy until the command ends. Return its exit code, 0 at the end of the log."""

@@ -24,11 +24,15 @@ MAX_PLACES = 64
 
 
 class RemotePlace(NamedTuple):
-    """A machine: its name here, the engine that reaches it, and what the engine is given."""
+    """A machine: its name here, the engine that reaches it, and what the engine is given.
+
+    Of a place that is held `wish` is what it was asked for with.
+    """
 
     label: str
     engine: str
     target: str
+    wish: str = ""
 
     def build_command(self, txtop: Sequence[str], arguments: Sequence[str]) -> list[str]:
         """Build the command that runs `txtop` with `arguments` there."""
@@ -64,7 +68,7 @@ def hold_places(places: Sequence[RemotePlace], tell: Tell) -> tuple[RemotePlace,
                 targets = engine.hold([place.target for place in asked], tell)
                 held.update(zip(asked, targets, strict=True))
         return _require_labels(
-            place._replace(label=label, target=target)
+            place._replace(label=label, target=target, wish=place.target if place in held else "")
             for place in places
             for label, target in _number(place.label, held.get(place, [place.target]))
         )
@@ -75,12 +79,58 @@ def hold_places(places: Sequence[RemotePlace], tell: Tell) -> tuple[RemotePlace,
         raise
 
 
+def hold_again(
+    places: Sequence[RemotePlace], tell: Tell
+) -> tuple[dict[str, RemotePlace], list[RemotePlace]]:
+    """Hold anew what is held no longer, each on the machine that its session is on.
+
+    Return the places that are then held, by label, and those of them that are held anew. Raises
+    `UsageError` if an engine refuses; then nothing more is held than before.
+    """
+    held: dict[str, RemotePlace] = {}
+    anew: list[RemotePlace] = []
+    try:
+        for name, engine in ENGINES.items():
+            own = [place for place in places if place.engine == name]
+            if not own or not (engine.hold and engine.list_held and engine.pin):
+                continue
+            kept = engine.list_held([place.target for place in own])
+            held |= {place.label: place for place in own if place.target in kept}
+            asked: dict[str, list[RemotePlace]] = {}
+            for place in own:
+                if place.target not in kept:
+                    asked.setdefault(engine.pin(place.wish, place.target), []).append(place)
+            for wish, lacking in asked.items():
+                wishes = [wish] * (len(lacking) if engine.is_counted else 1)
+                targets = [target for got in engine.hold(wishes, tell) for target in got]
+                extra = [RemotePlace("", name, target) for target in targets[len(lacking) :]]
+                renewed = [
+                    place._replace(target=target)
+                    for place, target in zip(lacking, targets, strict=False)
+                ]
+                anew += renewed
+                release_places(extra)
+                if len(renewed) < len(lacking):
+                    names = ", ".join(place.label for place in lacking[len(renewed) :])
+                    raise UsageError(f"{name}: no room for {names}", "resume again later")
+                held |= {place.label: place for place in renewed}
+    except BaseException:
+        release_places(anew)
+        raise
+    return held, anew
+
+
 def release_places(places: Sequence[RemotePlace]) -> None:
     """Give back what is held for `places`."""
     for name, engine in ENGINES.items():
         targets = [place.target for place in places if place.engine == name]
         if engine.release and targets:
             engine.release(targets)
+
+
+def is_held(place: RemotePlace) -> bool:
+    """Return True for a place of an engine that holds its places."""
+    return ENGINES[place.engine].hold is not None
 
 
 def _number(label: str, targets: Sequence[str]) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ def require_leaving(engine: str) -> None:
 def test_a_job_is_cancelled_whose_number_comes_after_the_signal(programs: Path) -> None:
     cancelled = programs / "cancelled"
     write_program(programs / "srun", "exit 1")
-    write_program(programs / "sbatch", "kill -USR1 $PPID; sleep 0.3; echo 7")
+    write_program(programs / "sbatch", "sleep 0.3; kill -USR1 $PPID; sleep 0.3; echo 7")
     write_program(programs / "scancel", f'echo "$@" >> {cancelled}')
     require_leaving("slurm")
     assert cancelled.read_text().splitlines() == ["--signal=TERM --full 7", "--full 7"]
@@ -55,7 +55,7 @@ def test_a_step_that_is_awaited_is_ended(programs: Path, monkeypatch: pytest.Mon
     write_program(programs / "sbatch", "exit 1")
     write_program(
         programs / "srun",
-        f"trap 'echo >{ended}; exit' TERM; kill -USR1 $PPID\n"
+        f"trap 'echo >{ended}; exit' TERM; sleep 0.3; kill -USR1 $PPID\n"
         f"for _ in 1 2 3 4 5 6 7 8 9; do sleep 0.5; done",
     )
     require_leaving("slurm")
@@ -88,7 +88,7 @@ def test_the_process_that_holds_nodes_gives_them_back(
     program = write_program(
         programs / "helper",
         f'echo "$@" >> {asked}\n[ "$1" = hold ] || exit 0\n'
-        "trap 'exit 1' TERM; echo 'auto txtop-1 10.0.0.7/ab'; kill -USR1 $PPID\n"
+        "trap 'exit 1' TERM; echo 'auto txtop-1 10.0.0.7/ab'; sleep 0.3; kill -USR1 $PPID\n"
         "for _ in 1 2 3 4 5 6 7 8 9; do sleep 0.5; done",
     )
     monkeypatch.setattr(ray_engine, "find_spec", lambda name: True)

@@ -23,12 +23,15 @@ class Engine(NamedTuple):
     `build(target, command)` is that command here, and `check(target, parts)` raises `UsageError`
     for a target that names no place. What a run needs held is asked for by `hold(targets, tell)`,
     which waits for it and returns the places it got for each target; `release(targets)` gives them
-    back.
+    back, and `list_held(targets)` returns those that are held still. `pin(wish, place)` is the wish
+    for what a place had, on the same machine.
     """
 
     build: Callable[[str, list[str]], list[str]]
     check: Callable[[str, Sequence[str]], None] = require_nothing
     hold: Callable[[list[str], Tell], list[list[str]]] | None = None
     release: Callable[[list[str]], None] | None = None
+    list_held: Callable[[list[str]], list[str]] | None = None
+    pin: Callable[[str, str], str] | None = None
     is_counted: bool = False
     """True if several places of one wish may be asked for, as `slurm*4`."""

@@ -1,6 +1,6 @@
 """The engine Ray: a place is a node of a cluster, held by an actor until the run's log is here.
 
-`python -m txtop.fleet.engines.ray hold|run|release …` is the process that imports ray.
+`python -m txtop.fleet.engines.ray hold|run|release|held …` is the process that imports ray.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ READY_S = 20.0
 READ_S = 2.0
 FORGOTTEN_S = 30.0
 CHUNK_BYTES = 1 << 16
-ACCELERATOR = "accelerator_type:"
+# Every node has one of each: a small share of it is a condition and holds nothing.
+ACCELERATOR, NODE = "accelerator_type:", "node:"
+CONDITIONS = (ACCELERATOR, NODE)
+LEAST = 0.001
+# Ray counts resources in ten thousandths.
+ROUNDING = 1e-6
 
 
 def _build(target: str, command: list[str]) -> list[str]:
@@ -52,7 +57,7 @@ def parse_wishes(parts: Sequence[str]) -> tuple[str, dict[str, float]]:
     for word in parts[is_named:]:
         name, _, value = word.partition("=")
         if name == "accelerator_type" and value:
-            wishes[ACCELERATOR + value] = 0.001
+            wishes[ACCELERATOR + value] = LEAST
             continue
         try:
             amount = float(value)
@@ -68,8 +73,8 @@ def count_places(wishes: dict[str, float], node: dict[str, float]) -> int:
     """Return how often a node has what a place is to hold."""
     if any(node.get(name, 0.0) < amount for name, amount in wishes.items()):
         return 0
-    counted = [name for name in wishes if not name.startswith(ACCELERATOR)]
-    return min((int(node[name] // wishes[name]) for name in counted), default=1)
+    counted = [name for name in wishes if not name.startswith(CONDITIONS)]
+    return min((int(node[name] / wishes[name] + ROUNDING) for name in counted), default=1)
 
 
 def _hold(targets: list[str], tell: Tell) -> list[list[str]]:
@@ -123,7 +128,17 @@ def _release(targets: list[str]) -> None:
         subprocess.run(command, capture_output=True)
 
 
-RAY = Engine(_build, _check, _hold, _release)
+def _list_held(targets: list[str]) -> list[str]:
+    command = build_module_command(MODULE, "held", *targets)
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
+def _pin(wish: str, target: str) -> str:
+    address = target.split(" ")[2].partition("/")[0]
+    return f"{wish} {NODE}{address}={LEAST:g}".strip()
+
+
+RAY = Engine(_build, _check, _hold, _release, _list_held, _pin)
 
 
 class Holder:
@@ -216,7 +231,9 @@ def hold(target: str, output: BinaryIO) -> None:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         for node in sorted(nodes, key=lambda node: (node["NodeManagerAddress"], node["NodeID"])):
             has = node["Resources"]
-            asked = dict(wishes or {name: has.get(name, 0.0) for name in ("CPU", "GPU")})
+            asked = dict(wishes)
+            if all(name.startswith(CONDITIONS) for name in wishes):
+                asked |= {name: has.get(name, 0.0) for name in ("CPU", "GPU")}
             for _ in range(count_places(wishes, has)):
                 name = f"txtop-{run}-{len(actors) + 1}"
                 resources = {k: v for k, v in asked.items() if k not in ("CPU", "GPU")}
@@ -293,8 +310,21 @@ def release(targets: Sequence[str]) -> None:
         ray.shutdown()
 
 
+def print_held(targets: Sequence[str], output: BinaryIO) -> None:
+    """Print to `output` those targets whose actor still holds them."""
+    for address in {target.split(" ")[0] for target in targets}:
+        ray = _connect(address)
+        for target in targets:
+            if target.startswith(f"{address} "):
+                with suppress(ValueError, ray.exceptions.RayError):
+                    ray.get(ray.get_actor(target.split(" ")[1]).is_ready.remote(), timeout=READY_S)
+                    output.write(f"{target}\n".encode())
+        ray.shutdown()
+    output.flush()
+
+
 def main(verb: str, *arguments: str) -> int:
-    """Do one of the three; what is wrong is the last line of the errors."""
+    """Do one of the four; what is wrong is the last line of the errors."""
     # Ray itself prints to standard output, as of a node that died: that is no part of a log.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -302,6 +332,7 @@ def main(verb: str, *arguments: str) -> int:
         "hold": lambda: hold(arguments[0], output),
         "run": lambda: run_in_place(arguments[0], list(arguments[1:]), output),
         "release": lambda: release(arguments),
+        "held": lambda: print_held(arguments, output),
     }
     try:
         return verbs[verb]() or 0

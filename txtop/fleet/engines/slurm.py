@@ -160,6 +160,25 @@ def _release(targets: list[str]) -> None:
         subprocess.run(["scancel", "--full", *names], capture_output=True)
 
 
+def _list_held(targets: list[str]) -> list[str]:
+    """Return the targets whose job or step runs. Raises `RunError` if Slurm does not answer."""
+    return [target for target in targets if _is_running(target.partition("@")[0])]
+
+
+def _is_running(name: str) -> bool:
+    job, is_step, _ = name.partition(".")
+    if _read_job(job)[0] != "RUNNING":
+        return False
+    if not is_step:
+        return True
+    ran = subprocess.run(["squeue", "-h", "-o", "%i", "-s", name], capture_output=True, text=True)
+    return name in ran.stdout.split()
+
+
+def _pin(wish: str, target: str) -> str:
+    return f"{wish} --nodelist={target.partition('@')[2]}".strip()
+
+
 def _read_job(job: str) -> tuple[str, str, str]:
     """Return the state of a job, why it waits, and its first node; empty for one Slurm forgot.
 
@@ -230,7 +249,9 @@ def run_in_place(target: str, command: Sequence[str]) -> int:
     return EXIT_LOST
 
 
-SLURM = Engine(_build, hold=_hold, release=_release, is_counted=True)
+SLURM = Engine(
+    _build, hold=_hold, release=_release, list_held=_list_held, pin=_pin, is_counted=True
+)
 
 
 if __name__ == "__main__":
