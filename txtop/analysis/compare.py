@@ -97,31 +97,15 @@ def compare_sessions(
     new: list[SessionState],
     margin: float,
     min_accuracy: float | None = None,
-    *,
-    across_hardware: bool = False,
 ) -> SessionComparison:
-    """Pair the cells of two sides by what they measure, and compare their times and accuracy.
-
-    The device and its driver have to agree, but for `across_hardware`, which leaves them out.
-    """
-    ambiguous = _find_ambiguous_keys([*base, *new])
-    sides = [_group_by_key(side, ambiguous) for side in (base, new)]
-    keys = dict.fromkeys([*sides[0], *sides[1]])
-    names = _name_models([*base, *new])
-    cells = tuple(
-        _compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin, names, across_hardware)
-        for k in keys
-    )
+    """Pair the cells of two sides by what they measure, and compare their times and accuracy."""
+    pairs = pair_cells(base, new)
+    cells = tuple(compare_cell(label, before, after, margin) for label, (before, after) in pairs)
     least = -DEFAULT_ACCURACY_MARGIN if min_accuracy is None else min_accuracy
     answered = tuple(
         comparison
-        for key in keys
-        for comparison in compare_accuracy(
-            _label((sides[0].get(key) or sides[1][key])[0][1].cell, names),
-            sides[0].get(key, []),
-            sides[1].get(key, []),
-            least,
-        )
+        for label, (before, after) in pairs
+        for comparison in compare_accuracy(label, before, after, least)
     )
     outcome = decide_outcome(cells)
     if min_accuracy is not None:
@@ -136,15 +120,10 @@ def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]
 
     The list of a cell that can be compared is empty.
     """
-    ambiguous = _find_ambiguous_keys([base, new])
-    sides = [_group_by_key([side], ambiguous) for side in (base, new)]
-    names = _name_models([base, new])
-    obstacles = {}
-    for key in dict.fromkeys([*sides[0], *sides[1]]):
-        pairs = [side.get(key, []) for side in sides]
-        label = _label((pairs[0] or pairs[1])[0][1].cell, names)
-        obstacles[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
-    return obstacles
+    return {
+        label: list(map(sanitise, _find_reasons(before, after, ("A", "B"))))
+        for label, (before, after) in pair_cells([base], [new])
+    }
 
 
 def decide_outcome(cells: Iterable[CellComparison]) -> str:
@@ -209,6 +188,19 @@ def _build_match_keys(cells: Iterable[Cell]) -> dict[str, MatchKey]:
     return keys
 
 
+def pair_cells(*sides: list[SessionState]) -> list[tuple[str, tuple[list[SessionCell], ...]]]:
+    """Return each cell that any side has: its label, and what is the same cell on every side."""
+    states = [state for side in sides for state in side]
+    ambiguous = _find_ambiguous_keys(states)
+    names = _name_models(states)
+    groups = [_group_by_key(side, ambiguous) for side in sides]
+    pairs = []
+    for key in dict.fromkeys(key for group in groups for key in group):
+        own = tuple(group.get(key, []) for group in groups)
+        pairs.append((_label(next(filter(None, own))[0][1].cell, names), own))
+    return pairs
+
+
 def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
     """Return the keys that several cells of one session share.
 
@@ -246,15 +238,19 @@ def _label(cell: Cell, names: Mapping[str, str]) -> str:
     return sanitise(labels.format_short_label(named))
 
 
-def _compare_cell(
+def compare_cell(
+    label: str,
     base: list[SessionCell],
     new: list[SessionCell],
     margin: float,
-    names: Mapping[str, str],
-    across_hardware: bool,
+    *,
+    across_hardware: bool = False,
 ) -> CellComparison:
+    """Compare one cell, called `label`, on two sides.
+
+    The device and its driver have to agree, but for `across_hardware`, which leaves them out.
+    """
     first = (base or new)[0][1]
-    label = _label(first.cell, names)
     skipped = _OF_HARDWARE if across_hardware else ()
     reasons = _find_reasons(base, new, ("base", "new"), skipped)
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []

@@ -5,12 +5,17 @@ Sessions of equal machines are one side: their figures are pooled as those of re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from txtop.analysis.compare import CellComparison, compare_sessions
+from txtop.analysis import metrics
+from txtop.analysis.compare import SessionCell, compare_cell, pair_cells
 from txtop.sanitise import sanitise
+from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.stats.intervals import Interval, compute_student_t_interval
+from txtop.stats.summary import Summary
 from txtop.stats.unpaired import UnpairedRatio
 
 
@@ -18,8 +23,11 @@ from txtop.stats.unpaired import UnpairedRatio
 class HardwareRow:
     """A cell on one kind of machine: its rate in `unit`, and the ratio to the first kind.
 
-    The first kind itself has no contrast, nor has a cell that cannot be compared for `reasons`.
-    `notes` are the doubts about a ratio: a busy machine, speed that drifted, other versions.
+    `rate` is the median of the iterations, by which cells are compared, and `mean` their mean with
+    its interval `ci95`; of several sessions that are one side, both are of these. The first kind
+    itself has no contrast, nor has a cell that cannot be compared for `reasons`. `notes` are the
+    doubts about a ratio: a busy machine, speed that drifted, other versions. `per_watt` is None
+    where no power was read, `cost_per_million`, of tokens or sequences in $, without a price.
     """
 
     cell: str
@@ -31,6 +39,9 @@ class HardwareRow:
     verdict: str
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    mean: float | None = None
+    ci95: Interval | None = None
+    cost_per_million: float | None = None
 
 
 def get_hardware_key(state: SessionState) -> tuple[str, ...]:
@@ -56,33 +67,82 @@ def group_by_kind(states: Mapping[str, SessionState]) -> dict[str, list[SessionS
 def compare_hardware(
     sides: Mapping[str, list[SessionState]], margin: float
 ) -> tuple[HardwareRow, ...]:
-    """Return a row for each cell and side, the rows of a cell together."""
-    (first, base), *others = sides.items()
-    rows: dict[str, list[HardwareRow]] = {}
-    for name, new in others:
-        for cell in compare_sessions(base, new, margin, across_hardware=True).cells:
-            if cell.cell not in rows:
-                rows[cell.cell] = [_build_first(first, cell)]
-            rows[cell.cell].append(
+    """Return a row for each cell and side, the rows of a cell together.
+
+    A side without the cell has none if the first side lacks it, too.
+    """
+    rows = []
+    for label, cells in pair_cells(*sides.values()):
+        rows.append(_build_first(next(iter(sides)), label, cells, margin))
+        for machine, own in list(zip(sides, cells, strict=True))[1:]:
+            if not (cells[0] or own):
+                continue
+            compared = compare_cell(label, cells[0], own, margin, across_hardware=True)
+            mean, ci95 = _summarise_rate(own)
+            rows.append(
                 HardwareRow(
-                    cell.cell,
-                    name,
-                    cell.new_rate,
-                    cell.unit,
-                    cell.new_per_watt,
-                    cell.contrast,
-                    cell.verdict,
-                    cell.reasons,
-                    tuple(cell.notes),
+                    label,
+                    machine,
+                    compared.new_rate,
+                    compared.unit,
+                    compared.new_per_watt,
+                    compared.contrast,
+                    compared.verdict,
+                    compared.reasons,
+                    tuple(compared.notes),
+                    mean,
+                    ci95,
+                    _compute_cost(own, mean),
                 )
             )
-    return tuple(row for own in rows.values() for row in own)
+    return tuple(rows)
 
 
-def _build_first(name: str, cell: CellComparison) -> HardwareRow:
+def _build_first(
+    machine: str, label: str, cells: Sequence[list[SessionCell]], margin: float
+) -> HardwareRow:
+    """Build the row of the first side, compared with any for its figures alone."""
+    compared = compare_cell(label, cells[0], next(filter(None, cells)), margin)
+    mean, ci95 = _summarise_rate(cells[0])
     return HardwareRow(
-        cell.cell, name, cell.base_rate, cell.unit, cell.base_per_watt, None, "first"
+        label,
+        machine,
+        compared.base_rate,
+        compared.unit,
+        compared.base_per_watt,
+        None,
+        "first",
+        mean=mean,
+        ci95=ci95,
+        cost_per_million=_compute_cost(cells[0], mean),
     )
+
+
+def _summarise_rate(side: Sequence[SessionCell]) -> tuple[float | None, Interval | None]:
+    """Return the mean rate of a cell and its interval, over the sessions if there are several."""
+    figures = [
+        figure
+        for state, cell in side
+        if (figure := _get_headline(state, cell)) is not None and figure.mean is not None
+    ]
+    if len(figures) == 1:
+        return figures[0].mean, figures[0].ci95
+    means = [figure.mean for figure in figures if figure.mean is not None]
+    return (fmean(means), compute_student_t_interval(means)) if means else (None, None)
+
+
+def _get_headline(state: SessionState, cell: CellState) -> Summary | None:
+    if cell.status != "ok":
+        return None
+    figures = metrics.summarise_final(cell, state.plan.seed)
+    return figures.get(metrics.choose_headline_metric(cell))
+
+
+def _compute_cost(side: Sequence[SessionCell], mean: float | None) -> float | None:
+    """Return the price of a million tokens or sequences; None unless all sessions have one."""
+    prices = {state.plan.cost_per_hour for state, _ in side}
+    price = prices.pop() if len(prices) == 1 else None
+    return price / 3600 / mean * 1e6 if price is not None and mean else None
 
 
 def has_comparison(rows: Iterable[HardwareRow]) -> bool:

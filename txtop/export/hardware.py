@@ -8,7 +8,7 @@ import msgspec
 
 from txtop.analysis.hardware import HardwareRow
 from txtop.export.markdown import escape_markdown, format_markdown_table
-from txtop.export.text.fitting import format_table, wrap_line
+from txtop.export.text.fitting import Heading, format_table, wrap_line
 from txtop.export.text.ratios import format_ratio_cells
 from txtop.formatting import MISSING, format_figure
 from txtop.sanitise import escape_json
@@ -23,11 +23,20 @@ COLUMNS = (
     ("95 %", "<"),
     ("verdict", "<"),
 )
+# The price of a million stands behind what a watt makes.
+PRICE_AT = 5
 
 
-def build_rows(rows: Sequence[HardwareRow]) -> list[list[str]]:
-    """Return the fields of each row, in the order of `COLUMNS`."""
-    return [_build_row(row) for row in rows]
+def build_table(rows: Sequence[HardwareRow]) -> tuple[Heading, list[list[str]]]:
+    """Return the headings and the fields of each row; with the price of a million where known."""
+    if all(row.cost_per_million is None for row in rows):
+        return COLUMNS, [_build_row(row) for row in rows]
+    heading = (*COLUMNS[:PRICE_AT], ("$/M", ">"), *COLUMNS[PRICE_AT:])
+    fields = []
+    for row in rows:
+        own = _build_row(row)
+        fields.append([*own[:PRICE_AT], format_figure(row.cost_per_million), *own[PRICE_AT:]])
+    return heading, fields
 
 
 def _build_row(row: HardwareRow) -> list[str]:
@@ -38,7 +47,7 @@ def _build_row(row: HardwareRow) -> list[str]:
     return [row.cell, row.machine, *figures, ratio, interval, row.verdict]
 
 
-def _list_reasons(rows: Sequence[HardwareRow]) -> list[str]:
+def list_reasons(rows: Sequence[HardwareRow]) -> list[str]:
     return [
         f"{row.cell} on {row.machine}: {line}"
         for row in rows
@@ -48,16 +57,16 @@ def _list_reasons(rows: Sequence[HardwareRow]) -> list[str]:
 
 def render_text(rows: Sequence[HardwareRow], width: int | None = None) -> str:
     """Render the table, and below it why cells cannot be compared, and what is to be doubted."""
-    lines = format_table(COLUMNS, build_rows(rows), width)
-    if reasons := _list_reasons(rows):
+    lines = format_table(*build_table(rows), width)
+    if reasons := list_reasons(rows):
         lines += ["", *reasons]
     return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
 
 
 def render_markdown(rows: Sequence[HardwareRow]) -> str:
     """Render the same as Markdown; text from outside is escaped."""
-    table = format_markdown_table(COLUMNS, build_rows(rows))
-    return table + "".join(f"\n- {escape_markdown(line)}\n" for line in _list_reasons(rows))
+    table = format_markdown_table(*build_table(rows))
+    return table + "".join(f"\n- {escape_markdown(line)}\n" for line in list_reasons(rows))
 
 
 def render_json(rows: Sequence[HardwareRow]) -> str:

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 MAX_CARDS = 12
 MOST_CHARACTERS = 400
 # The page may ask for nothing, and of scripts runs the one with this hash alone.
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'"
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+SCRIPT_POLICY = "; script-src 'sha256-{}'"
 HERE = Path(__file__).parent
 
 
@@ -77,14 +78,14 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     certain = {card.cell for card in cards if card.certain}
     shared, columns, rows = hoist_shared(table.list_columns(state), table.build_rows(state, finals))
     values: dict[str, Any] = {
-        "policy": _mark_trusted(CONTENT_SECURITY_POLICY.format(digest)),
-        "script": _mark_trusted(script),
-        "recording": _mark_trusted(build_playback(state, finals, certain).decode()),
+        "policy": mark_trusted(CONTENT_SECURITY_POLICY + SCRIPT_POLICY.format(digest)),
+        "script": mark_trusted(script),
+        "recording": mark_trusted(build_playback(state, finals, certain).decode()),
         "judge": judge_field,
-        "style": _mark_trusted((HERE / "page.css").read_text(encoding="utf-8")),
+        "style": mark_trusted((HERE / "page.css").read_text(encoding="utf-8")),
         "title": name or (header.session if header else "an empty session"),
         "version": header.versions.get("txtop", "") if header else "",
-        "machine": _describe_machine(state),
+        "machine": describe_machine(state),
         "ab": _render_ab(state),
         "tuned": tuning.format_tuning(state),
         "cards": cards[:MAX_CARDS],
@@ -101,7 +102,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         "served_below": " · ".join(serving_table.build_footnotes(state)),
         "notes": _collect_notes(state, finals),
         "unended": state.ended is None,
-        "tradeoffs": _collect_drawings(
+        "tradeoffs": collect_drawings(
             plots.draw_tradeoff(state, finals),
             draw_load_curve(state, finals),
             plots.draw_lengths(state, finals),
@@ -109,17 +110,17 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         ),
         "margin": f"{format_share(DEFAULT_MARGIN)}",
         "explained": explanation.format_explanations(state),
-        "flames": _collect_drawings(*flame.draw_flames(state)),
-        "speedups": _collect_drawings(plots.draw_forest(ratios, DEFAULT_MARGIN)),
-        "telemetry": _collect_drawings(plots.draw_telemetry(state)),
-        "iterations": _collect_drawings(*plots.draw_iterations(state, finals)),
+        "flames": collect_drawings(*flame.draw_flames(state)),
+        "speedups": collect_drawings(plots.draw_forest(ratios, DEFAULT_MARGIN)),
+        "telemetry": collect_drawings(plots.draw_telemetry(state)),
+        "iterations": collect_drawings(*plots.draw_iterations(state, finals)),
     }
-    return _load_template().render(values).encode()
+    return load_template("page.html.jinja").render(values).encode()
 
 
 @cache
-def _load_template() -> Template:
-    """Return the page's template, which lets no text through as it came."""
+def load_template(name: str) -> Template:
+    """Return a page's template, which lets no text through as it came."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -130,7 +131,7 @@ def _load_template() -> Template:
         undefined=StrictUndefined,
     )
     environment.filters["at_most"] = _make_inert
-    return environment.get_template("page.html.jinja")
+    return environment.get_template(name)
 
 
 def _make_inert(value: object, most: int = MOST_CHARACTERS) -> Markup:
@@ -140,19 +141,19 @@ def _make_inert(value: object, most: int = MOST_CHARACTERS) -> Markup:
     return value if isinstance(value, Markup) else escape(sanitise(str(value), most))
 
 
-def _mark_trusted(markup: str) -> Markup:
+def mark_trusted(markup: str) -> Markup:
     """Mark as markup what this package made."""
     from markupsafe import Markup
 
     return Markup(markup)
 
 
-def _collect_drawings(*drawings: str) -> list[Markup]:
+def collect_drawings(*drawings: str) -> list[Markup]:
     """Return the plots that there are."""
-    return [_mark_trusted(drawing) for drawing in drawings if drawing]
+    return [mark_trusted(drawing) for drawing in drawings if drawing]
 
 
-def _describe_machine(state: SessionState) -> str:
+def describe_machine(state: SessionState) -> str:
     header = state.header
     if header is None:
         return ""
@@ -186,7 +187,7 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
     return {
         "headlines": [build_headline(state, ab_test, name) for name in ab_test.sequences],
         "arms": " · ".join([*arms, *(models if len(models) == 1 else []), *shared]),
-        "drawings": _collect_drawings(
+        "drawings": collect_drawings(
             *(plots.draw_funnel(ab_test, name) for name in ab_test.sequences),
             _draw_accuracy(state, []),
         ),
