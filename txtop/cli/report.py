@@ -23,7 +23,7 @@ def report(
     ] = None,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Write a session as one HTML file that plays it; of a fleet, one that compares its machines."""
+    """Write a session as one HTML file that plays it; of a fleet, one that compares machines."""
     if find_spec("matplotlib") is None:
         raise TxtopError("a report draws with matplotlib", "pip install matplotlib")
     from txtop.analysis.metrics import FinalMetrics

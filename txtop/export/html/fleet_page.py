@@ -88,7 +88,7 @@ def draw_speeds(rows: Sequence[HardwareRow]) -> str:
             for row, y in zip(own, ys, strict=True):
                 if row.ci95:
                     axes.plot(row.ci95, [y, y], color=get_colour(role), lw=2)
-            means = [row.mean for row in own]
+            means = [row.mean or 0.0 for row in own]
             axes.plot(
                 means, ys, marker, color=get_colour(role), ls="none", label=sanitise(machine, 60)
             )
