@@ -171,7 +171,7 @@ def _get_unit(cell: CellState) -> str:
 
 def _list_meanings(own: Quality, standing: Standing | None = None) -> tuple[str, ...]:
     """List the signs of a badge, and of a doubt about the rate, with their words."""
-    doubt = f"{SIGNS[standing][0]} {DOUBTS[standing]}" if standing in DOUBTS else ""
+    doubt = f"{SIGNS[standing][0]} {DOUBTS[standing]}" if standing and standing in DOUBTS else ""
     return tuple(filter(None, (own.meaning if own.badge in BADGE_ROLES else "", doubt)))
 
 
@@ -185,7 +185,7 @@ def _format_badge(own: Quality) -> tuple[tuple[str, ...], str]:
 
 def _add_doubt(row: CellRow, badges: tuple[str, ...], role: str) -> tuple[tuple[str, ...], str]:
     """Add to the forms of a badge why the rate is in doubt, if it is: a sign at least."""
-    if row.standing not in DOUBTS:
+    if row.standing is None or row.standing not in DOUBTS:
         return badges, role
     sign, _, doubt_role = SIGNS[row.standing]
     reason = row.note if row.note != "reference" else "" if row.half else "no interval"
