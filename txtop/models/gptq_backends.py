@@ -23,8 +23,8 @@ def list_backends(method: str) -> tuple[str, ...]:
     names = tuple(_MEMBER.findall(_read_source("gptqmodel", "backend.py")))
     if method != "awq":
         return names
-    found = _AWQ_CLASS.search(_read_source("transformers", "quantization_config.py"))
-    taken = _MEMBER.findall(found[0]) if found else ()
+    block = _AWQ_CLASS.search(_read_source("transformers", "quantization_config.py"))
+    taken = _MEMBER.findall(block[0]) if block else ()
     return tuple(name for name in names if name in taken)
 
 
@@ -46,5 +46,5 @@ def explain_unknown_backend(method: str, backend: object) -> tuple[str, str] | N
         return None
     own = [name for name in names if method == "awq" or name.startswith(f"{method}_")]
     reason = f"there is no kernel {str(backend)[:40]!a} for {method}"
-    known = ", ".join(dict.fromkeys(["auto", *own]))
-    return reason, did_you_mean(str(backend).lower(), own, f"known: {known}")
+    choices = ", ".join(dict.fromkeys(["auto", *own]))
+    return reason, did_you_mean(str(backend).lower(), own, f"known: {choices}")

@@ -91,6 +91,9 @@ def format_first_line(error: BaseException) -> str:
 
 
 def _one_line(error: BaseException) -> str:
+    # Transformers says that it could not import its own module, and has the reason behind that.
+    while isinstance(error, ImportError) and error.__cause__ is not None:
+        error = error.__cause__
     text, name = format_first_line(error), type(error).__name__
     return sanitise(f"{name}: {text}" if text else name, 400)
 

@@ -43,8 +43,8 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         path.parent.mkdir(parents=True)
         (path.parents[1] / "__init__.py").write_text("raise ImportError('never imported')")
         path.write_text(text)
-    found = {name: PathFinder.find_spec(name, [str(tmp_path)]) for name in LIBRARIES}
-    monkeypatch.setattr(gptq_backends, "find_spec", found.get)
+    specs = {name: PathFinder.find_spec(name, [str(tmp_path)]) for name in LIBRARIES}
+    monkeypatch.setattr(gptq_backends, "find_spec", specs.get)
     gptq_backends.list_backends.cache_clear()
     yield source
     gptq_backends.list_backends.cache_clear()

@@ -370,7 +370,7 @@ def test_what_no_command_line_can_say_is_not_said() -> None:
 
 def test_how_a_checkpoint_is_stored_is_not_asked_for(tmp_path: Path) -> None:
     stored = str(quantised_models.write(tmp_path / "stored", "gptq:int4-g128"))
-    kernel = '{"quant_method":"gptq","bits":4,"backend":"gptq_torch"}'
+    kernel = '{"backend":"gptq_torch","bits":4,"quant_method":"gptq"}'
     lengths = {"sequence_length": 8, "new_tokens": 2}
     plan = build_plan(
         RunOptions(models=[stored], quantization=[kernel], sequence_lengths=[8], new_tokens=[2])

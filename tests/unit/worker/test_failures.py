@@ -57,3 +57,9 @@ def test_the_hint_of_an_oom_is_on_what_fills_the_memory(phase: str, hint: str) -
 def test_an_error_of_txtop_keeps_its_hint() -> None:
     failure = failures.classify(TxtopError("why", "next step"))
     assert failure == failures.Failure("failed", "why", "next step", None, sticky=False)
+
+
+def test_a_library_that_lacks_another_is_named_with_it() -> None:
+    outer = ModuleNotFoundError("Could not import module 'GPT2LMHeadModel'. Are its requirements")
+    outer.__cause__ = ModuleNotFoundError("No module named 'termcolor'")
+    assert failures.classify(outer).reason == "ModuleNotFoundError: No module named 'termcolor'"

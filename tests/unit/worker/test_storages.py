@@ -128,6 +128,11 @@ def require_bytes(loaded: LoadedModel, independent: int) -> int:
     # torch's own int8 layers hold their weights where no operator is seen to take them from.
     opaque = any(map(storages.is_torch_packed, loaded.model.modules()))
     read = stored if opaque else count_read_independently(loaded, find_held(loaded.model))
+    print(
+        f"{loaded.recipe or loaded.dtype}: resident {stored:,} B, by the collector {independent:,},"
+        f" in files {loaded.source.weight_bytes:,}; a step {geometry.step_bytes:,},"
+        f" by its operators {read - table.nbytes:,}"
+    )
     assert geometry.step_bytes == pytest.approx(read - table.nbytes, rel=0.01)
     return stored
 
