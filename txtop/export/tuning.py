@@ -63,9 +63,10 @@ def _export_confirmation(
     assert winner is not None
     confirmation = race.race.find_confirmation(arms)
     assert confirmation is not None
-    ratio, ci95 = _export_ratio(confirmation.compare(winner.cell.id, other))
+    compared = confirmation.compare(winner.cell.id, other)
+    ratio, ci95 = _export_ratio(compared)
     return ConfirmationExport(
-        against=other, blocks=len(confirmation.blocks), ratio=ratio, ci95=ci95, verdict=verdict
+        against=other, blocks=compared.n, ratio=ratio, ci95=ci95, verdict=verdict
     )
 
 

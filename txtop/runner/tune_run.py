@@ -54,7 +54,7 @@ class TuneRun:
         self._repeats = Repeats(self._plan.budget_s)
         self._random = Random(self._plan.seed)
         self._since_ns: dict[str, int] = {}
-        self._confirmed: tuple[str, ...] = ()
+        self._confirmed: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Admit, race and confirm, until the run is stopped."""
@@ -197,10 +197,10 @@ class TuneRun:
         """Measure one block of the candidates of `step`, in turns if there are several."""
         self._client.start_deadline(self._plan.timeout_s)
         self._control.skip = False
-        if step.stage == "confirm" and self._confirmed != step.names:
+        if step.stage == "confirm" and not self._confirmed.issuperset(step.names):
             # Confirmed by processes that are as fresh as the figures.
             self._pool.end_all()
-            self._confirmed = step.names
+            self._confirmed = frozenset(step.names)
         order = list(step.names)
         if step.stage == "confirm":
             self._random.shuffle(order)

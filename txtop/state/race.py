@@ -88,7 +88,9 @@ class RaceState:
             self.race.add_confirmation(costs, spent_s, paired=block.paired)
         else:
             ((name, places),) = block.iterations.items()
-            self.race.add_block(name, block.round, costs[name], spent_s, len(places))
+            logs = [math.log(ns) for i in places if (ns := cells[name].samples.e2e_ns[i]) > 0]
+            squares = sum((log - fmean(logs)) ** 2 for log in logs)
+            self.race.add_block(name, block.round, costs[name], spent_s, len(places), squares)
 
     def _count_calls(self, state: CellState, places: list[int]) -> list[tuple[int, int]]:
         """Return for each limit how many calls there are, and how many were over it."""

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from statistics import fmean
 from typing import Literal
 
@@ -39,6 +40,8 @@ LEAST_LEFT = 2
 SWEEP_SHARE = 0.38
 CONFIRM_SHARE = 0.25
 LEAST_BUDGET_S = 20.0
+# Before the calls within blocks tell how much one differs from another.
+LEAST_FREEDOM = 8
 CELL_BUDGET_S = 30.0
 
 
@@ -68,7 +71,9 @@ class Candidate:
     """One candidate: its costs by round, its calls under each limit, and how it left, if it did.
 
     `call_s` is the duration of one call, `block_s` that of one block, `spent_s` that of all blocks
-    in the race. `swept_s` keeps an estimate with the number of blocks that it is of.
+    in the race. `spread` sums the squared distances of the logs of calls from the mean of their
+    block, and counts their degrees of freedom. `swept_s` keeps an estimate with the number of
+    blocks that it is of.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Candidate:
     call_s: float = 0.0
     block_s: float = 0.0
     spent_s: float = 0.0
+    spread: tuple[float, int] = (0.0, 0)
     swept_s: tuple[int, float] = field(default=(-1, 0.0), compare=False)
     left: Departure | None = None
     left_round: int = 0
@@ -84,10 +90,11 @@ class Candidate:
 
 @dataclass
 class Confirmation:
-    """Fresh blocks of few candidates that take turns: the costs of each by block.
+    """Fresh blocks of few candidates that take turns: the costs by block of those that had one.
 
     The order of `arms` means nothing. `spent_s` is the time that was measured. `paired`: blocks are
-    so long that there will be few, and each arm has one turn in a block.
+    so long that there will be few, and each arm has one turn in a block. Else two intervals share
+    the error: before the tenth block the one for few blocks, from then on the narrower one.
     """
 
     arms: frozenset[str]
@@ -96,21 +103,23 @@ class Confirmation:
     spent_s: float = 0.0
 
     @property
-    def first_look(self) -> int:
-        """Return the number of blocks before which nothing is decided."""
+    def least_blocks(self) -> int:
+        """Return the number of blocks that are measured even if that takes longer than allowed."""
         return FIRST_LOOK_PAIRED if self.paired else FIRST_LOOK
 
     def compare(self, name: str, other: str) -> LogRatio:
         """Return the cost of `name` over that of `other`; all comparisons share the 5 %."""
-        logs = [block[name] - block[other] for block in self.blocks]
-        comparisons = max(1, len(self.arms) * (len(self.arms) - 1) // 2)
-        half = compute_anytime_t_half_width if self.paired else compute_anytime_half_width
-        return _compute_log_ratio(logs, half, ALPHA / comparisons)
+        both = [block for block in self.blocks if name in block and other in block]
+        logs = [block[name] - block[other] for block in both]
+        intervals = math.comb(len(self.arms), 2) * (1 if self.paired else 2)
+        are_few = self.paired or len(both) < FIRST_LOOK
+        half = compute_anytime_t_half_width if are_few else compute_anytime_half_width
+        return _compute_log_ratio(logs, half, ALPHA / intervals)
 
     def judge(self, name: str, other: str, margin: float) -> SequentialVerdict | None:
         """Judge `name` against `other`: faster, slower, equivalent, or None while it is open."""
         ratio = self.compare(name, other)
-        if ratio.interval is None or ratio.n < self.first_look:
+        if ratio.interval is None:
             return None
         low, high = ratio.interval
         return judge_log_ratio(-high, -low, margin)
@@ -119,6 +128,11 @@ class Confirmation:
         """Return True if `first` is judged against every other arm."""
         others = self.arms - {first}
         return all(self.judge(first, other, margin) is not None for other in others)
+
+    def find_open(self, margin: float) -> set[str]:
+        """Return the arms that are not yet judged against every other."""
+        pairs = combinations(self.arms, 2)
+        return {name for pair in pairs if self.judge(*pair, margin) is None for name in pair}
 
 
 def _compute_log_ratio(logs: Sequence[float], half_width: object, alpha: float) -> LogRatio:
@@ -202,19 +216,30 @@ class Race:
             own.over += over
 
     def add_block(
-        self, name: str, round_number: int, cost: float, spent_s: float, calls: int = 1
+        self,
+        name: str,
+        round_number: int,
+        cost: float,
+        spent_s: float,
+        calls: int = 1,
+        squares: float = 0.0,
     ) -> None:
-        """Add the block of a candidate in a round of the race: `calls` of them took `spent_s`."""
+        """Add the block of a candidate in a round of the race: `calls` of them took `spent_s`.
+
+        `squares` sums the squared distances of their logs from the mean of these.
+        """
         own = self.candidates[name]
+        own.spread = own.spread[0] + squares, own.spread[1] + max(0, calls - 1)
         own.costs[round_number] = cost
         own.call_s, own.block_s = spent_s / max(1, calls), spent_s
         own.spent_s += spent_s
         self.race_spent_s += spent_s
 
     def add_confirmation(self, costs: Mapping[str, float], spent_s: float, *, paired: bool) -> None:
-        """Add a block of a confirmation."""
-        arms = frozenset(costs)
-        own = self.confirmations.setdefault(arms, Confirmation(arms, paired))
+        """Add a block of a confirmation, of all its arms or of those that are still open."""
+        own = self.find_confirmation(costs)
+        if own is None:
+            own = self.confirmations[frozenset(costs)] = Confirmation(frozenset(costs), paired)
         own.blocks.append(dict(costs))
         own.spent_s += spent_s
 
@@ -230,8 +255,10 @@ class Race:
     # Derived
 
     def find_confirmation(self, arms: Iterable[str]) -> Confirmation | None:
-        """Return the confirmation of these candidates, None before its first block."""
-        return self.confirmations.get(frozenset(arms))
+        """Return the newest confirmation of these candidates; None before its first block."""
+        asked = frozenset(arms)
+        newest_first = reversed(self.confirmations.values())
+        return next((own for own in newest_first if asked <= own.arms), None)
 
     @property
     def spent_s(self) -> float:
@@ -327,19 +354,28 @@ class Race:
 
 
 def estimate_sweep_s(own: Candidate) -> float:
-    """Estimate for how long a sweep would measure a candidate until its interval is narrow."""
+    """Estimate for how long a sweep would measure a candidate until its interval is narrow.
+
+    A sweep measures one candidate at a stretch, so that its calls differ by what calls of one block
+    do; blocks of different rounds differ more where the machine drifts. They are taken where a
+    block has one call.
+    """
     least = max(MIN_MEASURED_S, MIN_ITERATIONS * own.call_s)
     costs = list(own.costs.values())
     if len(costs) < MIN_ROUNDS or least >= CELL_BUDGET_S:
         return least
-    deviation = compute_deviation(costs, fmean(costs))
-    most = max(2, math.ceil(CELL_BUDGET_S / own.block_s))
+    squares, freedom = own.spread
+    if freedom >= LEAST_FREEDOM:
+        deviation, each_s = math.sqrt(squares / freedom), own.call_s
+    else:
+        deviation, each_s = compute_deviation(costs, fmean(costs)), own.block_s
+    most = max(2, math.ceil(CELL_BUDGET_S / each_s))
 
     def is_narrow(n: int) -> bool:
         return compute_anytime_half_width(n, deviation) <= RATE_HALF_WIDTH
 
     n = 2 + bisect_left(range(2, most), True, key=is_narrow)
-    return min(CELL_BUDGET_S, max(least, n * own.block_s))
+    return min(CELL_BUDGET_S, max(least, n * each_s))
 
 
 def _compute_share_s(own: Candidate) -> float:
@@ -467,8 +503,9 @@ def _choose_confirmation(race: Race) -> Step | None:
     if len(arms) < 2:
         return None
     confirmation = race.find_confirmation(arms) or Confirmation(frozenset(arms))
-    enough = len(confirmation.blocks) >= confirmation.first_look
-    is_decided = confirmation.is_decided(arms[0], race.rules.margin)
-    if enough and (is_decided or confirmation.spent_s >= race.confirm_s):
+    margin, blocks = race.rules.margin, len(confirmation.blocks)
+    is_time_over = confirmation.spent_s >= race.confirm_s and blocks >= confirmation.least_blocks
+    if is_time_over or confirmation.is_decided(arms[0], margin):
         return None
-    return Measure("confirm", arms, len(confirmation.blocks))
+    still_open = confirmation.find_open(margin)
+    return Measure("confirm", tuple(name for name in arms if name in still_open), blocks)

@@ -68,4 +68,4 @@ def _is_better(
     if verdict is not None or not over:
         return verdict == "faster"
     ratio = confirmation.compare(name, other)
-    return ratio.n >= confirmation.first_look and ratio.mean < 0
+    return ratio.n >= confirmation.least_blocks and ratio.mean < 0

@@ -138,9 +138,10 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     ):
         if other is None or other == outcome.winner or other not in outcome.arms:
             continue
-        ratio, low, high = compute_gain(confirmation.compare(outcome.winner, other))
+        compared = confirmation.compare(outcome.winner, other)
+        ratio, low, high = compute_gain(compared)
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-        blocks = format_count(len(confirmation.blocks), "block")
+        blocks = format_count(compared.n, "block")
         surely = f"{SURELY}, on a busy machine" if race.is_busy else SURELY
         who = sanitise(name_candidate(state, state.cells[other]))
         who = f"today's default, {who}" if other == race.tuning.default else f"the runner-up, {who}"
