@@ -34,7 +34,7 @@ def write_gpt2(directory: Path, *, width: int = 512, layers: int = 3, positions:
 
 def explain(
     monkeypatch: pytest.MonkeyPatch,
-    model: Path,
+    model: Path | str,
     spoil: Spoil | None = None,
     *,
     cores: int = 1,

@@ -9,7 +9,7 @@ import pytest
 from txtop.protocol.events import PhaseExplanation
 from txtop.worker.explain import module_clock
 from txtop.worker.explain.assemble import (
-    average_modules,
+    summarise_modules,
     build_phase,
     build_trace,
     choose_event_cost,
@@ -102,12 +102,12 @@ def test_modules_have_the_time_of_the_clock_and_the_profile_divides_it() -> None
 
 
 def test_the_cost_of_clocked_calls_is_taken_off_the_modules_around_them() -> None:
-    modules, scale = average_modules([ClockedStep(500, CLOCKED)], 460, 10.0)
+    modules, scale = summarise_modules([ClockedStep(500, CLOCKED)], 460, 10.0)
     assert scale == pytest.approx(1)
     spans = {path: (span.ns, span.own_ns) for path, span in modules.items()}
     assert spans[""] == (370, 90) and spans["h.0"] == (280, 90) and spans["cache"] == (50, 50)
     # A machine that was slower with the clock is not the clock's cost.
-    assert average_modules([ClockedStep(1000, CLOCKED)], 460, 1.0)[1] == pytest.approx(460 / 984)
+    assert summarise_modules([ClockedStep(1000, CLOCKED)], 460, 1.0)[1] == pytest.approx(460 / 984)
 
 
 def test_the_clock_tells_a_module_from_those_that_it_calls(

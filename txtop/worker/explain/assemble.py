@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from txtop.protocol.events.explain import (
@@ -23,7 +24,7 @@ from txtop.protocol.events.explain import (
     StepPart,
     TraceSlices,
 )
-from txtop.worker.explain.module_clock import ClockedStep, ModuleSpan
+from txtop.worker.explain.module_clock import ClockedStep, ModuleSpan, take_median
 from txtop.worker.explain.profile_tree import LOOP, SAMPLING, StepTree, Tally
 from txtop.worker.explain.ranges import CACHE
 
@@ -96,20 +97,34 @@ def compute_scale(steps: list[StepTree], step_ns: float, event_ns: float) -> flo
     return step_ns / left_ns if left_ns > 0 else 1.0
 
 
-def average_modules(
+def choose_faster_half(clocked: Iterable[ClockedStep]) -> list[ClockedStep]:
+    """Return the faster half of the steps, so that a quarter of all are faster than its median."""
+    ordered = sorted(clocked, key=lambda step: step.ns)
+    return ordered[: (len(ordered) + 1) // 2]
+
+
+def summarise_modules(
     clocked: Sequence[ClockedStep], step_ns: int, least_ns: float
 ) -> tuple[dict[str, ModuleSpan], float]:
-    """Return the modules of the mean clocked step, in the time of one that has no clock, and by
-    what their times were multiplied. `least_ns` is the cost of a clocked call, measured apart.
+    """Return the modules of the `clocked` steps, in the time of one that has no clock, and by what
+    their times were multiplied. `least_ns` is the cost of a clocked call, measured apart.
+
+    Of each module, and of what lies outside of them, the median counts: what held up a single
+    module in a single step is not its own.
     """
-    all_ns, calls = sum(step.ns for step in clocked), sum(step.calls for step in clocked)
-    call_ns = choose_cost(all_ns - step_ns * len(clocked), calls, least_ns)
-    scale = step_ns * len(clocked) / (all_ns - call_ns * calls)
-    total: dict[str, ModuleSpan] = defaultdict(ModuleSpan)
+    calls = fmean(step.calls for step in clocked)
+    call_ns = choose_cost(median(step.ns for step in clocked) - step_ns, calls, least_ns)
+    spans: dict[str, list[ModuleSpan]] = defaultdict(list)
+    outside_ns = []
     for step in clocked:
+        left_ns = step.ns - call_ns * step.calls
         for path, span in step.modules.items():
-            total[path].add(span.take_off(call_ns))
-    return {path: span.average(len(clocked), scale) for path, span in total.items()}, scale
+            spans[path].append(span.take_off(call_ns))
+            left_ns -= spans[path][-1].own_ns
+        outside_ns.append(left_ns)
+    typical = {path: take_median(of_steps) for path, of_steps in spans.items()}
+    scale = step_ns / (median(outside_ns) + sum(span.own_ns for span in typical.values()))
+    return {path: span.multiply(scale) for path, span in typical.items()}, scale
 
 
 def compute_factors(
@@ -144,11 +159,11 @@ def build_phase(
     work: WorkCounter | None,
     on_device: bool,
 ) -> PhaseExplanation:
-    """Build the explanation of a phase; times are means of its profiled and `clocked` steps."""
+    """Build the explanation of a phase from its profiled `steps` and its `clocked` ones."""
     count = len(steps)
     reads = _add(tree.reads for tree in steps)
     modules, scale = (
-        average_modules(clocked, step_ns, call_ns)
+        summarise_modules(clocked, step_ns, call_ns)
         if clocked
         else ({}, compute_scale(steps, step_ns, event_ns))
     )
@@ -168,7 +183,7 @@ def build_phase(
         profiled_ns=round(sum(tree.ns for tree in steps) / count),
         profiler_events=sum(tree.events for tree in steps) / count,
         event_ns=event_ns,
-        clocked_ns=_mean(step.ns for step in clocked) if clocked else 0,
+        clocked_ns=round(median(step.ns for step in clocked)) if clocked else 0,
         scale=scale,
         parts=_build_parts(profiled, own_ns, _add(tree.device for tree in steps), correction, work),
         modules=_build_modules(steps, modules, kinds),

@@ -27,6 +27,7 @@ from txtop.worker.explain.assemble import (
     build_phase,
     build_trace,
     choose_event_cost,
+    choose_faster_half,
     choose_usual_steps,
 )
 from txtop.worker.explain.counting import KindTracker, WorkCounter
@@ -207,7 +208,7 @@ class Explainer:
         explained = build_phase(
             phase.name,
             steps,
-            choose_usual_steps(phase.clocked),
+            choose_faster_half(phase.clocked),
             phase.step_ns,
             round(median(phase.times_ns)),
             choose_event_cost(steps, phase.step_ns, self._event_ns),

@@ -7,9 +7,10 @@ clocked call costs the module around it about a microsecond, which is measured a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
+from statistics import fmean, median
 from time import perf_counter_ns
 from typing import Any
 
@@ -31,16 +32,9 @@ class ModuleSpan:
     inner: int = 0
     below: int = 0
 
-    def add(self, other: ModuleSpan) -> None:
-        """Add the span of another step."""
-        self.ns += other.ns
-        self.own_ns += other.own_ns
-        self.calls += other.calls
-
-    def average(self, steps: int, scale: float) -> ModuleSpan:
-        """Return the mean of a sum over `steps`, its time multiplied by `scale`."""
-        by = scale / steps
-        return ModuleSpan(self.ns * by, self.own_ns * by, self.calls / steps)
+    def multiply(self, scale: float) -> ModuleSpan:
+        """Return the span with its times multiplied by `scale`."""
+        return ModuleSpan(self.ns * scale, self.own_ns * scale, self.calls)
 
     def take_off(self, call_ns: float) -> ModuleSpan:
         """Return the span without the cost of the clocked calls in it."""
@@ -49,6 +43,15 @@ class ModuleSpan:
             max(0.0, self.own_ns - call_ns * self.inner),
             self.calls,
         )
+
+
+def take_median(spans: Sequence[ModuleSpan]) -> ModuleSpan:
+    """Return the median times of a module in several steps."""
+    return ModuleSpan(
+        median(span.ns for span in spans),
+        median(span.own_ns for span in spans),
+        fmean(span.calls for span in spans),
+    )
 
 
 Spans = dict[str, ModuleSpan]

@@ -1,0 +1,52 @@
+"""Explain models, and compare the time of each module with that of hooks in the same process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+import pytest
+
+from support.explained import explain
+from support.module_hooks import HookedExplainer, compare_with_hooks
+from txtop.analysis.explanation import compute_closure
+
+MODELS = ("gpt2", "bert-base-uncased", "t5-small", "SmolLM2-135M")
+LISTED = 3
+
+
+def measure(model: str) -> None:
+    """Print the sum of the parts, and the modules on which both agree least."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("txtop.worker.explain.explain.Explainer", HookedExplainer)
+        state = explain(patch, model, weights="auto", sequence_length=64, new_tokens=20)
+    (explanation,) = state.explanations.values()
+    for phase in explanation.phases:
+        compared = compare_with_hooks(phase)
+        print(
+            f"{model} {phase.name}: {phase.step_ns / 1e6:.2f} ms (median"
+            f" {phase.median_ns / phase.step_ns:.2f} of it), parts"
+            f" {100 * compute_closure(phase):.1f} %, times {phase.scale:.3f}\n"
+            f"  {len(compared)} modules over hooks: {_describe([one.ratio for one in compared])}\n"
+            f"  hooks over hooks: {_describe([one.own_ratio for one in compared])}",
+        )
+        for one in compared[:LISTED]:
+            print(
+                f"  {one.path}: {100 * one.share:.2f} % of the step,"
+                f" by hooks {100 * one.before:.2f} and {100 * one.after:.2f} %",
+                flush=True,
+            )
+
+
+def _describe(ratios: Sequence[float]) -> str:
+    within = sum(abs(ratio - 1) <= 0.05 for ratio in ratios)
+    return (
+        f"median {median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f},"
+        f" {within} of {len(ratios)} within 5 %"
+    )
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or MODELS:
+        measure(name)
