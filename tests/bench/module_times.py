@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from support.explained import explain
-from support.module_hooks import HookedExplainer, compare_with_hooks
+from support.module_hooks import HookedExplainer, compare_with_hooks, sum_by_kind
 from txtop.analysis.explanation import compute_closure
 
 MODELS = ("gpt2", "bert-base-uncased", "t5-small", "SmolLM2-135M")
@@ -31,9 +31,9 @@ def measure(model: str) -> None:
             f"  {len(compared)} modules over hooks: {_describe([one.ratio for one in compared])}\n"
             f"  hooks over hooks: {_describe([one.own_ratio for one in compared])}",
         )
-        for one in compared[:LISTED]:
+        for one in (*sum_by_kind(compared), *compared[:LISTED]):
             print(
-                f"  {one.path}: {100 * one.share:.2f} % of the step,"
+                f"  {one.ratio:.3f}  {one.path}: {100 * one.share:.2f} % of the step,"
                 f" by hooks {100 * one.before:.2f} and {100 * one.after:.2f} %",
                 flush=True,
             )

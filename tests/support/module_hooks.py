@@ -13,10 +13,13 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
+from torch import nn
+
 from txtop.protocol.events import PhaseExplanation
 from txtop.worker.explain.explain import Explainer
 from txtop.worker.explain.ranges import REST
 
+_CALLS = 1000
 SMALL = 0.01
 """The share of a step below which a module is judged by its difference in the step."""
 
@@ -31,9 +34,10 @@ class HookedStep:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A module's share of a step in an explanation, and by both series of hooks."""
+    """A module's time in an explanation, and by both series of hooks, as shares of the step."""
 
     path: str
+    kind: str
     share: float
     before: float
     after: float
@@ -68,6 +72,45 @@ def list_hooked(kinds: dict[str, str]) -> list[str]:
     return paths
 
 
+class _Hooks:
+    """Hooks on modules: `steps` has the ns of each by path, since a mark."""
+
+    def __init__(self, modules: dict[str, nn.Module]) -> None:
+        self.steps: list[dict[str, int]] = []
+        self._begun: dict[str, int] = {}
+        self._handles: list[Any] = []
+        for path, module in modules.items():
+            self._handles += [
+                module.register_forward_pre_hook(lambda *_, path=path: self._begin(path)),
+                module.register_forward_hook(lambda *_, path=path: self._end(path)),
+            ]
+
+    def mark(self) -> None:
+        self.steps.append({})
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _begin(self, path: str) -> None:
+        self._begun[path] = perf_counter_ns()
+
+    def _end(self, path: str) -> None:
+        ns = perf_counter_ns() - self._begun[path]
+        if self.steps:
+            self.steps[-1][path] = self.steps[-1].get(path, 0) + ns
+
+
+def measure_empty_ns() -> float:
+    """Return what hooks read of a module that does nothing."""
+    empty = nn.Identity()
+    hooks = _Hooks({"empty": empty})
+    for _ in range(_CALLS):
+        hooks.mark()
+        empty(None)
+    return median(step["empty"] for step in hooks.steps)
+
+
 class HookedExplainer(Explainer):
     """Explain a cell, with passes that hooks time around each that has the clock of modules."""
 
@@ -84,51 +127,57 @@ class HookedExplainer(Explainer):
         self.series[f"{phase.name} after"] += self._time_by_hooks(phase)
 
     def _time_by_hooks(self, phase: Any) -> list[HookedStep]:
-        steps: list[dict[str, int]] = []
-        begun: dict[str, int] = {}
-        handles = []
-
-        def begin(path: str) -> None:
-            begun[path] = perf_counter_ns()
-
-        def end(path: str) -> None:
-            ns = perf_counter_ns() - begun[path]
-            if steps:
-                steps[-1][path] = steps[-1].get(path, 0) + ns
-
-        for path in list_hooked(self._kinds):
-            module = self._model.get_submodule(path)
-            handles += [
-                module.register_forward_pre_hook(lambda *_, path=path: begin(path)),
-                module.register_forward_hook(lambda *_, path=path: end(path)),
-            ]
-        window = phase.build_window(self._check, mark=lambda: steps.append({}))
+        modules = {path: self._model.get_submodule(path) for path in list_hooked(self._kinds)}
+        hooks = _Hooks(modules)
+        window = phase.build_window(self._check, mark=hooks.mark)
         window.run(self._task, self._inputs)
-        for handle in handles:
-            handle.remove()
-        return [
-            HookedStep(ns, modules) for ns, modules in zip(window.times_ns, steps, strict=False)
-        ]
+        hooks.remove()
+        return [HookedStep(*step) for step in zip(window.times_ns, hooks.steps, strict=False)]
 
 
 def compare_with_hooks(phase: PhaseExplanation) -> list[Agreement]:
     """Return each module that hooks saw in the last `HookedExplainer`, the worst first.
 
-    Shares are compared, for a pass may be slower as a whole; of each module the median counts.
+    Most of what hooks cost lies outside of the modules, so that a step with hooks is longer; what
+    they read of a module that does nothing is taken off.
     """
-    before, after = (
-        _compute_shares(HookedExplainer.series[f"{phase.name} {when}"])
+    both = [
+        _time_modules(HookedExplainer.series[f"{phase.name} {when}"])
         for when in ("before", "after")
-    )
-    explained = {module.path: module.ns / phase.step_ns for module in phase.modules}
-    compared = [Agreement(path, explained[path], before[path], after[path]) for path in before]
+    ]
+    by_step, empty_ns = 1 / phase.step_ns, measure_empty_ns()
+    modules = (module for module in phase.modules if module.path in both[0])
+    compared = [
+        Agreement(
+            module.path,
+            module.kind,
+            module.ns * by_step,
+            *((series[module.path] - module.calls * empty_ns) * by_step for series in both),
+        )
+        for module in modules
+    ]
     return sorted(compared, key=lambda one: -abs(one.ratio - 1))
 
 
-def _compute_shares(steps: list[HookedStep]) -> dict[str, float]:
-    """Return the share of each module in the faster half of the steps."""
+def sum_by_kind(compared: list[Agreement]) -> list[Agreement]:
+    """Return the sums over the modules of each kind, the worst first."""
+    kinds: dict[str, list[Agreement]] = defaultdict(list)
+    for one in compared:
+        kinds[one.kind].append(one)
+    sums = [
+        Agreement(
+            kind,
+            kind,
+            sum(one.share for one in ones),
+            sum(one.before for one in ones),
+            sum(one.after for one in ones),
+        )
+        for kind, ones in kinds.items()
+    ]
+    return sorted(sums, key=lambda one: -abs(one.ratio - 1))
+
+
+def _time_modules(steps: list[HookedStep]) -> dict[str, float]:
+    """Return the median ns of each module in the faster half of the steps."""
     faster = sorted(steps, key=lambda step: step.ns)[: (len(steps) + 1) // 2]
-    step_ns = median(step.ns for step in faster)
-    return {
-        path: median(step.modules[path] for step in faster) / step_ns for path in faster[0].modules
-    }
+    return {path: median(step.modules[path] for step in faster) for path in faster[0].modules}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
-from time import perf_counter_ns
+from statistics import median
 from typing import Any
 
 import pytest
@@ -14,11 +13,11 @@ from torch import nn
 
 from support import tiny_models
 from support.explained import explain, write_gpt2
-from txtop.analysis.explanation import compute_closure, get_phase
+from support.module_hooks import HookedExplainer, compare_with_hooks, sum_by_kind
+from txtop.analysis.explanation import compute_closure
 from txtop.analysis.findings import find_findings
 from txtop.protocol.events import Explanation
 from txtop.state.session import SessionState
-from txtop.worker.tasks.step_window import StepWindow
 
 PLANTED = (
     "synchronisation", "launch-bound", "padding", "dequantisation", "threads", "kernel",
@@ -125,60 +124,18 @@ def test_a_planted_fault_stands_first(
     assert list_rules(state)[:1] == [fault]
 
 
-def time_by_hooks(task: Any, model: Any, inputs: Any) -> dict[str, float]:
-    """Return the ns of each layer's attention and MLP in a decode step, by hooks and a clock."""
-    spent: dict[str, list[int]] = {}
-    begun: dict[str, int] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if name.endswith((".attn", ".mlp")):
-            spent[name] = []
-            handles.append(
-                module.register_forward_pre_hook(
-                    lambda *_, name=name: begun.__setitem__(name, perf_counter_ns())
-                )
-            )
-            handles.append(
-                module.register_forward_hook(
-                    lambda *_, name=name: spent[name].append(perf_counter_ns() - begun[name])
-                )
-            )
-    steps: list[dict[str, int]] = []
-    for _ in range(6):
-        for times in spent.values():
-            times.clear()
-        StepWindow(1, 10, lambda: None).run(task, inputs)
-        # The pass of the prompt and the first step stand before the window.
-        steps += [{name: times[i] for name, times in spent.items()} for i in range(2, 12)]
-    for handle in handles:
-        handle.remove()
-    # As the explanation does it: what others add to a step is not the model's.
-    steps.sort(key=lambda step: sum(step.values()))
-    usual = steps[len(steps) // 8 : len(steps) * 3 // 8]
-    return {name: fmean(step[name] for step in usual) for name in spent}
-
-
 @pytest.mark.slow
 def test_parts_add_up_and_modules_agree_with_hooks(
     decoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Compare shares of a step, for two measurements in turn need not see the same machine."""
-    by_hooks: dict[str, float] = {}
-    state = explain(
-        monkeypatch,
-        decoder,
-        watch=lambda task, model, inputs: by_hooks.update(time_by_hooks(task, model, inputs)),
-        new_tokens=20,
-    )
-    explanation = get_explanation(state)
+    """Compare medians of passes that take turns; `tests/bench/module_times.py` prints all."""
+    monkeypatch.setattr("txtop.worker.explain.explain.Explainer", HookedExplainer)
+    explanation = get_explanation(explain(monkeypatch, decoder, new_tokens=20))
     for phase in explanation.phases:
         assert compute_closure(phase) == pytest.approx(1, abs=0.02)
         assert phase.event_ns > 0 and phase.profiler_events > 100
-    decode = get_phase(explanation, "decode")
-    assert decode is not None
-    own = {module.path: module.ns for module in decode.modules if module.path in by_hooks}
-    assert own.keys() == by_hooks.keys() and len(own) == 6
-    for kind in (".attn", ".mlp"):
-        ours = sum(ns for path, ns in own.items() if path.endswith(kind)) / sum(own.values())
-        theirs = sum(ns for path, ns in by_hooks.items() if path.endswith(kind))
-        assert ours == pytest.approx(theirs / sum(by_hooks.values()), rel=0.15)
+        compared = compare_with_hooks(phase)
+        assert {one.path.rpartition(".")[2] for one in compared} >= {"attn", "mlp", "lm_head"}
+        assert median(one.ratio for one in compared) == pytest.approx(phase.scale, rel=0.05)
+        for one in sum_by_kind(compared):
+            assert one.ratio == pytest.approx(phase.scale, abs=0.1), one

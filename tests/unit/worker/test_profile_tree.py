@@ -9,11 +9,11 @@ import pytest
 from txtop.protocol.events import PhaseExplanation
 from txtop.worker.explain import module_clock
 from txtop.worker.explain.assemble import (
-    summarise_modules,
     build_phase,
     build_trace,
     choose_event_cost,
     choose_usual_steps,
+    summarise_modules,
 )
 from txtop.worker.explain.module_clock import ClockedStep, ModuleClock, ModuleSpan
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps

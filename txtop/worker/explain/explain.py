@@ -41,9 +41,9 @@ from txtop.worker.tasks.task import ModelInputs, Task
 
 STEPS = 16
 """Decode steps in a window; fewer if the cell has fewer."""
-ROUNDS = 4
+ROUNDS = 6
 """Passes of each phase: without anything, with the clock of the modules, with the profiler."""
-PHASE_S = 4.0
+PHASE_S = 6.0
 """The time after which a phase gets no further round."""
 PHASE_WORDS = {"prefill": "prefill", "decode": "decode steps", "forward": "forward pass"}
 CPU, CUDA = torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA
