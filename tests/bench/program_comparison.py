@@ -1,10 +1,11 @@
 """Compare the figure of a configuration with what its exported program reaches.
 
 The program runs bare, in a process that has nothing of txtop. In each of several pairs it and the
-real worker are started afresh, for a process keeps the layout of memory that it got: two of the
-same program differ by 2 % to 3 %. The two of a pair take turns, block by block, in ABBA order, so
-that what the machine does meanwhile affects both alike. Medians are compared, which a call that was
-interrupted does not move.
+real worker are started afresh, for a process keeps the layout of memory that it got; they hash
+alike, so that their tables have one layout. The two of a pair take turns, block by block, in ABBA
+order, and each turn is compared with the one beside it, so that what the machine does meanwhile
+affects both alike. Medians are compared, which a call that was interrupted does not move. How far
+starts are apart is an interval of its own: Student's t of the logs of the pairs.
 `program_comparison.py [MODEL [PAIRS [LENGTH [NEW_TOKENS]]]]`; exits 1 if the median of the pairs is
 beyond 3 %.
 """
@@ -12,11 +13,12 @@ beyond 3 %.
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,6 +29,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import commands, events
 from txtop.state.fold import fold_all
+from txtop.stats.intervals import compute_student_t_interval
 
 PAIRS, MOST_AWAY = 12, 0.03
 BLOCKS, BLOCK_S, LEAST_CALLS = 12, 0.15, 3
@@ -48,7 +51,7 @@ for line in sys.stdin:
 class Program:
     """The exported program in a process of its own."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, environment: dict[str, str]) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".py", delete=False) as file:
             file.write(text)
         self._process = subprocess.Popen(
@@ -57,6 +60,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=os.environ | environment,
         )
         self._answer()
 
@@ -81,8 +85,9 @@ class Program:
 class Measured:
     """A worker, started as the command, that has loaded a cell."""
 
-    def __init__(self, cell: Cell) -> None:
-        self._worker, self._cell, self._count = WorkerProcess(cold=True), cell, 0
+    def __init__(self, cell: Cell, environment: dict[str, str]) -> None:
+        self._worker = WorkerProcess(cold=True, **environment)
+        self._cell, self._count = cell, 0
         self.load = self._worker.load(cell)
         self._worker.send(commands.Prepare(cell=cell))
 
@@ -103,10 +108,14 @@ def write_program(cell: Cell, load: events.ModelLoaded) -> str:
     return build_snippet(state, state.cells[cell.id])
 
 
-def compare_pair(cell: Cell) -> tuple[float, float]:
-    """Return the rate by txtop and by the program, of fresh processes that took turns."""
-    measured = Measured(cell)
-    program = Program(write_program(cell, measured.load))
+def compare_pair(cell: Cell, number: int) -> tuple[float, float]:
+    """Return the rate by txtop, and how many times that of the program it is, in their turns.
+
+    Both processes are fresh; `number` is the seed of what they hash.
+    """
+    environment = {"PYTHONHASHSEED": str(number)}
+    measured = Measured(cell, environment)
+    program = Program(write_program(cell, measured.load), environment)
     measured.call(1, "first")
     measured.call(4, "warmup")
     count = max(LEAST_CALLS, math.ceil(BLOCK_S / median(program.call(5))))
@@ -114,17 +123,17 @@ def compare_pair(cell: Cell) -> tuple[float, float]:
     program.call(count)
     ours: list[float] = []
     theirs: list[float] = []
-    for number in range(BLOCKS):
-        if number % 2:
-            ours += measured.call(count)
-            theirs += program.call(count)
+    for turn in range(BLOCKS):
+        if turn % 2:
+            ours.append(median(measured.call(count)))
+            theirs.append(median(program.call(count)))
         else:
-            theirs += program.call(count)
-            ours += measured.call(count)
+            theirs.append(median(program.call(count)))
+            ours.append(median(measured.call(count)))
     measured.close()
     program.close()
-    work = cell.batch_size * cell.new_tokens
-    return work / median(ours), work / median(theirs)
+    ratio = median(bare / own for own, bare in zip(ours, theirs, strict=True))
+    return cell.batch_size * cell.new_tokens / median(ours), ratio
 
 
 def main() -> int:
@@ -135,15 +144,16 @@ def main() -> int:
     for precision, batch in (("fp32", 1), ("bf16", 4)):
         cell = Cell(id="c1", model=model, precision=precision, batch_size=batch, threads=1,  # type: ignore[arg-type]
                     sequence_length=length, new_tokens=new_tokens, device="cpu")  # fmt: skip
-        ratios = []
-        for _ in range(pairs):
-            ours, theirs = compare_pair(cell)
-            ratios.append(ours / theirs - 1)
-            print(f"  {ours:,.1f} by txtop, {theirs:,.1f} bare, {ratios[-1]:+.2%}", flush=True)
-        away = median(ratios)
+        logs = []
+        for number in range(pairs):
+            rate, ratio = compare_pair(cell, number)
+            logs.append(math.log(ratio))
+            print(f"  {rate:,.1f} by txtop, {ratio - 1:+.2%} against bare", flush=True)
+        away = math.expm1(median(logs))
         worst = max(worst, abs(away))
-        spread = stdev(ratios) if pairs > 1 else math.nan
-        print(f"{precision} batch {batch}: {away:+.2%}, a pair +- {spread:.2%}", flush=True)
+        low, high = compute_student_t_interval(logs) or (-math.inf, math.inf)
+        starts = f"[{math.expm1(low):+.2%}, {math.expm1(high):+.2%}] over {pairs} starts"
+        print(f"{precision} batch {batch}: {away:+.2%} {starts}", flush=True)
     print(f"largest difference {worst:.2%}, allowed {MOST_AWAY:.0%}")
     return int(worst > MOST_AWAY)
 

@@ -5,8 +5,8 @@ the sweep, so that a machine that drifts treats both alike. Measuring time is th
 calls, those of blocks that were discarded included. The cells of a sweep are measured at different
 times, so where both name another one, an A/B decides how far these are apart.
 `tune_against_sweep.py FOLDER [STEP ...]`, where a step is `fp32`, `tune`, `bf16`, `ab` or
-`compare`, by default all of them; one that was cut off goes on when it is asked for again. Exits 1 if the race
-takes over 40 % of the sweep's time, or names one that is over 3 % slower than the sweep's best.
+`compare`, by default all of them; one that was cut off goes on when it is asked for again. Exits 1
+if the race takes over 40 % of the sweep's time, or its winner is over 3 % slower than the sweep's.
 """
 
 from __future__ import annotations

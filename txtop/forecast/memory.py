@@ -7,7 +7,7 @@ memory".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from txtop.models import model_size
@@ -36,6 +36,9 @@ HALF_EXPERTS_BYTES = 100 * MIB
 # blocks are; larger blocks are mapped and go back to the system.
 MAPPED_FROM_BYTES = 33 * MIB
 HEAP_SHARE = 0.5
+# A decoder's keys and values stay in the holes that blocks of feed-forward layers left, so that
+# the next layer's need new ones.
+SPLIT_SHARE = 0.75
 HEAP_BYTES, HEAP_BLOCKS = 60 * MIB, 5
 MAPPED_LOSS_BYTES = 20 * MIB
 # The caching allocator of a GPU rounds blocks up and keeps them.
@@ -109,9 +112,7 @@ def forecast_memory(
     )
     called = count_pass_bytes(size, shape)
     working = called + _count_dequantised(size, cell, shape.value_bytes)
-    state_bytes = shape.batch * shape.prompt * size.width * shape.value_bytes
-    in_heap = max(0, called - count_window_mask_bytes(size, shape))
-    allocator = DEVICE_SHARE * working if on_gpu else _count_heap_loss(in_heap, state_bytes)
+    allocator = DEVICE_SHARE * working if on_gpu else _count_heap_loss(size, shape, called)
     if process_bytes is None:
         process_bytes = CONTEXT_BYTES if on_gpu else PROCESS_BYTES
     if not on_gpu:
@@ -128,13 +129,26 @@ def forecast_memory(
     )
 
 
-def _count_heap_loss(called_bytes: int, state_bytes: int) -> float:
-    """Return what holes in the heap add to a call whose blocks are about as large as its states."""
+def _count_heap_loss(size: Dimensions, shape: PassShape, called_bytes: int) -> float:
+    """Return what holes in the heap add to a call, the larger the blocks that they were."""
+    tokens, value = shape.batch * shape.prompt, shape.value_bytes
+    state_bytes = tokens * size.width * value
+    inner_bytes = tokens * size.inner * value * (2 * size.active if size.experts else 1)
+    mask_bytes = count_window_mask_bytes(size, shape)
+    unused_bytes, heap_bytes = 0, called_bytes
+    if mask_bytes >= MAPPED_FROM_BYTES:
+        # While the mask is mapped the heap stays as large as a feed-forward layer made it.
+        plain = replace(size, window=None)
+        heap_bytes = count_pass_bytes(plain, shape) + shape.prompt**2
+        unused_bytes = max(0, heap_bytes - (called_bytes - mask_bytes))
+    share, block_bytes = HEAP_SHARE, state_bytes
+    if size.family == "causal" and inner_bytes < MAPPED_FROM_BYTES:
+        share, block_bytes = SPLIT_SHARE, max(state_bytes, inner_bytes)
     if state_bytes >= MAPPED_FROM_BYTES:
         most = MAPPED_LOSS_BYTES
     else:
-        most = HEAP_BYTES + HEAP_BLOCKS * state_bytes
-    return min(HEAP_SHARE * called_bytes, most)
+        most = HEAP_BYTES + HEAP_BLOCKS * block_bytes
+    return unused_bytes + min(share * heap_bytes, most)
 
 
 def _get_value_bytes(precision: str, *, on_gpu: bool) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from support import ui_events
@@ -39,6 +42,58 @@ def test_a_forecast_is_within_a_tenth_of_the_measured_peak(cell: Cell, peak_gib:
     forecast = forecast_memory(cell)
     assert forecast is not None
     assert forecast.peak_bytes / GIB == pytest.approx(peak_gib, rel=0.1)
+
+
+DECODER = {
+    "vocab_size": 8192, "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 32768,
+    "tie_word_embeddings": False, "head_dim": 32,
+}  # fmt: skip
+LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], **DECODER}
+MISTRAL = {
+    "model_type": "mistral",
+    "architectures": ["MistralForCausalLM"],
+    "sliding_window": 128,
+    **DECODER,
+}
+MIXTRAL = {
+    "model_type": "mixtral",
+    "architectures": ["MixtralForCausalLM"],
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    **DECODER,
+}
+GPT2 = {
+    "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 8192,
+    "n_positions": 4096, "n_embd": 256, "n_layer": 4, "n_head": 4,
+}  # fmt: skip
+T5 = {
+    "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "vocab_size": 8192,
+    "is_encoder_decoder": True, "d_model": 256, "d_kv": 64, "d_ff": 1024, "num_heads": 4,
+    "num_layers": 3, "num_decoder_layers": 3,
+}  # fmt: skip
+# Peaks in MiB after three calls of fresh processes, with 4 new tokens; means of one to five, which
+# differ by up to 10 % where the heap has holes.
+WITH_HOLES = [
+    (LLAMA, 2, 1536, 489), (LLAMA, 2, 2560, 568), (LLAMA, 2, 3840, 615),
+    (MISTRAL, 2, 1024, 482), (MISTRAL, 2, 1792, 485), (MISTRAL, 2, 2624, 619),
+    (MISTRAL, 2, 3456, 720), (MIXTRAL, 15, 256, 616), (MIXTRAL, 30, 256, 807),
+    (GPT2, 30, 256, 876), (GPT2, 60, 256, 989), (T5, 40, 256, 591), (T5, 57, 256, 649),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "batch", "prompt", "peak_mib"), WITH_HOLES)
+def test_holes_in_the_heap_are_forecast_within_a_tenth(
+    config: dict[str, object], batch: int, prompt: int, peak_mib: int, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    cell = Cell(
+        id="c", model=str(tmp_path), weights="random", batch_size=batch, sequence_length=prompt,
+        new_tokens=4,
+    )  # fmt: skip
+    forecast = forecast_memory(cell)
+    assert forecast is not None
+    assert forecast.peak_bytes / MIB == pytest.approx(peak_mib, rel=0.1)
 
 
 def test_a_server_is_counted_with_its_longest_requests_in_every_slot() -> None:
