@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import BRAILLE
 from txtop.ui.models.view import View, build_view
 from txtop.ui.panels.ab_verdict import render_ab_verdict
+from txtop.ui.panels.cells import render_cells
 from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, render_tradeoffs
 
 ITEMS = 300
@@ -63,6 +65,30 @@ def test_the_table_has_the_points_beside_the_speed() -> None:
     assert by_precision["int8"].badges[0].startswith("✗ −13.3 pt accuracy [−20.5, ")
     assert by_precision["bf16"].badges[-1] == "≈ 0.0 pt"
     assert by_precision["bf16"].ratio
+
+
+@pytest.mark.parametrize(("width", "note"), [(120, "✗ −13.3 pt"), (80, "✗")])
+def test_a_badge_that_is_a_sign_or_a_number_has_its_word_in_the_heading(
+    width: int, note: str
+) -> None:
+    rows = [replace(row, state="done") for row in view().cells]
+    drawn = lines(render_cells(rows, None, Area(width, 8, BRAILLE, boxed=width > 100)))
+    assert "✗ worse" in drawn[0] and "≈ undecided" in drawn[0] and "3 done" in drawn[0]
+    assert any(f"x {note}" in line for line in drawn if "int8" in line)
+    without = [replace(row, meaning="", badges=("✗ broken",)) for row in rows]
+    heading = lines(render_cells(without, None, Area(width, 8, BRAILLE)))[0]
+    assert "✗" not in heading
+
+
+def test_with_all_the_room_each_figure_of_all_cells_has_bars_on_one_scale() -> None:
+    for width, height in ((78, 22), (116, 38)):
+        drawn = lines(render_cells(view().cells, None, Area(width, height, BRAILLE), bars=True))
+        (at,) = (y for y, line in enumerate(drawn) if "TTFT ms, less is better" in line)
+        bars = {line.split()[0]: line.count("━") for line in drawn[at + 1 : at + 4]}
+        assert set(bars) == {"fp32", "bf16", "int8"} and max(bars.values()) >= 40
+        assert ("tok/s, more is better" in "\n".join(drawn)) == (width < 100)
+        few = lines(render_cells(view().cells, None, Area(width, 7, BRAILLE), bars=True))
+        assert "better" not in "\n".join(few)
 
 
 def test_the_plot_has_the_front_of_accuracy_and_throughput() -> None:

@@ -114,7 +114,7 @@ def test_a_load_has_its_phases_and_says_whose_it_was() -> None:
     loading = of(recorded("gpt2-precisions"), "c001").loading
     rows = load_phases.render_load_phases(loading, 60, G)
     assert measure_row(rows[0]) == 60
-    assert "import 6.16" in text(rows)[1] and "weights 0.79" in text(rows)[1]
+    assert "import 6.16 s" in text(rows)[1] and "weights 0.79 s" in text(rows)[1]
     assert not loading.shared and of(recorded("bert-lengths"), "c002").loading.shared
     kept = LoadPhasesView(2.0, (("import", 1.0), ("weights", 0.5)), shared=True)
     assert text([load_phases.render_load_time(kept, G)]) == ["shared 2.00 s"]

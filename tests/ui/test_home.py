@@ -465,6 +465,18 @@ def test_names_of_cells_keep_what_differs_and_bars_have_the_rest() -> None:
         assert len(names) > 6 and len(set(names)) == len(names), names
 
 
+def test_signs_without_words_have_them_in_the_heading(bundled: dict[str, ListedSession]) -> None:
+    sessions = listing(bundled["smollm2-task"], bundled["minilm-task"], bundled["smollm2-int8"])
+    for width in (46, 70, 150):
+        area = Area(width, 16, Glyphs("braille"))
+        rows = session_list.render_session_list(sessions, False, NOW_S, area)
+        legend = session_list.render_list_legend(sessions, False, rows, area, 33)
+        assert len(legend) <= 33
+        for meaning in ("✗ worse", "≈ undecided", "▲ busy"):
+            assert meaning in legend or meaning in text(rows), (width, meaning, legend)
+        assert "○ weak" in legend or "○ only" in text(rows)
+
+
 def test_a_doubt_about_the_rate_is_never_left_out() -> None:
     doubtful = ("gpt2-precisions", "minilm-task", "smollm2-task")
     for width in (44, 64, 110):

@@ -313,9 +313,10 @@ def find_commands(where: ScreenKind, typed: str) -> list[KeyCommand]:
 
 def _rank(command: KeyCommand, query: str) -> int:
     title = command.title.lower()
-    if not query or title.startswith(query):
+    parts = [part for part in title.split() if part not in FILLERS]
+    if not query or " ".join(parts).startswith(query):
         return 0
-    if any(word.startswith(query) for word in title.split() if word not in FILLERS):
+    if any(part.startswith(query) for part in parts) or (" " in query and query in title):
         return 1
     letters = iter(title)
     return 2 if all(letter in letters for letter in query) else 3

@@ -48,6 +48,7 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "few: only 3 samples",
                 "fewer than 10 iterations count; read the interval before the number",
             ),
+            ("○ weak", "few samples, a drift, or no interval: not a number to quote"),
             (
                 "need: p90 after 64",
                 "a percentile is stated from that many iterations on; how many there are so far",

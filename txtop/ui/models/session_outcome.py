@@ -68,7 +68,7 @@ class ListedOutcome:
 
 
 NO_OUTCOME = ListedOutcome()
-DOUBTS: dict[Standing | None, str] = {
+DOUBTS: dict[Standing, str] = {
     "saturated": "saturated",
     "busy": "busy",
     "doubtful": "weak",

@@ -365,12 +365,14 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
         return [(fit(row.note, shape.note, mark=g("…")), "bad")]
     note = row.note
     if row.is_reference and row.state != "running" and row.note != "reference":
-        forms = (f"{row.note} · {word}" for word in ("reference", "ref"))
+        forms = [f"{row.note} · {word}" for word in ("reference", "ref")]
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     elif row.ratio and row.state != "running" and not row.is_reference:
         notes = dict.fromkeys((row.note, row.note.removeprefix("only ")))
         badges = (*row.badges, shorten_badge(row.badges[-1]), "?")
-        forms = (_join_note(own, row.ratio, badge) for badge in badges for own in notes)
+        forms = [_join_note(own, row.ratio, badge) for badge in badges for own in notes]
+        # What is wrong with an output is worth more than how few its samples are.
+        forms += [f"{row.ratio} {badge}" for badge in badges if row.meaning]
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     if note == "reference" and shape.note < len(note):
         note = "ref"

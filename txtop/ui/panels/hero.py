@@ -12,6 +12,7 @@ from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
 from txtop.ui.drawing.spans import (
+    MIN_ENDS_GAP,
     Row,
     clean,
     crop,
@@ -232,15 +233,15 @@ def _render_chart_title(view: HeroView, width: int, height: int, g: Glyphs) -> R
     title: Row = [(f"{view.unit} ", "text"), (over, "muted")]
     if chart.record:
         title.append((f" {g('·')} best so far", "text.bold"))
-    marks: Row = []
-    if chart.measured_from and not chart.filled:
-        marks.append((f"{g('·')} warm-up   ", "muted"))
-    if charts.find_mean_row(chart, height, g) is not None:
-        interval = (
-            f", {g('░')} its interval" if len(charts.find_band_rows(chart, height, g)) > 1 else ""
-        )
-        marks.append((f"{g('╌')} mean{interval}", "muted"))
-    return join_ends(title, [*marks, (" " * LABELS_WIDTH, "text")], width)
+    warm_up = f"{g('·')} warm-up" if chart.measured_from and not chart.filled else ""
+    mean = f"{g('╌')} mean" if charts.find_mean_row(chart, height, g) is not None else ""
+    if mean and len(charts.find_band_rows(chart, height, g)) > 1:
+        mean += f", {g('░')} its interval"
+    room = width - measure_row(title) - MIN_ENDS_GAP - LABELS_WIDTH
+    forms = (warm_up, mean), (mean,), (mean.partition(",")[0],), (warm_up,), ()
+    texts = ("   ".join(filter(None, form)) for form in forms)
+    marks = next(text for text in texts if measure_text(text) <= max(0, room))
+    return join_ends(title, [(f"{marks}{' ' * LABELS_WIDTH}", "muted")], width)
 
 
 def _render_caption(view: HeroView, width: int) -> Row:

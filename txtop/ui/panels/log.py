@@ -13,7 +13,7 @@ from txtop.ui.panels.filtered_list import FilteredListPanel, TextFilter
 ROLES = {"info": "text", "warning": "warn", "error": "bad"}
 # By their position, the levels of `ROLES` that are left out from the mildest on.
 SEVERITIES = ("", "warnings", "errors")
-MAX_CELL_WIDTH = 28
+MAX_CELL_WIDTH, MIN_TEXT_WIDTH = 28, 60
 
 
 def filter_log(lines: Sequence[LogRow], text_filter: TextFilter, least: str = "") -> list[LogRow]:
@@ -48,9 +48,9 @@ def render_log(
     when = max((len(line.at) for line in visible), default=5)
     longest = max((measure_text(clean(line.who)) for line in visible), default=0)
     texts = max((measure_text(clean(g(line.text))) for line in visible), default=0)
-    # Names are whole while no text is cut for them.
+    # Names are whole while most of the texts are.
     who = min(MAX_CELL_WIDTH, max(0, inside.width // 3))
-    who = min(longest, max(who, inside.width - when - 4 - texts))
+    who = min(longest, max(who, inside.width - when - 4 - min(texts, MIN_TEXT_WIDTH)))
     body: list[Row] = []
     for line in visible:
         row: Row = [(f"{line.at:>{when}}  ", "muted")]

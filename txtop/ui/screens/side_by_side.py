@@ -106,21 +106,24 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
 
 
 def _letter_titles(pair: SideBySideView) -> tuple[View, View]:
-    """Return both views with lettered titles, and with charts of one unit on one scale."""
+    """Return both views with lettered titles, and with charts of one unit on one scale.
+
+    A short title tells a cell from others of its session, which two models in two sessions are not.
+    """
+    heroes = share_scale(pair.left.hero, pair.right.hero)
+    models = [hero.title.partition(" · ")[0] for hero in heroes]
+    names = ["", ""] if models[0] == models[1] else [f"{model} · " for model in models]
     left, right = (
         replace(
             view,
             hero=replace(
                 hero,
                 title=f"{side.upper()}  {hero.title}",
-                short_title=f"{side.upper()}  {hero.short_title}",
+                short_title=f"{side.upper()}  {name}{hero.short_title}",
             ),
         )
-        for side, view, hero in zip(
-            SIDES,
-            (pair.left, pair.right),
-            share_scale(pair.left.hero, pair.right.hero),
-            strict=True,
+        for side, name, view, hero in zip(
+            SIDES, names, (pair.left, pair.right), heroes, strict=True
         )
     )
     return left, right

@@ -73,7 +73,7 @@ def _render_names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> 
     rows: list[Row] = [[]]
     used = 0
     for i, (name, seconds) in enumerate(parts):
-        took = formatting.format_number(seconds)
+        took = f"{formatting.format_number(seconds)} s"
         sign, name = get_series_sign(i, g), clean(name)
         wide = measure_text(sign) + 1 + measure_text(name) + 1 + len(took) + 3
         if used and used + wide - 3 > width:
