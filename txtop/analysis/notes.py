@@ -17,10 +17,20 @@ from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
 
+UNEVEN_SCENARIOS = ("single", "dynamic")
+"""Those whose calls have the lengths of the requests, each a shape of its own."""
+PLANS_NOTE = (
+    "attention by cuDNN, which makes a plan for each new shape, on the host: latencies contain"
+    " that; with TORCH_CUDNN_SDPA_DEPRIORITIZED=1 torch prefers other kernels"
+)
+
 
 def build_serving_notes(state: CellState) -> list[str]:
-    """Return the notes on a cell that served requests: saturation, unanswered and late requests."""
+    """Return the notes on a cell that served requests: what bends their latencies, what is left."""
     notes = []
+    ran = state.kernels
+    if ran and "cudnn" in (ran.prefill, ran.decode) and state.cell.scenario in UNEVEN_SCENARIOS:
+        notes.append(PLANS_NOTE)
     if state.saturated:
         notes.append("saturated: more came than was answered: latencies grew with time")
     left = serving.count_totals(state).unanswered

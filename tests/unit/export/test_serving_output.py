@@ -157,6 +157,20 @@ def test_what_could_not_be_answered_is_saturated_in_the_status() -> None:
     assert "saturated" not in table.format_report(state(), FinalMetrics())
 
 
+@pytest.mark.parametrize(
+    ("kernel", "asked", "noted"),
+    [("cudnn", "dynamic", True), ("flash", "dynamic", False), ("cudnn", "continuous", False)],
+)
+def test_a_kernel_that_plans_each_shape_is_a_note_where_lengths_vary(
+    kernel: str, asked: str, noted: bool
+) -> None:
+    session = state(plan(scenario=[asked]))
+    cell = session.cells["c001"]
+    cell.kernels = events.Kernels(t_ns=0, cell="c001", prefill=kernel, decode=kernel)
+    notes = [n for n in exported(session).cells[0].notes if "TORCH_CUDNN_SDPA_DEPRIORITIZED" in n]
+    assert len(notes) == noted
+
+
 def test_the_last_line_of_a_cell_says_rate_queue_and_first_token() -> None:
     session = state()
     line = table.format_cell_line(session.cells["c002"], FinalMetrics(), 0)
