@@ -64,6 +64,8 @@ class Recipe:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     base: str = ""
     """The dtype of what is not converted; empty for the one that the device computes in."""
+    arithmetic: str = ""
+    """The type of the factors of its products; empty for that of what is not converted."""
     skips_head: bool = False
 
 
@@ -107,6 +109,8 @@ _INT4_RECIPES = {
         arguments={"group_size": 64, "set_inductor_config": False},
         # Its kernel for fp32 and fp16 is 25 times slower than that for bf16 (torch 2.13).
         base="bf16",
+        # The kernel widens both factors: where bf16 is emulated its peak would be passed.
+        arithmetic="fp32",
         skips_head=True,
     ),
     "cuda": Recipe(

@@ -50,8 +50,12 @@ def determine_peaks(
     if loaded.geometry is None or loaded.geometry.step_bytes < max(MIN_STEP_BYTES, cache):
         return None
     published = find_published(name)
-    arithmetic = "tf32" if loaded.geometry.dtype == "tf32" else precision.DTYPE_NAMES[loaded.dtype]
-    peaks = published or _probe(loaded.device, loaded.dtype, arithmetic)
+    arithmetic = loaded.geometry.dtype
+    dtype = precision.DTYPES.get(arithmetic)
+    if dtype is None:
+        # There is no product to time of what a quantised one multiplies.
+        dtype, arithmetic = loaded.dtype, precision.DTYPE_NAMES[loaded.dtype]
+    peaks = published or _probe(loaded.device, dtype, arithmetic)
     if peaks is None:
         return None
     return events.DevicePeaks(

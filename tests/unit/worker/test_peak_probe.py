@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from txtop.worker import memory, peak_probe
+from txtop.worker.loading import precision
 
 CPU = torch.device("cpu")
 
@@ -78,20 +79,32 @@ def test_a_model_that_fits_into_the_cache_of_the_gpu_has_no_peaks(
     assert peaks is None or (peaks.source, peaks.cache_bytes) == ("table", 50 << 20)
 
 
-@pytest.mark.parametrize("arithmetic", ["fp32", "tf32"])
-def test_products_of_fp32_values_are_probed_under_the_name_of_their_arithmetic(
-    arithmetic: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("arithmetic", "dtype", "name"),
+    [
+        ("fp32", torch.float32, "fp32"),
+        ("tf32", torch.float32, "tf32"),
+        ("fp32", torch.bfloat16, "fp32"),  # int4 on a CPU
+        ("int8", torch.bfloat16, "bf16"),
+    ],
+)
+def test_what_products_multiply_is_probed_under_its_name(
+    arithmetic: str, dtype: torch.dtype, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: 1e9)
-    monkeypatch.setattr(peak_probe, "measure_flops", lambda *_: 2e9)
+    probed = []
+    monkeypatch.setattr(
+        peak_probe, "measure_flops", lambda _, dtype, *__: probed.append(dtype) or 2e9
+    )
     loaded: Any = SimpleNamespace(
         geometry=SimpleNamespace(step_bytes=1 << 30, dtype=arithmetic),
         device=CPU,
-        dtype=torch.float32,
+        dtype=dtype,
         threads=1,
     )
     peaks = peak_probe.determine_peaks(loaded, "a device", None)
-    assert peaks is not None and peaks.flops_per_s == {arithmetic: 2e9}
+    assert peaks is not None and peaks.flops_per_s == {name: 2e9}
+    assert set(probed) == {precision.DTYPES[name]}
 
 
 def test_several_threads_are_never_slower_than_one_and_a_spoilt_round_is_measured_again(

@@ -154,6 +154,9 @@ def test_resident_bytes_are_the_sum_over_storages(precision: str, plain: Path) -
     held = loaded.model.state_dict() if packed else loaded.model
     stored = require_bytes(loaded, count_independently(held))
     bits = modes.get_bits(precision)
+    # The kernel of int4 widens what it reads, and is held against the peak of that.
+    assert loaded.geometry is not None
+    assert bits > 4 or loaded.geometry.dtype == "fp32"
     if modes.is_dense(precision):
         assert stored == DENSE * bits / 8 and loaded.converted is None
         return

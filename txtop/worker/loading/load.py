@@ -231,6 +231,7 @@ def read_model(
         recipe, converted = int8.convert(model, recipe)
     arithmetic = "int8" if recipe and "weight-only" not in recipe else ""
     if made is not None:
+        arithmetic = made.arithmetic
         enter("convert")
         int8.replace_conv1d(model)
         recipe = quantisers.convert(model, made, device)
