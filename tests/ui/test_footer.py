@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -30,7 +31,7 @@ from txtop.ui.panels.footer import FooterPanel, find_footer_key, render_footer
 from txtop.ui.panels.log import LogPanel
 from txtop.ui.panels.machine import MachinePanel
 from txtop.ui.panels.progress_rail import find_rail_cell
-from txtop.ui.screens.dialogs import MAX_LISTED
+from txtop.ui.screens.dialogs import MIN_LISTED, ROWS_AROUND_LIST
 from txtop.ui.screens.help import HelpDialog
 
 CELL_STATES: tuple[Literal["", "shut", "open"], ...] = ("", "shut", "open")
@@ -253,10 +254,11 @@ async def test_what_a_screen_offers_can_be_found(
         await pilot.press("x")
         # The palette tells how many do not fit, of all and of those that match.
         await pilot.press("ctrl+p")
-        more = len(list_commands("replay")) - MAX_LISTED
+        listed = max(MIN_LISTED, app.size.height - ROWS_AROUND_LIST)
+        more = len(list_commands("replay")) - listed
         await until(pilot, lambda: f"↓ {more} more" in text(app))
         await pilot.press(*"report")
-        await until(pilot, lambda: "more" not in text(app).splitlines()[-12])
+        await until(pilot, lambda: not re.search(r"↓ \d+ more", text(app)))
         await pilot.press("enter")
         await until(pilot, lambda: len(asked) == 3)
 

@@ -178,9 +178,9 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     sure = (fit(g(view.half), FACT_WIDTH), "text.bold")
     intervals = (view.interval, view.interval.removesuffix(" 95 %"), "")
     interval = next((form for form in intervals if measure_text(form) <= width - FACT_WIDTH), "")
-    beside: Row = [sure, (view.why or interval, _choose_reason_role(view))]
+    why = _shorten_reason(clean(g(view.why)), width - FACT_WIDTH, g)
+    beside: Row = [sure, (why or interval, _choose_reason_role(view))]
     if not view.half:
-        why = cut(clean(g(view.why)), width - FACT_WIDTH, g("…"))
         beside = [(fit("", FACT_WIDTH), "text"), (why, _choose_reason_role(view))]
     against: Row = []
     if view.ratio:
@@ -198,6 +198,13 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
         if view.role == "warn.bold":
             against = [(g(view.why), "warn")]
     return [first, beside, against]
+
+
+def _shorten_reason(text: str, room: int, g: Glyphs) -> str:
+    """Shorten `waited 33 % for a processor: make 7` by who it was, then to its size."""
+    cause = text.partition(": ")[0]
+    forms = (text, cause, cause.partition(" for ")[0])
+    return next((form for form in forms if measure_text(form) <= room), cut(text, room, g("…")))
 
 
 def _choose_reason_role(view: HeroView) -> str:

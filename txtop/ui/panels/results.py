@@ -156,11 +156,12 @@ def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:
     """Return the speed-up with what it costs in the longest form that fits: never one alone."""
     forms: list[Row] = [[(g(remark), line.role)] for remark in line.remarks]
     if line.ratio:
+        # Words of the cost come before what the ratio is of.
         ratios = line.ratio, line.ratio.partition(" ")[0]
-        forms = [[(f"{g(ratio)}, ", "text"), *form] for ratio in ratios for form in forms]
-    fitting = [form for form in forms if measure_row(form) <= room]
-    if fitting:
-        return max(fitting, key=measure_row)
+        forms = [[(f"{g(ratio)}, ", "text"), *form] for form in forms for ratio in ratios]
+    fitting = (form for form in forms if measure_row(form) <= room)
+    if chosen := next(fitting, []):
+        return chosen
     # An output that is not that of the model is marked in any case, at the cost of the name.
     sign = line.remarks[-1].rpartition(" ")[2] if line.remarks else ""
     return [(g(sign), line.role)] if sign and not sign.isalpha() else []

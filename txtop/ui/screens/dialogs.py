@@ -20,7 +20,8 @@ from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.text_input import TextInput
 
 T = TypeVar("T")
-MAX_LISTED = 14
+# The entries of a list that a small terminal has, and what a large one leaves around a longer one.
+MIN_LISTED, ROWS_AROUND_LIST = 14, 16
 KEY_ROLE, TEXT_ROLE, BOLD_ROLE, MUTED_ROLE = "accent-a", "text", "bold", "muted"
 
 
@@ -270,7 +271,8 @@ class ChoiceDialog(InputDialog[str]):
 
     @property
     def preferred_size(self) -> tuple[int, int]:
-        return 48, min(self._count, MAX_LISTED) + 2
+        most = max(MIN_LISTED, self.app.size.height - ROWS_AROUND_LIST)
+        return 48, min(self._count, most) + 2
 
     def rows(self, width: int) -> list[Row]:
         return [[] if self._choices else [("  nothing matches", MUTED_ROLE)]]

@@ -86,7 +86,9 @@ def _render_point(
     bold = ".bold" if at_cursor else ""
     quiet = "text" if point.front or at_cursor or kind in ("lengths", "load") else "muted"
     loud = "text.bold" if point.front or at_cursor else quiet
-    last = "ok" if point.front else "muted" if point.running else quiet
+    # What costs the output its meaning is no success.
+    best = "text" if point.badge_role in ("warn", "bad") else "ok"
+    last = best if point.front else "muted" if point.running else quiet
     last = "warn" if point.saturated else last
     return [
         (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
