@@ -38,7 +38,7 @@ MAPPED_FROM_BYTES = 33 * MIB
 HEAP_SHARE = 0.5
 # A decoder's keys and values stay in the holes that blocks of feed-forward layers left, so that
 # the next layer's need new ones.
-SPLIT_SHARE = 0.75
+SPLIT_SHARE = 0.8
 HEAP_BYTES, HEAP_BLOCKS = 60 * MIB, 5
 MAPPED_LOSS_BYTES = 20 * MIB
 # The caching allocator of a GPU rounds blocks up and keeps them.
@@ -135,15 +135,15 @@ def _count_heap_loss(size: Dimensions, shape: PassShape, called_bytes: int) -> f
     state_bytes = tokens * size.width * value
     inner_bytes = tokens * size.inner * value * (2 * size.active if size.experts else 1)
     mask_bytes = count_window_mask_bytes(size, shape)
-    unused_bytes, heap_bytes = 0, called_bytes
-    if mask_bytes >= MAPPED_FROM_BYTES:
-        # While the mask is mapped the heap stays as large as a feed-forward layer made it.
-        plain = replace(size, window=None)
-        heap_bytes = count_pass_bytes(plain, shape) + shape.prompt**2
-        unused_bytes = max(0, heap_bytes - (called_bytes - mask_bytes))
     share, block_bytes = HEAP_SHARE, state_bytes
+    unused_bytes, heap_bytes = 0, called_bytes
     if size.family == "causal" and inner_bytes < MAPPED_FROM_BYTES:
         share, block_bytes = SPLIT_SHARE, max(state_bytes, inner_bytes)
+        if mask_bytes >= MAPPED_FROM_BYTES:
+            # While the mask is mapped the heap stays as large as a feed-forward layer made it.
+            plain = replace(size, window=None)
+            heap_bytes = count_pass_bytes(plain, shape) + shape.prompt**2
+            unused_bytes = max(0, heap_bytes - (called_bytes - mask_bytes))
     if state_bytes >= MAPPED_FROM_BYTES:
         most = MAPPED_LOSS_BYTES
     else:
