@@ -28,7 +28,7 @@ from txtop.session import catalog
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.ui import outcome_reader
+from txtop.ui import outcome_reader, start_facts
 from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
@@ -230,14 +230,14 @@ def test_the_text_of_a_preset_is_whole_or_not_there(size: tuple[int, int]) -> No
 
 
 def test_presets_say_how_long_they_take_and_models_what_they_are() -> None:
-    models = tuple((f"model-{i}", "decoder, 124 M parameters, built in") for i in range(9))
-    starts = StartFacts({"families": "up to 7 min, plus loads"}, models)
+    models = tuple((f"model-{i}", "decoder, 124 M parameters, built-in") for i in range(9))
+    starts = StartFacts({"families": "up to 7 min, plus loading"}, models)
     small, large = (
         text(start_menu.render_start_menu(PRESETS["quick"], Area(42, height, Glyphs()), starts))
         for height in (22, 30)
     )
     for menu in (small, large):
-        assert re.search(r"families +up to 7 min, plus loads\n +GPT-2, BERT, T5", menu), menu
+        assert re.search(r"families +up to 7 min, plus loading\n +GPT-2, BERT, T5", menu), menu
     assert "models here" not in small and "model-3" in large and "and 5 more" in large
     assert len(large.splitlines()) <= 30
     for height in range(12, 40):
@@ -253,9 +253,35 @@ def test_start_facts_come_one_by_one_once_every_outcome_is_there(
     while source.starts is None or not source.starts.models:
         source.update()
         assert source.starts is None or not source.outcomes.waiting
-    assert set(source.starts.times) == set(PRESETS)
+    assert {"quick", *source.starts.times} == set(PRESETS) and "quick" not in source.starts.times
     assert source.starts.times["families"].startswith(("up to ", "about "))
-    assert dict(source.starts.models)["gpt2"] == "decoder, 124 M parameters, built in"
+    assert dict(source.starts.models)["gpt2"] == "decoder, 124 M parameters, built-in"
+
+
+def test_a_fact_that_cannot_be_looked_up_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no such disk")
+
+    monkeypatch.setattr(start_facts, "estimate_duration", fail)
+    monkeypatch.setattr(start_facts, "find_family", fail)
+    *_, last = start_facts.gather_start_facts(None)
+    assert set(last.times.values()) == {""} and last.models == ()
+
+
+def test_sessions_behind_one_without_an_outcome_are_shown_whole() -> None:
+    sessions = SessionList()
+    later = [
+        replace(ONE, path=Path("/s/b"), label="unread", outcome=None),
+        replace(
+            ONE, path=Path("/s/c"), label="torn", stage="unreadable", models="no header",
+            outcome=NO_OUTCOME,
+        ),
+        replace(ONE, path=Path("/s/d"), label="last", outcome=NO_OUTCOME),
+    ]  # fmt: skip
+    sessions.take([ONE, *later])
+    rows = text(session_list.render_session_list(sessions, False, NOW_S, Area(80, 40, Glyphs())))
+    assert "─ torn ─" in rows and "cannot be read: no header" in rows and "─ last ─" in rows
+    assert "─ unread ─" not in rows and rows.count("enter ") == 1
 
 
 def probed(*entries: tuple[str, str, str]) -> bytes:

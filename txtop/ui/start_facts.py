@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 
-from txtop.errors import TxtopError
 from txtop.forecast.duration import estimate_duration
 from txtop.forecast.history import RunHistory
 from txtop.models.builtin import describe_model, find_builtin
@@ -25,17 +25,20 @@ from txtop.ui.models.home import StartFacts
 def gather_start_facts(past: RunHistory | None) -> Iterator[StartFacts]:
     """Look up one thing at each step; yield what is known after it."""
     times: dict[str, str] = {}
-    for name in PRESETS:
+    # The quick preset has a line of its own, which says how long it takes.
+    for name in (name for name in PRESETS if name != "quick"):
         times[name] = estimate_preset(name, past or RunHistory())
         yield StartFacts(dict(times))
     models: list[tuple[str, str]] = []
     for listed in list_ab_models():
-        family = find_family(listed.model)
-        if family is not None:
+        with suppress(Exception):  # A file of any kind is read: a model without a kind is left out.
+            family = find_family(listed.model)
+            if family is None:
+                continue
             kind = describe_model(family, find_parameter_count(listed.model))
-            place = "built in" if find_builtin(listed.model) else listed.source
+            place = "built-in" if find_builtin(listed.model) else listed.source
             models.append((listed.name, sanitise(f"{kind}, {place}", 120)))
-            yield StartFacts(times, tuple(models))
+        yield StartFacts(times, tuple(models))
 
 
 def estimate_preset(name: str, past: RunHistory) -> str:
@@ -43,9 +46,10 @@ def estimate_preset(name: str, past: RunHistory) -> str:
     it; empty where there is none."""
     try:
         duration = estimate_duration(build_plan(RunOptions(preset=name)), past)
-    except TxtopError:
+    except Exception:
+        # A preset reads what machine and models have: without its time the screen works as well.
         return ""
     if duration.seconds is None:
         return ""
     minutes = max(1, math.ceil(duration.seconds / 60))
-    return f"up to {minutes} min, plus loads" if duration.most else f"about {minutes} min"
+    return f"up to {minutes} min, plus loading" if duration.most else f"about {minutes} min"

@@ -222,6 +222,15 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
     """Render the selected session: its facts, its cells with bars as room permits, and its keys."""
     if item is None or height < 2:
         return []
+    rows = _render_facts(item, width, height - 1, g)
+    if item.stage == "unreadable":
+        return rows
+    opening: Row = [("enter", "accent-a"), (f" {_describe_opening(item, width - 6)}", "muted")]
+    return [*rows, opening][:height]
+
+
+def _render_facts(item: ListedSession, width: int, height: int, g: Glyphs) -> list[Row]:
+    """Render what a session is, and its cells with bars as `height` permits."""
     name = cut(item.label, max(0, width - 4), g("…"))
     rule = g("─")
     rows: list[Row] = [
@@ -249,21 +258,20 @@ def _render_detail(item: ListedSession | None, width: int, height: int, g: Glyph
         [(cut(what, width, g("…")), "text.bold")],
         [(cut(g(facts), width, g("…")), "muted")],
     ]
-    opening: Row = [("enter", "accent-a"), (f" {_describe_opening(item, width - 6)}", "muted")]
     if item.outcome is not None:
-        rows += render_outcome_cells(item.outcome, width, height - len(rows) - 1, g)
-    return [*rows, opening][:height]
+        rows += render_outcome_cells(item.outcome, width, height - len(rows), g)
+    return rows
 
 
 def _render_others(sessions: SessionList, width: int, height: int, g: Glyphs) -> list[Row]:
     """Render the sessions after the selected one in the rows that are left, without their keys."""
     rows: list[Row] = []
     for item in sessions.matching[sessions.at + 1 :] + sessions.matching[: sessions.at]:
-        if item.outcome is None or height - len(rows) < MIN_OTHER_ROWS:
+        if height - len(rows) < MIN_OTHER_ROWS:
             break
-        *detail, _keys = _render_detail(item, width, height - len(rows), g)
-        rows += [[], *detail] if len(detail) < height - len(rows) else detail
-    return rows[:height]
+        if item.outcome is not None:
+            rows += [[], *_render_facts(item, width, height - len(rows) - 1, g)]
+    return rows
 
 
 def _describe_opening(item: ListedSession, width: int) -> str:
