@@ -9,8 +9,9 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.fleet import places as places_module
+from txtop.fleet.engines import ray as ray_engine
 from txtop.fleet.engines.engine import Engine
-from txtop.fleet.engines.ray import RAY, count_places, parse_wishes
+from txtop.fleet.engines.ray import RAY, Holder, count_places, parse_wishes
 from txtop.fleet.engines.slurm import SLURM
 from txtop.fleet.fleet_run import FleetCopies, resume_members
 from txtop.fleet.folder import FleetOrder, create_fleet, read_fleet
@@ -108,3 +109,22 @@ def test_a_place_that_refuses_to_resume_is_given_back_if_it_was_held_for_it(
     lost, kept = read_fleet(folder).members
     assert (lost.released, kept.released) == ("given up", "")
     assert (lost.target, kept.target) == ("new0@n1", "2@n2")
+
+
+def test_the_holder_of_a_ray_place_ends_what_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    holder = Holder()
+    first, problem = holder.open(["sleep", "60"], b"")
+    assert not problem
+    process = holder._running[first][0]
+    monkeypatch.setattr(ray_engine, "FORGOTTEN_S", 0.0)
+    second, _ = holder.open(["true"], b"")
+    assert process.returncode == -9 and first not in holder._running
+    assert holder.read(first) == (b"the command was ended: nobody had read for a while", 1)
+    assert holder.read(second) == (b"", 0)
+
+
+def test_shares_of_a_resource_are_counted_without_rounding() -> None:
+    assert count_places({"disk": 0.1}, {"disk": 1.0}) == 10
+    assert count_places({"disk": 0.3}, {"disk": 1.0}) == 3

@@ -159,8 +159,7 @@ class Holder:
         """Start a command with `data` as its input. Return its number, or what is wrong."""
         for number, asked_s in list(self._asked_s.items()):
             if time.monotonic() - asked_s > FORGOTTEN_S:
-                self._running.pop(number)[0].kill()
-                del self._asked_s[number]
+                self._end(number)
         # Ray gives its processes the lowest priority. Only root may take that back.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, 0)
@@ -183,6 +182,13 @@ class Holder:
         self._asked_s[number] = time.monotonic()
         return number, ""
 
+    def _end(self, number: str) -> None:
+        """Kill a command of which nobody reads, and keep nothing of it."""
+        self._asked_s.pop(number, None)
+        if running := self._running.pop(number, None):
+            running[0].kill()
+            running[0].wait()
+
     @staticmethod
     def _build_environment() -> dict[str, str]:
         """Leave out the number of threads that Ray chose for its own tasks."""
@@ -193,6 +199,8 @@ class Holder:
 
     def read(self, number: str) -> tuple[bytes, int | None]:
         """Return what the command printed, or at its end its errors and its exit code."""
+        if number not in self._running:
+            return b"the command was ended: nobody had read for a while", 1
         process, errors = self._running[number]
         assert process.stdout is not None
         self._asked_s[number] = time.monotonic()
@@ -202,8 +210,8 @@ class Holder:
             return data, None
         code = process.wait()
         errors.seek(0)
-        self._running.pop(number)
-        self._asked_s.pop(number)
+        self._running.pop(number, None)
+        self._asked_s.pop(number, None)
         return errors.read(), code
 
 
