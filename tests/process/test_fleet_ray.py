@@ -65,7 +65,7 @@ def test_resources_choose_the_places(tmp_path: Path, cluster: Any) -> None:
 @pytest.mark.slow
 def test_a_node_that_is_lost_is_named(tmp_path: Path, cluster: Any) -> None:
     lost = cluster.add_node(num_cpus=1, resources={"doomed": 1})
-    arguments = build_arguments(tmp_path, "d=ray:doomed=1", "p=ray:pretend=2", iterations=600)
+    arguments = build_arguments(tmp_path, "d=ray:doomed=1", "p=ray:pretend=2", iterations=100_000)
     run = subprocess.Popen(
         [*TXTOP, *arguments],
         stdout=subprocess.DEVNULL,
@@ -74,13 +74,20 @@ def test_a_node_that_is_lost_is_named(tmp_path: Path, cluster: Any) -> None:
         env={**os.environ, "RAY_ADDRESS": cluster.address},
     )
     assert run.stderr is not None
+    environment = {"TXTOP_SESSION_DIR": str(tmp_path / "there"), "PYTHONPATH": f"{SHIM}:{ROOT}"}
     lines: list[str] = []
+    begun: set[str] = set()
     for line in run.stderr:
         lines.append(line)
-        if re.match(r"d .*started$", line):
+        if match := re.match(r"(d|p-[12]) .*started$", line):
+            begun.add(match[1])
+        if begun == {"d", "p-1", "p-2"}:
+            # None ends of itself, so that the node is lost while its run goes on.
             cluster.remove_node(lost, allow_graceful=False)
+            for name in ("f-p-1", "f-p-2"):
+                assert txtop("stop", name, **environment).returncode == 0
+            begun.clear()
     assert run.wait(60) == 1, "".join(lines)
     assert any(re.match(r"d +Ray's node \S+ is lost", line) for line in lines), lines
     require_equal_copies(tmp_path, "p-1", "p-2")
-    environment = {"TXTOP_SESSION_DIR": str(tmp_path / "there"), "PYTHONPATH": f"{SHIM}:{ROOT}"}
     txtop("stop", "f-d", **environment)
