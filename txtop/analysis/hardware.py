@@ -5,6 +5,7 @@ Sessions of equal machines are one side: their figures are pooled as those of re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -13,7 +14,7 @@ from txtop.analysis import metrics
 from txtop.analysis.compare import SessionCell, compare_cell, pair_cells
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
-from txtop.state.session import SessionState
+from txtop.state.session import SessionState, list_gpus
 from txtop.stats.intervals import Interval, compute_student_t_interval
 from txtop.stats.summary import Summary
 from txtop.stats.unpaired import UnpairedRatio
@@ -45,19 +46,32 @@ class HardwareRow:
 
 
 def get_hardware_key(state: SessionState) -> tuple[str, ...]:
-    """Return the facts that make a machine another: devices, processor, cores, drivers."""
-    machine = state.header.machine if state.header else None
-    own = (machine.cpu, str(machine.cores_allowed or machine.cores_logical)) if machine else ()
+    """Return the facts that make a machine another: devices, GPUs, processor, cores, drivers."""
     devices = sorted({load.device_name for load in state.loads.values()})
+    gpus = Counter(device.label for _, device in list_gpus(state))
+    counts = sorted(f"{count} x {name}" for name, count in gpus.items())
     drivers = {device.versions.get("nvidia_driver", "") for device in state.devices.values()}
-    return *devices, *own, *sorted(filter(None, drivers))
+    return *devices, *counts, *_read_processor(state), *sorted(filter(None, drivers))
+
+
+def _read_processor(state: SessionState) -> tuple[str, ...]:
+    machine = state.header.machine if state.header else None
+    return (machine.cpu, str(machine.cores_allowed or machine.cores_logical)) if machine else ()
 
 
 def group_by_kind(states: Mapping[str, SessionState]) -> dict[str, list[SessionState]]:
     """Return the sessions of each kind of machine, by the names of the places that are of it."""
+    # What never loaded a model does not tell its devices: it joins those of its processor.
+    loaded = {
+        _read_processor(state): get_hardware_key(state)
+        for state in reversed(states.values())
+        if state.loads
+    }
     kinds: dict[tuple[str, ...], list[str]] = {}
     for place, state in states.items():
-        kinds.setdefault(get_hardware_key(state), []).append(place)
+        own = get_hardware_key(state)
+        key = own if state.loads else loaded.get(_read_processor(state), own)
+        kinds.setdefault(key, []).append(place)
     return {
         ", ".join(sanitise(place, 80) for place in places): [states[place] for place in places]
         for places in kinds.values()

@@ -51,6 +51,10 @@ def compare(
     least = None if min_accuracy is None else parse_allowed_loss("--min-accuracy", min_accuracy)
     is_fleet = a is not None and b is None and find_fleet(a, session_dir) is not None
     if a is not None and not base and not new and (is_fleet or across):
+        if least is not None:
+            raise UsageError(
+                "--min-accuracy judges two sessions of one kind of machine", "leave it out"
+            )
         return _compare_hardware([a, *([b] if b else [])], margin, format, output, session_dir)
     if across:
         raise UsageError("--across takes a fleet, or two sessions", "txtop compare FLEET")
@@ -89,12 +93,13 @@ def _compare_hardware(
     from txtop.analysis.hardware import compare_hardware, group_by_kind, has_comparison
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_sessions
-    from txtop.export.hardware import WRITERS, render_text
+    from txtop.export.hardware import WRITERS
     from txtop.export.text.fitting import get_width
+    from txtop.export.text.hardware import render_text
 
     check_output(output)
     states = {
-        place or name: state
+        (f"{name}/{place}" if len(names) > 1 else place) if place else name: state
         for name in names
         for place, state in load_sessions(name, session_dir).items()
     }

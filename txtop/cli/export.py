@@ -40,17 +40,19 @@ def show(
     limits.check_integer("--warmup", warmup, 0)
     threshold = None if margin is None else parse_percentage("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.cli.session_args import load_sessions, resolve_sessions
+    from txtop.cli.session_args import read_sessions, resolve_sessions
     from txtop.export.text.fitting import get_width
     from txtop.export.text.ratios import format_ratios
     from txtop.export.text.table import format_report
     from txtop.session.catalog import get_session_id
 
-    names = [get_session_id(named.path) for named in resolve_sessions(session, session_dir)]
-    states = load_sessions(session, session_dir, warmup)
+    # Looked up once: the copy of another place may begin at any time.
+    sessions = resolve_sessions(session, session_dir)
+    names = [get_session_id(named.path) for named in sessions]
+    states = read_sessions(sessions, warmup)
     width = get_width(sys.stdout)
     if len(states) > 1:
-        from txtop.export.fleet import format_fleet
+        from txtop.export.text.fleet import format_fleet
 
         print(*format_fleet(states, FinalMetrics(), width), "", sep="\n")
     for number, (name, state) in enumerate(zip(names, states.values(), strict=True)):

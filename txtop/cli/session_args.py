@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,18 @@ def load_sessions(
 
     What could not be read is printed. Raises `SessionError`.
     """
+    return read_sessions(resolve_sessions(name, folder), warmup_cut)
+
+
+def read_sessions(
+    sessions: Iterable[NamedSession], warmup_cut: int | None = None
+) -> dict[str, SessionState]:
+    """Return the state of each session by its place, and print what could not be read.
+
+    Raises `SessionError`.
+    """
     states = {}
-    for named in resolve_sessions(name, folder):
+    for named in sessions:
         states[named.place], problems = load_session(named.path, warmup_cut)
         source = f"{named.place}: " if named.place else ""
         for line in problems.lines():

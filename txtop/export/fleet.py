@@ -5,43 +5,16 @@ It is called `machine` where the place of `--devices` has its own column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import csv, json, markdown
-from txtop.export.text import table
-from txtop.export.text.fitting import Heading, format_table, hoist_shared
-from txtop.formatting import MISSING
+from txtop.export.text.fleet import States, build_table
 from txtop.sanitise import escape_json
-from txtop.state.session import SessionState
 
-States = Mapping[str, SessionState]
 KEY = "machine"
-
-
-def build_table(states: States, finals: FinalMetrics) -> tuple[Heading, list[list[str]]]:
-    """Return the table of all places: the columns of any of them, that of the place first."""
-    sides: dict[str, str] = {}
-    for state in states.values():
-        sides |= dict(table.list_columns(state))
-    # What only some places have stands before the status, as in the table of one.
-    last = sides.pop("status")
-    heading = (("place", "<"), *sides.items(), ("status", last))
-    rows = []
-    for place, state in states.items():
-        names = [name for name, _ in table.list_columns(state)]
-        for row in table.build_rows(state, finals):
-            fields = {"place": place, **dict(zip(names, row, strict=True))}
-            rows.append([fields.get(name, MISSING) for name, _ in heading])
-    return heading, rows
-
-
-def format_fleet(states: States, finals: FinalMetrics, width: int | None) -> list[str]:
-    """Return the lines of that table in plain text."""
-    shared, heading, rows = hoist_shared(*build_table(states, finals))
-    return [*([shared] if shared else []), *format_table(heading, rows, width)]
 
 
 def to_json(states: States, finals: FinalMetrics) -> bytes:
@@ -74,8 +47,12 @@ def to_csv(states: States, finals: FinalMetrics) -> bytes:
 
 
 def to_markdown(states: States, finals: FinalMetrics) -> bytes:
-    """Return the table of all places as Markdown."""
-    return markdown.format_markdown_table(*build_table(states, finals)).encode()
+    """Return the table of all places as Markdown, then what else each place has."""
+    document = markdown.format_markdown_table(*build_table(states, finals))
+    for place, state in states.items():
+        if further := markdown.format_further_tables(state, finals):
+            document += f"\n## {markdown.escape_markdown(place)}\n{further}"
+    return document.encode()
 
 
 WRITERS: dict[str, Callable[[States, FinalMetrics], bytes]] = {

@@ -20,6 +20,12 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     one each.
     """
     document = format_markdown_table(table.list_columns(state), table.build_rows(state, finals))
+    return (document + format_further_tables(state, finals)).encode()
+
+
+def format_further_tables(state: SessionState, finals: FinalMetrics) -> str:
+    """Return the tables of served requests, outputs and tasks, of those that a session has."""
+    document = ""
     if heading := serving_table.list_serving_columns(state):
         document += "\n" + format_markdown_table(
             heading, serving_table.build_serving_rows(state, finals)
@@ -32,7 +38,7 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
         (accuracy.HEADING, accuracy.build_rows(state)),
     ):
         document += "\n" + format_markdown_table(heading, rows) if rows else ""
-    return document.encode()
+    return document
 
 
 def format_markdown_table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
