@@ -158,8 +158,8 @@ def test_of_a_lost_place_the_cells_are_not_measured(tmp_path: Path) -> None:
     done = txtop(*(str(command) if text == COMMAND else text for text in arguments))
     assert done.returncode == 1, done.stderr
     assert re.search(r"^b +lost, exit code 255$", done.stderr, re.MULTILINE)
-    assert re.search(r"^b +nothing came", done.stderr, re.MULTILINE)
-    assert "txtop resume f measures them there" in done.stderr
+    assert re.search(r"^b +nothing was received", done.stderr, re.MULTILINE)
+    assert f"to measure them there: txtop resume f --session-dir {tmp_path}/here" in done.stderr
 
 
 def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> None:
@@ -175,15 +175,15 @@ def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> 
             if re.match(r"a .*started", line):
                 (streaming,) = find_streams("f-a")
                 os.kill(streaming, signal.SIGSTOP)
-            if re.match(r"a +nothing comes any more", line):
+            if re.match(r"a +no data", line):
                 os.kill(streaming, signal.SIGKILL)
-            if re.match(r"a +it comes again", line):
+            if re.match(r"a +receiving data again", line):
                 run.send_signal(signal.SIGINT)
     finally:
         run.send_signal(signal.SIGTERM)
         run.wait(30)
     assert run.returncode == 130, lines
-    changes = [line for line in lines if re.match(r"a +(nothing comes|it comes)", line)]
+    changes = [line for line in lines if re.match(r"a +(no data|receiving data)", line)]
     assert len(changes) == 2, lines
     require_equal_copies(tmp_path, "f")
 

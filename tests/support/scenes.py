@@ -52,10 +52,10 @@ class FrozenPair(SideBySideMode):
 
 # What depends on the libraries and the cache of a machine.
 STARTS = StartFacts(
-    {name: f"up to {2 + i} min, plus loads" for i, name in enumerate(PRESETS)},
+    {name: f"up to {2 + i} min, plus loading" for i, name in enumerate(PRESETS)},
     (
-        ("gpt2", "decoder, 124 M parameters, built in"),
-        ("bert-base-uncased", "encoder, 109 M parameters, built in"),
+        ("gpt2", "decoder, 124 M parameters, built-in"),
+        ("bert-base-uncased", "encoder, 109 M parameters, built-in"),
     ),
 )
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -31,11 +31,14 @@ from txtop.fleet.log_copy import LogCopy
 from txtop.fleet.places import RemotePlace, hold_places, parse_places, release_places
 from txtop.forecast import dealing
 from txtop.formatting import format_count
+from txtop.options.command_line import format_cell_command
 from txtop.options.parsing import parse_seconds
 from txtop.options.plan_file import encode_plan_file
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
+from txtop.plan.cell import Cell
 from txtop.session.follower import Follower
+from txtop.state.session import SessionState
 from txtop.system.signals import handle_signals, unwind_on_signals
 
 POLL_S = 0.1
@@ -100,7 +103,7 @@ def _deal(
     if idle := places[len(dealt) :]:
         groups = format_count(len(dealt), "group")
         names = ", ".join(place.label for place in idle)
-        print_progress(f"idle: {names}; cells that share weights stay together, in {groups}")
+        print_progress(f"idle: {names}; only {groups}: cells that share weights stay together")
     if apart := dealing.count_separated(plan, len(dealt)):
         count = format_count(apart, "cell")
         print_progress(f"the output of {count} is not compared: {dealing.APART}")
@@ -156,9 +159,9 @@ class _Member:
         is_lagging = self.copy.is_lagging
         if is_lagging and not self._was_lagging:
             problem = f" ({self.copy.problem})" if self.copy.problem else ""
-            print_progress(f"{self.label:<12} nothing comes any more{problem}: trying again")
+            print_progress(f"{self.label:<12} no data{problem}: reconnecting")
         elif self._was_lagging and not is_lagging and not is_complete:
-            print_progress(f"{self.label:<12} it comes again")
+            print_progress(f"{self.label:<12} receiving data again")
         self._was_lagging = is_lagging
         return is_complete and not changed
 
@@ -270,13 +273,25 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
         left = [cell.cell for cell in state.cells.values() if not cell.over]
         if state.header is not None and not left:
             continue
-        part = f" --part {own.part}" if own.part else ""
         names = ", ".join(map(labels.format_short_label, left[:MAX_NAMED]))
         more = f", {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else ""
-        what = f"not measured: {names}{more}" if left else "nothing came: not a cell is known"
-        print_progress(f"{own.label:<12} {what}")
-        plan = shlex.quote(str(folder / PLAN_NAME))
-        print_progress(
-            f"{'':<12} txtop resume {folder.name} measures them there, elsewhere"
-            f" txtop run --plan {plan}{part} does"
+        what = (
+            f"not measured: {names}{more}"
+            if left
+            else "nothing was received, so its cells are unknown"
         )
+        print_progress(f"{own.label:<12} {what}")
+        there = shlex.join(["txtop", "resume", folder.name, "--session-dir", str(folder.parent)])
+        print_progress(f"{'':<12} to measure them there: {there}")
+        whole = ["txtop", "run", "--plan", str(folder / PLAN_NAME)]
+        whole += ["--part", own.part] if own.part else []
+        for command in list_commands(state, left) or [shlex.join(whole)]:
+            print_progress(f"{'':<12} elsewhere: {command}")
+
+
+def list_commands(state: SessionState, left: Sequence[Cell]) -> list[str]:
+    """Return a command for each of few cells; nothing where the whole plan is as short."""
+    if not len(left) < len(state.cells) or len(left) > MAX_NAMED:
+        return []
+    commands = [format_cell_command(state.plan, cell) for cell in left]
+    return commands if all(commands) else []

@@ -74,6 +74,10 @@ def run(
             "--on and --dry-run contradict each other",
             "leave out --dry-run: each place checks the plan before anything starts",
         )
+    if part is not None and save_plan is not None:
+        raise UsageError(
+            "--part and --save-plan contradict each other", "txtop run --plan FILE --part I/N"
+        )
     if fleet.on is not None and save_plan is None:
         from txtop.cli.fleet import run_on_places
 

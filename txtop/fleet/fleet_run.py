@@ -59,14 +59,15 @@ def choose_dealt(
     """
     if differences := list_differences(described):
         raise UsageError(
-            f"--spread deals over equal places. {'; '.join(differences)}",
+            f"--spread needs identical machines. {'; '.join(differences)}",
             f"--each measures on every one; {NOTHING_STARTED}",
         )
     plans = [described[place.label].decode_plan() for place in places]
     for place, plan in zip(places, plans, strict=True):
         if plan != plans[0]:
             raise UsageError(
-                f"--spread: {place.label} makes another plan of the options than {places[0].label}",
+                f"--spread: {place.label} builds a different plan from these options than"
+                f" {places[0].label}",
                 f"models and prompts have to be the same on both; {NOTHING_STARTED}",
             )
     return places[: len(plans[0].groups)], plans[0]

@@ -69,8 +69,8 @@ def take_part(plan: Plan, part: tuple[int, int]) -> Plan:
     if not cells:
         groups = format_count(len(plan.groups), "group")
         raise UsageError(
-            f"--part {number}/{parts} has no cell: cells that share weights stay together, in"
-            f" {groups}",
+            f"--part {number}/{parts} has no cell: only {groups}: cells that share weights stay"
+            " together",
             f"at most {len(plan.groups)} parts",
         )
     note = f"part {number} of {parts}, {len(cells)} of {format_count(len(plan.cells), 'cell')}"

@@ -97,7 +97,8 @@ def require_power_meter(devices: Iterable[str]) -> None:
     if kinds == {"cpu"} and not has_package_power():
         raise UsageError(
             "--minimise energy: no energy counter of this CPU can be read",
-            "as root, where /sys/class/powercap has intel-rapl:0; --minimise tpot, or cost",
+            "run as root if /sys/class/powercap/intel-rapl:0 exists, or use --minimise tpot or"
+            " cost",
         )
 
 

@@ -102,7 +102,7 @@ def _describe_absence(state: SessionState, own: CellState, *, is_over: bool) -> 
     if own.over and own.status != "ok":
         return f"not explained: the cell was not measured ({own.status})"
     if state.ended is not None or is_over:
-        return "not explained: the run ended before the profile; x explains it in a run of its own"
+        return "not explained: the run ended before the profile; press x to explain it in a new run"
     if own.status != "ok":
         return "it follows once the cell was measured"
     return describe_present_step(state, own.cell.id) or "measured; its explanation follows"

@@ -49,7 +49,7 @@ def render_why(
     """
     g, inside = area.glyphs, area.inside
     if view is None:
-        text = "no explanation of this cell: x makes one, in a run of its own"
+        text = "no explanation of this cell: press x to explain it in a new run"
         return draw_frame(TITLE, [], [[(g(text), "muted")]], area)
     if view.pending:
         return draw_frame(TITLE, [], [[(g(clean(view.pending)), "muted")]], area)

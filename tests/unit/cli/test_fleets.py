@@ -1,0 +1,78 @@
+"""Commands that take the name of a fleet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.fleets import write_fleet
+from txtop.analysis.metrics import FinalMetrics
+from txtop.cli import session_args
+from txtop.cli.compare import compare
+from txtop.cli.export import show
+from txtop.cli.fleet import list_commands
+from txtop.cli.run import run
+from txtop.errors import UsageError
+from txtop.export import fleet, markdown
+from txtop.options.run_options import RunOptions
+from txtop.session.reader import ReadProblems
+from txtop.state.session import SessionState
+
+RECORDING = "gpt2-precisions"
+
+
+def test_places_of_one_name_in_two_fleets_stay_apart(tmp_path: Path) -> None:
+    for name in ("f", "g"):
+        write_fleet(tmp_path, name, {"a": 1.0}, RECORDING)
+    with pytest.raises(UsageError, match="f/a, g/a are machines of one kind"):
+        compare("f", "g", across="hardware", session_dir=tmp_path)
+
+
+def test_a_gate_of_accuracy_is_refused_across_machines(tmp_path: Path) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, RECORDING)
+    with pytest.raises(UsageError, match="--min-accuracy judges two sessions"):
+        compare("f", min_accuracy="-1pt", session_dir=tmp_path)
+
+
+def test_a_copy_that_begins_while_a_fleet_is_shown_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 0.0}, RECORDING)
+    load = session_args.load_session
+
+    def load_slowly(path: Path, cut: int | None = None) -> tuple[SessionState, ReadProblems]:
+        copy = folder / "f-b"
+        copy.mkdir()
+        (copy / "events.jsonl").write_bytes((path / "events.jsonl").read_bytes())
+        return load(path, cut)
+
+    monkeypatch.setattr(session_args, "load_session", load_slowly)
+    assert show("f", session_dir=tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "session f-a" in printed and "f-b" not in printed
+
+
+@pytest.mark.parametrize("recording", ["minilm-task", "smollm2-int8"])
+def test_the_markdown_of_a_fleet_has_what_that_of_each_session_has(
+    tmp_path: Path, recording: str
+) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, recording)
+    states, finals = session_args.load_sessions("f", tmp_path), FinalMetrics()
+    document = fleet.to_markdown(states, finals).decode()
+    further = markdown.to_markdown(states["a"], finals).decode().split("\n\n")[1:]
+    assert further and all(document.count(part) == 2 for part in further)
+
+
+def test_few_missing_cells_have_a_command_each(tmp_path: Path) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0}, RECORDING)
+    (state,) = session_args.load_sessions("f", tmp_path).values()
+    cells = [cell.cell for cell in state.cells.values()]
+    (command,) = list_commands(state, cells[:1])
+    assert command.startswith("txtop run --models") and "--plan" not in command
+    assert list_commands(state, cells) == []
+
+
+def test_a_part_is_not_saved_as_the_whole() -> None:
+    with pytest.raises(UsageError, match="--part and --save-plan contradict"):
+        run(options=RunOptions(models=["gpt2"]), part="1/2", save_plan="-")
