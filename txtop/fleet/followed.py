@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from txtop.errors import SessionError
 from txtop.fleet.fleet_run import FleetCopies
 from txtop.fleet.folder import read_fleet
 from txtop.fleet.log_copy import CopyState, LogCopy
+from txtop.protocol.events import AnyEvent, TokenTimings
 from txtop.session.follower import Follower
 from txtop.state.session import SessionState
 
+# Rates are made of whole iterations: single tokens are a third of what a place sends.
+KINDS = tuple(kind for kind in get_args(AnyEvent) if kind is not TokenTimings)
 # The newest readings of each series: places send them for hours, and only the last is looked at.
 KEPT_READINGS = 64
 
@@ -31,7 +35,7 @@ class FollowedPlace:
     """One place: its state, read from its copy as that grows.
 
     It has a line while something is copied from it. A copy that cannot be read is a `problem`, and
-    is not read any further. Of telemetry only the last readings are kept.
+    is not read any further. Single tokens are left out, and of telemetry all but the last readings.
     """
 
     def __init__(self, label: str, path: Path, copy: LogCopy | None = None) -> None:
@@ -39,7 +43,7 @@ class FollowedPlace:
         self.path = path
         self.problem = ""
         self._copy = copy
-        self._follower = Follower(path)
+        self._follower = Follower(path, only=KINDS)
 
     @property
     def state(self) -> SessionState:

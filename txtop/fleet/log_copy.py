@@ -22,6 +22,9 @@ SILENT_S = 10.0
 BEGIN_S = 30.0
 # A longer silence is worth a line.
 LAG_S = 3.0
+# A line that sends little is read a few times a second: each time costs all others a turn.
+GATHER_S = 0.2
+WATCH_S = 1.0
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 # What a line says that breaks, as ssh's 255, is another code.
 REFUSALS = (UsageError.exit_code, SessionError.exit_code)
@@ -144,6 +147,8 @@ class LogCopy:
                 self.state = "copying"
                 lines, newline, begun = (begun + data).rpartition(b"\n")
                 _write_all(file, lines + newline)
+                if len(data) < CHUNK_BYTES // 2:
+                    self._stopping.wait(GATHER_S)
         code = process.wait()
         if code == 0:
             _write_all(file, begun)
@@ -159,7 +164,7 @@ class LogCopy:
             if time.monotonic() - max(self.heard_s, self._asked_s) > limit_s:
                 self._end_process()
                 return
-            time.sleep(0.2)
+            self._stopping.wait(WATCH_S)
 
     def _end_process(self) -> None:
         process = self._process

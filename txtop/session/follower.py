@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from txtop.protocol.events import AnyEvent
+from txtop.protocol.events.base import Event
 from txtop.session.reader import LogReader, find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
@@ -21,15 +22,19 @@ class Follower:
     The log may not exist yet; then the state is empty. Telemetry arrives five times a second, so a
     log that has not grown for a second may be one that cannot be written: then `tail(seq)` is asked
     for the events above `seq` that the runner still holds. If they do appear in the log later, they
-    are not folded again.
+    are not folded again. Events `only` of some kinds are folded if they are given.
     """
 
     def __init__(
-        self, path: Path, tail: Callable[[int], list[AnyEvent]] = lambda _after: []
+        self,
+        path: Path,
+        tail: Callable[[int], list[AnyEvent]] = lambda _after: [],
+        only: Sequence[type[Event]] = (),
     ) -> None:
         self.path = path
         self.state = SessionState()
         self._tail = tail
+        self._only = only
         self._reader: LogReader | None = None
         self._ahead_seq = 0
         self._ask_at_s = 0.0
@@ -44,7 +49,7 @@ class Follower:
         if self._reader is None:
             if not find_log_path(self.path).exists():
                 return False
-            self._reader = LogReader(self.path)
+            self._reader = LogReader(self.path, self._only)
         changed = False
         while batch := self._reader.poll():
             for event in batch:

@@ -6,6 +6,7 @@ import math
 import re
 from array import array
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from txtop import formatting
 from txtop.state.cell import CellState
@@ -205,6 +206,7 @@ def _mark_unread(view: GpuView) -> GpuView:
     return GpuView(gauges, (Fact("", "not answering", bad=True),), areas=areas)
 
 
+@lru_cache(maxsize=256)
 def shorten_device_name(name: str) -> str:
     """Remove the maker's decoration from the name of a processor or a GPU."""
     name = re.sub(r"\((R|TM|tm)\)|\b(CPU|Processor|NVIDIA|\d+-Core)\b|@.*$", "", name)
