@@ -39,13 +39,11 @@ def explain(
     *,
     cores: int = 1,
     padded: float = 0.0,
-    watch: Callable[[Any, Any, Any], None] | None = None,
     **knobs: Any,
 ) -> SessionState:
     """Return the session of a cell that was explained on one thread.
 
-    `spoil` changes the loaded model; `padded` of the prompt's positions are masked. `watch` gets
-    the task, the model and the inputs first.
+    `spoil` changes the loaded model; `padded` of the prompt's positions are masked.
     """
     given: dict[str, Any] = {
         "sequence_length": 32,
@@ -76,8 +74,6 @@ def explain(
         masked = inputs.mask.clone()
         masked[:, : round(padded * masked.shape[1])] = 0
         inputs = replace(inputs, mask=masked)
-        if watch is not None:
-            watch(loaded.task, loaded.model, inputs)
         explanation, traces = explain_cell(loaded.task, loaded.model, inputs, lambda: None)
     started = events.CellStarted(t_ns=2, cell="c001", worker="worker:1")
     made: tuple[events.AnyEvent, ...] = (header, started, load, *traces, explanation)

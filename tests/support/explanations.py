@@ -111,6 +111,7 @@ def list_explained_events() -> list[AnyEvent]:
     """Return the events of a run with one cell, which is explained at its end."""
     modules = [
         ModuleTime(path="transformer", kind="rest", ns=860_000, own_ns=10_000),
+        ModuleTime(path="transformer.ln_f", kind="norm", ns=10_000, own_ns=10_000),
         *(
             module
             for layer in range(3)

