@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from txtop.analysis.hardware import HardwareRow, compare_hardware, group_by_kind
-from txtop.export import hardware
 from txtop.export.html.page import (
     CONTENT_SECURITY_POLICY,
     HERE,
@@ -20,6 +19,7 @@ from txtop.export.html.page import (
 )
 from txtop.export.html.plots import WIDE_INCHES
 from txtop.export.html.svg import SERIES_STYLES, get_colour, render_svg, simplify_axes
+from txtop.export.text import hardware
 from txtop.formatting import format_count
 from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.sanitise import sanitise
