@@ -16,7 +16,7 @@ from support import quantised_models
 from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import app, start
 from txtop.errors import UsageError
-from txtop.models import model_config
+from txtop.models import model_config, precision_needs
 from txtop.models.precision_needs import explain_unavailable
 from txtop.options import feasibility
 from txtop.options.ab_plan import ABOptions, build_ab_plan
@@ -368,7 +368,10 @@ def test_what_no_command_line_can_say_is_not_said() -> None:
     assert format_cell_command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0]) == ""
 
 
-def test_how_a_checkpoint_is_stored_is_not_asked_for(tmp_path: Path) -> None:
+def test_how_a_checkpoint_is_stored_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision_needs, "find_version", lambda _: "1")
     stored = str(quantised_models.write(tmp_path / "stored", "gptq:int4-g128"))
     kernel = '{"backend":"gptq_torch","bits":4,"quant_method":"gptq"}'
     lengths = {"sequence_length": 8, "new_tokens": 2}
