@@ -67,7 +67,7 @@ def test_the_table_has_the_points_beside_the_speed() -> None:
     assert by_precision["bf16"].ratio
 
 
-@pytest.mark.parametrize(("width", "note"), [(120, "✗"), (80, "✗ −13.3 pt")])
+@pytest.mark.parametrize(("width", "note"), [(120, "✗ −13.3 pt"), (80, "✗ −13.3 pt")])
 def test_a_badge_that_is_a_sign_or_a_number_has_its_word_in_the_heading(
     width: int, note: str
 ) -> None:

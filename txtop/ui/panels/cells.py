@@ -39,7 +39,7 @@ MIN_NOTE_WIDTH = 10
 MIN_MODEL, MIN_PRECISION = 9, 5
 # The column of half the interval without its sign, which is two characters in ASCII: ` ±12.3 %`.
 HALF_WIDTH = 7
-MIN_BAR, MAX_BAR = 6, 40
+MIN_BAR, MAX_BAR, BAR_GAPS = 6, 40, 4
 KNOBS = {
     knob.column: knob.live
     for knob in order_knobs(
@@ -142,11 +142,11 @@ def choose_columns(rows: Sequence[CellRow], width: int, g: Glyphs = BRAILLE) -> 
         if left >= wide:
             extra.append((name, wide))
             left -= wide
-    spare = left - max(8, min(_measure_notes(rows), width // 3) - least)
+    spare = left - max(8, min(_measure_notes(rows), width // 3) - least + BAR_GAPS)
     bar = min(MAX_BAR, spare) if roomy and spare >= MIN_BAR else 0
     sequences = "req/s" if served else "seq/s"
     unit = sequences if encoders else f"tok|{sequences}" if mixed else "tok/s"
-    note = max(0, least + left - (bar + 4 if bar else 0))
+    note = max(0, least + left - (bar + BAR_GAPS if bar else 0))
     return CellColumns(
         model, precision, batch, tuple(extra), encoders, unit, half, bar, note, gib, gap, served
     )
@@ -281,7 +281,7 @@ def _render_head(shape: CellColumns, order: str, g: Glyphs) -> Row:
             "rate",
             shape.unit,
             rate,
-            8 + shape.half - rate + (shape.bar + 4 if shape.bar else 0),
+            8 + shape.half - rate + (shape.bar + BAR_GAPS if shape.bar else 0),
             "right",
         ),
         ("gib", "peak GiB" if shape.gib == 8 else "GiB", shape.gib, shape.gap, "right"),
