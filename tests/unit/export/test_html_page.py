@@ -100,6 +100,15 @@ def test_a_bundled_session_is_one_small_inert_page(path: Path) -> None:
     assert "prefers-color-scheme:dark" in body and "var(--a)" in body
 
 
+def test_plots_name_cells_by_what_differs_and_in_full() -> None:
+    path = next(each for each in catalog.list_bundled() if each.name.startswith("smollm2-task"))
+    texts = re.findall(r"<text[^>]*>([^<]+)</text>", report(read_all(path)[0]))
+    points = [text.split()[0] for text in texts if text.endswith((", agreement", ", facts"))]
+    assert sorted(points) == ["int8", "int8:torch-dynamic"]
+    assert {"fp32", "int8", "int8:torch-dynamic"} <= set(texts), "titles of the iterations"
+    assert not [text for text in texts if "…" in text]
+
+
 def test_every_plot_has_its_data_and_none_is_empty() -> None:
     body = report(streams.stream(sweep()))
     for heading in ("Throughput", "Speed over", "The machine", "Iterations", "Every cell"):

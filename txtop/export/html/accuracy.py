@@ -60,8 +60,9 @@ def list_accuracy_points(
             if state.ab_test.look(name).n and not state.ab_test.explain_no_verdict(name)
         ]  # fmt: skip
     else:
+        names = labels.name_apart([cell.cell for cell in state.cells.values()])
         pairs = [
-            (r.label, r.contrast.ratio, get_quality(state, r.cell))
+            (names[r.cell], r.contrast.ratio, get_quality(state, r.cell))
             for r in ratios
             if r.contrast.ratio is not None
         ]
@@ -163,6 +164,8 @@ def _draw_points_lost(points: Sequence[AccuracyPoint]) -> str:
     """Draw speed against the difference of accuracy, with its interval and the margin."""
     differences = [point.quality.deciding for point in points]
     own = [difference for difference in differences if difference is not None]
+    lost_points = [100 * difference.difference for difference in own]
+    middle = (min(0.0, *lost_points) + max(0.0, *lost_points)) / 2
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -174,13 +177,14 @@ def _draw_points_lost(points: Sequence[AccuracyPoint]) -> str:
             if difference.interval is not None:
                 ends = [100 * end for end in difference.interval]
                 axes.plot(ends, [point.speed] * 2, color=colour, lw=1)
-            axes.plot([100 * difference.difference], [point.speed], "o", ms=6, color=colour)
+            lost = 100 * difference.difference
+            axes.plot([lost], [point.speed], "o", ms=6, color=colour)
             axes.annotate(
-                sanitise(f"{point.label} {point.speed:.2f}x, {difference.task.name}", 60),
-                (100 * difference.difference, point.speed),
+                sanitise(f"{point.label} {point.speed:.2f}x, {difference.task.name}", 44),
+                (lost, point.speed),
                 (0, 7),
                 textcoords="offset points",
-                ha="center",
+                ha="right" if lost > middle else "left",
                 fontsize=9,
             )
         speeds = [1.0, *(point.speed for point in points)]

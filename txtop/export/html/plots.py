@@ -319,10 +319,16 @@ def draw_iterations(state: SessionState, finals: FinalMetrics) -> list[str]:
     Warm-up is muted, and what counts is in the accent.
     """
     cells = [c for c in state.cells.values() if len(c.samples) > 1][:MAX_CHARTS]
-    return [_draw_cell_iterations(cell, finals, state.plan.seed, i) for i, cell in enumerate(cells)]
+    names = labels.name_apart([cell.cell for cell in cells])
+    return [
+        _draw_cell_iterations(cell, names[cell.cell.id], finals, state.plan.seed, i)
+        for i, cell in enumerate(cells)
+    ]
 
 
-def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -> str:
+def _draw_cell_iterations(
+    cell: CellState, title: str, finals: FinalMetrics, seed: int, number: int
+) -> str:
     served = cell.cell.serving is not None
     name = "e2e_ms" if served else metrics.choose_headline_metric(cell)
     kept = cell.samples.kept()
@@ -344,7 +350,7 @@ def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, numb
         values = sorted(v for _, v, counted in points if counted) or [v for _, v, _ in points]
         if values:
             axes.set_ylim(0, 1.25 * values[-1])
-        axes.set_title(sanitise(labels.format_short_label(cell.cell), 46), fontsize=7.5)
+        axes.set_title(sanitise(title, 46), fontsize=7.5)
         axes.locator_params(axis="x", integer=True)
         axes.set_ylabel("E2E ms" if served else metrics.ITERATION_METRICS[name][0])
         simplify_axes(axes)
