@@ -13,7 +13,7 @@ from txtop.state.cell import CellState
 from txtop.state.race import RaceState, count_work, read_time_ns
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
-from txtop.stats.race import LogRatio
+from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.units import NS_PER_MS
 

@@ -9,7 +9,7 @@ from txtop.export.snippet import build_serve_command, build_snippet
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
-from txtop.stats.race import LogRatio
+from txtop.stats.log_ratio import LogRatio
 from txtop.stats.sequential import SequentialVerdict
 
 

@@ -11,24 +11,18 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from statistics import fmean
 from typing import Literal
 
+from txtop.stats.confirmation import Confirmation
 from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import (
-    Interval,
     compute_anytime_half_width,
     compute_anytime_t_half_width,
     compute_deviation,
 )
-from txtop.stats.sequential import (
-    ALPHA,
-    FIRST_LOOK,
-    FIRST_LOOK_PAIRED,
-    SequentialVerdict,
-    judge_log_ratio,
-)
+from txtop.stats.log_ratio import LogRatio, compute_log_ratio
+from txtop.stats.sequential import ALPHA
 from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Why = Literal["slower", "halved", "over the limit", "does not fit", "below the floor", "failed"]
@@ -54,18 +48,6 @@ class Departure:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class LogRatio:
-    """The log of the cost of one candidate over that of another after `n` blocks.
-
-    Positive: the first costs more. The interval holds at every look, None for too few blocks.
-    """
-
-    n: int
-    mean: float
-    interval: Interval | None
-
-
 @dataclass
 class Candidate:
     """One candidate: its costs by round, its calls under each limit, and how it left, if it did.
@@ -86,62 +68,6 @@ class Candidate:
     swept_s: tuple[int, float] = field(default=(-1, 0.0), compare=False)
     left: Departure | None = None
     left_round: int = 0
-
-
-@dataclass
-class Confirmation:
-    """Fresh blocks of few candidates that take turns: the costs by block of those that had one.
-
-    The order of `arms` means nothing. `spent_s` is the time that was measured. `paired`: blocks are
-    so long that there will be few, and each arm has one turn in a block. Else two intervals share
-    the error: before the tenth block the one for few blocks, from then on the narrower one.
-    """
-
-    arms: frozenset[str]
-    paired: bool = False
-    blocks: list[dict[str, float]] = field(default_factory=list)
-    spent_s: float = 0.0
-
-    @property
-    def least_blocks(self) -> int:
-        """Return the number of blocks that are measured even if that takes longer than allowed."""
-        return FIRST_LOOK_PAIRED if self.paired else FIRST_LOOK
-
-    def compare(self, name: str, other: str) -> LogRatio:
-        """Return the cost of `name` over that of `other`; all comparisons share the 5 %."""
-        both = [block for block in self.blocks if name in block and other in block]
-        logs = [block[name] - block[other] for block in both]
-        intervals = math.comb(len(self.arms), 2) * (1 if self.paired else 2)
-        are_few = self.paired or len(both) < FIRST_LOOK
-        half = compute_anytime_t_half_width if are_few else compute_anytime_half_width
-        return _compute_log_ratio(logs, half, ALPHA / intervals)
-
-    def judge(self, name: str, other: str, margin: float) -> SequentialVerdict | None:
-        """Judge `name` against `other`: faster, slower, equivalent, or None while it is open."""
-        ratio = self.compare(name, other)
-        if ratio.interval is None:
-            return None
-        low, high = ratio.interval
-        return judge_log_ratio(-high, -low, margin)
-
-    def is_decided(self, first: str, margin: float) -> bool:
-        """Return True if `first` is judged against every other arm."""
-        others = self.arms - {first}
-        return all(self.judge(first, other, margin) is not None for other in others)
-
-    def find_open(self, margin: float) -> set[str]:
-        """Return the arms that are not yet judged against every other."""
-        pairs = combinations(self.arms, 2)
-        return {name for pair in pairs if self.judge(*pair, margin) is None for name in pair}
-
-
-def _compute_log_ratio(logs: Sequence[float], half_width: object, alpha: float) -> LogRatio:
-    n = len(logs)
-    if n < 2:
-        return LogRatio(n, logs[0] if logs else 0.0, None)
-    mean = fmean(logs)
-    half = half_width(n, compute_deviation(logs, mean), alpha)  # type: ignore[operator]
-    return LogRatio(n, mean, (mean - half, mean + half) if math.isfinite(half) else None)
 
 
 @dataclass(frozen=True)
@@ -317,7 +243,7 @@ class Race:
             return kept
         logs = [mine[n] - theirs[n] for n in sorted(mine.keys() & theirs.keys())]
         alpha = ALPHA / max(1, len(self.candidates) - 1)
-        ratio = _compute_log_ratio(logs, compute_anytime_t_half_width, alpha)
+        ratio = compute_log_ratio(logs, compute_anytime_t_half_width, alpha)
         self._ratios[key] = ratio
         return ratio
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.stats.race import Confirmation, Race, choose_arms
+from txtop.stats.confirmation import Confirmation
+from txtop.stats.race import Race, choose_arms
 from txtop.stats.sequential import SequentialVerdict
 
 

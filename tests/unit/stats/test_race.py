@@ -12,13 +12,13 @@ from statistics import fmean, stdev
 import pytest
 
 from support.paths import SUPPORT
+from txtop.stats.confirmation import Confirmation
 from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.race import (
     CELL_BUDGET_S,
     CONFIRM_SHARE,
     MIN_ROUNDS,
-    Confirmation,
     Departure,
     LeaveRace,
     Measure,
