@@ -63,8 +63,8 @@ def choose_probe(
     """Return the steps to try next, from 1 to `most`; None if the edge is found or given up.
 
     `forecast` grows with the steps, but for a fall where blocks get large enough to be mapped. The
-    edge lies about where the corrected forecast reaches
-    the limit, with heavy tails (Cauchy): the next probe is the median of that within the bracket.
+    edge lies about where the corrected forecast reaches the limit, with heavy tails (Cauchy): the
+    next probe is the median of that within the bracket.
     Without a forecast or a limit the search doubles from one step and halves from then on.
     """
     bracket = find_bracket(outcomes)
