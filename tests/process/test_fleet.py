@@ -21,8 +21,12 @@ import pytest
 from support.command_line import txtop
 from support.paths import ROOT, SHIM
 from txtop.cli.session_args import load_session
+from txtop.fleet.fleet_run import FleetCopies
+from txtop.fleet.followed import FleetFollower
 from txtop.session import catalog
 from txtop.session.verify import verify_log
+from txtop.ui.models.fleet import FleetViewBuilder
+from txtop.units import NS_PER_S
 
 PATH = f"{SHIM}:{ROOT}"
 COMMAND = f"{sys.executable} -m txtop"
@@ -186,6 +190,65 @@ def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> 
     changes = [line for line in lines if re.match(r"a +(no data|receiving data)", line)]
     assert len(changes) == 2, lines
     require_equal_copies(tmp_path, "f")
+
+
+@pytest.mark.slow
+def test_a_line_cut_for_half_a_minute_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    begun = txtop(*start(tmp_path, "--iterations", "100000", "--name", "f", "--detach"))
+    assert begun.returncode == 0, begun.stderr
+    folder = tmp_path / "here" / "f"
+    copies = FleetCopies(folder)
+    follower, builder = FleetFollower(folder, copies), FleetViewBuilder()
+    lags_ns: dict[str, list[int]] = {"before": [], "cut": [], "after": []}
+    signs, shown_lags = set(), set()
+
+    def watch(phase: str, seconds: float) -> None:
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            if phase == "cut":
+                for streaming in find_streams("f-a"):
+                    os.kill(streaming, signal.SIGSTOP)
+            follower.update()
+            row = builder.build("f", follower.places, copied=True).places[0]
+            if phase == "cut":
+                signs.add(row.sign[1])
+                shown_lags.add(row.lag)
+            lags_ns[phase].append(measure_lag_ns(tmp_path / "a" / "f-a", folder / "f-a"))
+            time.sleep(0.1)
+
+    copies.start()
+    try:
+        while not copies.copies["a"].state == "copying":
+            time.sleep(0.05)
+        time.sleep(1.0)
+        watch("before", 5.0)
+        watch("cut", 30.0)
+        for streaming in find_streams("f-a"):
+            os.kill(streaming, signal.SIGCONT)
+        broken = copies.copies["a"].breaks
+        while measure_lag_ns(tmp_path / "a" / "f-a", folder / "f-a") > NS_PER_S:
+            time.sleep(0.05)
+        watch("after", 5.0)
+        assert not any(reply.code for reply in copies.stop_runs())
+        while not all(copy.is_over for copy in copies.copies.values()):
+            time.sleep(0.05)
+    finally:
+        copies.close()
+    most_s = {phase: max(lags) / NS_PER_S for phase, lags in lags_ns.items()}
+    print(f"lag at most, s: {most_s}; breaks {broken}; on the screen {sorted(shown_lags)}")
+    assert most_s["before"] <= 1.0 >= most_s["after"] and most_s["cut"] > 20.0
+    assert "no data" in signs and "25 s" in shown_lags
+    require_equal_copies(tmp_path, "f")
+
+
+def measure_lag_ns(there: Path, here: Path) -> int:
+    """Return how much older the last line of a copy is than that of the log; both are by one
+    clock."""
+    newest = [
+        json.loads((path / "events.jsonl").read_bytes().rpartition(b"\n")[0].rpartition(b"\n")[2])
+        for path in (there, here)
+    ]
+    return int(newest[0]["t_ns"]) - int(newest[1]["t_ns"])
 
 
 def find_streams(session: str) -> list[int]:

@@ -21,15 +21,11 @@ class FakeCopy:
 
     state: CopyState = "copying"
     silent_s: float = 0.2
-    is_silent: bool = False
+    is_lagging: bool = False
     problem: str = ""
 
     @property
-    def lags(self) -> bool:
-        return self.is_silent
-
-    @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return self.state in ("complete", "given up")
 
 

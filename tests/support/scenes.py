@@ -189,7 +189,7 @@ def fleet(folder: Path) -> AppMode:
     copies = {
         "gpu1": FakeCopy("complete"),
         "gpu2": FakeCopy(),
-        "desk": FakeCopy(silent_s=42.0, is_silent=True, problem="exit code 255"),
+        "desk": FakeCopy(silent_s=42.0, is_lagging=True, problem="exit code 255"),
         "spare": FakeCopy("given up", 700.0, problem="lost, no route to host"),
         "slurm-12": FakeCopy("connecting"),
     }

@@ -36,7 +36,7 @@ def build(folder: Path, copies: dict[str, FakeCopy] | None = None) -> FleetView:
 def test_a_row_says_what_a_place_does(tmp_path: Path) -> None:
     folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 0.7, "c": 0, "d": 0.5}, GPT2)
     lost = FakeCopy("given up", 900.0, problem="lost, exit code 255")
-    late = FakeCopy("copying", 12.4, is_silent=True)
+    late = FakeCopy("copying", 12.4, is_lagging=True)
     view = build(folder, {"a": FakeCopy("complete"), "b": late, "c": FakeCopy(), "d": lost})
     a, b, c, d = view.places
     assert (a.stage, a.sign[1], a.lag, a.rate) == ("done", "done", "", "")
@@ -172,7 +172,7 @@ async def test_an_interrupt_stops_every_place(tmp_path: Path) -> None:
 
 def test_a_silent_place_says_so_above_its_panels(tmp_path: Path) -> None:
     written = write_fleet(tmp_path, "sweep", {"a": 0.3}, GPT2)
-    copy = FakeCopy(silent_s=20.0, is_silent=True, problem="exit code 255")
+    copy = FakeCopy(silent_s=20.0, is_lagging=True, problem="exit code 255")
     follower = FleetFollower(written, FakeCopies({"a": copy}).cast())
     mode = PlaceMode(follower.places[0])
     assert isinstance(mode, LiveMode) and (written / FLEET_NAME).exists()
