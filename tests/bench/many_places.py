@@ -166,7 +166,7 @@ def measure(places: int, seconds: float) -> tuple[dict[str, object], float]:
         terminal, inner = pty.openpty()
         ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
-        shown = subprocess.Popen(
+        screen = subprocess.Popen(
             [sys.executable, __file__, "--show", str(folder), str(out), "--seconds", str(seconds)],
             stdin=inner,
             stdout=inner,
@@ -181,9 +181,9 @@ def measure(places: int, seconds: float) -> tuple[dict[str, object], float]:
         drain = threading.Thread(target=_drain, args=(terminal,), daemon=True)
         drain.start()
         try:
-            errors = shown.communicate(timeout=seconds + 40)[1]
+            errors = screen.communicate(timeout=seconds + 40)[1]
         finally:
-            shown.kill()
+            screen.kill()
             stop.set()
             sender.join()
             os.close(terminal)

@@ -83,6 +83,30 @@ def test_a_place_that_refuses_is_named_before_anything_runs(tmp_path: Path) -> N
     assert not (tmp_path / "here").exists() and not [*tmp_path.glob("*/*/events.jsonl")]
 
 
+def test_a_model_that_a_place_lacks_is_copied_before_anything_runs(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "gpt2"}')
+    (model / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "a").mkdir()
+    there = tmp_path / "a" / "model"
+    # The same name is another path on each side: the place has a root of its own.
+    command = tmp_path / "as-there"
+    command.write_text(
+        "#!/bin/sh\nfor f; do shift; "
+        f'[ "$f" = "{model}" ] && f="{there}"; set -- "$@" "$f"; done; exec "$@"\n'
+    )
+    command.chmod(0o755)
+    where = ("--on", f"a=exec:{command} env TXTOP_SESSION_DIR={tmp_path / 'a'} PYTHONPATH={PATH}")
+    here = ("--on-command", f"{COMMAND} --nonsense", "--session-dir", str(tmp_path / "here"))
+    run = ("run", "--models", str(model), "--sync-model", *where, *here)
+    done = txtop(*run)
+    assert done.returncode == 2 and re.search(r"^a +lacks 2 files of", done.stderr, re.MULTILINE)
+    assert (there / "model.safetensors").read_bytes() == b"weights"
+    again = txtop(*run)
+    assert again.returncode == 2 and "lacks" not in again.stderr
+
+
 def test_cells_are_dealt_over_equal_places(tmp_path: Path) -> None:
     groups = ("--threads", "1", "2", "--iterations", "5", "--name", "f", "--spread")
     done = txtop(*start(tmp_path, *groups))
@@ -218,7 +242,7 @@ def test_a_line_cut_for_half_a_minute_loses_and_repeats_nothing(tmp_path: Path) 
 
     copies.start()
     try:
-        while not copies.copies["a"].state == "copying":
+        while copies.copies["a"].state != "copying":
             time.sleep(0.05)
         time.sleep(1.0)
         watch("before", 5.0)

@@ -77,6 +77,9 @@ class FleetOptions:
             metavar="TIME", help="a machine that is silent for this long is lost; default 10m"
         ),
     ] = None
+    sync_model: Annotated[
+        bool, Parameter(help="copy the model directories to those machines, what they lack of them")
+    ] = False
     on_command: Annotated[
         str | None, Parameter(help="txtop's command on those machines; default txtop")
     ] = None

@@ -28,6 +28,7 @@ from txtop.fleet.fleet_run import (
 )
 from txtop.fleet.folder import LOST_AFTER_S, PLAN_NAME, FleetOrder, has_log, read_fleet
 from txtop.fleet.log_copy import LogCopy
+from txtop.fleet.model_copy import list_local_models, sync_models
 from txtop.fleet.places import RemotePlace, hold_places, parse_places, release_places
 from txtop.forecast import dealing
 from txtop.formatting import format_count
@@ -69,6 +70,8 @@ def run_on_places(
     with unwind_on_signals():
         held = hold_places(parse_places(fleet.on or ()), print_progress)
         try:
+            if fleet.sync_model:
+                sync_models(held, list_local_models(options), print_progress)
             places = _choose_places(held, order)
             folder = start_fleet(places, order, name=name, session_dir=start.session_dir)
         except BaseException:

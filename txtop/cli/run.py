@@ -67,7 +67,8 @@ def run(
         options = plan_file.merge_options(plan_file.read_plan_file(plan_toml), options)
     if fleet.on is None and fleet != DEFAULT_FLEET:
         raise UsageError(
-            "--each, --spread, --lost-after and --on-command need --on", "as --on ssh:HOST"
+            "--each, --spread, --lost-after, --sync-model and --on-command need --on",
+            "as --on ssh:HOST",
         )
     if fleet.on is not None and dry_run:
         raise UsageError(

@@ -1,0 +1,88 @@
+"""Models are copied to the places that lack them, file by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from txtop.errors import UsageError
+from txtop.fleet.model_copy import (
+    list_lacking,
+    list_local_models,
+    read_model_files,
+    sync_models,
+)
+from txtop.fleet.places import RemotePlace
+from txtop.options.run_options import RunOptions
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model with a link to its weights, as in the Hub's cache, and a folder."""
+    here = tmp_path / "here"
+    folder = here / "m o'del"
+    (folder / "sub").mkdir(parents=True)
+    (here / "blob").write_bytes(b"weights" * 100_000)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").symlink_to(here / "blob")
+    (folder / "sub" / "more.txt").write_text("more")
+    monkeypatch.chdir(here)
+    return folder
+
+
+def place(folder: Path, label: str) -> RemotePlace:
+    (folder / label).mkdir(exist_ok=True)
+    return RemotePlace(label, "exec", f"env -C {folder / label}")
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_place_gets_what_it_lacks_and_nothing_else(tmp_path: Path, model: Path) -> None:
+    a, b = place(tmp_path, "a"), place(tmp_path, "b")
+    name = f"./{model.name}"
+    lines: list[str] = []
+    sync_models([a, b], [name], lines.append)
+    assert len(lines) == 2 and "a            lacks 3 files" in lines[0] and "683" in lines[0]
+    for label in ("a", "b"):
+        there = tmp_path / label / model.name
+        assert read(there) == read(model)
+        assert not there.with_name(there.name + ".part").exists()
+    (tmp_path / "b" / model.name / "model.safetensors").write_bytes(b"weightS" * 100_000)
+    lines.clear()
+    sync_models([a, b], [name], lines.append)
+    assert len(lines) == 1 and lines[0].startswith("b ") and "lacks 1 file " in lines[0]
+    assert read(tmp_path / "b" / model.name) == read(model)
+    files = read_model_files(name)
+    assert list_lacking(a, files) == list_lacking(b, files) == []
+
+
+def test_a_single_file_is_copied_beside_what_is_there(tmp_path: Path, model: Path) -> None:
+    (model.parent / "small.gguf").write_bytes(b"GGUF")
+    sync_models([place(tmp_path, "a")], ["./small.gguf"], lambda _line: None)
+    assert read(tmp_path / "a") == {"small.gguf": b"GGUF"}
+
+
+def test_a_place_that_takes_nothing_is_named(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / model.name).write_text("a file where the folder should be")
+    with pytest.raises(UsageError, match=r"a: .*File exists"):
+        sync_models([place(tmp_path, "a")], [f"./{model.name}"], lambda _line: None)
+    with pytest.raises(UsageError, match="b: exit code 7"):
+        broken = RemotePlace("b", "exec", "sh -c 'exit 7' --")
+        sync_models([broken], [f"./{model.name}"], lambda _line: None)
+
+
+def test_models_that_are_paths_are_copied_and_assistants_with_them() -> None:
+    options = RunOptions(models=["./m", "gpt2", "./m"], speculative=["none", "assistant=./small"])
+    assert list_local_models(options) == ["./m", "./small"]
+    with pytest.raises(UsageError, match="no model is a path"):
+        list_local_models(RunOptions(models=["gpt2"]))
+
+
+def test_only_directories_of_this_machine_can_be_copied(model: Path) -> None:
+    with pytest.raises(UsageError, match="gpt2 is no model directory here"):
+        read_model_files("gpt2")
