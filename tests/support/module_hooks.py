@@ -8,7 +8,7 @@ well a machine repeats itself.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
@@ -157,6 +157,19 @@ def compare_with_hooks(phase: PhaseExplanation) -> list[Agreement]:
         for module in modules
     ]
     return sorted(compared, key=lambda one: -abs(one.ratio - 1))
+
+
+def divide_by_sums(compared: list[Agreement]) -> list[Agreement]:
+    """Return shares of the time of all hooked modules, in place of shares of a step.
+
+    They do not say whether a series passed more slowly as a whole.
+    """
+    ours = sum(one.share for one in compared)
+    before, after = sum(one.before for one in compared), sum(one.after for one in compared)
+    return [
+        replace(one, share=one.share / ours, before=one.before / before, after=one.after / after)
+        for one in compared
+    ]
 
 
 def sum_by_kind(compared: list[Agreement]) -> list[Agreement]:
