@@ -64,7 +64,7 @@ def group_by_kind(states: Mapping[str, SessionState]) -> dict[str, list[SessionS
     # What never loaded a model does not tell its devices: it joins those of its processor.
     loaded = {
         _read_processor(state): get_hardware_key(state)
-        for state in reversed([*states.values()])
+        for state in reversed(list(states.values()))
         if state.loads
     }
     kinds: dict[tuple[str, ...], list[str]] = {}

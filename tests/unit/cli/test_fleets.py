@@ -53,11 +53,8 @@ def test_a_copy_that_begins_while_a_fleet_is_shown_is_left_out(
     assert "session f-a" in printed and "f-b" not in printed
 
 
-@pytest.mark.parametrize("recording", ["minilm-task", "smollm2-int8"])
-def test_the_markdown_of_a_fleet_has_what_that_of_each_session_has(
-    tmp_path: Path, recording: str
-) -> None:
-    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, recording)
+def test_the_markdown_of_a_fleet_has_what_that_of_each_session_has(tmp_path: Path) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, "minilm-task")
     states, finals = session_args.load_sessions("f", tmp_path), FinalMetrics()
     document = fleet.to_markdown(states, finals).decode()
     further = markdown.to_markdown(states["a"], finals).decode().split("\n\n")[1:]
