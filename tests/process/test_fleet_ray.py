@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -91,3 +92,28 @@ def test_a_node_that_is_lost_is_named(tmp_path: Path, cluster: Any) -> None:
     assert any(re.match(r"d +Ray's node \S+ is lost", line) for line in lines), lines
     require_equal_copies(tmp_path, "p-1", "p-2")
     txtop("stop", "f-d", **environment)
+
+
+@pytest.mark.slow
+def test_a_fleet_whose_nodes_were_given_back_is_resumed_on_them(
+    tmp_path: Path, cluster: Any
+) -> None:
+    arguments = build_arguments(tmp_path, "p=ray:pretend=2", iterations=1000)
+    run = subprocess.Popen(
+        [*TXTOP, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+    )
+    assert run.stderr is not None
+    for line in run.stderr:
+        if re.match(r"p-1 .*started$", line):
+            run.send_signal(signal.SIGINT)
+            break
+    rest = run.stderr.read()
+    assert run.wait(60) == 130, rest
+    here = ("--session-dir", str(tmp_path / "here"))
+    resumed = txtop("resume", "f", *here, RAY_ADDRESS=cluster.address, timeout=150)
+    assert resumed.returncode == 0, resumed.stderr
+    require_equal_copies(tmp_path, "p-1", "p-2")
