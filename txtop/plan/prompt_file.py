@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,7 @@ MAX_PROMPTS = 10_000
 """The most prompts of a file; of a conversation each turn is one."""
 MAX_NEW_TOKENS = 1_000_000
 ChatTemplate = Literal["auto", "off"]
+Role = Literal["system", "user", "assistant"]
 PrefixCache = Literal["off", "on"]
 _FORMS = "a .txt file with a prompt a line, or .jsonl with text or messages"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -78,7 +79,7 @@ class PromptFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A message of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 
@@ -206,9 +207,11 @@ def _parse_line(text: str, number: int, at: str) -> Prompt:
     fields = _Line.__struct_fields__
     if not isinstance(value, dict):
         raise UsageError(f"{at}: not a JSON object", 'as {"text": "a prompt"}')
-    if unknown := [name for name in value if name not in fields]:
-        hint = did_you_mean(unknown[0], fields, f"fields: {', '.join(fields)}")
-        raise UsageError(f"{at}: no field {unknown[0][:40]!a}", hint)
+    _require_fields(value, fields, at)
+    given = value.get("messages")
+    for place, message in enumerate(given if isinstance(given, list) else []):
+        if isinstance(message, dict):
+            _require_message(message, f"{at}: messages[{place}]")
     try:
         line = msgspec.convert(value, _Line)
     except msgspec.ValidationError as error:
@@ -227,6 +230,22 @@ def _parse_line(text: str, number: int, at: str) -> Prompt:
     if not any(message.content.strip() for message in messages):
         raise UsageError(f"{at}: an empty prompt", "leave the line out")
     return Prompt(number, tuple(messages), line.messages is not None, line.max_new_tokens)
+
+
+def _require_message(message: dict[str, Any], at: str) -> None:
+    _require_fields(message, Message.__struct_fields__, at)
+    role, roles = message.get("role"), get_args(Role)
+    if isinstance(role, str) and role not in roles:
+        hint = did_you_mean(role, roles, f"roles: {', '.join(roles)}")
+        raise UsageError(f"{at}: no role {role[:40]!a}", hint)
+
+
+def _require_fields(value: dict[str, Any], fields: Sequence[str], at: str) -> None:
+    """Raise `UsageError` for a field that is none of `fields`."""
+    if unknown := [name for name in value if name not in fields]:
+        missing = [name for name in fields if name not in value]
+        hint = did_you_mean(unknown[0], missing, f"fields: {', '.join(fields)}")
+        raise UsageError(f"{at}: no field {unknown[0][:40]!a}", hint)
 
 
 def _describe(error: msgspec.ValidationError) -> str:

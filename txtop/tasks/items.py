@@ -28,6 +28,11 @@ class ItemBase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """The right answer as a person reads it."""
         raise NotImplementedError
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The texts that make a question: two items with the same are one question."""
+        return (self.asked,)
+
     def find_fault(self) -> str:
         """Return what is wrong beyond the types of the fields; empty if nothing is."""
         return ""
@@ -54,13 +59,17 @@ class ChoiceItem(ItemBase):
         return self.choices[self.place]
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.question, self.space, *sorted(self.choices))
+
+    @property
     def place(self) -> int:
         """The place of the right choice."""
         return self.answer if isinstance(self.answer, int) else self.choices.index(self.answer)
 
     def find_fault(self) -> str:
-        if twice := next((c for i, c in enumerate(self.choices) if c in self.choices[:i]), ""):
-            return f"choices has {twice[:40]!a} twice"
+        if fault := _find_repeat("choices", self.choices):
+            return fault
         if isinstance(self.answer, str):
             return "" if self.answer in self.choices else "answer is none of the choices"
         in_range = 0 <= self.answer < len(self.choices)
@@ -86,6 +95,10 @@ class MatchItem(ItemBase):
     @property
     def right(self) -> str:
         return self.answers[0]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.prompt, str(self.max_tokens), *self.until)
 
     @property
     def answers(self) -> list[str]:
@@ -124,6 +137,10 @@ class PairItem(ItemBase):
         return f"{self.a} | {self.b}"
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(sorted((self.a, self.b)))
+
+    @property
     def right(self) -> str:
         return f"{self.score:g}"
 
@@ -145,6 +162,9 @@ class QueryItem(ItemBase):
     @property
     def right(self) -> str:
         return self.relevant[0]
+
+    def find_fault(self) -> str:
+        return _find_repeat("relevant", self.relevant)
 
 
 class DocumentItem(ItemBase):
@@ -170,6 +190,14 @@ class FillItem(ItemBase):
     def find_fault(self) -> str:
         count = self.text.count(MASK)
         return "" if count == 1 else f"text has {count} times {MASK}, not once"
+
+
+def _find_repeat(field: str, values: list[str]) -> str:
+    """Return the fault of a list that has a value twice; empty if it has not."""
+    if len(set(values)) == len(values):
+        return ""
+    twice = next(value for place, value in enumerate(values) if value in values[:place])
+    return f"{field} has {twice[:40]!a} twice"
 
 
 Item = ChoiceItem | MatchItem | LabelItem | PairItem | QueryItem | FillItem

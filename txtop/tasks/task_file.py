@@ -22,6 +22,9 @@ MAX_LINE_BYTES = 1 << 20
 MAX_ITEMS = 100_000
 _DATA = Path(__file__).parent / "data"
 _FORMAT = "docs/tasks.md has the format"
+_FIELDS = {name for _, _, kind in KIND_FIELDS for name in kind.__struct_fields__} - {"line"}
+_NAMED = 5
+"""The repeated lines that a message names at most."""
 
 
 class TaskFileError(UsageError):
@@ -125,7 +128,23 @@ def _read_items(where: str, stream: BinaryIO) -> TaskItems:
     if kind is None or not items:
         what = "documents and no query" if documents else "no items"
         raise TaskFileError(f"--task {where} has {what}", _FORMAT)
+    # Those that ship are drawn, so that some come again as any sample's may.
+    if not where.startswith(BUILT_IN):
+        _require_once(where, items)
     return TaskItems(kind, items, documents, digest.hexdigest())
+
+
+def _require_once(where: str, items: list[Item]) -> None:
+    """Raise `TaskFileError` for an item that comes again: it would count as evidence twice."""
+    first: dict[tuple[str, ...], int] = {}
+    again = [item.line for item in items if first.setdefault(item.inputs, item.line) != item.line]
+    if not again:
+        return
+    before = next(first[item.inputs] for item in items if item.line == again[0])
+    more = f", as do {len(again) - 1:,} more lines that of others" if again[1:] else ""
+    lines = ", ".join(map(str, again[:_NAMED])) + (", …" if again[_NAMED:] else "")
+    step = f"each item once: leave out line{'s' if again[1:] else ''} {lines}"
+    raise _refuse(where, again[0], f"repeats the question of line {before}{more}", step)
 
 
 def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase]:
@@ -142,15 +161,19 @@ def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase
     if not isinstance(fields, dict):
         raise _refuse(where, number, "is no JSON object", _FORMAT)
     match = next((entry for entry in KIND_FIELDS if entry[0] in fields), None)
+    # A slip in the field that tells the kind makes the kind another one or none.
+    for name in fields:
+        near = "" if name in _FIELDS else did_you_mean(name, sorted(_FIELDS - fields.keys()), "")
+        if near:
+            raise _refuse(where, number, f"is no item: no field {name[:40]!a}", near)
     if match is None:
         cause = f"has none of the fields {', '.join(name for name, _, _ in KIND_FIELDS)}"
         raise _refuse(where, number, cause, _FORMAT)
     _, kind, struct = match
     allowed = [name for name in struct.__struct_fields__ if name != "line"]
     if unknown := [name for name in fields if name not in allowed]:
-        hint = did_you_mean(unknown[0], allowed, f"fields: {', '.join(allowed)}")
         cause = f"is no item of {KIND_NOUNS[kind]}: no field {unknown[0][:40]!a}"
-        raise _refuse(where, number, cause, hint)
+        raise _refuse(where, number, cause, f"fields: {', '.join(allowed)}")
     try:
         item = msgspec.convert({**fields, "line": number}, struct)
     except msgspec.ValidationError as error:

@@ -72,7 +72,7 @@ def test_files_directories_and_names_that_ship(tmp_path: Path) -> None:
     assert build_tasks([tasks[2].path]) == (tasks[2],)
     other = tmp_path / "other"
     other.mkdir()
-    (other / "one.jsonl").write_text(ITEM * 2, "utf-8")
+    (other / "one.jsonl").write_text(ITEM + ITEM.replace('"a"', '"d"'), "utf-8")
     both = build_tasks([str(tmp_path / "one.jsonl"), str(other)])
     assert len({task.name for task in both}) == 2
     empty = tmp_path / "empty"

@@ -76,7 +76,17 @@ BAD: dict[str, tuple[str, bytes, str]] = {
                   "line 1: max_new_tokens: expected int"),
     "zero": ("a.jsonl", b'{"text":"a","max_new_tokens":0}\n', "line 1: max_new_tokens: expected"),
     "no role": ("a.jsonl", b'{"messages":[{"role":"bot","content":"a"}]}\n',
-                "line 1: messages[0].role: invalid enum value 'bot'"),
+                "line 1: messages[0]: no role 'bot': roles: system, user, assistant"),
+    "a misspelt role": ("a.jsonl", b'{"messages":[{"role":"usr","content":"a"}]}\n',
+                        "line 1: messages[0]: no role 'usr': did you mean user?"),
+    "a misspelt field of a message": (
+        "a.jsonl", b'{"messages":[{"role":"user","content":"a"},{"role":"user","contnet":"a"}]}\n',
+        "line 1: messages[1]: no field 'contnet': did you mean content?"),
+    "a field of a message too many": (
+        "a.jsonl", b'{"messages":[{"role":"user","content":"a","name":"b"}]}\n',
+        "line 1: messages[0]: no field 'name': fields: role, content"),
+    "a field that is there twice, once misspelt": (
+        "a.jsonl", b'{"text":"a","texts":"b"}\n', "line 1: no field 'texts': fields: text, mess"),
     "nothing asked": ("a.jsonl", b'{"messages":[{"role":"assistant","content":"a"}]}\n',
                       "line 1: no message of the role user"),
     "empty prompt": ("a.jsonl", b'{"text":"a"}\n{"text":" "}\n', "line 2: an empty prompt"),

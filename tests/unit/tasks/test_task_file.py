@@ -36,13 +36,67 @@ def write(folder: Path, *lines: object) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_fields_tell_the_kind(kind: str, tmp_path: Path) -> None:
-    task = task_file.describe_task(write(tmp_path, KINDS[kind], KINDS[kind]), "mine")
-    assert (task.kind, task.items, task.name, len(task.sha256)) == (kind, 2, "mine", 64)
+    task = task_file.describe_task(write(tmp_path, KINDS[kind]), "mine")
+    assert (task.kind, task.items, task.name, len(task.sha256)) == (kind, 1, "mine", 64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_misspelt_field_has_the_right_one_beside_it(kind: str, tmp_path: Path) -> None:
+    for name in (name for name in KINDS[kind] if len(name) > 1):
+        slip = name[:-2] + name[:-3:-1]
+        fields = {slip if field == name else field: v for field, v in KINDS[kind].items()}
+        path = write(tmp_path, fields)
+        cause = f"--task {path}, line 1 is no item: no field '{slip}': did you mean {name}?"
+        with pytest.raises(UsageError) as refused:
+            task_file.read_task(path)
+        assert str(refused.value) == cause
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_item_that_comes_again_is_refused_by_its_lines(kind: str, tmp_path: Path) -> None:
+    item, lines = KINDS[kind], list[object]()
+    path = write(tmp_path, item, b"", item)
+    with pytest.raises(UsageError) as refused:
+        task_file.read_task(path)
+    assert str(refused.value) == (
+        f"--task {path}, line 3 repeats the question of line 1: each item once: leave out line 3"
+    )
+    lines = [item] * 8
+    with pytest.raises(UsageError) as refused:
+        task_file.read_task(write(tmp_path, *lines))
+    assert str(refused.value).endswith(
+        ", line 2 repeats the question of line 1, as do 6 more lines that of others:"
+        " each item once: leave out lines 2, 3, 4, 5, 6, …"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (CHOICE, {**CHOICE, "answer": "green"}, True),
+        (CHOICE, {**CHOICE, "choices": ["green", "blue"]}, True),
+        (CHOICE, {**CHOICE, "choices": ["red", "blue"]}, False),
+        (CHOICE, {**CHOICE, "space": ""}, False),
+        (MATCH, {**MATCH, "until": ["."]}, False),
+        ({"a": "x", "b": "y", "score": 1}, {"a": "y", "b": "x", "score": 2}, True),
+        ({"text": "x", "label": "y"}, {"text": "x", "text_pair": "z", "label": "y"}, False),
+        ({"query": "x", "relevant": ["y"]}, {"query": "x", "relevant": ["z"]}, True),
+    ],
+)
+def test_a_question_is_the_same_whatever_its_answer(
+    one: dict[str, object], other: dict[str, object], same: bool, tmp_path: Path
+) -> None:
+    path = write(tmp_path, one, other)
+    if same:
+        with pytest.raises(UsageError, match="line 2 repeats the question of line 1"):
+            task_file.read_task(path)
+    else:
+        assert len(task_file.read_task(path).items) == 2
 
 
 def test_items_know_their_line_and_the_right_answer(tmp_path: Path) -> None:
     read = task_file.read_task(
-        write(tmp_path, b"\xef\xbb\xbf", CHOICE, {**CHOICE, "answer": "green"})
+        write(tmp_path, b"\xef\xbb\xbf", CHOICE, {**CHOICE, "question": "Is", "answer": "green"})
     )
     assert [(item.line, item.right) for item in read.items] == [(2, "blue"), (3, "green")]
     match = task_file.read_task(write(tmp_path, MATCH)).items[0]
@@ -76,8 +130,10 @@ def test_the_order_is_that_of_the_seed_alone() -> None:
         ([{"nothing": 1}], ", line 1 has none of the fields choices"),
         ([CHOICE, MATCH], ", line 2 is exact match in a file of multiple choice: one kind a file"),
         ([{**CHOICE, "question": 3}], "line 1 is no item of multiple choice: question: expected"),
-        ([{**CHOICE, "anwser": 3}], "no field 'anwser': did you mean answer?"),
+        ([{**CHOICE, "id": 3}], "multiple choice: no field 'id': fields: question, choices, ans"),
+        ([{**CHOICE, "answers": 3}], "no field 'answers': fields: question, choices, answer"),
         ([{**CHOICE, "choices": ["a", "b", "a"]}], "choices has 'a' twice"),
+        ([{"query": "q", "relevant": ["a", "a"]}], "relevant has 'a' twice"),
         ([{**CHOICE, "answer": 2}], "answer is not between 0 and 1"),
         ([{**CHOICE, "answer": "red"}], "answer is none of the choices"),
         ([{**CHOICE, "choices": ["one"]}], "choices: expected"),

@@ -117,7 +117,7 @@ def test_a_match_is_the_greedy_text_up_to_a_stop(
 def test_a_quantised_cache_is_read_by_the_choice(
     worker: InlineWorker, tmp_path: Path, decoder: Path
 ) -> None:
-    items = [{"question": "abc is", "choices": ["ab", "cd"], "answer": 0}] * 3
+    items = [{"question": f"{x} is", "choices": ["ab", "cd"], "answer": 0} for x in "abc"]
     file = write(tmp_path, items)
     assert not answer(worker, decoder, file, cache="quantized:fp8").failed
     assert len(answers_by_line(worker)) == 3
@@ -126,7 +126,7 @@ def test_a_quantised_cache_is_read_by_the_choice(
 def test_pairs_and_queries_go_by_the_cosine_of_means(worker: InlineWorker, tmp_path: Path) -> None:
     encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
     texts = ["a cat", "a dog sat here", "no", "what is 2 + 2"]
-    pairs = [{"a": a, "b": b, "score": 1} for a in texts[:2] for b in texts]
+    pairs = [{"a": a, "b": b, "score": 1} for n, a in enumerate(texts) for b in texts[n:]]
     assert not answer(worker, encoder, write(tmp_path, pairs)).failed
     given = answers_by_line(worker)
     model, tokenizer = load_plainly(encoder, "AutoModel")
@@ -154,24 +154,27 @@ def test_heads_name_classes_and_masked_words(worker: InlineWorker, tmp_path: Pat
         tiny_models.bert_with_head(tmp_path / "c", "SequenceClassification")
     )
     model, tokenizer = load_plainly(classifier, "AutoModelForSequenceClassification")
+    texts = ("a cat", "a dog", "no")
     with torch.inference_mode():
-        best = int(model(**tokenizer("a cat", return_tensors="pt")).logits.argmax())
-    name = ("bad", "fair", "good")[best]
-    labels = [
-        {"text": "a cat", "label": name}, {"text": "a cat", "label": best},
-        {"text": "a cat", "label": "none"},
-    ]  # fmt: skip
+        rows = [model(**tokenizer(text, return_tensors="pt")).logits for text in texts]
+    best = [int(row.argmax()) for row in rows]
+    names = [("bad", "fair", "good")[place] for place in best]
+    right = (names[0], best[1], "none")
+    labels = [{"text": a, "label": b} for a, b in zip(texts, right, strict=True)]
     assert not answer(worker, classifier, write(tmp_path, labels)).failed
-    assert answers_by_line(worker) == {1: (1.0, name), 2: (1.0, name), 3: (0.0, name)}
+    scores = zip((1.0, 1.0, 0.0), names, strict=True)
+    assert answers_by_line(worker) == dict(enumerate(scores, start=1))
 
     filler = tiny_models.add_tokenizer(tiny_models.bert_with_head(tmp_path / "m", "MaskedLM"))
     model, tokenizer = load_plainly(filler, "AutoModelForMaskedLM")
+    fills = [{"text": f"{letter} [MASK] c", "answer": "b"} for letter in "ab"]
     with torch.inference_mode():
-        logits = model(**tokenizer("a [MASK] c", return_tensors="pt")).logits[0, 2]
-    best_text = tokenizer.decode([int(logits.argmax())]).strip()
-    fills = [{"text": "a [MASK] c", "answer": "b"}, {"text": "a [MASK] c", "answer": "c"}]
+        rows = [model(**tokenizer(one["text"], return_tensors="pt")).logits[0, 2] for one in fills]
+    likeliest = [tokenizer.decode([int(row.argmax())]).strip() for row in rows]
     assert not answer(worker, filler, write(tmp_path, fills)).failed
-    assert {text for _, text in answers_by_line(worker).values()} == {best_text}
+    assert {line: text for line, (_, text) in answers_by_line(worker).items()} == dict(
+        enumerate(likeliest, start=1)
+    )
     fills = [{"text": "a [MASK] c", "answer": "long"}]
     failed = answer(worker, filler, write(tmp_path, fills)).failed
     assert "line 1: 'long' is not one token of this model" in failed
@@ -192,9 +195,9 @@ def test_an_item_that_is_too_long_is_named_before_any_is_answered(
 @pytest.mark.parametrize(
     ("items", "where"),
     [
-        ([{"a": "a", "b": "b", "score": 1}] * 40 + [{"a": "a", "b": "b" * 80, "score": 1}], 41),
-        ([{"query": "a", "relevant": ["a"]}] * 40 + [{"query": "a" * 80, "relevant": ["a"]}], 41),
-        ([{"query": "a", "relevant": ["a"]}, {"query": "a", "relevant": ["a" * 80]}], 2),
+        ([{"a": "a", "b": "b" * (n + 80 * (n == 40)), "score": 1} for n in range(1, 42)], 40),
+        ([{"query": "a" * (n + 80 * (n == 40)), "relevant": ["a"]} for n in range(1, 42)], 40),
+        ([{"query": "a", "relevant": ["a"]}, {"query": "b", "relevant": ["a" * 80]}], 2),
         ([{"query": "a", "relevant": ["a"]}, {"document": "a" * 80}], 0),
     ],
 )
@@ -218,7 +221,7 @@ def test_what_does_not_fit_is_said(worker: InlineWorker, tmp_path: Path, decoder
     bare = tiny_models.gpt2(tmp_path / "bare")
     assert "needs the model's tokenizer" in answer(worker, bare, file).failed
     task = task_file.describe_task(str(file), "quiz")
-    file.write_text(file.read_text("utf-8") * 2, "utf-8")
+    write(tmp_path, [{"question": "b is", "choices": ["b", "c"], "answer": 0}])
     cell = Cell(id="c", model=str(decoder), device="cpu")
     worker.follow(commands.Answer(cell=cell, task=task, tells_items=True, started_ns=0, seed=0))
     assert "is not the file of the plan any more" in worker.of(events.TaskAnswered)[0].failed
