@@ -111,7 +111,7 @@ def test_a_module_shows_its_own_once_it_is_open() -> None:
 
 def test_a_cell_without_an_explanation_says_how_to_have_one() -> None:
     assert (
-        "x makes one"
+        "press x to explain it"
         in render_why(None, Area(80, 4, Glyphs("braille")), frozenset(), "", tree=False)[1][1][0]
     )
     state = session()

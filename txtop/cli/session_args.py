@@ -129,8 +129,13 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
 
 
 def is_incomplete(path: Path) -> bool:
-    """Return whether a session lacks results, comparisons, answers to tasks, or GPU times."""
+    """Return whether a session lacks results, comparisons, answers to tasks, GPU times, or its end.
+
+    A runner may be killed between its last result and the end.
+    """
     state = load_session(path)[0]
+    if state.ended is None:
+        return True
     pending = (
         find_pending_comparisons(state)
         or find_pending_answers(state)

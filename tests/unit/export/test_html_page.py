@@ -101,7 +101,7 @@ def test_a_bundled_session_is_one_small_inert_page(path: Path) -> None:
 
 
 def test_plots_name_cells_by_what_differs_and_in_full() -> None:
-    path = next(each for each in catalog.list_bundled() if each.name.startswith("smollm2-task"))
+    path = next(p for p in catalog.list_bundled() if p.name.startswith("smollm2-task"))
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", report(read_all(path)[0]))
     points = [text.split()[0] for text in texts if text.endswith((", agreement", ", facts"))]
     assert sorted(points) == ["int8", "int8:torch-dynamic"]
