@@ -6,9 +6,10 @@ the same program differ by 1 % to 3 % for as long as they live. One has measured
 tokens before that of 64, the other that of 64 alone; then they take turns, and the other is first
 every second time. A start counts as the median ratio of its turns. The worker that is begun first
 stays slower by some percent, whichever it is, so that two starts make a pair: each begins with
-another one, and the geometric mean of both counts. `static_cache_lengths.py [MODEL|built-in [PAIRS]]`;
-exits 1 unless cache bytes are equal and the median of the pairs is within 3 %; its interval is
-printed beside it.
+another one, and the geometric mean of both counts.
+
+`static_cache_lengths.py [MODEL|built-in [PAIRS]]`; exits 1 unless cache bytes are equal and the
+median of the pairs is within 3 %; its interval is printed beside it.
 """
 
 from __future__ import annotations
