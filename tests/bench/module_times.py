@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.explained import explain
 from support.module_hooks import HookedExplainer, compare_with_hooks, sum_by_kind

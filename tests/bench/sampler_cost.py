@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from support.scripted_nvml import Scenario, build
 
 SECONDS = 60.0

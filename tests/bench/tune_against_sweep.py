@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from txtop.analysis.metrics import compute_mean
@@ -40,8 +41,11 @@ SPACE = {
 SIZES = {"sequence-length": "16", "new-tokens": "8"}
 
 
-def run_step(folder: Path, step: str) -> None:
-    """Run the race, the half of the sweep in the precision `step`, or the A/B of both winners."""
+def run_step(folder: Path, step: str) -> bool:
+    """Run the race, the half of the sweep in the precision `step`, or the A/B of both winners.
+
+    Return True if it ran to its end.
+    """
     model = folder / "model"
     model.mkdir(parents=True, exist_ok=True)
     (model / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
@@ -52,7 +56,8 @@ def run_step(folder: Path, step: str) -> None:
     elif step == "ab":
         best, named = find_winners(folder)
         if describe(best) == describe(named):
-            return print("ab: both name the same")
+            print("ab: both name the same")
+            return True
         command += ["ab", str(model), "--fidelity-positions", "0"]
         command += ["--a", spell_arm(best), "--b", spell_arm(named)]
         command += [word for option, size in SIZES.items() for word in (f"--{option}", size)]
@@ -73,6 +78,7 @@ def run_step(folder: Path, step: str) -> None:
     command.append("--headless")
     done = subprocess.run(command, capture_output=True, text=True)
     print(f"{step}: exit code {done.returncode} {done.stderr[-300:] if done.returncode else ''}")
+    return done.returncode == 0
 
 
 def read_session(folder: Path, step: str) -> SessionState:
@@ -133,14 +139,11 @@ def compare(folder: Path) -> bool:
 
 
 def main() -> int:
-    folder, steps = Path(sys.argv[1]), sys.argv[2:] or STEPS
-    is_right = True
-    for step in steps:
-        if step == "compare":
-            is_right = compare(folder)
-        else:
-            run_step(folder, step)
-    return int(not is_right)
+    folder = Path(sys.argv[1] if sys.argv[1:] else tempfile.mkdtemp())
+    for step in sys.argv[2:] or STEPS:
+        if not (compare(folder) if step == "compare" else run_step(folder, step)):
+            return 1
+    return 0
 
 
 if __name__ == "__main__":

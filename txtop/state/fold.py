@@ -255,10 +255,13 @@ def _fold_peaks(session: SessionState, event: events.DevicePeaks) -> None:
 
 def _fold_log(session: SessionState, event: events.Log) -> None:
     # Every process that loads a model says the same of it.
-    says_again = any(line.text == event.text for line in session.log)
-    if event.src.startswith(WORKER) and says_again and not event.explains:
-        return
-    session.say(event.text, event.level, event.cell, explains=event.explains)
+    repeats = (
+        event.src.startswith(WORKER)
+        and not event.explains
+        and any(line.text == event.text for line in session.log)
+    )
+    if not repeats:
+        session.say(event.text, event.level, event.cell, explains=event.explains)
 
 
 def _fold_gap(session: SessionState, event: events.Gap) -> None:

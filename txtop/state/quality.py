@@ -78,8 +78,7 @@ class Quality:
 
     @property
     def worded_forms(self) -> tuple[str, ...]:
-        """The forms for a screen, which has no table of tasks beside them: each difference first
-        with what its points are of."""
+        """The forms for a screen: before each difference the same with what its points are of."""
         if self.deciding is None:
             return self.forms
         return tuple(worded for form in self.forms for worded in (name_points(form), form))

@@ -89,7 +89,8 @@ class RaceState:
         else:
             ((name, places),) = block.iterations.items()
             logs = [math.log(ns) for i in places if (ns := cells[name].samples.e2e_ns[i]) > 0]
-            squares = sum((log - fmean(logs)) ** 2 for log in logs)
+            mean = fmean(logs) if logs else 0.0
+            squares = sum((log - mean) ** 2 for log in logs)
             self.race.add_block(name, block.round, costs[name], spent_s, len(places), squares)
 
     def _count_calls(self, state: CellState, places: list[int]) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ The rules are those of docs/method.md, "The race".
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -56,12 +57,12 @@ class Confirmation:
         low, high = ratio.interval
         return judge_log_ratio(-high, -low, margin)
 
-    def is_decided(self, first: str, margin: float) -> bool:
-        """Return True if `first` is judged against every other arm."""
-        others = self.arms - {first}
+    def is_decided(self, arms: Sequence[str], margin: float) -> bool:
+        """Return True if the first of `arms` is judged against the others."""
+        first, *others = arms
         return all(self.judge(first, other, margin) is not None for other in others)
 
-    def find_open(self, margin: float) -> set[str]:
-        """Return the arms that are not yet judged against every other."""
-        pairs = combinations(self.arms, 2)
+    def find_open(self, arms: Sequence[str], margin: float) -> set[str]:
+        """Return those of `arms` that are not yet judged against each other one."""
+        pairs = combinations(arms, 2)
         return {name for pair in pairs if self.judge(*pair, margin) is None for name in pair}

@@ -431,7 +431,7 @@ def _choose_confirmation(race: Race) -> Step | None:
     confirmation = race.find_confirmation(arms) or Confirmation(frozenset(arms))
     margin, blocks = race.rules.margin, len(confirmation.blocks)
     is_time_over = confirmation.spent_s >= race.confirm_s and blocks >= confirmation.least_blocks
-    if is_time_over or confirmation.is_decided(arms[0], margin):
+    if is_time_over or confirmation.is_decided(arms, margin):
         return None
-    still_open = confirmation.find_open(margin)
+    still_open = confirmation.find_open(arms, margin)
     return Measure("confirm", tuple(name for name in arms if name in still_open), blocks)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.formatting import format_count
 from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
@@ -141,10 +142,12 @@ def _require_once(where: str, items: list[Item]) -> None:
     if not again:
         return
     before = next(first[item.inputs] for item in items if item.line == again[0])
-    more = f", as do {len(again) - 1:,} more lines that of others" if again[1:] else ""
+    count = len(again) - 1
+    more = f", and {format_count(count, 'more line')} repeat{'s' * (count == 1)} others"
     lines = ", ".join(map(str, again[:_NAMED])) + (", …" if again[_NAMED:] else "")
-    step = f"each item once: leave out line{'s' if again[1:] else ''} {lines}"
-    raise _refuse(where, again[0], f"repeats the question of line {before}{more}", step)
+    step = f"ask each question once: leave out line{'s' if count else ''} {lines}"
+    cause = f"repeats the question of line {before}{more if count else ''}"
+    raise _refuse(where, again[0], cause, step)
 
 
 def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase]:

@@ -392,6 +392,19 @@ def confirm(costs: Callable[[int], dict[str, float]], default: str = "d") -> Rac
     return race
 
 
+def test_who_fails_while_confirming_leaves_the_others_to_be_judged() -> None:
+    """The pairs of one that is out get no more blocks: none of the others is measured for them."""
+    noisy = {"a": wobble(0.0, 0.2), "d": wobble(1.0), "b": wobble(0.05, -0.2)}
+    race = build_race(noisy, default="d")
+    race.leave("d", Departure("slower", "a"))
+    for number in range(5):
+        costs = {"a": 0.01 * (number % 2), "d": 1.0, "b": 0.2 * (number % 2)}
+        race.add_confirmation(costs, BLOCK_S, paired=False)
+    assert choose_step(race) == Measure("confirm", ("a", "b"), 5)
+    race.leave("b", Departure("failed"))
+    assert choose_step(race) is None
+
+
 def test_a_confirmed_winner_is_shown_to_be_better_than_the_default() -> None:
     race = confirm(lambda n: {"a": 0.01 * (n % 2), "d": 1.0, "b": 0.002})
     outcome = name_outcome(race)

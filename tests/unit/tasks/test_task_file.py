@@ -59,14 +59,15 @@ def test_an_item_that_comes_again_is_refused_by_its_lines(kind: str, tmp_path: P
     with pytest.raises(UsageError) as refused:
         task_file.read_task(path)
     assert str(refused.value) == (
-        f"--task {path}, line 3 repeats the question of line 1: each item once: leave out line 3"
+        f"--task {path}, line 3 repeats the question of line 1:"
+        " ask each question once: leave out line 3"
     )
     lines = [item] * 8
     with pytest.raises(UsageError) as refused:
         task_file.read_task(write(tmp_path, *lines))
     assert str(refused.value).endswith(
-        ", line 2 repeats the question of line 1, as do 6 more lines that of others:"
-        " each item once: leave out lines 2, 3, 4, 5, 6, …"
+        ", line 2 repeats the question of line 1, and 6 more lines repeat others:"
+        " ask each question once: leave out lines 2, 3, 4, 5, 6, …"
     )
 
 

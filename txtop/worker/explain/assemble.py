@@ -24,7 +24,7 @@ from txtop.protocol.events.explain import (
     StepPart,
     TraceSlices,
 )
-from txtop.worker.explain.module_clock import ClockedStep, ModuleSpan, take_median
+from txtop.worker.explain.module_clock import ClockedStep, ModuleSpan, take_typical
 from txtop.worker.explain.profile_tree import LOOP, SAMPLING, StepTree, Tally
 from txtop.worker.explain.ranges import CACHE
 
@@ -110,7 +110,8 @@ def summarise_modules(
     their times were multiplied. `least_ns` is the cost of a clocked call, measured apart.
 
     Of each module, and of what lies outside of them, the median counts: what held up a single
-    module in a single step is not its own.
+    module in a single step is not its own. Of one that some steps do not call, such as an expert,
+    the mean over all steps counts.
     """
     calls = fmean(step.calls for step in clocked)
     call_ns = choose_cost(median(step.ns for step in clocked) - step_ns, calls, least_ns)
@@ -122,7 +123,7 @@ def summarise_modules(
             spans[path].append(span.take_off(call_ns))
             left_ns -= spans[path][-1].own_ns
         outside_ns.append(left_ns)
-    typical = {path: take_median(of_steps) for path, of_steps in spans.items()}
+    typical = {path: take_typical(of_steps, len(clocked)) for path, of_steps in spans.items()}
     scale = step_ns / (median(outside_ns) + sum(span.own_ns for span in typical.values()))
     return {path: span.multiply(scale) for path, span in typical.items()}, scale
 

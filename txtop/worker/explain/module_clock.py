@@ -45,8 +45,14 @@ class ModuleSpan:
         )
 
 
-def take_median(spans: Sequence[ModuleSpan]) -> ModuleSpan:
-    """Return the median times of a module in several steps."""
+def take_typical(spans: Sequence[ModuleSpan], steps: int) -> ModuleSpan:
+    """Return the median times of a module that each of `steps` called, else the mean of all."""
+    if len(spans) < steps:
+        return ModuleSpan(
+            sum(span.ns for span in spans) / steps,
+            sum(span.own_ns for span in spans) / steps,
+            sum(span.calls for span in spans) / steps,
+        )
     return ModuleSpan(
         median(span.ns for span in spans),
         median(span.own_ns for span in spans),
