@@ -33,7 +33,7 @@ from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
-from txtop.ui.drawing.spans import Row
+from txtop.ui.drawing.spans import Row, measure_row
 from txtop.ui.home_source import HomeSource, build_listed_session
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.comparability import describe_comparability
@@ -243,6 +243,14 @@ def test_presets_say_how_long_they_take_and_models_what_they_are() -> None:
     for height in range(12, 40):
         rows = start_menu.render_start_menu(PRESETS["quick"], Area(42, height, Glyphs()), starts)
         assert len(rows) <= height
+
+
+def test_a_time_that_is_too_long_keeps_what_is_known_of_it() -> None:
+    starts = StartFacts(dict.fromkeys(PRESETS, "up to 12 min, plus loading"))
+    for width in range(42, 60):
+        rows = start_menu.render_start_menu(PRESETS["quick"], Area(width, 30, Glyphs()), starts)
+        assert text(rows).count("up to 12 min") == len(PRESETS) - 1, width
+        assert all(measure_row(row) <= width for row in rows)
 
 
 def test_start_facts_come_one_by_one_once_every_outcome_is_there(

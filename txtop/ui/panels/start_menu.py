@@ -9,6 +9,7 @@ from txtop.options.presets import PRESETS, Preset
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import (
+    MIN_ENDS_GAP,
     Row,
     clean,
     cut,
@@ -69,13 +70,21 @@ def _describe_presets(area: Area, times: Mapping[str, str]) -> list[Row]:
     """Render each preset in two rows: its name with its time, and under it what it measures."""
     rows: list[Row] = []
     for name, preset in _list_presets():
-        name_row: Row = [(f"   {name}", "text")]
-        rows.append(join_ends(name_row, [(area.glyphs(times.get(name, "")), "muted")], area.width))
+        rows.append(_render_name(name, area.glyphs(times.get(name, "")), area.width))
         forms = (
             form for form in (preset.title, preset.brief) if measure_text(form) <= area.width - 5
         )
         rows.append([(f"     {next(forms, '')}", "muted")])
     return rows if all(row[-1][0].strip() for row in rows[1::2]) else _wrap_presets(area)
+
+
+def _render_name(name: str, time: str, width: int) -> Row:
+    """Render the name of a preset and its time, without what is added to it where room is short."""
+    row: Row = [(f"   {name}", "text")]
+    room = width - measure_row(row) - MIN_ENDS_GAP
+    forms = (time, time.partition(",")[0])
+    fitting = next((form for form in forms if measure_text(form) <= room), "")
+    return join_ends(row, [(fitting, "muted")], width)
 
 
 def _render_models(starts: StartFacts | None, area: Area, room: int) -> list[Row]:
