@@ -20,10 +20,11 @@ def list_sessions(
 ) -> int:
     """List the recorded sessions, newest first, and the bundled ones."""
     from txtop.cli.session_list import explain_unlisted, format_sessions, format_size_warning
+    from txtop.export.text.fitting import get_width
 
     if problem := explain_unlisted(session_dir):
         print(f"txtop: {problem}", file=sys.stderr)
-    print(format_sessions(session_dir, query), end="")
+    print(format_sessions(session_dir, query, get_width(sys.stdout)), end="")
     if warning := format_size_warning(session_dir):
         print(f"txtop: {warning}", file=sys.stderr)
     return 0

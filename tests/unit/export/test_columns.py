@@ -65,6 +65,17 @@ def test_a_list_of_sessions_breaks_no_word_and_tells_models_apart(tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_list_of_sessions_fits_the_terminal_with_all_its_words(
+    tmp_path: Path, width: int
+) -> None:
+    streams.write(tmp_path / f"{'long-name-' * 5}.jsonl", streams.stream())
+    listed, whole = format_sessions(tmp_path, (), width), format_sessions(tmp_path, (), 1000)
+    assert max(map(cell_len, listed.splitlines()[:-1])) <= width
+    assert listed.split() == whole.split() and "gptq:int4-g64" in whole.split("int8:bnb, ")[1]
+    assert len(whole.splitlines()) == 9
+
+
 @pytest.mark.fault(59)
 @pytest.mark.parametrize("width", range(1, 9))
 def test_a_cut_text_fits_and_a_short_one_stays(width: int) -> None:
