@@ -1,7 +1,8 @@
 """Compute the ratios inside one session: each cell over the same work in the reference precision.
 
-Used by `txtop show --margin` and the HTML report. The test is the one that compares sessions; cells
-of one session ran one after the other, so drift of the machine is in the ratio.
+A speed is the ratio of the rates that are stated, which are means. A test, that of `txtop show
+--margin` and the HTML report, is the one that compares sessions, which judges the ratio of medians.
+Cells of one session ran one after the other, so drift of the machine is in both.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.analysis import contention, metrics, serving
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan import labels, references
 from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.state import quality
+from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
 
 @dataclass(frozen=True)
 class PrecisionRatio:
-    """The speed of one cell over that of its reference.
+    """The test of one cell's speed against that of its reference.
 
     `label` names the cell with the id `cell`, `reference` is the precision it is compared with, and
     `output` the badge of what that costs in quality.
@@ -59,3 +62,42 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
             )
         )
     return ratios
+
+
+def compute_speeds(state: SessionState, finals: FinalMetrics) -> dict[str, float]:
+    """Return how many times as fast each cell is as the most precise one of the same work.
+
+    Cells that cannot be compared, and the references, are left out.
+    """
+    references_by_cell = references.find_speed_references(state.list_accepted())
+    speeds: dict[str, float] = {}
+    for name, best in references_by_cell.items():
+        cell, first = state.cells[name], state.cells[best.id]
+        if first is cell or cell.invalid or first.invalid or (cell.over and cell.status != "ok"):
+            continue
+        speed = _compute_speed(cell, first, finals, state.plan.seed)
+        if speed is not None:
+            speeds[name] = speed
+    return speeds
+
+
+def _compute_speed(
+    cell: CellState, first: CellState, finals: FinalMetrics, seed: int
+) -> float | None:
+    """Compute rate over rate; None if the two cannot be compared.
+
+    Open-loop servers that keep up all have the offered rate, so E2E decides there. A saturated or
+    closed-loop server has no such E2E, so it is not compared with one that keeps up.
+    """
+    both, by_time = (cell, first), False
+    if cell.cell.serving is not None:
+        at_most = {c.cell.asks_all or c.saturated for c in both}
+        by_time = at_most == {False}
+        if len(at_most) > 1 or (by_time and not serving.have_same_traffic(both)):
+            return None
+    name = "e2e_ms" if by_time else metrics.choose_headline_metric(cell)
+    summaries = [finals.of(c, seed).get(name) for c in both]
+    own, base = (summary.mean if summary else None for summary in summaries)
+    if not own or not base:
+        return None
+    return base / own if by_time else own / base

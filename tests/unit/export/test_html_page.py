@@ -100,9 +100,27 @@ def test_a_bundled_session_is_one_small_inert_page(path: Path) -> None:
     assert "prefers-color-scheme:dark" in body and "var(--a)" in body
 
 
+def report_bundled(name: str) -> str:
+    (path,) = (path for path in catalog.list_bundled() if path.name.startswith(name))
+    return report(read_all(path)[0])
+
+
+def list_plot_texts(body: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]+)</text>", body)
+
+
+def test_one_speed_is_stated_everywhere_and_a_test_says_what_it_compares() -> None:
+    """Means are 2.31 apart here and medians 2.57: three iterations spread."""
+    body = report_bundled("smollm2-task")
+    texts = list_plot_texts(body)
+    assert "<td>2.31x" in body and "int8:torch-dynamic 2.31x, agreement" in texts
+    assert not any("2.57x" in text for text in texts)
+    assert "times as fast, medians compared" in texts
+    assert "The test compares medians; the speeds elsewhere in this report compare means." in body
+
+
 def test_plots_name_cells_by_what_differs_and_in_full() -> None:
-    path = next(p for p in catalog.list_bundled() if p.name.startswith("smollm2-task"))
-    texts = re.findall(r"<text[^>]*>([^<]+)</text>", report(read_all(path)[0]))
+    texts = list_plot_texts(report_bundled("smollm2-task"))
     points = [text.split()[0] for text in texts if text.endswith((", agreement", ", facts"))]
     assert sorted(points) == ["int8", "int8:torch-dynamic"]
     assert {"fp32", "int8", "int8:torch-dynamic"} <= set(texts), "titles of the iterations"

@@ -5,11 +5,10 @@ The bands behind the points are those of docs/method.md, "Badges".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from txtop.analysis.ratios import PrecisionRatio
 from txtop.export.html.svg import get_colour, render_svg, simplify_axes
 from txtop.plan import labels
 from txtop.protocol.events import Fidelity
@@ -48,10 +47,8 @@ class AccuracyPoint:
         return self.quality.output
 
 
-def list_accuracy_points(
-    state: SessionState, ratios: Sequence[PrecisionRatio]
-) -> list[AccuracyPoint]:
-    """Return the arms of an A/B, else the cells of `ratios`, whose outputs could be judged."""
+def list_accuracy_points(state: SessionState, speeds: Mapping[str, float]) -> list[AccuracyPoint]:
+    """Return the arms of an A/B, else the cells of `speeds`, whose outputs could be judged."""
     if state.ab_test is not None:
         pairs = [
             (_label_arm(state.ab_test, name), state.ab_test.look(name).ratio,
@@ -61,11 +58,7 @@ def list_accuracy_points(
         ]  # fmt: skip
     else:
         names = labels.name_apart([cell.cell for cell in state.cells.values()])
-        pairs = [
-            (names[r.cell], r.contrast.ratio, get_quality(state, r.cell))
-            for r in ratios
-            if r.contrast.ratio is not None
-        ]
+        pairs = [(names[cell], speed, get_quality(state, cell)) for cell, speed in speeds.items()]
     return [
         AccuracyPoint(label, speed, own)
         for label, speed, own in pairs

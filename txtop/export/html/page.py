@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.analysis.ratios import PrecisionRatio, compute_ratios
+from txtop.analysis.ratios import compute_ratios, compute_speeds
 from txtop.export.html import accuracy, flame, plots
 from txtop.export.html.headline import build_headline
 from txtop.export.html.judgement import judge_badge, judge_field
@@ -73,7 +74,6 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     cells = list(state.cells.values())
     script = (HERE / "player.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    ratios = compute_ratios(state)
     cards = [_build_card(state, cell, finals) for cell in cells]
     certain = {card.cell for card in cards if card.certain}
     shared, columns, rows = hoist_shared(table.list_columns(state), table.build_rows(state, finals))
@@ -106,12 +106,12 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
             plots.draw_tradeoff(state, finals),
             draw_load_curve(state, finals),
             plots.draw_lengths(state, finals),
-            *([] if state.ab_test else [_draw_accuracy(state, ratios)]),
+            *([] if state.ab_test else [_draw_accuracy(state, compute_speeds(state, finals))]),
         ),
         "margin": f"{format_share(DEFAULT_MARGIN)}",
         "explained": explanation.format_explanations(state),
         "flames": collect_drawings(*flame.draw_flames(state)),
-        "speedups": collect_drawings(plots.draw_forest(ratios, DEFAULT_MARGIN)),
+        "speedups": collect_drawings(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
         "telemetry": collect_drawings(plots.draw_telemetry(state)),
         "iterations": collect_drawings(*plots.draw_iterations(state, finals)),
     }
@@ -189,7 +189,7 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
         "arms": " · ".join([*arms, *(models if len(models) == 1 else []), *shared]),
         "drawings": collect_drawings(
             *(plots.draw_funnel(ab_test, name) for name in ab_test.sequences),
-            _draw_accuracy(state, []),
+            _draw_accuracy(state, {}),
         ),
         "columns": columns,
         "rows": rows,
@@ -198,8 +198,8 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
     }
 
 
-def _draw_accuracy(state: SessionState, ratios: list[PrecisionRatio]) -> str:
-    return accuracy.draw_accuracy(accuracy.list_accuracy_points(state, ratios))
+def _draw_accuracy(state: SessionState, speeds: Mapping[str, float]) -> str:
+    return accuracy.draw_accuracy(accuracy.list_accuracy_points(state, speeds))
 
 
 def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:

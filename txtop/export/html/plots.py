@@ -194,7 +194,7 @@ def draw_forest(ratios: Sequence[PrecisionRatio], margin: float) -> str:
         names = [sanitise(f"{r.label}: {r.output}", 90) for r in reversed(drawn)]
         axes.set_yticks(range(len(drawn)), names)
         axes.set_ylim(-0.7, len(drawn) - 0.3)
-        axes.set_xlabel("times as fast")
+        axes.set_xlabel("times as fast, medians compared")
         simplify_axes(axes)
         axes.grid(axis="x", visible=True)
         axes.grid(axis="y", visible=False)

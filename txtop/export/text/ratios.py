@@ -33,8 +33,9 @@ def format_ratios(state: SessionState, margin: float, width: int | None = None) 
     if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
     caveat = "the cells ran one after the other, so that drift of the machine is in it"
+    average = "ratios of medians (speeds elsewhere are ratios of means)"
     lines = format_table(HEADING, list(map(_build_row, ratios)), width)
-    return _wrap([*lines, "", f"margin {format_margin(margin)}; {caveat}"], width)
+    return _wrap([*lines, "", f"margin {format_margin(margin)}; {average}; {caveat}"], width)
 
 
 def _wrap(lines: list[str], width: int | None) -> list[str]:

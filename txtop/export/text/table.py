@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from txtop.analysis import contention, drafts, energy, metrics, roofline, serving
+from txtop.analysis import contention, drafts, energy, metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
+from txtop.analysis.ratios import compute_speeds
 from txtop.export import snippet
 from txtop.export.text import (
     ab,
@@ -97,6 +98,7 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     """Return a row for each cell, in the order of `list_columns`."""
     names = [name for name, _ in list_columns(state)]
     best = references.find_speed_references(state.list_accepted())
+    speeds = compute_speeds(state, finals)
     rows = []
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
@@ -114,7 +116,8 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
         for name, used in roofline.summarise_utilisation(state, cell, figures).items():
             by_name |= {f"{name.upper()} %": format_figure(used.mean)}
         if cell.cell.id in best:
-            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], finals)
+            speed = speeds.get(cell.cell.id)
+            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], speed)
         if state.ab_test is not None:
             by_name["arm"] = state.ab_test.letter(cell.cell.id)
         rows.append([by_name.get(name, MISSING) for name in names])
@@ -122,7 +125,7 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
 
 
 def _build_ratio_columns(
-    state: SessionState, cell: CellState, best: Cell, finals: FinalMetrics
+    state: SessionState, cell: CellState, best: Cell, speed: float | None
 ) -> dict[str, str]:
     """Return the speed over the most precise cell of the same work, with its output's badge.
 
@@ -133,39 +136,7 @@ def _build_ratio_columns(
     if best == cell.cell:
         return {"output": "reference"}
     output = quality.format_badge_forms(state, cell.cell.id)[0]
-    first = state.cells[best.id]
-    times = (
-        None
-        if cell.invalid or first.invalid
-        else _compute_speed(cell, first, finals, state.plan.seed)
-    )
-    return (
-        {"output": output}
-        if times is None
-        else {"speed": f"{format_figure(times)}x", "output": output}
-    )
-
-
-def _compute_speed(
-    cell: CellState, first: CellState, finals: FinalMetrics, seed: int
-) -> float | None:
-    """Compute rate over rate; None if the two cannot be compared.
-
-    Open-loop servers that keep up all have the offered rate, so E2E decides there. A saturated or
-    closed-loop server has no such E2E, so it is not compared with one that keeps up.
-    """
-    both, by_time = (cell, first), False
-    if cell.cell.serving is not None:
-        at_most = {c.cell.asks_all or c.saturated for c in both}
-        by_time = at_most == {False}
-        if len(at_most) > 1 or (by_time and not serving.have_same_traffic(both)):
-            return None
-    name = "e2e_ms" if by_time else metrics.choose_headline_metric(cell)
-    summaries = [finals.of(c, seed).get(name) for c in both]
-    own, base = (summary.mean if summary else None for summary in summaries)
-    if not own or not base:
-        return None
-    return base / own if by_time else own / base
+    return {"output": output} | ({} if speed is None else {"speed": f"{format_figure(speed)}x"})
 
 
 def format_precision(summary: Summary | None) -> str:
