@@ -34,9 +34,9 @@ def plan(models: tuple[str, ...] = ("gpt2", "t5-small"), iterations: int = 12) -
     return Plan(cells=cells, iterations=iterations, warmup=1)
 
 
-def stream(session_plan: Plan | None = None) -> list[AnyEvent]:
+def stream(session_plan: Plan | None = None, *, steady: bool = False) -> list[AnyEvent]:
     """Return the header to `ended`: each iteration has TTFT 20 ms, then three gaps of 10 + index
-    ms.
+    ms, or, where they are steady, of 10 and 11 ms in turn.
     """
     session_plan = session_plan or plan()
     at = 1_000 * MS
@@ -62,7 +62,7 @@ def stream(session_plan: Plan | None = None) -> list[AnyEvent]:
         made.append(events.Workload(t_ns=at, cell=cell.id, inputs_sha256="ab", threads=1))
         for index in range(2 + (session_plan.iterations or 10)):
             role: events.Role = "first" if index == 0 else "warmup" if index == 1 else "measured"
-            gaps = [20 * MS] + [(10 + index) * MS] * 3
+            gaps = [20 * MS] + [(10 + (index % 2 if steady else index)) * MS] * 3
             start, at = at, at + sum(gaps)
             made.append(
                 events.TokenTimings(t_ns=at, cell=cell.id, index=index, first=0, gaps_ns=gaps[:2])

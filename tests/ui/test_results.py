@@ -48,7 +48,7 @@ def slow(event: AnyEvent, times: int) -> AnyEvent:
 
 def session(*, quality: float | None = 1.1, ended: bool = True) -> list[AnyEvent]:
     """Return a run of which fp16 was refused; int8 is fastest and `quality` nats from fp32."""
-    *made, end = streams.stream(PLAN)
+    *made, end = streams.stream(PLAN, steady=True)
     made = [slow(e, SLOWER.get(getattr(e, "cell", ""), 1)) for e in made]
     made = [e for e in made if getattr(e, "cell", "") != "c3"]
     refused = events.CellRejected(t_ns=made[-1].t_ns, cell="c3", reason="no fp16 on this machine")
@@ -98,7 +98,8 @@ def test_a_sound_output_keeps_the_colour_and_an_unknown_one_is_called_that() -> 
 
 def test_another_within_the_interval_takes_the_colour() -> None:
     made = [
-        slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e for e in streams.stream(PLAN)
+        slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e
+        for e in streams.stream(PLAN, steady=True)
     ]
     view = results(made)
     assert view.number_role == "text" and view.why[0].startswith("not clearly the fastest: ")
@@ -128,7 +129,7 @@ def of_lengths(*, saturated: str = "") -> list[AnyEvent]:
         Cell(id=f"c{i}", model="gpt2", sequence_length=length, batch_size=batch, new_tokens=4)
         for i, (length, batch) in enumerate([(64, 1), (64, 4), (512, 1), (512, 4)])
     )
-    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1))
+    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1), steady=True)
     return [
         msgspec.structs.replace(e, stopped_by="saturated")
         if isinstance(e, events.CellFinished) and e.cell == saturated
@@ -183,7 +184,8 @@ def test_the_best_of_a_precision_says_that_it_is_saturated() -> None:
 @pytest.mark.parametrize("width", [60, 80, 114])
 def test_a_doubt_is_a_whole_sentence_or_a_shorter_one(width: int) -> None:
     made = [
-        slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e for e in streams.stream(PLAN)
+        slow(e, 4) if getattr(e, "cell", "") in ("c1", "c2") else e
+        for e in streams.stream(PLAN, steady=True)
     ]
     view = results(made)
     row = lines(render_results(view, Area(width, 9, Glyphs())))[4]
@@ -193,7 +195,7 @@ def test_a_doubt_is_a_whole_sentence_or_a_shorter_one(width: int) -> None:
 def test_there_is_none_before_the_end_nor_of_one_cell() -> None:
     made = session(ended=False)
     assert build_view(fold_all(made[:-3])).results is None
-    one = streams.stream(Plan(cells=PLAN.cells[:1], iterations=12, warmup=1))
+    one = streams.stream(Plan(cells=PLAN.cells[:1], iterations=12, warmup=1), steady=True)
     assert build_results(fold_all(one), FrameCache(), ()) is None
 
 
@@ -237,7 +239,7 @@ def test_models_are_named_by_what_tells_them_apart() -> None:
         Cell(id=f"m{i}", model=f"/models/SmolLM2-135M-{kind}", new_tokens=4)
         for i, kind in enumerate(("Instruct", "GPTQ"))
     )
-    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1))
+    made = streams.stream(Plan(cells=cells, iterations=12, warmup=1), steady=True)
     state, cache = fold_all(made), FrameCache()
     view = [build_view(state, cache=cache) for _ in range(4)][-1]
     assert view.results is not None

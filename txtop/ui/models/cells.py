@@ -147,7 +147,7 @@ def build_cell_row(
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
         or _format_answering(session, cell.id)
-        or _note_in_place(state, plan, base.state, is_reference=reference is state)
+        or _note_in_place(state, plan, base.state, now.n, is_reference=reference is state)
         or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
         ratio=formatting.format_ratio(relative),
         badges=own.worded_forms if own else (),
@@ -179,19 +179,21 @@ def _cell_ms(state: CellState, name: str, cache: FrameCache, seed: int, wait: st
     return wait if mean is None else formatting.format_ms(mean)
 
 
-def _note_in_place(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:
+def _note_in_place(
+    state: CellState, plan: Plan, kind: str, stated_n: int, *, is_reference: bool
+) -> str:
     """Return the note; of a cell at work beside others with its place in front."""
-    note = _note(state, plan, kind, is_reference=is_reference)
+    note = _note(state, plan, kind, stated_n, is_reference=is_reference)
     return f"{state.place} {note}" if kind == "running" and state.place else note
 
 
-def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:
+def _note(state: CellState, plan: Plan, kind: str, stated_n: int, *, is_reference: bool) -> str:
     if state.invalid:
         return "INVALID"
     if kind == "skipped":
         return state.status
-    n = count_measured(state)
     if kind == "running":
+        n = count_measured(state)
         if state.stage != "measuring":
             return "first" if state.stage == "first" else state.stage
         if state.cell.serving is not None:
@@ -206,8 +208,8 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return " · ".join(filter(None, (busy, drafts.UNEQUAL if unequal else accepted)))
     if busy:
         return busy
-    if 0 < n < FEW_BELOW:
-        return formatting.format_few(n)
+    if 0 < stated_n < FEW_BELOW:
+        return formatting.format_few(stated_n)
     return "reference" if is_reference else ""
 
 

@@ -145,7 +145,7 @@ def build_hero(
     return HeroView(
         title=_join_place(_format_title(cell, list(session.cells.values())), cell),
         short_title=_join_place(cache.names_apart(session).get(cell.cell.id, ""), cell),
-        subtitle=_build_subtitle(session, cell),
+        subtitle=_build_subtitle(session, cell, now.n),
         value=None if broken else value,
         waits=not cell.over,
         unit=metrics.ITERATION_METRICS[name][0],
@@ -185,7 +185,7 @@ def _find_reason(session: SessionState, cell: CellState, cache: FrameCache, seed
 
 
 def _build_chart(cell: CellState, plan: Plan, now: LiveSummary, cache: FrameCache) -> Chart:
-    """Build the chart when an iteration came; mean and interval are those of the big number."""
+    """Build the chart when an iteration came; mean, interval and n are those of the big number."""
     chart = cache.get_or_make(
         ("chart", cell.cell.id),
         (cell.samples.role, len(cell.samples), cell.over),
@@ -195,7 +195,10 @@ def _build_chart(cell: CellState, plan: Plan, now: LiveSummary, cache: FrameCach
             else requests.build_requests_chart(cell)
         ),
     )
-    return chart if chart.filled else replace(chart, mean=now.mean, band=now.ci95)
+    if chart.filled:
+        return chart
+    label = f"n {now.n}" if cell.over else chart.label
+    return replace(chart, mean=now.mean, band=now.ci95, label=label)
 
 
 def _format_title(state: CellState, order: list[CellState]) -> str:
@@ -329,7 +332,9 @@ def _describe_loading(cell: CellState) -> str:
     return f"{phase}, {formatting.format_number(cell.progress.cpu_s)} s of CPU time"
 
 
-def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
+def _build_subtitle(
+    session: SessionState, cell: CellState, stated_n: int
+) -> tuple[tuple[str, str], ...]:
     n, plan = hero_metrics.count_measured(cell), session.plan
     asked = cell.cell.serving
     if asked is not None and (n or cell.stage == "measuring"):
@@ -340,7 +345,7 @@ def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, 
         return (("measuring ", "muted"), (str(n), "text"), (of, "muted"))
     if cell.over:
         why = cell.finished.stopped_by if cell.finished else ""
-        return ((f"n {n}" + (f" · {why}" if why else ""), "muted"),) if n else ()
+        return ((f"n {stated_n}" + (f" · {why}" if why else ""), "muted"),) if stated_n else ()
     return ((cell.stage, "muted"),)
 
 

@@ -197,8 +197,10 @@ def explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> tuple
 
     The word stands in the place of `±1.2 %`.
     """
-    n = count_measured(state)
-    if not state.over or not n or not cache.is_ready(state):
+    if not state.over or not cache.is_ready(state):
+        return "", ""
+    n = get_table_metric(state, metrics.choose_headline_metric(state), cache, seed).n
+    if not n:
         return "", ""
     if contention.is_busy(state):
         return contention.BUSY, contention.NO_INTERVAL_NOTE
@@ -208,7 +210,10 @@ def explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> tuple
 
 
 def count_measured(state: CellState) -> int:
-    """Count the measured iterations, without those of discarded blocks: the n of every figure."""
+    """Count the iterations measured so far, without those of discarded blocks.
+
+    A figure of a cell that is over has its own n: some may have been dropped as warm-up.
+    """
     return len(state.samples.kept())
 
 

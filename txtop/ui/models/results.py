@@ -32,7 +32,7 @@ from txtop.ui.models.contests import (
     label_length,
     rank_contests,
 )
-from txtop.ui.models.hero_metrics import FEW_BELOW, compute_speed_up, count_measured
+from txtop.ui.models.hero_metrics import FEW_BELOW, compute_speed_up
 
 MIN_CELLS = 2
 SATURATED = "saturated"
@@ -274,9 +274,8 @@ def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], names: _Names) -
 
     A saturated server has a rate, but requests came faster than it answered.
     """
-    n = count_measured(top.state)
-    if n < FEW_BELOW:
-        return (formatting.format_few(n),)
+    if top.rate.n < FEW_BELOW:
+        return (formatting.format_few(top.rate.n),)
     if contention.is_busy(top.state):
         return "busy machine: it may not be the fastest", "busy machine"
     if top.rate.ci95 is None:
@@ -324,13 +323,12 @@ def _build_rate_line(
 ) -> ResultLine:
     cost = build_quality_cost(quality.get_quality(state, measured.state.cell.id))
     ratio = _compute_ratio(measured, state, cache)
-    n = count_measured(measured.state)
     name = names.label(measured.state, without)
     return ResultLine(
         label=label,
         value=formatting.format_number(measured.rate.mean),
         unit=measured.unit,
-        half=_list_half_forms(measured, n),
+        half=_list_half_forms(measured.rate),
         name=f"{SATURATED}: {name}" if measured.state.saturated else name,
         ratio=ratio,
         remarks=_qualify(measured, cost, ratio, state),
@@ -338,12 +336,12 @@ def _build_rate_line(
     )
 
 
-def _list_half_forms(measured: _Measured, n: int) -> tuple[str, ...]:
-    if half := formatting.format_half_width(measured.rate.half_width):
+def _list_half_forms(rate: LiveSummary) -> tuple[str, ...]:
+    if half := formatting.format_half_width(rate.half_width):
         return (half,)
-    if 0 < n < FEW_BELOW:
-        return formatting.format_few(n), formatting.format_count(n, "sample")
-    return (formatting.format_few(n) if n < FEW_BELOW else "no interval",)
+    if 0 < rate.n < FEW_BELOW:
+        return formatting.format_few(rate.n), formatting.format_count(rate.n, "sample")
+    return (formatting.format_few(rate.n) if rate.n < FEW_BELOW else "no interval",)
 
 
 def _list_smallest(measured: Sequence[_Measured], names: _Names) -> list[ResultLine]:

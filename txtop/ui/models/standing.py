@@ -11,7 +11,7 @@ from typing import Literal
 from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.state.cell import CellState
-from txtop.ui.models.hero_metrics import FEW_BELOW, count_measured
+from txtop.ui.models.hero_metrics import FEW_BELOW
 
 Standing = Literal["steady", "measured", "doubtful", "busy", "saturated"]
 
@@ -37,7 +37,7 @@ def judge_standing(cell: CellState, now: LiveSummary) -> Standing:
         return "saturated"
     if contention.is_busy(cell):
         return "busy"
-    if now.ci95 is None or count_measured(cell) < FEW_BELOW:
+    if now.ci95 is None or now.n < FEW_BELOW:
         return "doubtful"
     return "steady" if metrics.is_stable(now) or cell.cell.serving is not None else "measured"
 
