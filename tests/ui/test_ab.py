@@ -37,6 +37,7 @@ from txtop.ui.panels.ab_arm import render_ab_arm
 from txtop.ui.panels.ab_divergence import render_ab_divergence
 from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
 from txtop.ui.panels.ab_verdict import format_ab_ratio, render_ab_verdict
+from txtop.ui.panels.cells import render_cells
 
 HOSTILE = "\x1b[31m \u202e [/] [@click=app.quit]x"
 TEXTS = {"texts": ("the common text", " one way", " another way"), "divergence": 7, "written": 128}
@@ -77,6 +78,16 @@ def test_the_verdict_is_the_big_number(
     assert comparison.surely == surely
     panel = text(render_ab_verdict(ab_view, Area(120, 13, G, boxed=True)))
     assert any(word in line for line in panel) and all(len(line) == 120 for line in panel)
+
+
+def test_one_arm_is_at_work_and_the_other_waits_for_its_turn() -> None:
+    view = viewed(script().begin().blocks(9, 1.5, 0.004), ended=False)
+    assert [row.state for row in view.cells] == ["running", "running"]
+    assert sorted(row.waits_turn for row in view.cells) == [False, True]
+    drawn = text(render_cells(view.cells, None, Area(80, 12, G, boxed=True)))
+    assert sum("▸" in line for line in drawn) == 1 and "2 taking turns" in drawn[0]
+    over = viewed(script().begin().blocks(9, 1.5, 0.004))
+    assert not any(row.waits_turn for row in over.cells)
 
 
 COSTS = {

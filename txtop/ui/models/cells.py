@@ -32,7 +32,7 @@ class CellRow:
     a number, 0 if unknown, and `half` half the width of its interval as a share. `meaning` is the
     sign of the badges with its word. `offered` is the load of a server. `more` are
     (column, value) of the knobs without a field here. Others are compared with the cell that
-    `is_reference`.
+    `is_reference`. A running one that `waits_turn` is loaded, while another arm is measured.
     """
 
     id: str
@@ -59,6 +59,7 @@ class CellRow:
     more: tuple[tuple[str, Any], ...] = ()
     standing: Standing | None = None
     is_reference: bool = False
+    waits_turn: bool = False
 
     def knob(self, column: str) -> Any:
         """Return the value of a knob, by the name of its column."""
@@ -153,6 +154,7 @@ def build_cell_row(
         badges=own.worded_forms if own else (),
         meaning=own.meaning if own else "",
         is_reference=reference is state,
+        waits_turn=running and cell.id not in session.list_measured_now(),
     )
 
 

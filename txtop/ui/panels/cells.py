@@ -258,11 +258,13 @@ def _name_row(row: CellRow, names: Mapping[str, str], rows: Sequence[CellRow]) -
 def _render_counts(rows: Sequence[CellRow]) -> Row:
     """Render `2 done · 1 failed · 9 to go`, because rows may be out of view."""
     states = [row.state for row in rows]
+    turns = states.count("running") if any(row.waits_turn for row in rows) else 0
     counts = [
         (states.count("done"), "done"),
         (states.count("failed"), "failed"),
         (states.count("skipped"), "skipped"),
-        (states.count("waiting") + states.count("running"), "to go"),
+        (turns, "taking turns"),
+        (states.count("waiting") + states.count("running") - turns, "to go"),
     ]
     parts = [f"{n} {word}" for n, word in counts if n]
     return [(" · ".join(parts), "muted")] if parts else []
@@ -308,10 +310,11 @@ def _render_line(
     *,
     at_cursor: bool,
 ) -> Row:
-    marks = MARKS.get(row.state) or STANDING_MARKS.get(row.standing)
+    marks = None if row.waits_turn else MARKS.get(row.state) or STANDING_MARKS.get(row.standing)
     mark, colour = marks or ("·", "muted")
     quiet = row.state in ("waiting", "skipped")
-    weight = ".bold" if row.state == "running" or at_cursor else ""
+    is_at_work = row.state == "running" and not row.waits_turn
+    weight = ".bold" if is_at_work or at_cursor else ""
     text_role = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight
     number_role = "muted" if quiet else "text"
     rate_role = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
