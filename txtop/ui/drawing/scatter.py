@@ -22,7 +22,7 @@ CEILING_NAME_AT = 5
 GUTTER = 7
 MIN_SIZE = (16, 4)
 # Rows from which on the name of the horizontal axis has a row of its own.
-NAMED_BELOW_FROM = 14
+NAMED_BELOW_FROM = 11
 GridPosition = tuple[int, int]
 Polyline = tuple[tuple[float, float], ...]
 
