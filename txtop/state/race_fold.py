@@ -56,11 +56,12 @@ def fold_standing(session: SessionState, event: events.Standing) -> None:
 
 
 def _word_departure(session: SessionState, event: events.Standing) -> str:
-    """Word that a candidate leaves: who beat it, or which bound it broke."""
+    """Word that a candidate leaves: who beat it, named as the log does, or which bound it broke."""
     other = session.cells.get(event.against)
     if other is None or event.why not in _BEATEN:
         return f"left the race: {', '.join(filter(None, (event.why, event.detail)))}"
-    return f"left the race: {_BEATEN[event.why].format(labels.format_short_label(other.cell))}"
+    names = labels.name_apart([state.cell for state in session.cells.values()])
+    return f"left the race: {_BEATEN[event.why].format(names[event.against])}"
 
 
 def continue_candidate(session: SessionState, event: events.CellStarted) -> None:

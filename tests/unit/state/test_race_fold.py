@@ -30,8 +30,8 @@ def leave(why: str, *, against: str = "", detail: str = "") -> str:
 @pytest.mark.parametrize(
     ("why", "beaten", "detail", "wording"),
     [
-        ("slower", True, "", "left the race: slower than gpt2"),
-        ("halved", True, "", "left the race: behind gpt2"),
+        ("slower", True, "", "left the race: slower than fp32 · sdpa · b"),
+        ("halved", True, "", "left the race: behind fp32 · sdpa · b"),
         ("over the limit", False, "TTFT 210 ms", "left the race: over the limit, TTFT 210 ms"),
         ("does not fit", False, "", "left the race: does not fit"),
     ],
