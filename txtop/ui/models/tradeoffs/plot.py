@@ -69,7 +69,8 @@ class TradeoffPlot:
     `of` names what they share and other plots have otherwise. `x_name` and `y_name` are the
     quantities of the axes, `unit` that of rates; `time_head` and `time_unit` name a time in a table
     and in a sentence. `ceilings` are heights that cannot be exceeded, with the reason, and
-    `budgets` the times that an SLO allows; `remarks` concern the plot as a whole.
+    `budgets` the times that an SLO allows; `remarks` concern the plot as a whole. `session_cells`
+    counts the cells of the session: others than the points may stand in another plot or in none.
     """
 
     kind: PlotKind
@@ -85,6 +86,7 @@ class TradeoffPlot:
     ceilings: tuple[tuple[float, str], ...] = ()
     budgets: tuple[tuple[float, str], ...] = ()
     remarks: tuple[str, ...] = ()
+    session_cells: int = 0
 
     @property
     def title(self) -> str:

@@ -73,6 +73,7 @@ class PlotBuilder:
             time_head="fwd ms" if self._encoders else "ms/token",
             time_unit=f"ms per {per}",
             left_out=describe_left_out(self._cells),
+            session_cells=len(self._session.cells),
         )
         return builders[self._group.kind](base)
 

@@ -189,7 +189,9 @@ def _render_legend(
     if plot.kind == "rates" and down < NAMED_BELOW_FROM:
         numbers = [(f"   {LEGEND}", "muted")]
     if plot.kind == "precisions":
-        signs = [(f"{len(plot.points)} cells", "muted")]
+        n = len(plot.points)
+        of = f" of {plot.session_cells}" if n < plot.session_cells else ""
+        signs = [(f"{n}{of} cells", "muted")]
     else:
         for i, name in enumerate(plot.lines):
             signs += [
