@@ -18,11 +18,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class SessionLink:
-    """A line of the list: the address of a session, its title, and whether it runs now."""
+    """A line of the list: the address of a session, its title, whether it runs now, and when it
+    began with how many cells were measured."""
 
     id: str
     title: str
     running: bool
+    about: str = ""
 
 
 def render_list(sessions: Sequence[SessionLink]) -> str:

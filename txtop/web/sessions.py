@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
+from txtop.plan.model_names import name_in_row, name_models
 from txtop.runner.liveness import is_entry_running, is_running
 from txtop.session import catalog
 from txtop.system.search_path import build_module_command
@@ -33,7 +35,13 @@ def build_source(folder: Path | None, *, allow_control: bool) -> Source:
 
 
 def _build_link(entry: catalog.CatalogEntry) -> SessionLink:
-    parts = (entry.id, ", ".join(entry.models), ", ".join(entry.precisions))
+    models = name_in_row(tuple(name_models(entry.models).values()), ", ")
+    kind = "A/B " if entry.is_ab else ""
+    parts = (entry.id, models, f"{kind}{', '.join(entry.precisions)}")
+    when = datetime.fromtimestamp(entry.wall_s).strftime("%Y-%m-%d %H:%M")
     return SessionLink(
-        entry.id, " · ".join(part for part in parts if part), is_entry_running(entry)
+        entry.id,
+        " · ".join(part for part in parts if part),
+        is_entry_running(entry),
+        f"{when}, {entry.cells_ok}/{entry.cells_total} cells",
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from txtop.web.pages import SessionLink
 from txtop.web.server import MOST_VIEWERS, Server, Source, is_loopback
+from txtop.web.sessions import build_source
 
 # Says its size, echoes a line, and says the size once more.
 ECHO = (
@@ -54,6 +57,14 @@ async def read_until(socket: ClientWebSocketResponse, text: bytes) -> bytes:
 )  # fmt: skip
 def test_loopback(host: str, own: bool) -> None:
     assert is_loopback(host) is own
+
+
+def test_the_list_names_models_by_what_differs_and_says_when(tmp_path: Path) -> None:
+    links = {link.id: link for link in build_source(tmp_path, allow_control=False).list_links()}
+    several, one = links["smollm2-quantised"], links["smollm2-int8"]
+    assert several.title.startswith("smollm2-quantised · SmolLM2-135M-Instruct, …GPTQ, …CT · fp32")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d, 12/12 cells", several.about)
+    assert "· A/B fp32, int8" in one.title
 
 
 async def test_a_foreign_name_of_this_address_is_refused() -> None:
