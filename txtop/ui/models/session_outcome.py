@@ -232,7 +232,7 @@ def _build_cell(
         unit,
         row.rate_value / fastest[unit],
         row.half,
-        tuple(dict.fromkeys((*map(name_points, notes[:1]), *notes))),
+        (*map(name_points, notes[:1]), *notes),
         role,
         letter,
         _list_meanings(own, row.standing),
