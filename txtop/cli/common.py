@@ -78,7 +78,7 @@ class FleetOptions:
         ),
     ] = None
     sync_model: Annotated[
-        bool, Parameter(help="copy the model directories to those machines, what they lack of them")
+        bool, Parameter(help="copy to those machines the model files that they lack")
     ] = False
     on_command: Annotated[
         str | None, Parameter(help="txtop's command on those machines; default txtop")

@@ -106,7 +106,7 @@ def _deal(
     if idle := places[len(dealt) :]:
         groups = format_count(len(dealt), "group")
         names = ", ".join(place.label for place in idle)
-        print_progress(f"idle: {names}; only {groups}: cells that share weights stay together")
+        print_progress(f"idle: {names}; only {groups}, since {dealing.TOGETHER}")
     if apart := dealing.count_separated(plan, len(dealt)):
         count = format_count(apart, "cell")
         print_progress(f"the output of {count} is not compared: {dealing.APART}")
@@ -269,12 +269,16 @@ def _report(members: list[_Member]) -> int:
 
 
 def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
-    """Say which cells of which place were not measured, and the commands that measure them."""
+    """Say what of which place is missing, its cells or its end, and the commands that get it."""
     folder = copies.folder
     for own, member in zip(copies.fleet.members, members, strict=True):
         state = member.follower.state
         left = [cell.cell for cell in state.cells.values() if not cell.over]
+        there = shlex.join(["txtop", "resume", folder.name, "--session-dir", str(folder.parent)])
         if state.header is not None and not left:
+            if state.ended is None:
+                print_progress(f"{own.label:<12} everything was measured, but the run has no end")
+                print_progress(f"{'':<12} to end it there: {there}")
             continue
         names = ", ".join(map(labels.format_short_label, left[:MAX_NAMED]))
         more = f", {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else ""
@@ -284,7 +288,6 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
             else "nothing was received, so its cells are unknown"
         )
         print_progress(f"{own.label:<12} {what}")
-        there = shlex.join(["txtop", "resume", folder.name, "--session-dir", str(folder.parent)])
         print_progress(f"{'':<12} to measure them there: {there}")
         whole = ["txtop", "run", "--plan", str(folder / PLAN_NAME)]
         whole += ["--part", own.part] if own.part else []
@@ -293,8 +296,12 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
 
 
 def list_commands(state: SessionState, left: Sequence[Cell]) -> list[str]:
-    """Return a command for each of few cells; nothing where the whole plan is as short."""
-    if not len(left) < len(state.cells) or len(left) > MAX_NAMED:
+    """Return a command for each of the cells in `left`.
+
+    Nothing if they are many or all of the plan, or if a command cannot describe one of them: then
+    the whole plan has to be run.
+    """
+    if len(left) == len(state.cells) or len(left) > MAX_NAMED:
         return []
     commands = [format_cell_command(state.plan, cell) for cell in left]
     return commands if all(commands) else []

@@ -20,15 +20,14 @@ from txtop.fleet.folder import (
     replace_members,
 )
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import RemotePlace, hold_again, is_held, release_places
-from txtop.fleet.remote import PlaceReply, ask, ask_all
+from txtop.fleet.places import RemotePlace, has_to_be_held, hold_again, release_places
+from txtop.fleet.remote import NOTHING_STARTED, PlaceReply, ask, ask_all, require_replies
 from txtop.plan.plan import Plan
 
 PLAN_ON_STDIN = ("--plan", "/dev/stdin")
 
 NO_LONGER_HELD = "its place is held no longer"
 ENDS: tuple[Released, ...] = ("complete", "given up")
-NOTHING_STARTED = "nothing was started"
 
 
 def check_places(places: Sequence[RemotePlace], order: FleetOrder) -> dict[str, Description]:
@@ -38,7 +37,7 @@ def check_places(places: Sequence[RemotePlace], order: FleetOrder) -> dict[str, 
     """
     dry = ["run", *PLAN_ON_STDIN, "--dry-run", "--json", "-"]
     replies = ask_all(places, lambda place: ask(place, order.command, dry, order.plan))
-    _require(replies, NOTHING_STARTED)
+    require_replies(replies, NOTHING_STARTED)
     described, silent = {}, []
     for reply in replies:
         try:
@@ -104,15 +103,8 @@ def start_fleet(
         begun = [members[answer.place.label] for answer in answers if not answer.code]
         if begun:
             stop_members(begun, order.command)
-        _require(answers, "what had begun elsewhere was stopped")
+        require_replies(answers, "what had begun elsewhere was stopped")
     return folder
-
-
-def _require(answers: Sequence[PlaceReply], outcome: str) -> None:
-    """Raise `UsageError` if a place refuses: with its words, and those of others on its lines."""
-    refusals = [f"{answer.place.label}: {answer.last_line}" for answer in answers if answer.code]
-    if refusals:
-        raise UsageError("; ".join(refusals), outcome)
 
 
 def stop_members(members: Sequence[Member], txtop: Sequence[str]) -> list[PlaceReply]:
@@ -156,7 +148,7 @@ def _give_back(folder: Path, members: Sequence[Member], released: Released) -> N
 
     An engine that holds nothing can be asked again at any time.
     """
-    held = [member for member in members if is_held(member.place) and not member.released]
+    held = [m for m in members if has_to_be_held(m.place) and not m.released]
     if held:
         release_places([member.place for member in held])
         replace_members(
@@ -187,7 +179,8 @@ class FleetCopies:
         for member in self.fleet.members:
             copy = self.copies[member.label]
             if member.released:
-                copy.skip(member.released, NO_LONGER_HELD * (member.released != "complete"))
+                is_whole = member.released == "complete"
+                copy.skip(member.released, "" if is_whole else NO_LONGER_HELD)
             else:
                 copy.start()
 

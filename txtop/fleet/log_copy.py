@@ -158,13 +158,16 @@ class LogCopy:
         return code
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """End a command that sends no data: its line is dead and does not say so."""
+        """End a command that sends no data: its line is dead and does not say so.
+
+        Also one that was just being started as the copy was closed.
+        """
         while process.poll() is None:
             limit_s = SILENT_S if self.state == "copying" else BEGIN_S
-            if time.monotonic() - max(self.heard_s, self._asked_s) > limit_s:
+            is_closed = self._stopping.wait(WATCH_S)
+            if is_closed or time.monotonic() - max(self.heard_s, self._asked_s) > limit_s:
                 self._end_process()
                 return
-            self._stopping.wait(WATCH_S)
 
     def _end_process(self) -> None:
         process = self._process

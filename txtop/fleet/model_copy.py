@@ -1,12 +1,14 @@
 """Model directories for the places of a fleet: what each lacks, by its engine's standard input.
 
-A place needs sh, tar and sha256sum, and no txtop for it. A directory has the path there that it has
-here.
+A place needs sh, tar, mktemp and sha256sum, and no txtop for it. A directory has the path there
+that it has here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +19,14 @@ from pathlib import Path
 
 from txtop.errors import UsageError
 from txtop.fleet.places import RemotePlace
+from txtop.fleet.remote import (
+    NOTHING_STARTED,
+    PlaceReply,
+    ask,
+    ask_all,
+    build_reply,
+    require_replies,
+)
 from txtop.formatting import format_count, format_size
 from txtop.models.model_config import find_local_path
 from txtop.models.model_path import is_path
@@ -28,15 +38,16 @@ CHUNK_BYTES = 1 << 20
 LIST_SCRIPT = """cd "$1" 2>/dev/null || exit 0
 shift; for f; do [ ! -f "$f" ] || sha256sum "$f"; done
 """
-# A copy that breaks leaves the directory as it was.
+# A copy that breaks leaves the files of the directory as they were. Places may share a disk.
 UNPACK_SCRIPT = """set -e
-mkdir -p "$1"; d=$(cd "$1" && pwd); p="$d.part"; rm -rf "$p"; mkdir "$p"
+mkdir -p "$1"; d=$(cd "$1" && pwd); p=$(mktemp -d "$d/.part.XXXXXX")
+trap 'rm -rf "$p"' EXIT
+trap 'exit 1' HUP INT TERM
 tar -x -f - -C "$p"
 cd "$p"
 find . -type f | while IFS= read -r f; do
   mkdir -p "$d/$(dirname "$f")"; mv "$f" "$d/$f"
 done
-rm -rf "$p"
 """
 
 
@@ -52,7 +63,7 @@ class ModelFiles:
 def list_local_models(options: RunOptions) -> list[str]:
     """Return the models of a run that are paths; the assistants of speculation too.
 
-    Raises `UsageError` if there are none.
+    Raises `UsageError` if there are none, or for one that is another path elsewhere.
     """
     given = options.given()
     assistants = (get_assistant(text) for text in map(str, given.get("speculative") or ()))
@@ -60,6 +71,11 @@ def list_local_models(options: RunOptions) -> list[str]:
     paths = list(dict.fromkeys(name for name in map(str, named) if is_path(name)))
     if not paths:
         raise UsageError("--sync-model: no model is a path", "as --models ./model")
+    if tilde := next((path for path in paths if path.startswith("~")), None):
+        raise UsageError(
+            f"--sync-model: {tilde[:80]} means another folder on each machine",
+            "give an absolute path",
+        )
     return paths
 
 
@@ -100,44 +116,78 @@ def sync_models(
 def _sync_model(
     places: Sequence[RemotePlace], files: ModelFiles, tell: Callable[[str], None]
 ) -> None:
-    with ThreadPoolExecutor(len(places)) as pool:
-        listed = list(pool.map(lambda place: list_lacking(place, files), places))
-        wanting = [(place, names) for place, names in zip(places, listed, strict=True) if names]
-        for place, names in wanting:
-            size = sum(files.paths[name].stat().st_size for name in names)
-            count = format_count(len(names), "file")
-            tell(f"{place.label:<12} lacks {count} of {files.folder}, {format_size(size)}: copying")
-        refusals = list(pool.map(lambda one: send_files(one[0], files, one[1]), wanting))
-    if any(refusals):
-        raise UsageError("; ".join(filter(None, refusals)), "nothing was started")
+    lacking = list_lacking(places, files)
+    for place, names in lacking.items():
+        size = sum(files.paths[name].stat().st_size for name in names)
+        count = format_count(len(names), "file")
+        tell(f"{place.label:<12} lacks {count} of {files.folder}, {format_size(size)}: copying")
+    if lacking:
+        require_replies(_send_files(lacking, files), NOTHING_STARTED)
 
 
-def list_lacking(place: RemotePlace, files: ModelFiles) -> list[str]:
-    """Return the names of the files that a place lacks, or has with other contents.
+def list_lacking(places: Sequence[RemotePlace], files: ModelFiles) -> dict[RemotePlace, list[str]]:
+    """Return the names of the files that each place lacks, or has with other contents.
 
-    Raises `UsageError` if it cannot be asked.
+    A place that lacks none is left out. Raises `UsageError` if one cannot be asked.
     """
-    command = place.build_command(["sh", "-c", LIST_SCRIPT, "sh"], [files.folder, *files.paths])
-    try:
-        ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
-    except OSError as error:
-        raise UsageError(f"{place.label}: {command[0]}: {error.strerror}") from None
-    if ran.returncode:
-        raise UsageError(f"{place.label}: {_get_last_line(ran.stderr, ran.returncode)}")
-    lines = ran.stdout.decode(errors="replace").splitlines()
-    present = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    return [name for name, digest in files.digests.items() if present.get(name) != digest]
+    script, arguments = ["sh", "-c", LIST_SCRIPT, "sh"], [files.folder, *files.paths]
+    # Reading what is there takes as long as it is large.
+    replies = ask_all(places, lambda place: ask(place, script, arguments, timeout_s=None))
+    require_replies(replies, NOTHING_STARTED)
+    lacking = {}
+    for reply in replies:
+        lines = reply.output.decode(errors="replace").splitlines()
+        present = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        names = [name for name, digest in files.digests.items() if present.get(name) != digest]
+        if names:
+            lacking[reply.place] = names
+    return lacking
 
 
-def send_files(place: RemotePlace, files: ModelFiles, names: Sequence[str]) -> str:
-    """Send files as one archive. Return why that failed, empty if it did not."""
-    command = place.build_command(["sh", "-c", UNPACK_SCRIPT, "sh"], [files.folder])
+def _send_files(
+    lacking: Mapping[RemotePlace, Sequence[str]], files: ModelFiles
+) -> list[PlaceReply]:
+    """Send to each place the files that it lacks, to all at once; nothing goes on if that fails."""
+    running: list[subprocess.Popen[bytes]] = []
+    with ThreadPoolExecutor(len(lacking)) as pool:
+        try:
+            for place in lacking:
+                running.append(_start_unpacking(place, files.folder))
+            return list(
+                pool.map(
+                    lambda place, process, names: _send(place, process, files, names),
+                    lacking,
+                    running,
+                    lacking.values(),
+                )
+            )
+        except BaseException:
+            # Its own children, too: whoever reads on would have all sent first.
+            for process in running:
+                with suppress(OSError):
+                    os.killpg(process.pid, signal.SIGTERM)
+            raise
+
+
+def _start_unpacking(place: RemotePlace, folder: str) -> subprocess.Popen[bytes]:
+    """Start what unpacks an archive in `folder` there. Raises `UsageError` if that fails."""
+    command = place.build_command(["sh", "-c", UNPACK_SCRIPT, "sh"], [folder])
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as error:
-        return f"{place.label}: {command[0]}: {error.strerror}"
+        raise UsageError(f"{place.label}: {command[0]}: {error.strerror}") from None
+
+
+def _send(
+    place: RemotePlace, process: subprocess.Popen[bytes], files: ModelFiles, names: Sequence[str]
+) -> PlaceReply:
+    """Send files as one archive, and return the reply."""
     assert process.stdin is not None and process.stderr is not None
     # A place that ends before it has read all says why.
     with (
@@ -147,12 +197,6 @@ def send_files(place: RemotePlace, files: ModelFiles, names: Sequence[str]) -> s
     ):
         for name in names:
             archive.add(files.paths[name], name, recursive=False)
-    errors = process.stderr.read()
-    process.stderr.close()
-    code = process.wait()
-    return f"{place.label}: {_get_last_line(errors, code)}" if code else ""
-
-
-def _get_last_line(errors: bytes, code: int) -> str:
-    lines = errors.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"exit code {code}"
+    with process.stderr as pipe:
+        errors = pipe.read()
+    return build_reply(place, process.wait(), b"", errors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from txtop.errors import UsageError, did_you_mean
@@ -100,24 +101,28 @@ def hold_again(
             for place in own:
                 if place.target not in kept:
                     asked.setdefault(engine.pin(place.wish, place.target), []).append(place)
-            for wish, lacking in asked.items():
-                wishes = [wish] * (len(lacking) if engine.is_counted else 1)
-                targets = [target for got in engine.hold(wishes, tell) for target in got]
-                extra = [RemotePlace("", name, target) for target in targets[len(lacking) :]]
-                renewed = [
-                    place._replace(target=target)
-                    for place, target in zip(lacking, targets, strict=False)
-                ]
-                anew += renewed
-                release_places(extra)
-                if len(renewed) < len(lacking):
-                    names = ", ".join(place.label for place in lacking[len(renewed) :])
-                    raise UsageError(f"{name}: no room for {names}", "resume again later")
-                held |= {place.label: place for place in renewed}
+            if not asked:
+                continue
+            # All at once: what has to queue queues together.
+            wishes = [
+                wish
+                for wish, lacking in asked.items()
+                for _ in range(len(lacking) if engine.is_counted else 1)
+            ]
+            got: dict[str, list[str]] = {}
+            for wish, targets in zip(wishes, engine.hold(wishes, tell), strict=True):
+                got.setdefault(wish, []).extend(targets)
+            dealt = [
+                pair for wish, lacking in asked.items() for pair in zip_longest(lacking, got[wish])
+            ]
+            anew += [place._replace(target=target) for place, target in dealt if place and target]
+            release_places([RemotePlace("", name, target) for place, target in dealt if not place])
+            if short := [place.label for place, target in dealt if not target]:
+                raise UsageError(f"{name}: no room for {', '.join(short)}", "resume again later")
     except BaseException:
         release_places(anew)
         raise
-    return held, anew
+    return held | {place.label: place for place in anew}, anew
 
 
 def release_places(places: Sequence[RemotePlace]) -> None:
@@ -128,7 +133,7 @@ def release_places(places: Sequence[RemotePlace]) -> None:
             engine.release(targets)
 
 
-def is_held(place: RemotePlace) -> bool:
+def has_to_be_held(place: RemotePlace) -> bool:
     """Return True for a place of an engine that holds its places."""
     return ENGINES[place.engine].hold is not None
 

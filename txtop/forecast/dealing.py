@@ -17,6 +17,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 
 APART = "its reference is in another part"
+TOGETHER = "cells that share weights stay together"
 
 
 def estimate_cell_s(plan: Plan, cell: Cell) -> float:
@@ -69,8 +70,7 @@ def take_part(plan: Plan, part: tuple[int, int]) -> Plan:
     if not cells:
         groups = format_count(len(plan.groups), "group")
         raise UsageError(
-            f"--part {number}/{parts} has no cell: only {groups}: cells that share weights stay"
-            " together",
+            f"--part {number}/{parts} has no cell: only {groups}, since {TOGETHER}",
             f"at most {len(plan.groups)} parts",
         )
     note = f"part {number} of {parts}, {len(cells)} of {format_count(len(plan.cells), 'cell')}"

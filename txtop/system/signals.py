@@ -41,7 +41,7 @@ def unwind_on_signals() -> Iterator[None]:
         return
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        handle_signals(handlers, _ignore)
+        handle_signals(ENDING, _ignore)
         raise SystemExit(128 + number)
 
     handlers = handle_signals(ENDING, leave)

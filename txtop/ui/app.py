@@ -262,7 +262,9 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         Nor under a dialog, where a screen that changes is sent whole every time, nor on a screen
         that has no panels yet.
         """
-        if self.interrupts and not self.mode.going:
+        # A place of a fleet has no run here, but the fleet under it has.
+        going = self.mode.going or (self._under is not None and self._under.going)
+        if self.interrupts and not going:
             self.leave()
             return
         if not self.has_screen:

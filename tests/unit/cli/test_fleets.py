@@ -11,10 +11,11 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import session_args
 from txtop.cli.compare import compare
 from txtop.cli.export import show
-from txtop.cli.fleet import list_commands
+from txtop.cli.fleet import _Member, _report_missing, list_commands
 from txtop.cli.run import run
 from txtop.errors import UsageError
 from txtop.export import fleet, markdown
+from txtop.fleet.fleet_run import FleetCopies
 from txtop.options.run_options import RunOptions
 from txtop.session.reader import ReadProblems
 from txtop.state.session import SessionState
@@ -68,6 +69,35 @@ def test_few_missing_cells_have_a_command_each(tmp_path: Path) -> None:
     (command,) = list_commands(state, cells[:1])
     assert command.startswith("txtop run --models") and "--plan" not in command
     assert list_commands(state, cells) == []
+
+
+def test_a_run_that_lacks_only_its_end_can_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, RECORDING)
+    log = folder / "f-b" / "events.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    copies = FleetCopies(folder)
+    members = [_Member(label, copy) for label, copy in copies.copies.items()]
+    for member in members:
+        while member.follower.update():
+            pass
+        member.follower.close()
+    _report_missing(copies, members)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.split() == [
+        "b",
+        "everything",
+        "was",
+        "measured,",
+        "but",
+        "the",
+        "run",
+        "has",
+        "no",
+        "end",
+    ]
+    assert f"txtop resume f --session-dir {tmp_path}" in second
 
 
 def test_a_part_is_not_saved_as_the_whole() -> None:

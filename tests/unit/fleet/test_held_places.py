@@ -22,17 +22,21 @@ KEPT = RemotePlace("kept", "slurm", "2@n2", "-c 2")
 FREE = RemotePlace("free", "exec", "env")
 
 
+def get_node(wish: str) -> str:
+    return wish.partition("--nodelist=")[2]
+
+
 class PretendEngine:
     """An engine of which every command ends with `code`, and which keeps what it was asked."""
 
     def __init__(self, *held: str, room: int = 9, code: int = 0) -> None:
         self.held, self.room, self.code = list(held), room, code
-        self.asked: list[str] = []
+        self.asked: list[list[str]] = []
         self.released: list[str] = []
 
     def hold(self, wishes: list[str], tell: object) -> list[list[str]]:
-        self.asked += wishes
-        return [[f"new{number}@n1" for number in range(self.room)]]
+        self.asked.append(wishes)
+        return [[f"new{number}@{get_node(wish)}" for number in range(self.room)] for wish in wishes]
 
     def build_engine(self) -> Engine:
         return Engine(
@@ -54,9 +58,22 @@ def test_what_is_held_no_longer_is_held_anew_on_its_machine(
 ) -> None:
     engine = use(PretendEngine("2@n2", room=2), monkeypatch)
     held, anew = hold_again([LOST, KEPT, FREE], print)
-    assert engine.asked == ["-c 2 --nodelist=n1"] and engine.released == ["new1@n1"]
+    assert engine.asked == [["-c 2 --nodelist=n1"]] and engine.released == ["new1@n1"]
     assert held == {"kept": KEPT, "lost": LOST._replace(target="new0@n1")}
     assert anew == [held["lost"]]
+
+
+def test_all_places_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = use(PretendEngine(room=2), monkeypatch)
+    second = LOST._replace(label="second")
+    held, anew = hold_again([LOST, KEPT, second], print)
+    assert engine.asked == [["-c 2 --nodelist=n1", "-c 2 --nodelist=n2"]]
+    assert {label: place.target for label, place in held.items()} == {
+        "lost": "new0@n1",
+        "second": "new1@n1",
+        "kept": "new0@n2",
+    }
+    assert engine.released == ["new1@n2"] and len(anew) == 3
 
 
 def test_too_few_places_are_given_back_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,34 @@ def test_a_copy_goes_on_where_an_earlier_one_was_closed(tmp_path: Path, remote: 
     assert (tmp_path / "here" / "events.jsonl").read_bytes() == b"one\ntwo\n"
 
 
+def test_a_copy_that_is_closed_while_its_command_starts_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_copy, "RETRY_S", (0.0,))
+    started, released = threading.Event(), threading.Event()
+    commands = iter([["false"], ["sleep", "600"]])
+
+    def stream(_position: int) -> list[str]:
+        command = next(commands)
+        if command[0] == "sleep":
+            started.set()
+            assert released.wait(30)
+        return command
+
+    copy = LogCopy(tmp_path / "here", stream)
+    copy.start()
+    assert started.wait(30)
+    closing = threading.Thread(target=copy.close, daemon=True)
+    closing.start()
+    wait(copy._stopping.is_set)
+    released.set()
+    try:
+        wait(lambda: not closing.is_alive(), log_copy.BEGIN_S / 2)
+    finally:
+        copy._end_process()
+    assert copy.state == "closed"
+
+
 def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo no route to host >&2; exit 255"]
     copy = LogCopy(tmp_path / "failing", lambda _position: command)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -36,6 +43,13 @@ def place(folder: Path, label: str) -> RemotePlace:
     return RemotePlace(label, "exec", f"env -C {folder / label}")
 
 
+def wait(condition: Callable[[], object]) -> None:
+    until_s = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < until_s, "waited in vain"
+        time.sleep(0.01)
+
+
 def read(folder: Path) -> dict[str, bytes]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -50,14 +64,55 @@ def test_a_place_gets_what_it_lacks_and_nothing_else(tmp_path: Path, model: Path
     for label in ("a", "b"):
         there = tmp_path / label / model.name
         assert read(there) == read(model)
-        assert not there.with_name(there.name + ".part").exists()
+        assert sorted(os.listdir(there)) == sorted(os.listdir(model))
+        assert os.listdir(there.parent) == [model.name]
     (tmp_path / "b" / model.name / "model.safetensors").write_bytes(b"weightS" * 100_000)
     lines.clear()
     sync_models([a, b], [name], lines.append)
     assert len(lines) == 1 and lines[0].startswith("b ") and "lacks 1 file " in lines[0]
     assert read(tmp_path / "b" / model.name) == read(model)
     files = read_model_files(name)
-    assert list_lacking(a, files) == list_lacking(b, files) == []
+    assert list_lacking([a, b], files) == {}
+
+
+def test_places_that_share_a_disk_do_not_get_in_each_others_way(
+    tmp_path: Path, model: Path
+) -> None:
+    places = [place(tmp_path, "shared")._replace(label=label) for label in ("a", "b", "c", "d")]
+    sync_models(places, [f"./{model.name}"], lambda _line: None)
+    there = tmp_path / "shared" / model.name
+    assert read(there) == read(model)
+    assert sorted(os.listdir(there)) == sorted(os.listdir(model))
+
+
+def test_a_signal_ends_a_copy_and_leaves_nothing_of_it(tmp_path: Path, model: Path) -> None:
+    there, late = tmp_path / "a" / model.name, tmp_path / "late"
+    (tmp_path / "a").mkdir()
+    slow = f"""case "$3" in
+    *mktemp*) {{ head -c 200000; sleep 20; touch {late}; }} | "$@";;
+    *) "$@";;
+    esac"""
+    slow_place = RemotePlace("a", "exec", shlex.join(["env", "-C", str(tmp_path / "a"), "sh", "-c",
+                                                      slow, "--"]))  # fmt: skip
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    def interrupt() -> None:
+        wait(lambda: list(there.glob(".part.*/model.safetensors")))
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGUSR1, leave)
+    interrupting = threading.Thread(target=interrupt)
+    try:
+        interrupting.start()
+        with pytest.raises(SystemExit):
+            sync_models([slow_place], [f"./{model.name}"], lambda _line: None)
+    finally:
+        interrupting.join()
+        signal.signal(signal.SIGUSR1, previous)
+    assert not late.exists()
+    wait(lambda: not os.listdir(there))
 
 
 def test_a_single_file_is_copied_beside_what_is_there(tmp_path: Path, model: Path) -> None:
@@ -74,6 +129,9 @@ def test_a_place_that_takes_nothing_is_named(tmp_path: Path, model: Path) -> Non
     with pytest.raises(UsageError, match="b: exit code 7"):
         broken = RemotePlace("b", "exec", "sh -c 'exit 7' --")
         sync_models([broken], [f"./{model.name}"], lambda _line: None)
+    with pytest.raises(UsageError, match="b: exit code 7; c: exit code 7: nothing was started"):
+        both = [broken, broken._replace(label="c")]
+        sync_models(both, [f"./{model.name}"], lambda _line: None)
 
 
 def test_models_that_are_paths_are_copied_and_assistants_with_them() -> None:
@@ -81,6 +139,8 @@ def test_models_that_are_paths_are_copied_and_assistants_with_them() -> None:
     assert list_local_models(options) == ["./m", "./small"]
     with pytest.raises(UsageError, match="no model is a path"):
         list_local_models(RunOptions(models=["gpt2"]))
+    with pytest.raises(UsageError, match="~/m means another folder on each machine"):
+        list_local_models(RunOptions(models=["./m", "~/m"]))
 
 
 def test_only_directories_of_this_machine_can_be_copied(model: Path) -> None:

@@ -154,6 +154,7 @@ def collect_drawings(*drawings: str) -> list[Markup]:
 
 
 def describe_machine(state: SessionState) -> str:
+    """Describe the machine of a session on one line, and when it began; empty without a header."""
     header = state.header
     if header is None:
         return ""

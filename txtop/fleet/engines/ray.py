@@ -267,7 +267,9 @@ def hold(target: str, output: BinaryIO) -> None:
                 print(f"left out: node {place.split()[2]} is in use", file=sys.stderr)
         if not free:
             wanted = " ".join(f"{name}={amount:g}" for name, amount in wishes.items())
-            raise UsageError(f"no node is free{' with ' * bool(wanted)}{wanted}", FORM)
+            raise UsageError(
+                f"no node is free with {wanted}" if wanted else "no node is free", FORM
+            )
         for ready in free:
             output.write(f"{actors[ready][1]}\n".encode())
         output.flush()

@@ -143,7 +143,7 @@ def render_fleet_cells(view: FleetView, first: int, area: Area) -> list[Row]:
         body.append(_render_cell(row, names, count, wide, unit_width, g))
     left_out = len(view.kinds) - count
     parts = [*units] if len(units) == 1 else []
-    parts += [f"{format_count(left_out, 'kind')} of machine more"] if left_out else []
+    parts += [f"{format_count(left_out, 'more kind')} of machine"] if left_out else []
     return draw_frame("cells by kind of machine", [(" · ".join(parts), "muted")], body, area)
 
 
