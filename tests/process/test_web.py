@@ -36,9 +36,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 def test_the_ab_is_played_in_both_schemes_wide_and_narrow(address: str, tmp_path: Path) -> None:
     with Browser(tmp_path / "browser") as browser:
         browser.visit(address, 1040, "dark")
-        assert "smollm2-int8 · ./SmolLM2-135M-Instruct" in browser.evaluate(
-            "document.body.innerText"
-        )
+        assert "smollm2-int8 · SmolLM2-135M-Instruct" in browser.evaluate("document.body.innerText")
         grounds = set()
         for width, scheme in ((1040, "dark"), (400, "light")):
             browser.visit(f"{address}view/smollm2-int8", width, scheme)
