@@ -202,6 +202,7 @@ def test_after_two_kills_nothing_is_measured_or_answered_twice(
     for name in ("c001", "c002"):
         before, after = (accuracy.find_score(s, name, spec) for s in (cut, state))
         assert before is not None and after is not None and after.n == ITEMS
-        assert before.n == ITEMS if name == "c001" else 0 < before.n < ITEMS
+        # On a machine that is held up, all may be answered before the kill arrives.
+        assert before.n == ITEMS if name == "c001" else 0 < before.n <= ITEMS
         assert after.answers[: before.n] == before.answers
     assert [e.reason for e in logged if isinstance(e, events.SessionEnded)] == ["done"]
