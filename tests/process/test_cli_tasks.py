@@ -22,8 +22,8 @@ from txtop.session.reader import read_all
 from txtop.state import accuracy
 from txtop.state.fold import fold_all
 
-ITEMS = 600
-"""Enough to be killed among them."""
+ITEMS = 2400
+"""Enough to be killed among them on a busy machine, too: of 600 the last came in 0.1 s."""
 LINES = [f"w{n} " * (n % 5 + 1) for n in range(10, 22)]
 SMALL = ("--warmup", "1", "--fidelity-positions", "0")
 
@@ -202,7 +202,6 @@ def test_after_two_kills_nothing_is_measured_or_answered_twice(
     for name in ("c001", "c002"):
         before, after = (accuracy.find_score(s, name, spec) for s in (cut, state))
         assert before is not None and after is not None and after.n == ITEMS
-        # On a machine that is held up, all may be answered before the kill arrives.
-        assert before.n == ITEMS if name == "c001" else 0 < before.n <= ITEMS
+        assert before.n == ITEMS if name == "c001" else 0 < before.n < ITEMS
         assert after.answers[: before.n] == before.answers
     assert [e.reason for e in logged if isinstance(e, events.SessionEnded)] == ["done"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from support.command_line import TXTOP, txtop
-from support.held_places import build_arguments, require_equal_copies
+from support.command_line import txtop
+from support.held_places import build_arguments, require_equal_copies, start
 from support.paths import ROOT, SHIM
 
 pytest.importorskip("ray", reason="ray is not installed")
@@ -67,13 +65,7 @@ def test_resources_choose_the_places(tmp_path: Path, cluster: Any) -> None:
 def test_a_node_that_is_lost_is_named(tmp_path: Path, cluster: Any) -> None:
     lost = cluster.add_node(num_cpus=1, resources={"doomed": 1})
     arguments = build_arguments(tmp_path, "d=ray:doomed=1", "p=ray:pretend=2", iterations=100_000)
-    run = subprocess.Popen(
-        [*TXTOP, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "RAY_ADDRESS": cluster.address},
-    )
+    run = start(arguments, RAY_ADDRESS=cluster.address)
     assert run.stderr is not None
     environment = {"TXTOP_SESSION_DIR": str(tmp_path / "there"), "PYTHONPATH": f"{SHIM}:{ROOT}"}
     lines: list[str] = []
@@ -99,13 +91,7 @@ def test_a_fleet_whose_nodes_were_given_back_is_resumed_on_them(
     tmp_path: Path, cluster: Any
 ) -> None:
     arguments = build_arguments(tmp_path, "p=ray:pretend=2", iterations=1000)
-    run = subprocess.Popen(
-        [*TXTOP, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "RAY_ADDRESS": cluster.address},
-    )
+    run = start(arguments, RAY_ADDRESS=cluster.address)
     assert run.stderr is not None
     for line in run.stderr:
         if re.match(r"p-1 .*started$", line):

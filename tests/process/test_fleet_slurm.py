@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import TXTOP, txtop
-from support.held_places import build_arguments, require_equal_copies
+from support.command_line import txtop
+from support.held_places import build_arguments, require_equal_copies, start
 from support.slurm_node import find_missing, run_slurm
 
 if find_missing():
@@ -47,13 +47,7 @@ def test_each_job_holds_a_place_and_is_given_back(tmp_path: Path, slurm: dict[st
 def test_a_job_that_is_cancelled_is_named(tmp_path: Path, slurm: dict[str, str]) -> None:
     arguments = build_arguments(tmp_path, "a=slurm", "b=slurm", iterations=500)
     environment = {**os.environ, **slurm}
-    run = subprocess.Popen(
-        [*TXTOP, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    run = start(arguments, **slurm)
     assert run.stderr is not None
     lines: list[str] = []
     for line in run.stderr:
@@ -86,12 +80,7 @@ def test_inside_an_allocation_its_steps_are_the_places(
 def test_a_signal_while_a_job_waits_cancels_them_all(
     tmp_path: Path, slurm: dict[str, str], number: signal.Signals
 ) -> None:
-    run = subprocess.Popen(
-        [*TXTOP, *build_arguments(tmp_path, "slurm", "b=slurm:-c 4")],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **slurm},
-    )
+    run = start(build_arguments(tmp_path, "slurm", "b=slurm:-c 4"), **slurm)
     assert run.stderr is not None
     told = next((line for line in run.stderr if "waits" in line), "")
     assert "Resources" in told and len(list_jobs(slurm)) == 2
@@ -118,13 +107,7 @@ def test_a_fleet_whose_jobs_were_given_back_is_resumed_in_new_ones(
     tmp_path: Path, slurm: dict[str, str]
 ) -> None:
     arguments = build_arguments(tmp_path, "a=slurm", "b=slurm", iterations=1000)
-    run = subprocess.Popen(
-        [*TXTOP, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **slurm},
-    )
+    run = start(arguments, **slurm)
     assert run.stderr is not None
     for line in run.stderr:
         if re.match(r"a .*started", line):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from support.command_line import TXTOP
 from support.paths import ROOT, SHIM
 
 CELLS = ("--models", "ok", "--sequence-lengths", "8", "--batch-sizes", "1", "4", "--warmup", "1")
@@ -16,6 +20,17 @@ def build_arguments(folder: Path, *on: str, iterations: int = 5) -> list[str]:
     there = ("--on-command", f"{program} {sys.executable} -m txtop")
     here = ("--session-dir", str(folder / "here"), "--name", "f", *there)
     return ["run", *CELLS, "--iterations", str(iterations), *here, "--on", *on]
+
+
+def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
+    """Start txtop with these arguments, its lines on standard error to be read."""
+    return subprocess.Popen(
+        [*TXTOP, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
 
 
 def require_equal_copies(folder: Path, *labels: str) -> None:

@@ -274,14 +274,14 @@ def compare_cell(
     return CellComparison(
         cell=label,
         unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],
-        base_rate=_compute_rate(base),
-        new_rate=_compute_rate(new),
+        base_rate=compute_rate(base),
+        new_rate=compute_rate(new),
         contrast=contrast,
         reasons=tuple(map(sanitise, reasons)),
         notes=tuple(map(sanitise, notes)),
         verdict=decide_verdict(contrast, margin) if contrast else "not comparable",
-        base_per_watt=_compute_per_watt(base),
-        new_per_watt=_compute_per_watt(new),
+        base_per_watt=compute_per_watt(base),
+        new_per_watt=compute_per_watt(new),
         average="median" if first.cell.serving is None else "mean",
     )
 
@@ -329,7 +329,7 @@ def _collect_times(side: list[SessionCell]) -> list[list[float]]:
     return [metrics.get_comparison_times_ns(cell) for _, cell in side]
 
 
-def _compute_rate(side: list[SessionCell]) -> float | None:
+def compute_rate(side: list[SessionCell]) -> float | None:
     """Return the median over sessions of each session's middle rate; None without a value.
 
     The middle is the median of a session's iterations. The rate of a server covers the whole
@@ -346,7 +346,7 @@ def _compute_rate(side: list[SessionCell]) -> float | None:
     return median(rates) if rates else None
 
 
-def _compute_per_watt(side: list[SessionCell]) -> float | None:
+def compute_per_watt(side: list[SessionCell]) -> float | None:
     """Return what a side makes a second per watt: the inverse of its joules; None if unread."""
     joules = [
         used.mean

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from txtop.analysis import metrics
-from txtop.analysis.compare import SessionCell, compare_cell, pair_cells
+from txtop.analysis.compare import (
+    SessionCell,
+    compare_cell,
+    compute_per_watt,
+    compute_rate,
+    pair_cells,
+)
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState, list_gpus
@@ -87,7 +93,7 @@ def compare_hardware(
     """
     rows = []
     for label, cells in pair_cells(*sides.values()):
-        rows.append(_build_first(next(iter(sides)), label, cells, margin))
+        rows.append(_build_first(next(iter(sides)), label, cells))
         for machine, own in list(zip(sides, cells, strict=True))[1:]:
             if not (cells[0] or own):
                 continue
@@ -95,40 +101,40 @@ def compare_hardware(
             mean, ci95 = _summarise_rate(own)
             rows.append(
                 HardwareRow(
-                    label,
-                    machine,
-                    compared.new_rate,
-                    compared.unit,
-                    compared.new_per_watt,
-                    compared.contrast,
-                    compared.verdict,
-                    compared.reasons,
-                    tuple(compared.notes),
-                    mean,
-                    ci95,
-                    _compute_cost(own, mean),
+                    cell=label,
+                    machine=machine,
+                    rate=compared.new_rate,
+                    unit=compared.unit,
+                    per_watt=compared.new_per_watt,
+                    contrast=compared.contrast,
+                    verdict=compared.verdict,
+                    reasons=compared.reasons,
+                    notes=tuple(compared.notes),
+                    mean=mean,
+                    ci95=ci95,
+                    cost_per_million=_compute_cost(own, mean),
                 )
             )
     return tuple(rows)
 
 
-def _build_first(
-    machine: str, label: str, cells: Sequence[list[SessionCell]], margin: float
-) -> HardwareRow:
-    """Build the row of the first side, compared with any for its figures alone."""
-    compared = compare_cell(label, cells[0], next(filter(None, cells)), margin)
-    mean, ci95 = _summarise_rate(cells[0])
+def _build_first(machine: str, label: str, cells: Sequence[list[SessionCell]]) -> HardwareRow:
+    """Build the row of the first side, which the others are compared with."""
+    own = cells[0]
+    # A side that lacks the cell has it in the unit of one that has it.
+    _, measured = next(filter(None, cells))[0]
+    mean, ci95 = _summarise_rate(own)
     return HardwareRow(
-        label,
-        machine,
-        compared.base_rate,
-        compared.unit,
-        compared.base_per_watt,
-        None,
-        "first",
+        cell=label,
+        machine=machine,
+        rate=compute_rate(own),
+        unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(measured)][0],
+        per_watt=compute_per_watt(own),
+        contrast=None,
+        verdict="first",
         mean=mean,
         ci95=ci95,
-        cost_per_million=_compute_cost(cells[0], mean),
+        cost_per_million=_compute_cost(own, mean),
     )
 
 

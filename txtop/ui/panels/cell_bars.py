@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.bar_block import GAP, Bar, compute_bar_width, render_bar_block
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.cells import CellRow
-
-MIN_BARS = 2
-VALUE_WIDTH, GAP = 8, 2
-MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
 
 
 def render_cell_bars(
@@ -27,31 +23,22 @@ def render_cell_bars(
     """
     g = area.glyphs
     named = max((measure_text(clean(g(name(row)))) for row in rows), default=0)
-    bar = min(MAX_BAR_WIDTH, area.width - 2 - named - VALUE_WIDTH - 2 * GAP)
+    bar_width = compute_bar_width(area.width, 2 + named + GAP)
     drawn: list[Row] = []
     for field, heading, more in figures:
-        values = [(i, row, _read_number(getattr(row, field))) for i, row in enumerate(rows)]
-        measured = [(i, row, value) for i, row, value in values if value is not None]
-        if (
-            len(measured) < MIN_BARS
-            or len(drawn) + len(measured) + 2 > area.height
-            or bar < MIN_BAR_WIDTH
-        ):
-            continue
-        most = max(value for *_, value in measured)
-        better = "more" if more else "less"
-        drawn += [[], [(f"  {heading}, {better} is better", "muted")]]
-        for i, row, value in measured:
-            weight = ".bold" if i == cursor else ""
+        bars = []
+        for i, row in enumerate(rows):
+            text = getattr(row, field)
+            value = _read_number(text)
+            if value is None:
+                continue
+            text_role = "text.bold" if i == cursor else "text"
+            label = [(f"  {fit(g(name(row)), named)}" + " " * GAP, text_role)]
             role = "accent-a" if row.state == "running" else "plot"
-            drawn.append(
-                [
-                    (f"  {fit(g(name(row)), named)}", f"text{weight}"),
-                    (fit(g(getattr(row, field)), VALUE_WIDTH + GAP, "right"), f"text{weight}"),
-                    (" " * GAP, "text"),
-                    *charts.draw_bar(value / most, bar, g, role),
-                ]
-            )
+            bars.append(Bar(label, text, text_role, value, role))
+        better = "more" if more else "less"
+        room = area.height - len(drawn)
+        drawn += render_bar_block(f"{heading}, {better} is better", bars, bar_width, room, g)
     return [crop(row, area.width) for row in drawn]
 
 

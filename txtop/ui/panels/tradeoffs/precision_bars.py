@@ -5,6 +5,15 @@ from __future__ import annotations
 from txtop.state.fidelity import shorten_badge
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.bar_block import (
+    GAP,
+    MAX_BAR_WIDTH,
+    MIN_BAR_WIDTH,
+    VALUE_WIDTH,
+    Bar,
+    compute_bar_width,
+    render_bar_block,
+)
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scatter import get_series_role, get_series_sign
 from txtop.ui.drawing.scrolling import compute_first_row
@@ -12,9 +21,7 @@ from txtop.ui.drawing.spans import Row, crop, fit, measure_row
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 from txtop.ui.panels.tradeoffs.table import PointTable, compute_name_width
 
-MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
-RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 9, 6, 7, 2
-MIN_COSTS = 2
+HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH = 9, 6, 7
 
 
 def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> PointTable:
@@ -44,36 +51,26 @@ def render_cost_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> list
         return []
     g = area.glyphs
     named = compute_name_width(plot)
-    bar = min(MAX_BAR_WIDTH, area.width - 4 - named - RATE_WIDTH - GAP)
+    bar_width = compute_bar_width(area.width, 4 + named)
     rows: list[Row] = []
     headings = dict.fromkeys(heading for point in plot.points for heading, *_ in point.costs)
     for heading in headings:
-        cells = [
-            (i, point, text, value)
-            for i, point in enumerate(plot.points)
-            for own, text, value in point.costs
-            if own == heading
-        ]
-        if (
-            len(cells) < MIN_COSTS
-            or len(rows) + len(cells) + 2 > area.height
-            or bar < MIN_BAR_WIDTH
-        ):
-            continue
-        most = max(value for *_, value in cells)
-        rows += [[], [(g(f"  {heading}, less is better"), "muted")]]
-        for i, point, text, value in cells:
+        bars = []
+        for i, point in enumerate(plot.points):
             role = get_series_role(point.line)
-            rows.append(
-                [
-                    ("  ", "text"),
-                    (get_series_sign(point.line, g, hollow=not point.settled) + " ", role),
-                    (fit(point.name, named - 1, mark=g("…")) + " ", "text"),
-                    (fit(g(text), RATE_WIDTH, "right"), "text.bold" if i == cursor else "text"),
-                    (" " * GAP, "text"),
-                    *charts.draw_bar(value / most, bar, g, role),
-                ]
-            )
+            label: Row = [
+                ("  ", "text"),
+                (get_series_sign(point.line, g, hollow=not point.settled) + " ", role),
+                (fit(point.name, named - 1, mark=g("…")) + " ", "text"),
+            ]
+            text_role = "text.bold" if i == cursor else "text"
+            bars += [
+                Bar(label, text, text_role, value, role)
+                for own, text, value in point.costs
+                if own == heading
+            ]
+        room = area.height - len(rows)
+        rows += render_bar_block(f"{heading}, less is better", bars, bar_width, room, g)
     return [crop(row, area.width) for row in rows]
 
 
@@ -100,7 +97,7 @@ class _BarColumns:
         self._best = max((point.x for point in plot.points), default=0.0)
         self._room = (
             width
-            - (4 + self._name + RATE_WIDTH + HALF_INTERVAL_WIDTH + UNIT_WIDTH)
+            - (4 + self._name + VALUE_WIDTH + HALF_INTERVAL_WIDTH + UNIT_WIDTH)
             - GAP
             - RATIO_WIDTH
             - GAP
@@ -125,7 +122,7 @@ class _BarColumns:
                 get_series_role(point.line),
             ),
             (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
-            (fit(g(row.rate), RATE_WIDTH, "right"), number),
+            (fit(g(row.rate), VALUE_WIDTH, "right"), number),
             (fit(" " + self._unit, UNIT_WIDTH), "muted"),
             (fit(" " + g(row.half), HALF_INTERVAL_WIDTH), "muted"),
         ]
