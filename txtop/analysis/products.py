@@ -26,7 +26,7 @@ def compare_products(state: SessionState, ab_test: ABTest, name: str) -> str:
     first, other = state.cells[ab_test.first.id], state.cells[name]
     if first.cell.quantization == other.cell.quantization:
         return ""
-    ran = [_name_any(arm) for arm in (first, other)]
+    ran = [describe_products(arm) for arm in (first, other)]
     if not all(ran):
         return ""
     if ran[0] == ran[1]:
@@ -35,6 +35,7 @@ def compare_products(state: SessionState, ab_test: ABTest, name: str) -> str:
     return ", ".join(f"{letter} ran {what}" for letter, what in zip(letters, ran, strict=True))
 
 
-def _name_any(state: CellState) -> str:
+def describe_products(state: CellState) -> str:
+    """Name the operators, or say that dense products ran; "" if nothing was identified."""
     dequantises = state.kernels is not None and state.kernels.dequantises
     return _DENSE if dequantises else name_products(state)

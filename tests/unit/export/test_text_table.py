@@ -138,6 +138,16 @@ def test_outputs_stand_with_their_weights_and_operators() -> None:
         assert fields[: len(row) - 1] == row[1:]
 
 
+def test_weights_that_are_dequantised_in_each_call_are_named_beside_the_operators() -> None:
+    state = fold_all(read_all(resolve_session("smollm2-quantised"))[0])
+    for cell in state.cells.values():
+        if cell.kernels is not None and cell.cell.precision == "nf4":
+            cell.kernels.dequantises, cell.kernels.products = True, []
+    by_cell = {row[0]: row for row in outputs.build_table(state)[1]}
+    assert by_cell["SmolLM2-135M-Instruct nf4"][2] == "dense products of dequantised weights"
+    assert by_cell["SmolLM2-135M-Instruct fp32"][2] == "—"
+
+
 def test_random_weights_have_no_table_of_outputs() -> None:
     state = fold_all(read_all(resolve_session("gpt2-precisions"))[0])
     assert outputs.format_outputs(state) == []

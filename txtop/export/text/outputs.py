@@ -5,7 +5,7 @@ An A/B has these figures among its notes.
 
 from __future__ import annotations
 
-from txtop.analysis.products import name_products
+from txtop.analysis.products import describe_products
 from txtop.export.text.accuracy import list_answering_cells, name_cell
 from txtop.export.text.fitting import Heading, format_table
 from txtop.formatting import MISSING, format_figure, format_share
@@ -53,7 +53,7 @@ def build_table(state: SessionState) -> tuple[Heading, list[list[str]]]:
 def _build_row(state: SessionState, name: str, event: Fidelity | None) -> list[str]:
     cell = state.cells[name]
     weights = format_figure(cell.load.weight_bytes / _MB) if cell.load else MISSING
-    row = [name_cell(state, name), weights, name_products(cell) or MISSING]
+    row = [name_cell(state, name), weights, describe_products(cell) or MISSING]
     if event is None or event.weights == "random":
         is_reference = any(reference == name for _, reference in state.fidelity)
         return [*row, *([MISSING] * 4), "reference" if is_reference else MISSING]
