@@ -215,7 +215,10 @@ def test_the_start_panel_names_its_keys_and_every_preset() -> None:
     menu = text(start_menu.render_start_menu(PRESETS["quick"], Area(60, 30, Glyphs())))
     assert [line[0] for line in menu.splitlines() if line[:1].strip()] == ["r", "a", "d", "b"]
     assert all(name in menu for name in ("bert-seqlen", "families", "batch-tradeoff"))
-    at = [start_menu.find_start_key(y, Area(60, 30, Glyphs())) for y in range(-1, 30)]
+    at = [
+        start_menu.find_start_key(y, PRESETS["quick"], Area(60, 30, Glyphs()))
+        for y in range(-1, 30)
+    ]
     assert "".join(at) == "rr" + "aa" + "dd" + "b" * 14 and at[0] == at[-1] == ""
     short = start_menu.render_start_menu(PRESETS["quick"], Area(32, 12, Glyphs()))
     assert len(short) <= 12 and all(short)

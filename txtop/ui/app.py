@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 
 MAX_PENDING_WRITES = 2
 EXIT_TIMEOUT_S = 1.5
-# Until a new screen has its sizes, and until a terminal has its last one.
-SETTLE_S, RESIZE_S = 0.03, 0.05
+# Between two looks whether a new screen has its sizes, and the most of them: on a terminal of a few
+# cells a part may have none.
+SETTLE_S, SETTLE_LOOKS = 0.003, 10
+# Until a terminal has its last size.
+RESIZE_S = 0.05
 # Until a new screen has its sizes.
 FRAME_RETRY_S = 0.1
 
@@ -226,7 +229,10 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
     def _paint_once(self) -> None:
         """Hold output until a new screen has settled: Textual paints it up to five times."""
 
-        def settled() -> None:
+        def settle(looks: int = 1) -> None:
+            if looks < SETTLE_LOOKS and self.has_screen and not self.mode_screen.has_sizes:
+                self.set_timer(SETTLE_S, lambda: settle(looks + 1))
+                return
             self.settling = False
             if self.has_screen:
                 self.mode_screen.show_starting()
@@ -234,7 +240,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
                 self.call_after_refresh(self._start_frames)
 
         self.settling = True
-        self.set_timer(SETTLE_S, settled)
+        self.set_timer(SETTLE_S, settle)
 
     def on_resize(self) -> None:
         """Send everything again once sizes stop coming.

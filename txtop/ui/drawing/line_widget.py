@@ -109,6 +109,11 @@ class LineWidget(Widget):
         """Return the role of the background; called for every line that is drawn."""
         return self.ground
 
+    @property
+    def is_laid_out(self) -> bool:
+        """True once rows were built for its size, or if it is not displayed."""
+        return self._built_for is not None or not self.display
+
     def tick(self) -> None:
         """Build again and send the changes; do nothing while hidden or without a size."""
         width, height = self.size

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from txtop.options.presets import PRESETS, Preset
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import (
@@ -22,6 +21,7 @@ from txtop.ui.drawing.spans import (
 )
 
 if TYPE_CHECKING:
+    from txtop.options.presets import Preset
     from txtop.ui.doctor_probe import Finding
     from txtop.ui.models.home import StartFacts
 
@@ -45,7 +45,8 @@ def render_start_menu(
     room permits.
 
     `quick` is that preset as it is on this machine, and `starts` what was looked up about the
-    others; both are None until known.
+    others; both are None until known. Without `quick` there are the keys alone: the first picture
+    is drawn before the presets are loaded.
     """
     keys = [
         _render_key(area.width, "r", "the quick preset", _list_quick_hints(quick)),
@@ -56,6 +57,8 @@ def render_start_menu(
         ),
     ]
     rows = [row for key in keys for row in (*key, [])][:-1]
+    if quick is None:
+        return rows if len(rows) <= area.height else [key[0] for key in keys]
     tight = [row for row in rows if row]
     times = starts.times if starts is not None else {}
     for presets in (_describe_presets(area, times), _wrap_presets(area), _line_presets(area)):
@@ -133,12 +136,16 @@ def _line_presets(area: Area) -> list[Row]:
 
 
 def _list_presets() -> list[tuple[str, Preset]]:
+    from txtop.options.presets import PRESETS
+
     return [(name, preset) for name, preset in PRESETS.items() if name != "quick"]
 
 
-def find_start_key(line: int, area: Area, starts: StartFacts | None = None) -> str:
+def find_start_key(
+    line: int, quick: Preset | None, area: Area, starts: StartFacts | None = None
+) -> str:
     """Return the key of a line; empty below the last and between two."""
-    rows = render_start_menu(PRESETS["quick"], area, starts)
+    rows = render_start_menu(quick, area, starts)
     if not 0 <= line < len(rows) or not rows[line]:
         return ""
     keys = [row[0][0].strip() for row in rows[: line + 1] if row and row[0][1] == "accent-a.bold"]

@@ -30,6 +30,7 @@ from txtop.ui.screens.mode_screen import ModeScreen
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from txtop.options.presets import Preset
     from txtop.ui.models.ab_choices import ABModel
     from txtop.ui.models.home import HomeFrame, ListedSession, StartFacts
     from txtop.ui.models.machine import MachineView
@@ -136,6 +137,8 @@ class SessionListPanel(HomePanel):
         self.screen.query_one(HomeFooter).tick()
 
     def subtitle(self, body: list[Row], area: Area, width: int) -> str:
+        if not self.list.listed:
+            return ""
         running = sum(item.stage == "running" for item in self.list.listed)
         parts = [f"{running} running"] if running else []
         recorded = (self.frame.recorded if self.frame else None) or 0
@@ -225,8 +228,11 @@ class StartMenuPanel(HomePanel):
     heading = "start"
 
     def rows(self, width: int, height: int) -> list[Row]:
-        quick = self.frame.quick if self.frame else None
-        return start_menu.render_start_menu(quick, self.area(width, height), self.starts)
+        return start_menu.render_start_menu(self.quick, self.area(width, height), self.starts)
+
+    @property
+    def quick(self) -> Preset | None:
+        return self.frame.quick if self.frame else None
 
     @property
     def starts(self) -> StartFacts | None:
@@ -234,7 +240,8 @@ class StartMenuPanel(HomePanel):
 
     async def on_click(self, event: events.Click) -> None:
         """Run the command of the key under the mouse."""
-        key = start_menu.find_start_key(event.y - 1, self.area(*self.size).inside, self.starts)
+        area = self.area(*self.size).inside
+        key = start_menu.find_start_key(event.y - 1, self.quick, area, self.starts)
         if key:
             await self.run_action(f"screen.{START_ACTIONS[key]}")
 

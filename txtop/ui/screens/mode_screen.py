@@ -8,6 +8,7 @@ from textual import events
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from txtop.ui.drawing.line_widget import LineWidget
 from txtop.ui.keymap import ScreenKind
 from txtop.ui.messages import GoBack, Say, SwitchMode
 from txtop.ui.modes import AppMode
@@ -32,6 +33,12 @@ class ModeScreen(Screen[None], Generic[F]):
         """Make no picture that the application would not send."""
         if not getattr(self.app, "settling", False):
             super()._compositor_refresh()
+
+    @property
+    def has_sizes(self) -> bool:
+        """True once every part of it was laid out, or is left out."""
+        parts = self.query(LineWidget)
+        return bool(parts) and all(part.is_laid_out for part in parts)
 
     def show_starting(self) -> None:
         """Draw a placeholder until the first frame comes."""
