@@ -5,6 +5,8 @@ The text form (`export.text.ab`) prints the same notes.
 
 from __future__ import annotations
 
+import math
+
 from txtop.analysis import contention, metrics, products
 from txtop.export.accuracy import export_accuracy
 from txtop.export.schema import ComparisonExport, FidelityExport
@@ -61,12 +63,22 @@ def _choose_metric(state: SessionState, ab_test: ABTest) -> str:
     )
 
 
+SMALL_RATIO = 1.05
+ONE_START = (
+    "each arm is one process, and equal processes differ by up to 3 % for as long as they live:"
+    " repeat a difference as small as this"
+)
+
+
 def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> list[str]:
     """Return the notes that a reader needs beside the verdict of the arm `name`."""
     notes = [why] if (why := ab_test.explain_no_verdict(name)) else []
     look = ab_test.look(name)
     if ab_test.verdict(name) == "equivalent" and ab_test.sequences[name].excludes_one:
         notes.append(f"measurable: {format_share(abs(look.ratio - 1), 1)}, inside the margin")
+    named = ab_test.verdict(name) in ("faster", "slower") and not ab_test.reloaded
+    if named and abs(math.log(look.ratio)) < math.log(SMALL_RATIO):
+        notes.append(ONE_START)
     if look.interval and look.interval[0] > look.interval[1]:
         notes.append("results contradict each other: the machine changed during the run")
     if ab_test.reloaded:

@@ -11,6 +11,7 @@ import pytest
 from support.ab_sessions import Script, script
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.exit_code import choose_exit_code
+from txtop.export.ab import ONE_START
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
@@ -108,6 +109,14 @@ def test_a_difference_inside_the_margin_is_measurable() -> None:
     _, ab_test = folded(script().begin().blocks(40, 1.01, 0.002).end())
     assert ab_test.verdict("B") == "equivalent"
     assert "measurable: 1.0 %, inside the margin" in ab_test.words("B")
+
+
+@pytest.mark.parametrize(("ratio", "is_noted"), [(1.04, True), (1 / 1.04, True), (1.2, False)])
+def test_a_small_win_may_be_that_of_a_process(ratio: float, is_noted: bool) -> None:
+    state, ab_test = folded(script().begin().blocks(40, ratio, 0.002).end())
+    assert ab_test.verdict("B") in ("faster", "slower")
+    (comparison,) = exported(state)
+    assert (ONE_START in str(comparison["notes"])) == is_noted
 
 
 def test_no_speed_is_claimed_for_an_arm_that_makes_nan() -> None:
