@@ -1,7 +1,7 @@
-"""Measure how long txtop takes to answer: version, help, the first paint of the home screen and the
-first outcome of a session on it.
+"""Measure how long txtop takes to answer: version, help, the sessions, one of them, the first paint
+of the home screen and the first outcome of a session on it.
 
-Medians of five, with `python -c pass` beside them.
+Medians of five, also as multiples of `python -c pass`. Each round has all of them in turn.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from statistics import median
 
 TXTOP = (sys.executable, "-m", "txtop")
@@ -49,15 +50,22 @@ def painted_s(state_home: str, wanted: tuple[bytes, ...] = (b"sessions",)) -> fl
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name, measure in (
-            ("python -c pass", lambda: answered_s(sys.executable, "-c", "pass")),
-            ("txtop --version", lambda: answered_s(*TXTOP, "--version")),
-            ("txtop --help", lambda: answered_s(*TXTOP, "--help")),
-            ("home painted", lambda: painted_s(folder)),
-            ("first outcome", lambda: painted_s(folder, RATES)),
-        ):
-            taken = sorted(measure() for _ in range(ROUNDS))
-            print(f"{name:<16} median {median(taken):.3f} s   ({taken[0]:.3f} to {taken[-1]:.3f})")
+        rows: dict[str, Callable[[], float]] = {
+            "python -c pass": lambda: answered_s(sys.executable, "-c", "pass"),
+            "txtop --version": lambda: answered_s(*TXTOP, "--version"),
+            "txtop --help": lambda: answered_s(*TXTOP, "--help"),
+            "txtop sessions": lambda: answered_s(*TXTOP, "sessions"),
+            "txtop show": lambda: answered_s(*TXTOP, "show", "smollm2-int8"),
+            "home painted": lambda: painted_s(folder),
+            "first outcome": lambda: painted_s(folder, RATES),
+        }
+        rounds = [{name: measure() for name, measure in rows.items()} for _ in range(ROUNDS)]
+    medians = {name: median(one[name] for one in rounds) for name in rows}
+    bare_s = medians["python -c pass"]
+    for name, middle_s in medians.items():
+        taken = sorted(one[name] for one in rounds)
+        spread = f"{taken[0]:.3f} to {taken[-1]:.3f}"
+        print(f"{name:<16} median {middle_s:.3f} s   ({spread})   {middle_s / bare_s:5.1f}x")
 
 
 if __name__ == "__main__":
