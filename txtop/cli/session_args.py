@@ -9,8 +9,6 @@ from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
 from txtop.fleet.folder import find_fleet, has_log, read_fleet
-from txtop.forecast.edge import choose_next_probe
-from txtop.models.absent_models import explain_absent
 from txtop.runner.liveness import is_entry_running, is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog
@@ -143,6 +141,8 @@ def is_incomplete(path: Path) -> bool:
     )
     search = state.plan.edge_search
     if search is not None:
+        from txtop.forecast.edge import choose_next_probe
+
         return choose_next_probe(state, search) is not None
     if state.race is not None:
         return choose_step(state.race.race) is not None
@@ -155,7 +155,12 @@ def require_searched_model(state: SessionState) -> None:
     Raises `UsageError`: each of them would fail, and be taken for the edge.
     """
     search = state.plan.edge_search
-    if search is None or choose_next_probe(state, search) is None:
+    if search is None:
+        return
+    from txtop.forecast.edge import choose_next_probe
+    from txtop.models.absent_models import explain_absent
+
+    if choose_next_probe(state, search) is None:
         return
     if absent := explain_absent(search.base):
         raise UsageError(absent.cause, "put it back, or txtop fit MODEL begins anew")

@@ -6,8 +6,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from txtop.system import cgroup
 from txtop.system.device_names import parse_cores
 
@@ -71,6 +69,8 @@ def count_allowed_cores() -> int:
 
 def choose_thread_count() -> int:
     """Return the physical cores that this process may use, less one for watching; at least 1."""
+    import psutil
+
     allowed = count_allowed_cores()
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed) - 1)
 

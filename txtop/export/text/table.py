@@ -12,7 +12,6 @@ from txtop.analysis import contention, drafts, energy, metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.analysis.ratios import compute_speeds
-from txtop.export import snippet
 from txtop.export.text import (
     ab,
     accuracy,
@@ -21,7 +20,6 @@ from txtop.export.text import (
     outputs,
     published,
     serving_table,
-    tuning,
 )
 from txtop.export.text.columns import cut_cells, measure_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
@@ -238,8 +236,13 @@ def format_report(
         lines += [*decided, ""]
     if edges := edge.format_edges(state, finals):
         lines += [*edges, ""]
-    if tuned := tuning.format_tuning(state):
-        lines += [*tuned, *snippet.format_use(state, name or header.session), ""]
+    if state.race is not None:
+        # Imported late: few sessions are races, and what they need is half of the command line.
+        from txtop.export import snippet
+        from txtop.export.text import tuning
+
+        tuned = tuning.format_tuning(state)
+        lines += [*tuned, *snippet.format_use(state, name or header.session), ""] if tuned else []
     shared, heading, rows = hoist_shared(list_columns(state), build_rows(state, finals))
     lines += [shared] if shared else []
     lines += format_table(heading, rows, width)
