@@ -15,12 +15,8 @@ GRACE_S = 1.0
 
 @dataclass
 class PooledWorker:
-    """A worker, a cell whose weights it holds, the cell that is prepared, and those it is warm for.
+    """A worker, a cell whose weights it holds, the cell prepared, and those it is warm for."""
 
-    `key` is what it was started for.
-    """
-
-    key: str
     cell: Cell
     process: ChildProcess
     prepared: str = ""
@@ -57,7 +53,7 @@ class WorkerPool:
     def start(self, key: str, cell: Cell) -> PooledWorker:
         """Start a worker for `cell`, after ending those that leave it no room."""
         self._make_room(cell)
-        pooled = PooledWorker(key, cell, self._client.start_worker())
+        pooled = PooledWorker(cell, self._client.start_worker())
         self._workers[key] = pooled
         return pooled
 

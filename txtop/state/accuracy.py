@@ -47,7 +47,7 @@ class AccuracyDifference:
     All are shares of 1, of pairs of sentences Spearman's correlations. The interval is the 95 % one
     that holds at every look, of correlations that of this n alone; None without one. `gained` and
     `lost` items are those that the cell answers better and worse, `needed` those that would decide
-    the margin, None if that cannot be said. `over` if all items were answered.
+    the margin, None if that cannot be said.
     """
 
     task: TaskSpec
@@ -61,7 +61,6 @@ class AccuracyDifference:
     lost: int
     needed: int | None
     margin: float
-    over: bool
 
     @property
     def difference(self) -> float:
@@ -166,7 +165,6 @@ def compare_scores(
     task = ours.task
     n = min(theirs.n, ours.n)
     base, own = theirs.scores[:n], ours.scores[:n]
-    over = n == task.items
     reference, cell = names
     if task.kind == "pairs":
         scores, interval = _compare_correlations(targets[:n], base, own)
@@ -192,7 +190,6 @@ def compare_scores(
         lost=lost,
         needed=needed,
         margin=margin,
-        over=over,
     )
 
 

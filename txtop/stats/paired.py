@@ -12,9 +12,8 @@ from txtop.stats.intervals import Interval, compute_mean_interval
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """A `ratio` = exp(mean d) over `n` pairs, with its 95 % interval."""
+    """A `ratio` = exp(mean d) of pairs, with its 95 % interval."""
 
-    n: int
     ratio: float
     ci95: Interval
 
@@ -37,4 +36,4 @@ def compute_paired_ratio(over: Sequence[float], under: Sequence[float]) -> Paire
     if interval is None:
         return None
     low, high = interval
-    return PairedRatio(len(logs), math.exp(fmean(logs)), (math.exp(low), math.exp(high)))
+    return PairedRatio(math.exp(fmean(logs)), (math.exp(low), math.exp(high)))

@@ -56,11 +56,6 @@ class EdgeView:
     peak: str = ""
     peak_share: float | None = None
 
-    @property
-    def running(self) -> bool:
-        """Return True if one of its probes runs."""
-        return any(probe.state == "running" for probe in self.probes)
-
 
 def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeView, ...]:
     """Build the edges that a session searches; `rows` are those of its table, by cell."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -44,7 +43,6 @@ class PlaceRow:
     """
 
     label: str
-    path: Path
     stage: PlaceStage
     sign: tuple[str, str, str]
     cell: str = ""
@@ -149,7 +147,6 @@ class FleetViewBuilder:
             rate = formatting.PENDING if mean is None else formatting.format_number(mean)
         return PlaceRow(
             label=place.label,
-            path=place.path,
             stage=stage,
             sign=sign,
             cell=problem or doing,

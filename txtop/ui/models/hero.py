@@ -68,8 +68,8 @@ class HeroView:
     `unit` is that number, in the colour `number_role`; `half` and `interval` are its
     uncertainty. `word` is the state, in the colour `role`, behind its glyph `mark`; `why` is the
     line under it. `waits` is True until the cell is over. `notes` are alternatives, longest first.
-    `share` is the loaded part of the weights, `loading` the phases of a load. `requests` are those
-    of a server, `rows` the metrics below the chart; `itl` and `load` are (label, text).
+    `loading` are the phases of a load, `requests` those of a server, `rows` the metrics below the
+    chart; `itl` and `load` are (label, text).
     """
 
     title: str = "txtop"
@@ -91,7 +91,6 @@ class HeroView:
     badges: tuple[str, ...] = ()
     reason: str = ""
     hint: str = ""
-    share: float | None = None
     loading: LoadingView | None = None
     chart: Chart = NO_CHART
     requests: RequestsView | None = None
@@ -166,7 +165,6 @@ def build_hero(
         badges=quality.get_quality(session, cell.cell.id).worded_forms if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
-        share=_compute_loading_share(cell),
         loading=build_loading(session, cell, past),
         chart=_build_chart(cell, plan, now, cache),
         requests=requests.build_requests(cell, plan),
@@ -359,13 +357,6 @@ def _build_server_subtitle(cell: CellState, n: int, sent: int) -> tuple[tuple[st
 
 def _format_budget(budget_s: float) -> str:
     return f"up to {budget_s:.0f} s"
-
-
-def _compute_loading_share(cell: CellState) -> float | None:
-    progress = get_current_progress(cell)
-    if cell.stage != "loading" or progress is None or not progress.total:
-        return None
-    return min(1.0, progress.done / progress.total)
 
 
 def _format_itl(

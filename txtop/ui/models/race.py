@@ -38,7 +38,6 @@ class CandidateRow:
     for which it left, empty while it is in.
     """
 
-    id: str
     name: str
     leads: bool
     keeps: bool
@@ -176,7 +175,6 @@ def _build_row(
     judged = quality.get_quality(state, own.name)
     is_judged = bool(judged.list_events(state))
     return CandidateRow(
-        id=own.name,
         name=names.get(own.name, own.name),
         leads=own.name == leader,
         keeps=race.race.keeps_limits(own.name),

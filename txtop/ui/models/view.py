@@ -140,7 +140,6 @@ class View:
     paused: bool = False
     ended: str = ""
     phase: tuple[str, ...] = ()
-    failed: int = 0
     banner: Banner | None = None
     playback: Playback | None = None
     rail: tuple[RailCell, ...] = ()
@@ -221,7 +220,6 @@ def build_view(
         ended=state.ended.reason if state.ended else "",
         phase=phase,
         results=build_results(state, cache, phase),
-        failed=state.failed,
         banner=banner,
         playback=playback,
         rail=tuple(_build_rail_cell(c, state) for c in order),

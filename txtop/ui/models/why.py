@@ -68,7 +68,6 @@ class WhyView:
     before those within it.
     """
 
-    cell: str
     bars: tuple[StepBar, ...] = ()
     findings: tuple[FindingRow, ...] = ()
     modules: tuple[ModuleRow, ...] = ()
@@ -89,10 +88,10 @@ def build_why(
     if explanation is None:
         if not state.plan.explain:
             return None
-        return WhyView(own.cell.id, pending=_describe_absence(state, own, is_over=is_over))
+        return WhyView(pending=_describe_absence(state, own, is_over=is_over))
     if not explanation.phases:
         reason = explanation.failed or "its steps were not profiled"
-        return WhyView(own.cell.id, pending=f"not explained: {reason}")
+        return WhyView(pending=f"not explained: {reason}")
     made_of = (explanation, own.stage, len(own.samples))
     return cache.get_or_make("why", made_of, lambda: _build(state, own, explanation))
 
@@ -112,7 +111,6 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
     peaks, dtype = find_peaks(state, own)
     main = choose_main_phase(explanation)
     return WhyView(
-        cell=own.cell.id,
         bars=tuple(
             StepBar(
                 name=PHASE_NAMES[phase.name],

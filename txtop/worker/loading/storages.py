@@ -39,7 +39,6 @@ Storages = Iterator[tuple[int, int]]
 class Product:
     """The weights of one module that multiplies: what they stand for, and what they take."""
 
-    path: str
     kind: str
     elements: int
     stored_bytes: int
@@ -76,7 +75,7 @@ def list_products(model: nn.Module) -> list[Product]:
     """List the modules that multiply, weights that several share once."""
     products: list[Product] = []
     counted: set[frozenset[int]] = set()
-    for path, module in model.named_modules():
+    for module in model.modules():
         if isinstance(module, _EMBEDDED) or not (elements := _count_elements(module)):
             continue
         # A kernel may keep its packed weights in a part of its own.
@@ -92,7 +91,7 @@ def list_products(model: nn.Module) -> list[Product]:
         counted.add(key)
         stored = sum(storages.values()) + _count_packed_bytes(module, with_bias=False)
         if stored:
-            products.append(Product(path, _name_kind(module), elements, stored))
+            products.append(Product(_name_kind(module), elements, stored))
     return products
 
 

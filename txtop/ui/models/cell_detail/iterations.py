@@ -42,7 +42,6 @@ class IterationsView:
     counted: int = 0
     mean: float | None = None
     ci95: tuple[float, float] | None = None
-    cv: float | None = None
     steady_from: int | None = None
     lead_s: float = 0.0
     waits: bool = True
@@ -121,7 +120,6 @@ def _compute_iterations(
         counted=now.n,
         mean=now.mean,
         ci95=now.ci95,
-        cv=now.cv,
         steady_from=kept[start] if start else None,
         lead_s=lead_ns / NS_PER_S,
         waits=not state.over,

@@ -54,12 +54,11 @@ PERCENTILES = (50, 90, 99)
 class DetailMetric:
     """One metric with its interval and percentiles.
 
-    A percentile is None where `n` is too small for it. `note` explains a missing mean.
+    A percentile is None where there are too few values. `note` explains a missing mean.
     """
 
     label: str
     unit: str
-    n: int
     mean: float | None = None
     ci95: tuple[float, float] | None = None
     percentiles: tuple[tuple[int, float | None], ...] = ()
@@ -133,9 +132,7 @@ def _build_metric(label: str, summary: Summary, *, spread: bool = True) -> Detai
     unit, mean = summary.unit, summary.mean
     if unit == "share" and mean is not None:
         unit, mean = "%", 100 * mean
-    return DetailMetric(
-        label, UNIT_LABELS.get(unit, unit), summary.n, mean, summary.ci95, percentiles, note
-    )
+    return DetailMetric(label, UNIT_LABELS.get(unit, unit), mean, summary.ci95, percentiles, note)
 
 
 def _build_live_metrics(
@@ -154,20 +151,14 @@ def _build_live_metrics(
 def _build_live_metric(label: str, name: str, state: CellState, cache: FrameCache) -> DetailMetric:
     now, values = cache.summarise_live(state, name), metrics.compute_values(state, name)
     unit = ITERATION_METRICS[name][0]
-    return DetailMetric(label, unit, now.n, now.mean, now.ci95, _compute_percentiles(values, now.n))
+    return DetailMetric(label, unit, now.mean, now.ci95, _compute_percentiles(values, now.n))
 
 
 def _build_itl_metric(state: CellState) -> DetailMetric:
     gaps, means = metrics.compute_itl_ms(state)
     mean = sum(gaps) / len(gaps) if gaps else None
-    return DetailMetric(
-        METRIC_LABELS["itl_ms"],
-        "ms",
-        len(means),
-        mean,
-        None,
-        _compute_percentiles(gaps, len(means)),
-    )
+    percentiles = _compute_percentiles(gaps, len(means))
+    return DetailMetric(METRIC_LABELS["itl_ms"], "ms", mean, percentiles=percentiles)
 
 
 def _compute_percentiles(values: Sequence[float], n: int) -> tuple[tuple[int, float | None], ...]:
