@@ -14,6 +14,7 @@ from typing import Literal
 
 from txtop.errors import SessionError, UsageError
 from txtop.session.reader import find_log_path
+from txtop.session.repair import find_line_end
 
 CHUNK_BYTES = 1 << 16
 # A running session writes telemetry five times a second.
@@ -98,7 +99,7 @@ class LogCopy:
     def _run(self) -> None:
         failures = 0
         with self._log.open("ab+", buffering=0) as file:
-            cut_torn_line(file.fileno())
+            file.truncate(find_line_end(file.fileno(), file.tell()))
             file.seek(0, os.SEEK_END)
             while not self._stopping.is_set():
                 before = file.tell()
@@ -176,19 +177,6 @@ class LogCopy:
         # Its own children, too: a shell between would keep the pipe open.
         with suppress(OSError):
             os.killpg(process.pid, 9)
-
-
-def cut_torn_line(file: int) -> None:
-    """Cut off what follows the last newline of a file that is open to be read and written."""
-    end = os.fstat(file).st_size
-    while end:
-        start = max(0, end - CHUNK_BYTES)
-        newline = os.pread(file, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            os.ftruncate(file, start + newline + 1)
-            return
-        end = start
-    os.ftruncate(file, 0)
 
 
 def _read_errors(process: subprocess.Popen[bytes], errors: list[bytes]) -> None:

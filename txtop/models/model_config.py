@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from txtop.models.builtin import Family, find_builtin
+from txtop.models.dimensions import find_first_integer
 from txtop.models.purpose import detect_family
 from txtop.plan import requests
 from txtop.plan.cell import Cell
@@ -80,8 +81,7 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
     if isinstance(biased, dict) and biased.get("alibi"):
         return None
     keys = _POSITIONS[:1] if "relative_attention_num_buckets" in config else _POSITIONS
-    values = (config.get(key) for key in keys)
-    return next((value for value in values if isinstance(value, int) and value > 0), None)
+    return find_first_integer(config, *keys)
 
 
 def find_context_length(model: str) -> int | None:

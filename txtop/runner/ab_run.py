@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
-from txtop.analysis.contention import sum_up
 from txtop.forecast import memory_fit
 from txtop.formatting import format_gib
 from txtop.plan import labels
@@ -21,12 +20,7 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
 from txtop.runner.batch_cell import CellSchedule
-from txtop.runner.block_validity import (
-    Disturbances,
-    MachineReadings,
-    Repeats,
-    find_disturbances,
-)
+from txtop.runner.block_validity import Repeats, find_block_disturbances
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -317,13 +311,14 @@ class ABRun:
                 return self._discard_block("an arm was lost")
             except (WorkerDied, CellEnded) as error:
                 return self._handle_loss(arm, error)
-        parts = [self._find_disturbances(arm, from_ns) for arm in order]
-        reasons = list(dict.fromkeys(reason for part in parts for reason in part.reasons))
-        taken = sum_up((1, part.contention) for part in parts)
+        session = self._recorder.state
+        since_ns = {arm.cell.id: arm.since_ns for arm in order}
+        disturbed_by = find_block_disturbances(session, since_ns, from_ns)
+        reasons, taken = disturbed_by.reasons, disturbed_by.contention
         if paused:
             return self._record_block(order, False, ["paused", *reasons], taken)
         kept = not reasons or not self._repeats.allow(
-            busy=bool(taken), duration_ns=self._recorder.state.clock_ns - from_ns
+            busy=bool(taken), duration_ns=session.clock_ns - from_ns
         )
         self._record_block(order, kept, reasons, taken)
 
@@ -352,13 +347,6 @@ class ABRun:
         finally:
             arm.open += range(first, len(samples))
         return paused
-
-    def _find_disturbances(self, arm: ArmRun, from_ns: int) -> Disturbances:
-        """Return what disturbed the machine during the block that ends now."""
-        session = self._recorder.state
-        load = self._get_state(arm).load
-        readings = MachineReadings.from_session(session, load.device_id if load else None)
-        return find_disturbances(readings, arm.since_ns, from_ns, session.clock_ns)
 
     def _discard_block(self, reason: str) -> None:
         """Record the open block, if any, as discarded."""

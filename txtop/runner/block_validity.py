@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from txtop.analysis import contention
@@ -113,6 +114,22 @@ def find_disturbances(
         reasons += _check_paging(readings.host, from_ns, to_ns)
     taken = _find_contention(readings, since_ns, from_ns, to_ns)
     return Disturbances([*reasons, *map(contention.describe_contention, taken)], taken)
+
+
+def find_block_disturbances(
+    session: SessionState, since_ns: Mapping[str, int], from_ns: int
+) -> Disturbances:
+    """Return what disturbed the machine during a block of several cells that ends now.
+
+    `since_ns` tells for each when it began to measure.
+    """
+    parts = []
+    for name, cell_since_ns in since_ns.items():
+        load = session.cells[name].load
+        readings = MachineReadings.from_session(session, load.device_id if load else None)
+        parts.append(find_disturbances(readings, cell_since_ns, from_ns, session.clock_ns))
+    reasons = dict.fromkeys(reason for part in parts for reason in part.reasons)
+    return Disturbances(list(reasons), contention.sum_up((1, part.contention) for part in parts))
 
 
 def _find_contention(

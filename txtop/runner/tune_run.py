@@ -10,19 +10,13 @@ import math
 from random import Random
 
 from txtop.analysis import tuning as rules
-from txtop.analysis.contention import sum_up
 from txtop.forecast.admission import explain_no_room
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import Tuning
 from txtop.protocol import commands, events
 from txtop.runner import turn_energy, worker_failure
 from txtop.runner.batch_cell import CellSchedule
-from txtop.runner.block_validity import (
-    Disturbances,
-    MachineReadings,
-    Repeats,
-    find_disturbances,
-)
+from txtop.runner.block_validity import Repeats, find_block_disturbances
 from txtop.runner.output_run import AccuracyRun, FidelityRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -226,11 +220,12 @@ class TuneRun:
                 self._record(step, order, places, False, paired, [why], [])
             self._handle_loss(name, step.stage, error)
             return
-        parts = [self._find_disturbances(name, from_ns) for name in order]
-        reasons = list(dict.fromkeys(reason for part in parts for reason in part.reasons))
-        taken = sum_up((1, part.contention) for part in parts)
+        session = self._recorder.state
+        since_ns = {name: self._since_ns.get(name, 0) for name in order}
+        disturbed_by = find_block_disturbances(session, since_ns, from_ns)
+        reasons, taken = disturbed_by.reasons, disturbed_by.contention
         kept = not reasons or not self._repeats.allow(
-            busy=bool(taken), duration_ns=self._recorder.state.clock_ns - from_ns
+            busy=bool(taken), duration_ns=session.clock_ns - from_ns
         )
         joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
         self._record(step, order, places, kept, paired, reasons, taken, joules)
@@ -281,11 +276,6 @@ class TuneRun:
         pooled.prepared = ""
         if why := rules.explain_too_large(self._recorder.state, state.cell.id):
             self._record_standing(state.cell.id, "does not fit", detail=why)
-
-    def _find_disturbances(self, name: str, from_ns: int) -> Disturbances:
-        session, load = self._recorder.state, self._get_state(name).load
-        readings = MachineReadings.from_session(session, load.device_id if load else None)
-        return find_disturbances(readings, self._since_ns.get(name, 0), from_ns, session.clock_ns)
 
     def _record(
         self,

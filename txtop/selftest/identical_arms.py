@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from txtop.plan.plan import Plan
 from txtop.runner.control_client import ControlClient
 from txtop.runner.spawn import LaunchedRun, read_last_log_line, start_run
 from txtop.selftest.overhead import (
-    MODEL,
     MODEL_DESCRIPTION,
     NEW_TOKENS,
     SEQUENCE_LENGTH,
     THREADS,
+    write_model,
 )
 from txtop.session.follower import Follower
 from txtop.state.ab import ABTest
@@ -86,11 +85,9 @@ def run(*, sessions: int = SESSION_COUNT, say: Callable[[str], None]) -> Identic
     with ExitStack() as stack:
         stack.enter_context(unwind_on_signals())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
-        config = folder / "model" / "config.json"
-        config.parent.mkdir()
-        config.write_text(json.dumps(MODEL), encoding="utf-8")
+        model = write_model(folder)
         for number in range(1, sessions + 1):
-            plan = _build_plan(config.parent, seed=number)
+            plan = _build_plan(model, seed=number)
             launched = start_run(plan, session_dir=folder, name=f"aa-{number}", on_hangup="stop")
             outcomes.append(_build_outcome(_follow_to_end(launched)))
             say(f"{number:>3}  {outcomes[-1].summary}")

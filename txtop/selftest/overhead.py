@@ -108,6 +108,14 @@ def require_device(device: str) -> None:
         raise UsageError(f"no {device} device: {entry.detail}", entry.next)
 
 
+def write_model(folder: Path) -> Path:
+    """Write the configuration of the model into a folder of its own in `folder`; return that."""
+    model = folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(MODEL), encoding="utf-8")
+    return model
+
+
 @contextmanager
 def start_arms(
     device: str = "cpu", compile_mode: Compile = "none"
@@ -115,11 +123,9 @@ def start_arms(
     """Start both arms, loaded and waiting for their first turn; end them on exit."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
-        config = folder / "model" / "config.json"
-        config.parent.mkdir()
-        config.write_text(json.dumps(MODEL), encoding="utf-8")
+        model = write_model(folder)
         command = build_bare_command(
-            config,
+            model / "config.json",
             sequence_length=SEQUENCE_LENGTH,
             new_tokens=NEW_TOKENS,
             threads=THREADS,
@@ -130,7 +136,7 @@ def start_arms(
         bare = BareArm(command, folder / "bare.log")
         stack.callback(bare.close)
         bare.wait_loaded(timeout_s)
-        watched = ScreenArm(build_watched_arguments(config.parent, device, compile_mode), folder)
+        watched = ScreenArm(build_watched_arguments(model, device, compile_mode), folder)
         stack.callback(watched.close)
         watched.wait_loaded(timeout_s)
         core = max(os.sched_getaffinity(0))

@@ -25,7 +25,7 @@ def repair_log(log: Path) -> int:
         return 0
     try:
         size = os.fstat(fd).st_size
-        whole = _find_after_last_newline(fd, size)
+        whole = find_line_end(fd, size)
         torn = size - whole
         if not torn:
             return 0
@@ -41,7 +41,8 @@ def repair_log(log: Path) -> int:
         os.close(fd)
 
 
-def _find_after_last_newline(fd: int, size: int) -> int:
+def find_line_end(fd: int, size: int) -> int:
+    """Return the bytes of an open file of `size` bytes up to its last newline, that included."""
     end = size
     while end > 0:
         start = max(0, end - CHUNK_BYTES)

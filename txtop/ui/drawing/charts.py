@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, merge_cells
-from txtop.ui.models.round_numbers import WIDENINGS, round_outwards
+from txtop.ui.models.round_numbers import widen_range
 
 if TYPE_CHECKING:
     from txtop.ui.models.hero_metrics import Chart
@@ -89,12 +89,7 @@ def compute_zoom_range(points: Points) -> tuple[float, float]:
     values = [value for value in points if value is not None]
     if not values:
         return 0.0, 1.0
-    middle = median(values)
-    for widening in WIDENINGS:
-        low, high = middle * (1 - widening), middle * (1 + widening)
-        if sum(low <= value <= high for value in values) >= 0.95 * len(values):
-            return round_outwards(low, high)
-    return round_outwards(0.0, max(values))
+    return widen_range(median(values), values)
 
 
 def _draw_stepped(points: Points, width: int, low: float, high: float, g: Glyphs) -> str:

@@ -13,7 +13,7 @@ from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.round_numbers import WIDENINGS, round_outwards
+from txtop.ui.models.round_numbers import widen_range
 from txtop.units import NS_PER_MS
 
 # As many as a wide terminal has dots.
@@ -89,11 +89,7 @@ def compute_chart_range(measured: Sequence[float], warm: Sequence[float]) -> tup
     if not measured:
         return 0.0, 1.0
     middle = median(measured[:FEW_BELOW]) if len(measured) >= FEW_BELOW else measured[0]
-    for widening in WIDENINGS:
-        low, high = middle * (1 - widening), middle * (1 + widening)
-        if sum(low <= v <= high for v in measured) >= 0.95 * len(measured):
-            return round_outwards(low, high)
-    return round_outwards(0.0, max(measured))
+    return widen_range(middle, measured)
 
 
 def build_chart(state: CellState, plan: Plan) -> Chart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 HEADS = (1, 2, 5, 10)
 # Steps in a range at most: finer ends would change often, coarser ones would waste the height.
@@ -25,6 +26,15 @@ def round_outwards(low: float, high: float) -> tuple[float, float]:
     step = round_up_step((high - low) / RANGE_STEPS)
     first, last = math.floor(low / step + ALMOST), math.ceil(high / step - ALMOST)
     return float(f"{first * step:.12g}"), float(f"{last * step:.12g}")
+
+
+def widen_range(middle: float, values: Sequence[float]) -> tuple[float, float]:
+    """Return `middle` ±10 %, widened until it holds 95 % of `values`, with round ends."""
+    for widening in WIDENINGS:
+        low, high = middle * (1 - widening), middle * (1 + widening)
+        if sum(low <= value <= high for value in values) >= 0.95 * len(values):
+            return round_outwards(low, high)
+    return round_outwards(0.0, max(values))
 
 
 def power(head: int, decade: int) -> float:
