@@ -99,17 +99,13 @@ def _sequences_per_s(state: CellState, i: int) -> float | None:
     return state.cell.batch_size / state.samples.e2e_ns[i] * NS_PER_S
 
 
-def _queue_ms(state: CellState, i: int) -> float | None:
-    return serving.compute_queue_ms(state, i)
-
-
 def _no_request_value(_state: CellState, _i: int) -> float | None:
     """Return None: a metric of the whole server has no value for a single request."""
     return None
 
 
 ITERATION_METRICS: dict[str, tuple[str, MetricFunction]] = {
-    "queue_ms": ("ms", _queue_ms),
+    "queue_ms": ("ms", serving.compute_queue_ms),
     "ttft_ms": ("ms", _ttft_ms),
     "tpot_ms": ("ms", _tpot_ms),
     "e2e_ms": ("ms", _e2e_ms),

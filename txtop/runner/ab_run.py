@@ -288,18 +288,7 @@ class ABRun:
             return "decided"
         if self._reloads and blocks < MIN_RELOADED_BLOCKS:
             return None
-        return "budget" if self._sum_measured_s() >= self._plan.budget_s else None
-
-    def _sum_measured_s(self) -> float:
-        spent_ns = 0
-        for state in self._recorder.state.cells.values():
-            samples = state.samples
-            spent_ns += sum(
-                ns
-                for ns, role in zip(samples.e2e_ns, samples.role, strict=True)
-                if role == "measured"
-            )
-        return spent_ns / NS_PER_S
+        return "budget" if self._recorder.state.sum_measured_s() >= self._plan.budget_s else None
 
     def _run_block(self, order: list[ArmRun]) -> None:
         from_ns = self._recorder.state.clock_ns

@@ -16,6 +16,7 @@ from txtop.protocol.events import AnyEvent
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.race import RaceState
+from txtop.units import NS_PER_S
 
 HOST = "host"
 MAX_NS = 2**63 - 1
@@ -170,6 +171,16 @@ class SessionState:
     def failed(self) -> int:
         """The number of cells to look at: failed, out of memory, refused, timed out, INVALID."""
         return sum(c.status in FAILED_STATUSES or c.invalid > 0 for c in self.cells.values())
+
+    def sum_measured_s(self) -> float:
+        """Return the seconds that the measured iterations of all cells took together."""
+        measured_ns = sum(
+            ns
+            for cell in self.cells.values()
+            for ns, role in zip(cell.samples.e2e_ns, cell.samples.role, strict=True)
+            if role == "measured"
+        )
+        return measured_ns / NS_PER_S
 
     def gpu(self, device_id: str | None) -> str | None:
         """Return the watched device that a worker's `device_id` refers to, or None.

@@ -13,11 +13,9 @@ from txtop.plan import labels
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui.models import hero_metrics
 from txtop.ui.models.ab_comparison import ABComparisonView, build_ab_comparison, get_memory_bytes
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero import HeroView, build_hero
-from txtop.units import NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -127,11 +125,6 @@ def _compute_block_share(state: SessionState, ab_test: ABTest) -> float:
     return min(1.0, max(0, measured - closed) / expected)
 
 
-def sum_measured_s(state: SessionState) -> float:
-    """Return the seconds that all arms have measured so far."""
-    return sum(hero_metrics.sum_measured_ns(cell) for cell in state.cells.values()) / NS_PER_S
-
-
 def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
     """Estimate the time left to the verdict or to the end of the budget, whichever is nearer.
 
@@ -141,7 +134,7 @@ def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
         return ""
     if not ab_test.kept_blocks:
         return formatting.PENDING
-    spent_s = sum_measured_s(state)
+    spent_s = state.sum_measured_s()
     block_s = spent_s / len(ab_test.blocks)
     if state.plan.iterations is not None:
         return formatting.format_estimate(

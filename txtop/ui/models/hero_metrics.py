@@ -213,13 +213,6 @@ def count_measured(state: CellState) -> int:
     return len(state.samples.kept())
 
 
-def sum_measured_ns(state: CellState) -> int:
-    """Return the ns that the measured iterations took together."""
-    samples = state.samples
-    pairs = zip(samples.e2e_ns, samples.role, strict=True)
-    return sum(ns for ns, role in pairs if role == "measured")
-
-
 def format_failure_tag(state: CellState) -> str:
     """Format status and phase of a failure: `oom@load`, `failed@first_forward`, `rejected`."""
     phase = state.finished.phase if state.finished else ""
