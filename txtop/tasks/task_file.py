@@ -16,7 +16,7 @@ from txtop.formatting import format_count
 from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
-from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase
+from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase, QueryItem
 from txtop.tasks.lm_eval_task import is_lm_eval_file, read_lm_eval_task
 
 MAX_LINE_BYTES = 1 << 20
@@ -132,6 +132,7 @@ def _read_items(where: str, stream: BinaryIO) -> TaskItems:
     # Those that ship are drawn, so that some come again as any sample's may.
     if not where.startswith(BUILT_IN):
         _require_once(where, items)
+    _require_choice(where, items, documents)
     return TaskItems(kind, items, documents, digest.hexdigest())
 
 
@@ -148,6 +149,16 @@ def _require_once(where: str, items: list[Item]) -> None:
     step = f"ask each question once: leave out line{'s' if count else ''} {lines}"
     cause = f"repeats the question of line {before}{more if count else ''}"
     raise _refuse(where, again[0], cause, step)
+
+
+def _require_choice(where: str, items: list[Item], documents: list[str]) -> None:
+    """Raise `TaskFileError` for a query whose first k are all documents: no model could miss."""
+    queries = [item for item in items if isinstance(item, QueryItem)]
+    count = len({*documents, *(text for item in queries for text in item.relevant)})
+    for item in queries:
+        if item.k >= count:
+            cause = f"asks for the first {item.k:,} of {format_count(count, 'document')}"
+            raise _refuse(where, item.line, cause, "a smaller k, or lines with more documents")
 
 
 def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase]:

@@ -19,7 +19,7 @@ KINDS = {
     "match": MATCH,
     "label": {"text": "fine", "label": "good"},
     "pairs": {"a": "one", "b": "two", "score": 2.5},
-    "retrieval": {"query": "who", "relevant": ["me"]},
+    "retrieval": {"query": "who", "relevant": ["me", "her"], "k": 1},
     "fill": {"text": "The sky is [MASK].", "answer": "blue"},
 }
 
@@ -140,6 +140,10 @@ def test_the_order_is_that_of_the_seed_alone() -> None:
         ([{**CHOICE, "choices": ["one"]}], "choices: expected"),
         ([{"text": "no mask", "answer": "blue"}], "text has 0 times [MASK], not once"),
         ([{"document": "you"}], "has documents and no query"),
+        (
+            [{"document": "a"}, {"query": "q", "relevant": ["a", "b"], "k": 2}],
+            ", line 2 asks for the first 2 of 2 documents: a smaller k, or lines with more doc",
+        ),
         ([CHOICE, b'"' + b"x" * (1 << 20) + b'"'], ", line 2 is longer than 1 MiB"),
     ],
 )

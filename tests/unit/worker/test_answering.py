@@ -159,11 +159,17 @@ def test_heads_name_classes_and_masked_words(worker: InlineWorker, tmp_path: Pat
         rows = [model(**tokenizer(text, return_tensors="pt")).logits for text in texts]
     best = [int(row.argmax()) for row in rows]
     names = [("bad", "fair", "good")[place] for place in best]
-    right = (names[0], best[1], "none")
+    wrong = next(name for name in ("bad", "fair", "good") if name != names[2])
+    right = (names[0], best[1], wrong)
     labels = [{"text": a, "label": b} for a, b in zip(texts, right, strict=True)]
     assert not answer(worker, classifier, write(tmp_path, labels)).failed
     scores = zip((1.0, 1.0, 0.0), names, strict=True)
     assert answers_by_line(worker) == dict(enumerate(scores, start=1))
+    for label, step in (("goood", "did you mean good?"), (3, "classes: bad, fair, good")):
+        file = write(tmp_path, [*labels, {"text": "d", "label": label}])
+        failed = answer(worker, classifier, file).failed
+        assert failed == f"{file}, line 4: '{label}' is no class of this model: {step}"
+        assert not worker.of(events.TaskAnswers)
 
     filler = tiny_models.add_tokenizer(tiny_models.bert_with_head(tmp_path / "m", "MaskedLM"))
     model, tokenizer = load_plainly(filler, "AutoModelForMaskedLM")
@@ -196,9 +202,21 @@ def test_an_item_that_is_too_long_is_named_before_any_is_answered(
     ("items", "where"),
     [
         ([{"a": "a", "b": "b" * (n + 80 * (n == 40)), "score": 1} for n in range(1, 42)], 40),
-        ([{"query": "a" * (n + 80 * (n == 40)), "relevant": ["a"]} for n in range(1, 42)], 40),
-        ([{"query": "a", "relevant": ["a"]}, {"query": "b", "relevant": ["a" * 80]}], 2),
-        ([{"query": "a", "relevant": ["a"]}, {"document": "a" * 80}], 0),
+        (
+            [
+                {"query": "a" * (n + 80 * (n == 40)), "relevant": ["a", "b"], "k": 1}
+                for n in range(1, 42)
+            ],
+            40,
+        ),
+        (
+            [
+                {"query": "a", "relevant": ["a"], "k": 1},
+                {"query": "b", "relevant": ["a" * 80], "k": 1},
+            ],
+            2,
+        ),
+        ([{"query": "a", "relevant": ["a"], "k": 1}, {"document": "a" * 80}], 0),
     ],
 )
 def test_texts_of_encoders_that_are_too_long_are_named_as_early(

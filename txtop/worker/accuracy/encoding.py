@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from txtop.errors import did_you_mean
 from txtop.plan.cell import Cell
 from txtop.tasks.items import MASK, FillItem, LabelItem, PairItem, QueryItem
 from txtop.worker.accuracy.answer import GivenAnswer, require_room
@@ -15,6 +16,8 @@ from txtop.worker.loading import attention
 from txtop.worker.loading.loaded_model import LoadedModel
 
 BATCH = 32
+_NAMED = 8
+"""The classes that a message names at most."""
 
 
 class TextEncoder:
@@ -97,8 +100,12 @@ def answer_queries(
 
 
 def answer_labels(encoder: TextEncoder, items: list[LabelItem]) -> Iterator[GivenAnswer]:
-    """Yield the class of each text, by the model's own head."""
+    """Yield the class of each text, by the model's own head.
+
+    Raises `RejectedError` before the first if a label is none of its classes.
+    """
     names = {int(k): str(v) for k, v in (encoder.loaded.model.config.id2label or {}).items()}
+    _require_classes(encoder.where, items, names)
     texts = [(item.text, item.text_pair) for item in items]
     answered = iter(items)
     for output, _, _ in encoder.run(encoder.tokenize(texts, [item.line for item in items])):
@@ -107,6 +114,18 @@ def answer_labels(encoder: TextEncoder, items: list[LabelItem]) -> Iterator[Give
         for place in output.logits.argmax(-1).tolist():
             item, name = next(answered), names.get(place, str(place))
             yield GivenAnswer(float(str(item.label) in (str(place), name)), name)
+
+
+def _require_classes(where: str, items: list[LabelItem], names: dict[int, str]) -> None:
+    """Check that each label is a class: one that is none would count as lost by every cell."""
+    classes = [*names.values(), *map(str, names)]
+    for item in items:
+        if str(item.label) not in classes:
+            listed = ", ".join(classes[: min(len(names), _NAMED)])
+            raise RejectedError(
+                f"{where}, line {item.line}: {str(item.label)[:40]!a} is no class of this model",
+                did_you_mean(str(item.label), names.values(), f"classes: {listed}"),
+            )
 
 
 def answer_masks(encoder: TextEncoder, items: list[FillItem]) -> Iterator[GivenAnswer]:
