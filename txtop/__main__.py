@@ -1,9 +1,11 @@
 """The entry point of `python -m txtop` and `txtop`.
 
-Version, help and the home screen need no argument parser and do without, so that they come at once.
+Version, help, the home screen, the list of sessions and the report of one need no argument parser
+and do without, so that they come at once.
 """
 
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 from txtop import __version__
@@ -43,19 +45,36 @@ def _mend_streams() -> ModuleType:
 
 def _run() -> int:
     _mend_environment()
-    if sys.argv[1:] in (["--help"], ["-h"]):
+    arguments = sys.argv[1:]
+    if arguments in (["--help"], ["-h"]):
         from txtop.cli.overview import format_help
 
         print(format_help(), end="")
         return 0
-    if not sys.argv[1:]:
-        from txtop.cli.home import open_home
+    if run := _find_plain_command(arguments):
         from txtop.cli.reported import run_reported
 
-        return run_reported(open_home)
+        return run_reported(run)
     from txtop.cli.app import run_command_line
 
-    return run_command_line(sys.argv[1:])
+    return run_command_line(arguments)
+
+
+def _find_plain_command(arguments: list[str]) -> Callable[[], object] | None:
+    """Return what runs `arguments` without a parser, None if they need one."""
+    if not arguments:
+        from txtop.cli.home import open_home
+
+        return open_home
+    if arguments == ["sessions"]:
+        from txtop.cli.session_list import print_sessions
+
+        return print_sessions
+    if len(arguments) == 2 and arguments[0] == "show" and not arguments[1].startswith("-"):
+        from txtop.cli.session_report import print_session
+
+        return lambda: print_session(arguments[1])
+    return None
 
 
 def _mend_environment() -> None:

@@ -10,7 +10,6 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.places import build_place_notes
 from txtop.analysis.products import name_products
 from txtop.formatting import format_count, format_few
-from txtop.models import precision_kernels
 from txtop.plan.option_names import spell_options, takes_lists
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
@@ -52,6 +51,9 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     if products := name_products(state):
         notes.append(f"matrix products by {products}")
     if state.kernels and state.kernels.dequantises and not any(DEQUANTISES in n for n in notes):
+        # Imported late: few cells need it, and all that a session takes to be shown is shorter.
+        from txtop.models import precision_kernels
+
         cell = state.cell
         instead = precision_kernels.suggest_instead(cell.precision)
         instead = spell_options(instead, lists=takes_lists(session.plan))

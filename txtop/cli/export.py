@@ -35,31 +35,12 @@ def show(
     session_dir: SessionDirOption = None,
 ) -> int:
     """Print the results of a session, as the run printed them at its end."""
+    from txtop.cli.session_report import print_session
     from txtop.options.parsing import parse_percentage
 
     limits.check_integer("--warmup", warmup, 0)
     threshold = None if margin is None else parse_percentage("--margin", margin)
-    from txtop.analysis.metrics import FinalMetrics
-    from txtop.cli.session_args import read_sessions, resolve_sessions
-    from txtop.export.text.fitting import get_width
-    from txtop.export.text.ratios import format_ratios
-    from txtop.export.text.table import format_report
-    from txtop.session.catalog import get_session_id
-
-    # Looked up once: the copy of another place may begin at any time.
-    sessions = resolve_sessions(session, session_dir)
-    names = [get_session_id(named.path) for named in sessions]
-    states = read_sessions(sessions, warmup)
-    width = get_width(sys.stdout)
-    if len(states) > 1:
-        from txtop.export.text.fleet import format_fleet
-
-        print(*format_fleet(states, FinalMetrics(), width), "", sep="\n")
-    for number, (name, state) in enumerate(zip(names, states.values(), strict=True)):
-        print("\n" if number else "", end="")
-        print(format_report(state, FinalMetrics(), name, width), end="")
-        if threshold is not None:
-            print("", *format_ratios(state, threshold, width), sep="\n")
+    print_session(session, session_dir, warmup=warmup, margin=threshold)
     return 0
 
 

@@ -21,7 +21,6 @@ from txtop.state.pending_work import (
     find_pending_profiles,
 )
 from txtop.state.session import SessionState
-from txtop.stats.race import choose_step
 
 
 def load_session(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, ReadProblems]:
@@ -145,6 +144,8 @@ def is_incomplete(path: Path) -> bool:
 
         return choose_next_probe(state, search) is not None
     if state.race is not None:
+        from txtop.stats.race import choose_step
+
         return choose_step(state.race.race) is not None
     return bool(find_missing_cells(state) or pending)
 

@@ -5,12 +5,13 @@ Apart from the command `sessions`, whose import must stay light.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from txtop.export.text.columns import cut_words, measure_cells, pad_cells
-from txtop.export.text.fitting import wrap_line
+from txtop.export.text.fitting import get_width, wrap_line
 from txtop.formatting import format_count
 from txtop.plan.model_names import name_in_row, name_models
 from txtop.runner.liveness import is_running
@@ -21,6 +22,15 @@ from txtop.session.catalog import CatalogEntry
 MOST_NAME_WIDTH, MOST_CONTENT_WIDTH = 28, 80
 # A name of a model with a precision: what has less room stands below.
 LEAST_CONTENT_WIDTH = 36
+
+
+def print_sessions(folder: Path | None = None, query: Sequence[str] = ()) -> None:
+    """Print the list to standard output, and what is wrong with its folder to standard error."""
+    if problem := explain_unlisted(folder):
+        print(f"txtop: {problem}", file=sys.stderr)
+    print(format_sessions(folder, query, get_width(sys.stdout)), end="")
+    if warning := format_size_warning(folder):
+        print(f"txtop: {warning}", file=sys.stderr)
 
 
 def format_sessions(

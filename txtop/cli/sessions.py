@@ -19,14 +19,9 @@ def list_sessions(
     session_dir: SessionDirOption = None,
 ) -> int:
     """List the recorded sessions, newest first, and the bundled ones."""
-    from txtop.cli.session_list import explain_unlisted, format_sessions, format_size_warning
-    from txtop.export.text.fitting import get_width
+    from txtop.cli.session_list import print_sessions
 
-    if problem := explain_unlisted(session_dir):
-        print(f"txtop: {problem}", file=sys.stderr)
-    print(format_sessions(session_dir, query, get_width(sys.stdout)), end="")
-    if warning := format_size_warning(session_dir):
-        print(f"txtop: {warning}", file=sys.stderr)
+    print_sessions(session_dir, query)
     return 0
 
 

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from txtop.errors import RunError, SessionError, UsageError
-from txtop.fleet.places import RemotePlace
 from txtop.session.catalog import FLEET_NAME, check_name, get_sessions_dir
 from txtop.session.reader import find_log_path
 from txtop.session.writer import check_sessions_folder
+
+if TYPE_CHECKING:
+    from txtop.fleet.places import RemotePlace
 
 FLEET_SCHEMA = 1
 PLAN_NAME = "plan.toml"
@@ -43,6 +45,9 @@ class Member(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> RemotePlace:
+        # Imported late: to read a fleet no engine is needed.
+        from txtop.fleet.places import RemotePlace
+
         return RemotePlace(self.label, self.engine, self.target, self.wish)
 
 

@@ -21,7 +21,6 @@ from txtop.protocol.events import AnyEvent
 from txtop.state import accuracy_fold, disturbed_blocks, isolation, measured_fold, race_fold
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
-from txtop.state.race import RaceState
 from txtop.state.session import INVALID_OUTPUT, SessionState, WatchedDevice, merge_peaks
 
 WORKER = "worker:"
@@ -176,7 +175,7 @@ def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.ab_test = ABTest.of(event.plan)
-    session.race = RaceState.of(event.plan)
+    race_fold.begin_race(session, event.plan)
 
 
 def _fold_probe(session: SessionState, event: events.Probe) -> None:

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 
 from txtop.plan import labels
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state import disturbed_blocks
 from txtop.state.session import SessionState
@@ -15,6 +16,15 @@ _BEATEN = {
     "slower": "slower than {}",
     "halved": "behind {} when time was short",
 }
+
+
+def begin_race(session: SessionState, plan: Plan) -> None:
+    """Begin the race of a plan that tunes; others have none."""
+    if plan.tuning is not None:
+        # Imported late: few sessions are races, and what one needs is a tenth of all.
+        from txtop.state.race import RaceState
+
+        session.race = RaceState.of(plan)
 
 
 def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,8 +16,10 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
-from txtop.state.race import RaceState
 from txtop.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from txtop.state.race import RaceState
 
 HOST = "host"
 MAX_NS = 2**63 - 1

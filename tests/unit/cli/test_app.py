@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cyclopts import App
 
+from txtop.__main__ import main
 from txtop.cli import report
 from txtop.cli.app import app, run_command_line
 
@@ -45,3 +50,27 @@ def test_a_report_without_matplotlib_is_one_line_with_the_next_step(
     assert capsys.readouterr().err.splitlines() == [
         "txtop: a report draws with matplotlib: pip install matplotlib"
     ]
+
+
+@pytest.mark.parametrize("arguments", [["sessions"], ["show", "smollm2-int8"], ["show", "nothing"]])
+def test_a_plain_command_prints_what_the_parser_would(
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["txtop", *arguments])
+    plain = main(), capsys.readouterr()
+    assert (run_command_line(arguments), capsys.readouterr()) == plain
+
+
+@pytest.mark.parametrize("arguments", [["sessions"], ["show", "smollm2-int8"]])
+def test_a_plain_command_loads_no_parser(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.argv[1:] = {arguments}; from txtop.__main__ import main; main();"
+        "sys.exit('cyclopts' in sys.modules or 'psutil' in sys.modules)"
+    )
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0 and done.stdout

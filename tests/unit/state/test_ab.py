@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from support.ab_sessions import Script, script
+from txtop.analysis.ab_notes import ONE_START
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.exit_code import choose_exit_code
-from txtop.export.ab import ONE_START
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events

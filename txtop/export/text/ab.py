@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txtop.analysis import contention
-from txtop.export.ab import build_comparison_notes
+from txtop.analysis.ab_notes import build_comparison_notes
 from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_count, format_share
 from txtop.plan import labels
