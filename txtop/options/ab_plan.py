@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -11,21 +11,20 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
-from txtop.models.model_path import make_absolute, make_assistant_absolute
-from txtop.models.precision_needs import settle_precision
+from txtop.models.model_path import make_absolute
 from txtop.models.quantised import explain_stored_name
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible, explain_refused
+from txtop.options.one_cell import Values, build_cell, check_knobs
 from txtop.options.tasks import require_answerable
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import BY_FIELD, KNOBS
+from txtop.plan.knobs import BY_FIELD
 from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN, TaskSpec
 
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
 DEFAULT_ARMS = ({"precision": "fp32"}, {"precision": "bf16"})
-Values = Mapping[str, Any]
 FIELDS = tuple(BY_FIELD)
 
 
@@ -113,7 +112,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
     merged = [{"model": model, **shared, **knobs} for knobs in given]
     cells = tuple(
-        build_arm_cell(chr(ord("A") + i), knobs | {"model": make_absolute(knobs["model"])})
+        build_cell(chr(ord("A") + i), knobs | {"model": make_absolute(knobs["model"])})
         for i, knobs in enumerate(merged)
     )
     for cell in cells:
@@ -143,23 +142,8 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     return msgspec.structs.replace(plan, fidelity_positions=rules.fidelity_positions)
 
 
-def build_arm_cell(name: str, knobs: Values) -> Cell:
-    """Build the cell of the arm `name` from the knobs that were given for it."""
-    if "speculative" in knobs:
-        knobs = {**knobs, "speculative": make_assistant_absolute(knobs["speculative"])}
-    cell = settle_precision(Cell(id=name, **knobs))
-    return cell.ask_attention() if "attention" in knobs else cell
-
-
 def _check(model: str, shared: Values, rules: ABOptions) -> None:
-    limits.check_model_name(model)
-    for knob in KNOBS:
-        if knob.is_number:
-            limits.check_integer(f"--{knob.single}", shared.get(knob.field))
-    if "prompts" in shared and "sequence_length" in shared:
-        raise UsageError(
-            "--sequence-length and --prompts contradict each other", "a file has its own lengths"
-        )
+    check_knobs(model, shared)
     if rules.margin <= 0:
         raise UsageError("--margin 0 % leaves no two arms equal", "above 0 and below 100 %, as 2%")
     limits.check_integer("--blocks", rules.blocks)

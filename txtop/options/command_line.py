@@ -16,6 +16,7 @@ import msgspec
 
 from txtop.errors import UsageError
 from txtop.options import ab_plan
+from txtop.options.one_cell import build_cell
 from txtop.options.parsing import format_numbers, parse_percentage
 from txtop.options.run_options import NOTHING, SECONDS, RunOptions, ServingOptions
 from txtop.options.run_plan import get_default_values, get_measuring_rule, get_preset_defaults
@@ -241,7 +242,7 @@ def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> b
         knobs = ab_plan.parse_arm("--a", arm)
     except UsageError:
         return False
-    again = ab_plan.build_arm_cell(cell.id, {"model": model, **shared, **knobs})
+    again = build_cell(cell.id, {"model": model, **shared, **knobs})
     # Where the files are not at hand, as in a replay, their scheme is not read back.
     precision = cell.precision if names_scheme(cell.precision) else again.precision
     again = msgspec.structs.replace(again, alias=cell.alias, base=cell.base, precision=precision)

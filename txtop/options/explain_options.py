@@ -13,10 +13,9 @@ from txtop.errors import UsageError
 from txtop.models import model_config
 from txtop.options import limits
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
-from txtop.options.ab_plan import build_arm_cell
 from txtop.options.feasibility import explain_infeasible
-from txtop.options.fit_options import build_base_cell
 from txtop.options.help_groups import LONG, WHAT
+from txtop.options.one_cell import build_cell, build_checked_cell
 from txtop.options.run_options import build_duration_parameter
 from txtop.plan import references
 from txtop.plan.cell import Cell
@@ -67,7 +66,7 @@ def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleO
     limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
     allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
     plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
-    again = explain_cell_again(plan, build_base_cell(model, knobs, None))
+    again = explain_cell_again(plan, build_checked_cell(model, knobs))
     return msgspec.structs.replace(
         again, iterations=rules.iterations, budget_s=rules.budget, nvtx=rules.nvtx
     )
@@ -124,7 +123,7 @@ def build_try_plan(
     for change in changes:
         if len(arms) > MOST_TRIED:
             break
-        arm = build_arm_cell(chr(ord("A") + len(arms)), knobs | dict(change))
+        arm = build_cell(chr(ord("A") + len(arms)), knobs | dict(change))
         if not explain_infeasible(arm) and model_config.explain_refusal(arm) is None:
             arms.append(arm)
     if len(arms) == 1:

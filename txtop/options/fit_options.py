@@ -6,19 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
 
 from txtop.errors import UsageError
-from txtop.models.model_path import make_absolute
-from txtop.options import limits
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
-from txtop.options.ab_plan import build_arm_cell
-from txtop.options.feasibility import explain_infeasible, explain_refused
 from txtop.options.help_groups import LONG, WHAT
+from txtop.options.one_cell import build_checked_cell
 from txtop.options.run_options import build_duration_parameter
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import KNOBS
+from txtop.plan.knobs import BY_FIELD
 from txtop.plan.plan import Largest
 from txtop.quantities import SIZE_FORMS, parse_size
 
@@ -68,28 +64,16 @@ def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest | Non
 
     Raises `UsageError` for one that cannot be measured, and for a knob that grows.
     """
-    limits.check_model_name(model)
-    for knob in KNOBS:
-        if knob.is_number:
-            limits.check_integer(f"--{knob.single}", knobs.get(knob.field))
-        if largest and knob.field in knobs and knob.field in _GROWS[largest]:
+    grown = _GROWS[largest] if largest else ()
+    for field in grown:
+        if field in knobs:
+            option = f"--{BY_FIELD[field].single}"
             raise UsageError(
-                f"--{knob.single} and --largest {largest} contradict each other",
-                f"leave out --{knob.single}: it is what is searched",
+                f"{option} and --largest {largest} contradict each other",
+                f"leave out {option}: it is what is searched",
             )
     if knobs.get("parallel", "none") != "none":
         raise UsageError("--parallel: fit searches the edge of one device", "leave it out")
     if "prompts" in knobs and largest:
         raise UsageError("--prompts has its own lengths, and fit searches them", "leave it out")
-    if "prompts" in knobs and "sequence_length" in knobs:
-        raise UsageError(
-            "--sequence-length and --prompts contradict each other", "a file has its own lengths"
-        )
-    cell = build_arm_cell("", {"model": make_absolute(model), **knobs})
-    if why := explain_infeasible(cell):
-        raise UsageError(why)
-    grown = _GROWS[largest] if largest else ()
-    least = msgspec.structs.replace(cell, **dict.fromkeys(grown, 1))
-    if refusal := explain_refused(least):
-        raise UsageError(*refusal)
-    return cell
+    return build_checked_cell(model, knobs, grown)

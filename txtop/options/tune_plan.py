@@ -12,26 +12,26 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.local_accelerator import find_accelerator
-from txtop.models.model_path import make_absolute
 from txtop.options import ab_plan, limits
 from txtop.options.feasibility import (
     drop_infeasible,
-    explain_infeasible,
     explain_refused,
     find_fast_precision,
 )
+from txtop.options.fit_options import parse_memory
+from txtop.options.one_cell import build_checked_cell
 from txtop.options.parsing import parse_numbers, parse_percentage
 from txtop.options.tasks import build_tasks, parse_allowed_loss, require_answerable
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.plan import modes
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import BY_FIELD, KNOBS, as_list
+from txtop.plan.knobs import BY_FIELD, BY_OPTION, KNOBS, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.references import find_most_precise
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN
 from txtop.plan.tuning import RATES, CallLimit, FloorBand, Objective, Tuning
-from txtop.quantities import SIZE_FORMS, parse_duration, parse_size
+from txtop.quantities import parse_duration
 from txtop.system import cpu
 
 MAX_CANDIDATES = 400
@@ -42,9 +42,6 @@ _LIMIT = re.compile(r"(ttft|tpot|e2e)(?::p([0-9]{1,2}(?:\.[0-9]{1,3})?))?(?:<=?)
 _LIMIT_FORMS = "write ttft:p90<200ms,tpot:p90<50ms"
 _FLOORS: tuple[FloorBand, ...] = ("lossless-like", "minor", "visible")
 _KLD = re.compile(r"kld<=?([0-9.e-]{1,12})")
-_BY_OPTION = {knob.option: knob for knob in KNOBS}
-
-Values = Mapping[str, list[Any]]
 
 
 def build_tune_plan(
@@ -57,14 +54,14 @@ def build_tune_plan(
 
     `say` is called with a line for each reason to leave candidates out. Raises `UsageError`.
     """
-    limits.check_model_name(model)
+    # Today's default: every knob that is not fixed has its own.
+    default = build_checked_cell(model, fixed)
     _check_rules(rules)
     family = model_config.find_family(model)
     objective = parse_objective(rules, encodes=family == "encoder")
     call_limits = parse_limits(rules.slo)
     if family == "encoder" and any(limit.time != "e2e" for limit in call_limits):
         raise UsageError("--slo: an encoder makes no tokens", "e2e:p90<50ms")
-    default = _build_default(model, fixed)
     cells = _expand_space(default, fixed, rules.space, objective)
     candidates, left_out = drop_infeasible(
         cells, lambda cell: ": ".join(explain_refused(cell) or ())
@@ -83,9 +80,7 @@ def build_tune_plan(
     if rules.floor != "none" and not modes.is_dense(best):
         say(f"quality is not checked: no candidate is more precise than {best}")
         floor = kld = None
-    memory = parse_size(rules.memory) if rules.memory is not None else None
-    if rules.memory is not None and not memory:
-        raise UsageError(f"--memory: {rules.memory[:40]!a} is not a size", SIZE_FORMS)
+    memory = parse_memory(rules.memory)
     tasks = build_tasks(rules.task or ())
     require_answerable(tasks, (model,))
     plan = Plan(
@@ -195,19 +190,6 @@ def parse_min_accuracy(text: str | None) -> float:
 # The space
 
 
-def _build_default(model: str, fixed: Mapping[str, Any]) -> Cell:
-    """Build the candidate that is run today: every knob that is not fixed at its default."""
-    for knob in KNOBS:
-        if knob.is_number:
-            limits.check_integer(f"--{knob.single}", fixed.get(knob.field))
-    cell = ab_plan.build_arm_cell("", {"model": make_absolute(model), **fixed})
-    if why := explain_infeasible(cell):
-        raise UsageError(why)
-    if refusal := explain_refused(cell):
-        raise UsageError(*refusal)
-    return cell
-
-
 def _expand_space(
     default: Cell, fixed: Mapping[str, Any], space: list[str] | None, objective: Objective
 ) -> tuple[Cell, ...]:
@@ -246,11 +228,11 @@ def parse_space(texts: list[str]) -> dict[str, list[Any]]:
         if not is_set or not typed.strip():
             hint = "OPTION=VALUES of run, as precisions=fp32,bf16 batch-sizes=1,8"
             raise UsageError(f"--space: {text[:40]!a} sets nothing", hint)
-        if option not in _BY_OPTION or option == "models":
-            names = [name.replace("_", "-") for name in _BY_OPTION if name != "models"]
+        if option not in BY_OPTION or option == "models":
+            names = [name.replace("_", "-") for name in BY_OPTION if name != "models"]
             hint = did_you_mean(name, names, f"options: {', '.join(names)}")
             raise UsageError(f"--space: no option {name[:40]!a}", hint)
-        knob = _BY_OPTION[option]
+        knob = BY_OPTION[option]
         if knob.field in values:
             raise UsageError(f"--space: {name} is given twice", "all its values at once")
         values[knob.field] = _parse_values(knob.field, knob.is_number, typed)

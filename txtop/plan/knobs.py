@@ -375,6 +375,7 @@ KNOBS = (
     ),
 )
 BY_FIELD = {knob.field: knob for knob in KNOBS}
+BY_OPTION = {knob.option: knob for knob in KNOBS}
 BY_COLUMN = {knob.column: knob for knob in KNOBS}
 
 

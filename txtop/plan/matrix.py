@@ -10,7 +10,7 @@ import msgspec
 
 from txtop.errors import did_you_mean
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import KNOBS, as_list, order_knobs
+from txtop.plan.knobs import BY_OPTION, as_list, order_knobs
 from txtop.plan.serving import Scenario, Serving
 
 TrafficPattern = tuple[Scenario, Serving | None]
@@ -35,11 +35,10 @@ def expand_matrix(
 
     Raises `TypeError` for a name that is not a knob's option.
     """
-    knobs = {knob.option: knob for knob in KNOBS}
-    if unknown := sorted(values.keys() - knobs.keys()):
-        hint = did_you_mean(unknown[0], knobs, f"knobs: {', '.join(knobs)}")
+    if unknown := sorted(values.keys() - BY_OPTION.keys()):
+        hint = did_you_mean(unknown[0], BY_OPTION, f"knobs: {', '.join(BY_OPTION)}")
         raise TypeError(f"expand_matrix() has no knob {unknown[0]!r}: {hint}")
-    axes = {knobs[option].field: as_list(given) for option, given in values.items()}
+    axes = {BY_OPTION[option].field: as_list(given) for option, given in values.items()}
     nest = {knob.field: axes.get(knob.field) or [knob.default] for knob in NESTING}
     offers = [
         {"scenario": scenario, "serving": serving, "batch_size": batch}

@@ -18,6 +18,8 @@ from txtop.options.command_line import format_cell_command, format_command
 from txtop.options.fit_options import build_base_cell
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
+from txtop.options.tune_options import TuneRuleOptions
+from txtop.options.tune_plan import build_tune_plan
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan, hash_workload
@@ -120,6 +122,8 @@ def test_an_ab_shares_the_prompts_and_fit_has_its_own_lengths(texts: PromptFile)
         build_ab_plan("gpt2", arms, {"prompts": texts, "sequence_length": 9}, ABOptions())
     with pytest.raises(UsageError, match="its own lengths"):
         build_base_cell("gpt2", {"prompts": texts}, "batch-size")
+    with pytest.raises(UsageError, match="--sequence-length and --prompts contradict"):
+        build_tune_plan("gpt2", {"prompts": texts, "sequence_length": 9}, TuneRuleOptions())
 
 
 def test_other_prompts_are_other_work_and_another_folder_is_not(texts: PromptFile) -> None:

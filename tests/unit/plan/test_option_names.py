@@ -41,6 +41,7 @@ OF_COMMANDS = {
     "options/fit_options.py": ("fit",),
     "options/limits.py": ("run", "ab"),
     "forecast/memory_fit.py": ("fit", "tune"),
+    "options/one_cell.py": ("ab", "fit", "tune", "explain"),
     "options/places.py": ("run",),
     "options/plan_file.py": ("run",),
     "options/run_": ("run",),
