@@ -366,6 +366,17 @@ def test_foreign_text_is_inert(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not any(mark in line for line in text(rows) for mark in ("\x1b", "\u202e"))
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_lane_without_a_title_has_its_unit_at_its_scale(side: int) -> None:
+    ab_view = dueled(script().begin().blocks(12, 1.5))
+    flat = text(render_ab_arm(ab_view, side, Area(40, 9, G)))
+    assert [line for line in flat[2:] if line.rstrip().endswith(" tok/s")]
+    assert not any(line.rstrip().endswith("…") for line in flat[2:])
+    boxed = text(render_ab_arm(ab_view, side, Area(60, 17, G, boxed=True)))
+    assert "tok/s of each iteration" in boxed[3]
+    assert not [line for line in boxed[4:] if "tok/s" in line]
+
+
 def test_everything_can_be_said_in_ascii() -> None:
     g = Glyphs("ascii")
     ab_view = dueled(script(weights="pretrained").fidelity(**TEXTS).begin().blocks(12, 1.5))
@@ -408,6 +419,18 @@ def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
     assert len(rows) == size[1] and all(measure_row(row) == size[0] for row in rows)
     if size[0] > 1:
         assert "B is faster" in " ".join(text(rows))
+
+
+def test_a_high_card_has_the_arms_too() -> None:
+    """As in a browser on a telephone, which is narrow and high."""
+    view = viewed(script().begin().blocks(12, 1.5))
+    lines = text(compact.render_compact(view, (("q", "quit"),), Area(50, 45, G)))
+    assert [line.split()[1:3] for line in lines if line.startswith("─ ")] == [
+        ["A", "fp32"], ["B", "bf16"],
+    ]  # fmt: skip
+    assert sum("TTFT" in line for line in lines) == 2
+    low = text(compact.render_compact(view, (("q", "quit"),), Area(50, 15, G)))
+    assert not any("TTFT" in line for line in low)
 
 
 def test_arms_go_by_what_differs() -> None:

@@ -13,7 +13,7 @@ from support.panels import G
 from support.pilot import opened, text, until
 from support.ui_events import Story, folded, sweep
 from txtop.protocol import codec, events
-from txtop.state.fold import fold
+from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState, list_gpus
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.area import Area
@@ -205,6 +205,33 @@ def test_a_small_terminal_has_the_load_of_every_gpu() -> None:
     loads = next(line for line in several if "load of each GPU" in line)
     assert len(loads.replace("load of each GPU", "").split()) == 8 + 1
     assert "load of each" not in "\n".join(lines(state(gpus=1), 80, 4))
+
+
+@pytest.mark.parametrize("foreign", [(), (TRAINER,)])
+def test_of_two_gpus_a_small_terminal_has_both(
+    foreign: tuple[events.ForeignProcess, ...],
+) -> None:
+    """Beside a warning it has the load of the second alone, else its memory and power too."""
+    last = lines(state(gpus=2, foreign=foreign), 80, 4)[-1]
+    own, second = build_machine(state(gpus=2, foreign=foreign)).gpus
+    assert f"power {own.gauges[2].value} W" in last
+    load, memory, power = (gauge.value for gauge in second.gauges)
+    whole = f"GPU 1 {load} %  {memory} GiB  {power} W"
+    assert ("1 other here" in last) == bool(foreign)
+    assert (f"GPU 1 {load} %" if foreign else whole) in last
+
+
+def test_without_a_run_who_holds_the_memory_is_named() -> None:
+    """As on the home screen, where nothing is measured yet."""
+    story = Story(sweep(), gpus=1, cores=2, foreign=(TRAINER,))
+    told = [event for event in story.whole() if isinstance(event, events.Telemetry)]
+    for event in told:
+        event.values.pop("foreign_processes", None)
+    session = fold_all(told)
+    assert "held by trainer 21.0 GiB" in lines(session, 80, 4)[-1]
+    drawn = "\n".join(lines(session, 120, 16))
+    assert "memory held on these GPUs" in drawn and "4123  trainer" in drawn
+    assert build_machine_detail(fold_all(told[:1])).others is None
 
 
 def test_an_area_is_a_filled_spark_of_several_rows() -> None:

@@ -268,3 +268,17 @@ def test_labels_and_doubts_are_whole_where_there_is_room(width: int, samples: st
     (line,) = (row for row in drawn if "20.3" in row)
     assert f"best int8:torch-dynamic  20.3 tok/s {samples} " in line and "2.31x" in line
     assert "WORSE ✗" in line
+
+
+@pytest.mark.parametrize(("width", "said"), [(66, "of fp32 ≈"), (80, "undecided ≈")])
+def test_a_sign_without_a_word_is_no_part_of_a_list(width: int, said: str) -> None:
+    undecided = ("its accuracy is undecided ≈", "accuracy undecided ≈", "accuracy ≈", "≈")
+    rows = (
+        ResultLine("best int8:torch-dynamic", "20.3", "tok/s", ("3 samples",)),
+        ResultLine(
+            "best int8", "6.06", "tok/s", ("3 samples",), "", "0.69x of fp32", undecided, "text"
+        ),
+    )
+    drawn = lines(render_results(replace(results(session()), lines=rows), Area(width, 9, Glyphs())))
+    (line,) = (row for row in drawn if "6.06" in row)
+    assert said in line and ", ≈" not in line

@@ -234,3 +234,9 @@ def test_the_width_of_a_bar_is_its_share() -> None:
         Glyphs("braille"),
     )[1]
     assert [len(span) for span, _ in pieces] == [30, 10]
+
+
+def test_a_fifth_piece_of_a_bar_is_told_from_the_first() -> None:
+    bar = why.StepBar("decode step", "1", tuple((name, 0.2, 0.0) for name in "abcde"), "")
+    pieces = why._render_bar(bar, 40, Glyphs("braille"))[1]
+    assert len(pieces) == len(set(pieces)) == 5

@@ -52,9 +52,12 @@ def web(
 
     import asyncio
 
+    from txtop.cli.web_outcomes import WebOutcomes
     from txtop.web.sessions import build_source
 
-    server = Server(build_source(session_dir, allow_control=allow_control), token)
+    outcomes = WebOutcomes()
+    source = build_source(session_dir, allow_control=allow_control, read_outcomes=outcomes.read)
+    server = Server(source, token)
     try:
         asyncio.run(_serve(server, host, port, token))
     except OSError as error:

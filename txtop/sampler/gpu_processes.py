@@ -33,7 +33,8 @@ class GpuProcesses:
     def __call__(self, nvml: Any, handle: Any) -> FieldValues:
         """Read `memory_run_bytes` and the number of `foreign_processes` on the GPU.
 
-        The run is the watched processes and their descendants. In a container NVML omits processes,
+        The run is the watched processes and their descendants; without one all processes are
+        listed, and none is counted as foreign. In a container NVML omits processes,
         or gives process ids that are not valid there. Foreign processes then cannot be counted, and
         the memory of the run is `None` unless some of its processes are found.
         """
@@ -41,13 +42,14 @@ class GpuProcesses:
         processes = self._read_processes(nvml, handle)
         self.foreign = ()
         own = {pid: self._watched.includes(pid) for pid in processes}
+        whole = _sees_every_process(self._namespace) and None not in own.values()
+        others = [processes[pid] for pid, is_own in own.items() if not is_own]
+        if whole:
+            self.foreign = self._named(others)
         if not self._watched:
             return values
-        whole = _sees_every_process(self._namespace) and None not in own.values()
         if whole:
-            others = [processes[pid] for pid, is_own in own.items() if not is_own]
             values["foreign_processes"] = len(others)
-            self.foreign = self._named(others)
         memory = [processes[pid].usedGpuMemory for pid, is_own in own.items() if is_own]
         if None not in memory and (memory or whole):
             values["memory_run_bytes"] = sum(memory)

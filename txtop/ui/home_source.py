@@ -20,7 +20,7 @@ from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
-from txtop.state.session import HOST, SessionState
+from txtop.state.session import SessionState
 from txtop.system.cpu import count_allowed_cores
 from txtop.system.process_program import read_program
 from txtop.system.search_path import build_module_command
@@ -74,7 +74,7 @@ class HomeSource:
         self.quick: Preset | None = None
         self.starts: StartFacts | None = None
         self._facts: Iterator[StartFacts] | None = None
-        self.programs: dict[int, str] = {}
+        self._programs: dict[str, dict[int, str]] = {}
         self._rest = b""
         self._looked_s = 0.0
         self._seen: frozenset[tuple[str, int]] = frozenset()
@@ -85,6 +85,11 @@ class HomeSource:
     def findings(self) -> tuple[Finding, ...] | None:
         """The findings of the doctor; `None` until there are any."""
         return self._doctor.findings
+
+    @property
+    def programs(self) -> dict[int, str]:
+        """The programs of the processes on the host and on GPUs, by process id."""
+        return {pid: name for named in self._programs.values() for pid, name in named.items()}
 
     @property
     def reading(self) -> bool:
@@ -184,8 +189,9 @@ class HomeSource:
                 continue
             if event is not None:
                 fold(self.state, event)
-            if isinstance(event, Telemetry) and event.device == HOST and event.foreign is not None:
-                self.programs = {p.pid: read_program(p.pid, p.name) for p in event.foreign}
+            if isinstance(event, Telemetry) and event.foreign is not None:
+                named = {p.pid: read_program(p.pid, p.name) for p in event.foreign}
+                self._programs[event.device] = named
         return bool(whole)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ const terminal = document.getElementById("terminal");
 const scheme = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
 const origin = location.origin.replace("http", "ws");
 terminal.dataset.sessionWebsocketUrl = `${origin}${terminal.dataset.socket}/${scheme}`;
-terminal.dataset.fontSize = innerWidth < 700 ? 10 : 14;
+terminal.dataset.fontSize = 14;
 // Keys work at once, not after a click.
 new MutationObserver(() => document.querySelector(".xterm-helper-textarea")?.focus()).observe(
   document.body, { attributes: true, attributeFilter: ["class"] });

@@ -18,13 +18,16 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class SessionLink:
-    """A line of the list: the address of a session, its title, whether it runs now, and when it
-    began with how many cells were measured."""
+    """A line of the list: the address of a session, its title, whether it runs now, when it began
+    with how many cells were measured, and its outcome, whose `badge` has the colour `role`."""
 
     id: str
     title: str
     running: bool
     about: str = ""
+    outcome: str = ""
+    badge: str = ""
+    role: str = "muted"
 
 
 def render_list(sessions: Sequence[SessionLink]) -> str:

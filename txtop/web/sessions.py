@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,15 +15,32 @@ from txtop.web.pages import SessionLink
 from txtop.web.server import Source
 
 
-def build_source(folder: Path | None, *, allow_control: bool) -> Source:
-    """Return the sessions of a folder and those that are bundled.
+@dataclass(frozen=True)
+class OutcomeText:
+    """The outcome of a session as text, and what its output is worth in the colour `role`."""
+
+    text: str
+    badge: str = ""
+    role: str = "muted"
+
+
+NO_OUTCOME = OutcomeText("")
+ReadOutcomes = Callable[[Sequence[catalog.CatalogEntry]], Mapping[Path, OutcomeText]]
+
+
+def build_source(
+    folder: Path | None, *, allow_control: bool, read_outcomes: ReadOutcomes = lambda _: {}
+) -> Source:
+    """Return the sessions of a folder and those that are bundled, with the outcomes read of them.
 
     They are asked for anew each time, and found by their ids alone: a browser names no path.
     """
 
     def list_links() -> list[SessionLink]:
-        entries = catalog.list_recent(folder=folder)
-        return [_build_link(entry) for entry in entries if not entry.problem]
+        listed = catalog.list_recent(folder=folder)
+        entries = [entry for entry in listed if not entry.problem]
+        outcomes = read_outcomes(entries)
+        return [_build_link(entry, outcomes.get(entry.path, NO_OUTCOME)) for entry in entries]
 
     def build_command(session: str, scheme: str) -> list[str] | None:
         path = catalog.find_by_id(session, folder)
@@ -34,7 +53,7 @@ def build_source(folder: Path | None, *, allow_control: bool) -> Source:
     return Source(list_links, build_command)
 
 
-def _build_link(entry: catalog.CatalogEntry) -> SessionLink:
+def _build_link(entry: catalog.CatalogEntry, outcome: OutcomeText) -> SessionLink:
     models = name_in_row(tuple(name_models(entry.models).values()), ", ")
     kind = "A/B " if entry.is_ab else ""
     parts = (entry.id, models, f"{kind}{', '.join(entry.precisions)}")
@@ -44,4 +63,7 @@ def _build_link(entry: catalog.CatalogEntry) -> SessionLink:
         " · ".join(part for part in parts if part),
         is_entry_running(entry),
         f"{when}, {entry.cells_ok}/{entry.cells_total} cells",
+        outcome.text,
+        outcome.badge,
+        outcome.role,
     )

@@ -15,7 +15,8 @@ pytest.importorskip("textual_serve")
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSServerHandshakeError
 from aiohttp.test_utils import TestClient, TestServer
 
-from txtop.web.pages import SessionLink
+from txtop.cli.web_outcomes import WebOutcomes
+from txtop.web.pages import SessionLink, render_list
 from txtop.web.server import MOST_VIEWERS, Server, Source, is_loopback
 from txtop.web.sessions import build_source
 
@@ -65,6 +66,20 @@ def test_the_list_names_models_by_what_differs_and_says_when(tmp_path: Path) -> 
     assert several.title.startswith("smollm2-quantised · SmolLM2-135M-Instruct, …GPTQ, …CT · fp32")
     assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d, 12/12 cells", several.about)
     assert "· A/B fp32, int8" in one.title
+
+
+def test_the_list_has_the_outcomes_of_the_home_screen(tmp_path: Path) -> None:
+    read = WebOutcomes(most_s=60).read
+    source = build_source(tmp_path, allow_control=False, read_outcomes=read)
+    link = {link.id: link for link in source.list_links()}["smollm2-int8"]
+    assert (link.outcome, link.badge, link.role) == (
+        "A/B 1.92x int8:torch-dynamic", "✗ broken", "bad",
+    )  # fmt: skip
+    page = render_list([link])
+    assert "A/B 1.92x int8:torch-dynamic" in page
+    assert '<strong class="bad">✗ broken</strong>' in page
+    hurried = build_source(tmp_path, allow_control=False, read_outcomes=WebOutcomes(most_s=0).read)
+    assert {link.outcome for link in hurried.list_links()} == {""}
 
 
 async def test_a_foreign_name_of_this_address_is_refused() -> None:

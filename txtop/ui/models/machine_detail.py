@@ -31,7 +31,7 @@ class Core:
 
 @dataclass(frozen=True)
 class ForeignProcessView:
-    """A process on GPU number `gpu` that is not part of the run."""
+    """A process on GPU number `gpu` that is not part of the run, if there is one."""
 
     gpu: int
     pid: int
@@ -54,8 +54,8 @@ class MachineDetailView:
     """The machine at full size.
 
     `gpus` has the readings of each GPU beyond its rows. `others` is None if processes cannot be
-    listed. `busy` are the processes, not of a run, that use the processor most, largest first; None
-    where they are not read.
+    listed; where it is not `in_run` they are all processes. `busy` are the processes, not of a run,
+    that use the processor most, largest first; None where they are not read.
     """
 
     cores: tuple[Core, ...] = ()
@@ -63,6 +63,7 @@ class MachineDetailView:
     host: tuple[Fact, ...] = ()
     gpus: tuple[tuple[Fact, ...], ...] = ()
     others: tuple[ForeignProcessView, ...] | None = None
+    in_run: bool = False
     busy: tuple[BusyProcess, ...] | None = None
 
 
@@ -74,18 +75,21 @@ def build_machine_detail(
 ) -> MachineDetailView:
     """Build the view of all devices; readings that a device lacks are left out.
 
-    `programs` are better names of the host's processes by their ids.
+    `programs` are better names of processes by their ids.
     """
     host = session.devices.get(HOST)
     gpus = [None if is_silent(session, *entry) else entry[1] for entry in list_gpus(session)]
     silent = host is None or is_silent(session, HOST, host)
     counted = [device and device.last("foreign_processes") is not None for device in gpus]
+    others = _list_foreign_processes(gpus, programs)
+    in_run = session.header is not None
     return MachineDetailView(
         cores=_build_cores(host, session.clock_ns, silent=silent) if host else (),
         swap=_build_swap(host, silent=silent) if host else None,
         host=_list_host_facts(host) if host and not silent else (),
         gpus=tuple(_list_gpu_facts(device) if device else () for device in gpus),
-        others=_list_foreign_processes(gpus) if gpus and all(counted) else None,
+        others=others if (gpus and all(counted)) or (others and not in_run) else None,
+        in_run=in_run,
         busy=None
         if host is None or silent or OTHERS_CPU not in host.series
         else _list_busy_processes(host, programs),
@@ -185,12 +189,14 @@ def _list_gpu_facts(device: WatchedDevice) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _list_foreign_processes(gpus: list[WatchedDevice | None]) -> tuple[ForeignProcessView, ...]:
+def _list_foreign_processes(
+    gpus: list[WatchedDevice | None], programs: Mapping[int, str]
+) -> tuple[ForeignProcessView, ...]:
     return tuple(
         ForeignProcessView(
             number,
             process.pid,
-            process.name,
+            programs.get(process.pid, process.name),
             formatting.MISSING
             if process.memory_bytes is None
             else formatting.format_gib(process.memory_bytes),

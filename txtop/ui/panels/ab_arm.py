@@ -10,7 +10,15 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame, fits_heading
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scale import format_tick
-from txtop.ui.drawing.spans import Row, crop, fit, join_ends, measure_row, merge_cells
+from txtop.ui.drawing.spans import (
+    Row,
+    crop,
+    fit,
+    join_ends,
+    measure_row,
+    measure_text,
+    merge_cells,
+)
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView, share_scale
 from txtop.ui.panels import hero
@@ -147,7 +155,7 @@ def _render_flat(
         name, stated = mine.hero.itl[-1]
         beside.append([(f"{name} {stated.partition(' (')[0]}", "muted")])
     room = max(1, area.height - 3)
-    chart = _render_chart(scaled, other, side, area.width, room, g)
+    chart = _render_chart(scaled, other, side, area.width, room, g, unit=mine.hero.unit)
     return [
         _render_rate(mine, ARM_ROLES[side], area.width, g),
         *chart,
@@ -168,10 +176,19 @@ def _render_chart_title(mine: ABArmView, other: ABArmView, width: int, g: Glyphs
 
 
 def _render_chart(
-    scaled: HeroView, other: ABArmView, side: int, width: int, height: int, g: Glyphs
+    scaled: HeroView,
+    other: ABArmView,
+    side: int,
+    width: int,
+    height: int,
+    g: Glyphs,
+    unit: str = "",
 ) -> list[Row]:
     """Render the iterations, with the other arm's mean as a rule that ends in its letter; before
-    them the phases of the load."""
+    them the phases of the load.
+
+    The first end of the scale that has room before it has the `unit` of a chart without a title.
+    """
     if scaled.loading is not None:
         return render_loading(scaled.loading, Area(width, height, g))
     room = max(1, width - LABELS_WIDTH)
@@ -187,12 +204,19 @@ def _render_chart(
             y = charts.find_chart_row(other.mean, chart, height, g)
             rows[y] = _draw_rule(crop(rows[y], room), g)
             labels[y] = (other.letter, ARM_ROLES[1 - side])
-    return [
-        [*crop(row, room), (fit(g(labels[y][0]), LABELS_WIDTH, "right"), labels[y][1])]
-        if y in labels
-        else row
-        for y, row in enumerate(rows)
-    ]
+    ends = (y for y in (0, height - 1) if labels.get(y, ("", ""))[1] == "muted")
+    named = next((y for y in ends if _is_blank_behind(rows[y], room - len(unit) - 1, room)), None)
+    drawn = list(rows)
+    for y, (label, role) in labels.items():
+        text = f" {label} {unit}" if y == named and unit else label
+        wide = max(LABELS_WIDTH, measure_text(text))
+        drawn[y] = [*crop(rows[y], width - wide), (fit(g(text), wide, "right"), role)]
+    return drawn
+
+
+def _is_blank_behind(row: Row, start: int, end: int) -> bool:
+    """Return True if a row has no point between two columns."""
+    return not "".join(text for text, _ in crop(row, end))[max(0, start) :].strip()
 
 
 def _draw_rule(row: Row, g: Glyphs) -> Row:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.spans import Row, fit, fit_block, measure_text
 from txtop.ui.models.ab import ABView
+from txtop.ui.models.layout import MIN_ARM_ROWS
 from txtop.ui.models.view import View
-from txtop.ui.panels import ab_verdict, footer, header, hero, progress_rail
+from txtop.ui.panels import ab_arm, ab_verdict, footer, header, hero, progress_rail
 from txtop.ui.panels.base import KeyHints, Panel
 
 MIN_DIGITS_SIZE = (24, 8)
+MOST_ARM_ROWS = 12
 
 
 def render_compact(view: View, keys: KeyHints, area: Area) -> list[Row]:
@@ -94,6 +98,12 @@ def _render_compact_ab(view: View, ab: ABView, keys: KeyHints, area: Area) -> li
         [(f" {fit(label, 9)}", "muted"), (g(value), "text")]
         for label, value, _, _ in comparison.rows[:3]
     ]
+    room = (area.height - 1 - len(rows)) // 2 - 1
+    if room >= MIN_ARM_ROWS:
+        # A telephone held upright is narrow, but it has rows.
+        arm = replace(area, height=min(room, MOST_ARM_ROWS))
+        for side in (0, 1):
+            rows += [[], *ab_arm.render_ab_arm(ab, side, arm)]
     rows = rows[: area.height - 1]
     rows += [[] for _ in range(area.height - 1 - len(rows))]
     return fit_block([*rows, *footer.render_footer(keys, area.width, g)], area.width, area.height)

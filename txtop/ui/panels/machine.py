@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from txtop.ui.drawing.area import Area
@@ -12,7 +13,7 @@ from txtop.ui.drawing.spans import Row, cut, join_blocks, measure_row, measure_t
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 from txtop.ui.panels.base import FramedPanel
-from txtop.ui.panels.machine_body import render_machine_body
+from txtop.ui.panels.machine_body import render_holders, render_machine_body
 from txtop.ui.panels.machine_gauge import NO_READING, render_gauge
 from txtop.units import NS_PER_S
 
@@ -33,7 +34,7 @@ def render_machine(
     title = _shorten_title(area.glyphs(view.title), area.width - TITLE_ROOM)
     subtitle: Row = [(title, "muted")] if title else []
     if not area.boxed and inside.height < SMALL_BELOW:
-        body = _render_columns(view, inside)
+        body = _render_columns(view, more, inside)
     else:
         body = render_machine_body(view, more, inside)
     return draw_frame("this machine", subtitle, body, area)
@@ -59,7 +60,7 @@ def compute_small_height(view: MachineView) -> int:
     return 4 if view.gpus or len(watched) > 2 else 3
 
 
-def _render_columns(view: MachineView, area: Area) -> list[Row]:
+def _render_columns(view: MachineView, more: MachineDetailView, area: Area) -> list[Row]:
     """Render the host at the left, the first GPU at the right, and the rest in one line."""
     g = area.glyphs
     if not view.host and not view.gpus:
@@ -77,13 +78,33 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
         for gauge in first.gauges[:2]
         for row in render_gauge(gauge, area.width - half - 2, g, used=first.used)
     ]
-    last = [*_render_values((*view.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)]
-    if len(view.gpus) > 1 and not any(gpu.used for gpu in view.gpus):
+    if len(view.gpus) > 2 and not any(gpu.used for gpu in view.gpus):
         last = _render_loads(view.gpus, g)
     else:
-        others = _render_other_loads([gpu for gpu in view.gpus if gpu is not first], g)
-        last = [*others, *last] if measure_row([*others, *last]) <= area.width else last
+        last = _render_last_row(view, more, first, area.width, g)
     return [*join_blocks(left, right, half, 2), last]
+
+
+def _render_last_row(
+    view: MachineView, more: MachineDetailView, first: GpuView, width: int, g: Glyphs
+) -> Row:
+    """Render the readings of the `first` GPU with, as far as columns are free, what is read of the
+    others, and who holds memory there. That nothing throttles gives way to others before that."""
+    others = [gpu for gpu in view.gpus if gpu is not first]
+    before = _render_values((*view.host[2:], *first.gauges[2:]))
+    whole = [*before, *_render_short_facts(first, g)]
+    told = [fact for fact in first.facts if fact.bad or fact.value != "none"]
+    owns = (whole, [*before, *_render_short_facts(replace(first, facts=tuple(told)), g)])
+    beside = [form for form in _list_other_forms(others, g) if form]
+    rows = [[*form, *own] for own in owns for form in beside] or [whole]
+    row = next((row for row in rows if _measure_content(row) <= width), whole)
+    return [*row, *render_holders(more, width - measure_row(row), g)]
+
+
+def _measure_content(row: Row) -> int:
+    """Return the columns of a row up to its last character that is none of the blanks at its
+    end."""
+    return measure_text("".join(text for text, _ in row).rstrip())
 
 
 def _render_loads(gpus: Sequence[GpuView], g: Glyphs) -> Row:
@@ -95,15 +116,24 @@ def _render_loads(gpus: Sequence[GpuView], g: Glyphs) -> Row:
     return [*row, (" %", "muted")]
 
 
-def _render_other_loads(gpus: Sequence[GpuView], g: Glyphs) -> Row:
-    """Render the load of one more GPU, or the range of those of several; nothing of none."""
+def _list_other_forms(gpus: Sequence[GpuView], g: Glyphs) -> list[Row]:
+    """Render the load, memory and power of one more GPU, or the ranges of those of several: forms
+    from the longest to the load alone."""
     rates = [rate for gpu in gpus if (rate := _find_rate(gpu)) is not None]
-    loads = sorted({rate.value for rate in rates}, key=lambda value: (len(value), value))
-    if not loads:
+    if not rates:
         return []
-    label = rates[0].label if len(gpus) == 1 else "other GPUs"
-    ends = dict.fromkeys((loads[0], loads[-1]))
-    return [(f"{label} ", "muted"), (g("–".join(ends)), "text.bold"), (" %   ", "muted")]
+    row: Row = [(f"{rates[0].label if len(gpus) == 1 else 'other GPUs'} ", "muted")]
+    forms: list[Row] = []
+    for place in range(max(len(gpu.gauges) for gpu in gpus)):
+        listed = [gpu.gauges[place] for gpu in gpus if place < len(gpu.gauges)]
+        read = [gauge for gauge in listed if gauge.value[:1].isdigit()]
+        if not read:
+            continue
+        values = sorted({gauge.value for gauge in read}, key=lambda value: (len(value), value))
+        ends = dict.fromkeys((values[0], values[-1]))
+        row = [*row, (g("–".join(ends)), "text.bold"), (f" {read[0].unit}  ", "muted")]
+        forms.insert(0, [*row, (" ", "muted")])
+    return forms
 
 
 def _find_rate(gpu: GpuView) -> Gauge | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, join_blocks
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, join_blocks, measure_row
 from txtop.ui.models.machine import Fact, Gauge, MachineView
 from txtop.ui.models.machine_detail import BusyProcess, MachineDetailView
 from txtop.ui.panels import machine_cores, machine_gpus
@@ -149,7 +149,7 @@ def _build_foreign_part(more: MachineDetailView, width: int, g: Glyphs) -> list[
     return [
         Part(
             FOREIGN,
-            1 + min(2, len(more.others)),
+            1 if not more.in_run else 1 + min(2, len(more.others)),
             min(4, rows),
             lambda room: _render_foreign_processes(more, width, room, g),
             grows=True,
@@ -219,6 +219,25 @@ def _render_busy_processes(
     return [*rows, *([] for _ in range(room - len(rows)))][:room]
 
 
+def render_holders(more: MachineDetailView, width: int, g: Glyphs) -> Row:
+    """Render who holds the memory of the GPUs, the largest of each first, as many as fit."""
+    row: Row = []
+    for process in more.others or ():
+        place = f"GPU {process.gpu}  " if len(more.gpus) > 1 else ""
+        name = cut(clean(process.name), MAX_NAME_WIDTH, g("…")) or g("—")
+        part: Row = [
+            ("   " if row else "held by ", "muted"),
+            (place, "muted"),
+            (f"{name} ", "text"),
+            (g(process.memory), "text.bold"),
+            (" GiB", "muted"),
+        ]
+        if measure_row(row) + measure_row(part) > width:
+            break
+        row += part
+    return row
+
+
 def _render_foreign_processes(
     more: MachineDetailView, width: int, room: int, g: Glyphs
 ) -> list[Row]:
@@ -227,7 +246,11 @@ def _render_foreign_processes(
         return []
     if not more.others:
         return [render_heading("other processes", "none on these GPUs")]
-    rows: list[Row] = [render_heading("other processes", "on these GPUs, not of this run")]
+    if room == 1:
+        return [crop(render_holders(more, width, g), width)]
+    whose = ("other processes", "on these GPUs, not of this run")
+    heading = whose if more.in_run else ("processes", "memory held on these GPUs")
+    rows: list[Row] = [render_heading(*heading)]
     named = min(MAX_NAME_WIDTH, max(8, width - 34))
     for process in more.others:
         rows.append(

@@ -156,9 +156,13 @@ def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:
     """Return the speed-up with what it costs in the longest form that fits: never one alone."""
     forms: list[Row] = [[(g(remark), line.role)] for remark in line.remarks]
     if line.ratio:
-        # Words of the cost come before what the ratio is of.
+        # Words of the cost come before what the ratio is of; a sign alone is no part of a list.
         ratios = line.ratio, line.ratio.partition(" ")[0]
-        forms = [[(f"{g(ratio)}, ", "text"), *form] for form in forms for ratio in ratios]
+        forms = [
+            [(g(ratio) + (", " if form[0][0][0].isalpha() else " "), "text"), *form]
+            for form in forms
+            for ratio in ratios
+        ]
     fitting = (form for form in forms if measure_row(form) <= room)
     if chosen := next(fitting, []):
         return chosen

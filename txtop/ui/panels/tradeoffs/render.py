@@ -24,7 +24,7 @@ from txtop.ui.panels.tradeoffs.table import (
 )
 
 BESIDE_FROM = 100
-TABLE_SHARE = 0.42
+TABLE_SHARE = 0.39
 MIN_PLOT_ROWS, MIN_TABLE_ROWS = 8, 4
 NAME_WIDTH = 28
 ORDER_NAMES = {
