@@ -352,6 +352,17 @@ def on_another_cpu(made: list[AnyEvent]) -> list[AnyEvent]:
     ]
 
 
+def test_half_a_reason_is_left_out_of_the_header_of_two_sessions() -> None:
+    why = "not comparable: no cell in common"
+    pair = SideBySideView(View(name="one"), View(name="two"), why, "warn")
+    wide, small = (
+        "".join(part for part, _ in header.render_side_by_side_header(pair, width, Glyphs())[0])
+        for width in (100, 40)
+    )
+    assert why in wide
+    assert "not comparable " in small and "…" not in small
+
+
 def test_two_sessions_say_whether_they_can_be_compared() -> None:
     one, longer = state(session(cells=2)), state(session(cells=3))
     assert describe_comparability(one, state(session(cells=2))) == ("comparable", "muted")

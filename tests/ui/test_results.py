@@ -270,8 +270,8 @@ def test_labels_and_doubts_are_whole_where_there_is_room(width: int, samples: st
     assert "WORSE ✗" in line
 
 
-@pytest.mark.parametrize(("width", "said"), [(66, "of fp32 ≈"), (80, "undecided ≈")])
-def test_a_sign_without_a_word_is_no_part_of_a_list(width: int, said: str) -> None:
+@pytest.mark.parametrize(("width", "expected"), [(66, "of fp32 ≈"), (80, "undecided ≈")])
+def test_a_sign_without_a_word_is_no_part_of_a_list(width: int, expected: str) -> None:
     undecided = ("its accuracy is undecided ≈", "accuracy undecided ≈", "accuracy ≈", "≈")
     rows = (
         ResultLine("best int8:torch-dynamic", "20.3", "tok/s", ("3 samples",)),
@@ -281,4 +281,4 @@ def test_a_sign_without_a_word_is_no_part_of_a_list(width: int, said: str) -> No
     )
     drawn = lines(render_results(replace(results(session()), lines=rows), Area(width, 9, Glyphs())))
     (line,) = (row for row in drawn if "6.06" in row)
-    assert said in line and ", ≈" not in line
+    assert expected in line and ", ≈" not in line

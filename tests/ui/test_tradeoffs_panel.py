@@ -111,7 +111,7 @@ def test_the_table_stands_beside_the_plot_where_there_is_room_else_under_it() ->
     large = arrange_tradeoffs(selection, Area(120, 36, G, boxed=True))
     assert large["table"] == (74, 0, 46, 33) and large["point"] == (0, 33, 120, 3)
     small = arrange_tradeoffs(selection, Area(80, 21, G))
-    assert small["plot"].height == 11 and small["table"] == (0, 11, 80, 8)
+    assert small["plot"].height == 12 and small["table"] == (0, 12, 80, 7)
     assert list(
         arrange_tradeoffs(replace(selection, zoomed=False), Area(86, 37, G, boxed=True))
     ) == ["plot"]

@@ -171,15 +171,17 @@ class ScatterPlot:
                 return
 
     def _guide_name(self, canvas: Canvas) -> None:
-        """Put the name under the end of the guide, clear of every sign and line."""
+        """Put the name under the end of the guide, or behind it, clear of every sign and line."""
         if self._shown.guide is None:
             return
         path, name = self._shown.guide
         text = clean(self._g(name))
         x, y = self._cell(ScatterPoint(*path[-1], 0))
-        for row in (y + 1, y + 2, y - 1, y - 2):
-            if canvas.blank(x - measure_text(text) - 1, row, measure_text(text) + 2):
-                canvas.put(x - measure_text(text), row, text, "muted")
+        wide = measure_text(text)
+        rows = (y + 1, y + 2, y, y - 1, y - 2)
+        for left, row in ((left, row) for left in (x - wide, x + 2) for row in rows):
+            if canvas.blank(left - 1, row, wide + 2):
+                canvas.put(left, row, text, "muted")
                 return
 
     def _ceilings(self, canvas: Canvas) -> None:

@@ -13,7 +13,7 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "tokens, sequences, requests finished per second, all of a batch together",
             ),
             ("TTFT", "time to first token"),
-            ("TPOT", "time per output token: (E2E - TTFT) / (new tokens - 1)"),
+            ("TPOT", "time per output token: (E2E - TTFT) / (tokens - 1)"),
             (
                 "ITL",
                 "inter-token latency: each gap between two tokens, or two steps of several",

@@ -106,7 +106,11 @@ def render_side_by_side_header(comparison: SideBySideView, width: int, g: Glyphs
     names = 2 * (
         4 + min(24, max(measure_text(clean(v.name)) for v in (comparison.left, comparison.right)))
     )
-    comparable = cut(comparable, max(0, width - measure_row(row) - names - 2), g("…"))
+    left = max(0, width - measure_row(row) - names - 2)
+    if measure_text(comparable) > left:
+        # The reason stands in the comparison; half of it says nothing.
+        comparable = f"{comparable.partition(':')[0].rstrip()} "
+    comparable = cut(comparable, left, g("…"))
     room = max(4, (width - measure_row(row) - measure_text(comparable) - 10) // 2)
     views = (comparison.left, comparison.right)
     for letter, role, view in zip("AB", ARM_ROLES, views, strict=True):

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, join_blocks, measure_row
+from txtop.ui.drawing.spans import (
+    Row,
+    clean,
+    crop,
+    cut,
+    fit,
+    join_blocks,
+    measure_row,
+    measure_text,
+)
 from txtop.ui.models.machine import Fact, Gauge, MachineView
 from txtop.ui.models.machine_detail import BusyProcess, MachineDetailView
 from txtop.ui.panels import machine_cores, machine_gpus
@@ -27,7 +36,7 @@ from txtop.ui.panels.machine_gauge import (
 
 SIDE_BY_SIDE_FROM = 100
 GAP_WIDTH = 3
-MAX_NAME_WIDTH = 40
+MAX_NAME_WIDTH, MIN_NAME_WIDTH = 40, 6
 # Rows of the processes that use the processor, heading included, be there any or not: nothing
 # around them is to move when one begins.
 BUSY_ROWS = 4
@@ -220,22 +229,21 @@ def _render_busy_processes(
 
 
 def render_holders(more: MachineDetailView, width: int, g: Glyphs) -> Row:
-    """Render who holds the memory of the GPUs, the largest of each first, as many as fit."""
-    row: Row = []
+    """Render who holds the memory of the GPUs, the largest of each first, as many as fit; the name
+    of the first is cut if need be."""
+    row: Row = [("held by ", "muted")]
     for process in more.others or ():
-        place = f"GPU {process.gpu}  " if len(more.gpus) > 1 else ""
-        name = cut(clean(process.name), MAX_NAME_WIDTH, g("…")) or g("—")
-        part: Row = [
-            ("   " if row else "held by ", "muted"),
-            (place, "muted"),
-            (f"{name} ", "text"),
-            (g(process.memory), "text.bold"),
-            (" GiB", "muted"),
-        ]
-        if measure_row(row) + measure_row(part) > width:
+        place = f" on GPU {process.gpu}" if len(more.gpus) > 1 else ""
+        end: Row = [(f" {g(process.memory)}", "text.bold"), (f" GiB{place}", "muted")]
+        gap: Row = [("   ", "muted")] if len(row) > 1 else []
+        room = width - measure_row([*row, *gap, *end])
+        name = cut(clean(process.name) or g("—"), MAX_NAME_WIDTH, g("…"))
+        if len(row) == 1 and room >= MIN_NAME_WIDTH:
+            name = cut(name, room, g("…"))
+        if measure_text(name) > room:
             break
-        row += part
-    return row
+        row += [*gap, (name, "text"), *end]
+    return row if len(row) > 1 else []
 
 
 def _render_foreign_processes(
