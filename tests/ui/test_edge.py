@@ -7,6 +7,7 @@ import re
 import pytest
 
 from support import fit_session
+from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
 from txtop.ui.drawing.area import Area
@@ -17,8 +18,8 @@ from txtop.ui.models.view import View, build_view
 from txtop.ui.panels.edge import render_edges
 
 
-def build(events: list[AnyEvent]) -> View:
-    return build_view(fold_all(events))
+def build(story: list[AnyEvent]) -> View:
+    return build_view(fold_all(story))
 
 
 def draw(view: View, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
@@ -43,6 +44,17 @@ def test_both_sides_are_named_with_the_probes_around_them(whole: View) -> None:
     assert "✓" in listed and "1.95 GiB" in listed and "forecast" in listed
     refused = next(line for line in probes if "batch 56" in line)
     assert "✗" in refused and "out of memory on the host" in refused
+
+
+def test_an_edge_that_moves_from_search_to_search_says_so() -> None:
+    story = list(fit_session.search_whole())
+    for event in story:
+        if isinstance(event, events.ModelLoaded):
+            event.device, event.resident_bytes = "cpu", 1000 * fit_session.MIB
+    view = build(story)
+    (edge,) = view.edges
+    assert 0 < edge.spread < 10
+    assert draw(view, 78, 9)[1].endswith(f"probes, ±{edge.spread} in an equal search")
 
 
 def test_a_search_under_way_says_how_far_apart_its_sides_are() -> None:

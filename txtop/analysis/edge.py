@@ -20,6 +20,10 @@ from txtop.stats.edge_search import Bracket, Outcome, find_bracket
 
 MAX_SEQUENCES = 65_536
 MAX_TOKENS = 1 << 20
+# By how much the peak of a probe on a CPU differs from that of an equal one, for the heap has other
+# holes: of what the call takes, and at most. See docs/method.md, "What fits".
+HEAP_SPREAD = 1 / 4
+MAX_HEAP_SPREAD_BYTES = 120 << 20
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,25 @@ class Edge:
         """Return the memory that the largest left free; None if unknown."""
         peak = self.largest.peak_bytes if self.largest is not None else None
         return None if peak is None or self.limit_bytes is None else self.limit_bytes - peak
+
+    @property
+    def spread(self) -> int:
+        """Return by how much of the knob an equal search may end elsewhere.
+
+        0 on a GPU, whose allocator repeats itself, without an edge, and if the memory after the
+        load is unknown.
+        """
+        own = self.largest
+        load = own.load if own is not None else None
+        if own is None or not own.peak_bytes or not self.bracket.is_closed:
+            return 0
+        if load is None or load.device != "cpu" or load.resident_bytes is None:
+            return 0
+        call_bytes = own.peak_bytes - load.resident_bytes
+        if call_bytes <= 0:
+            return 0
+        share = min(HEAP_SPREAD, MAX_HEAP_SPREAD_BYTES / call_bytes)
+        return round(share * self.bracket.ran) * self.axis.step
 
 
 def describe_fixed(axis: Axis, base: Cell) -> str:

@@ -109,6 +109,7 @@ def _export_edges(state: SessionState) -> list[EdgeExport]:
             ran=edge.largest.cell.id if edge.largest is not None else None,
             failed=edge.smallest.cell.id if edge.smallest is not None else None,
             found=edge.is_found,
+            spread=edge.spread,
             limit_bytes=edge.limit_bytes,
             headroom_bytes=edge.headroom_bytes,
             reason=explain_failure(edge),

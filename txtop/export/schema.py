@@ -320,7 +320,7 @@ class TelemetryExport(msgspec.Struct, kw_only=True):
 class EdgeExport(msgspec.Struct, kw_only=True):
     """An edge of `txtop fit`: the cell that ran with the most, and the one that did not with the
     fewest. `knob` grew, by `step`. `found` if they are one step apart or the model's own limit ends
-    the search.
+    the search. `spread` is by how much of the knob an equal search may end elsewhere.
     """
 
     knob: str
@@ -328,6 +328,7 @@ class EdgeExport(msgspec.Struct, kw_only=True):
     ran: str | None
     failed: str | None
     found: bool
+    spread: int
     limit_bytes: float | None
     headroom_bytes: float | None
     reason: str

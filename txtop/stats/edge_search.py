@@ -64,7 +64,7 @@ def choose_probe(
 
     `forecast` grows with the steps, but for a fall where blocks get large enough to be mapped. The
     edge lies about where the corrected forecast reaches the limit, with heavy tails (Cauchy): the
-    next probe is the median of that within the bracket.
+    next probe is the median of that within the bracket, but so that halving can close what is left.
     Without a forecast or a limit the search doubles from one step and halves from then on.
     """
     bracket = find_bracket(outcomes)
@@ -85,8 +85,14 @@ def choose_probe(
     below = _compute_share(low, centre, spread)
     above = 1.0 if high is None else _compute_share(high - 1, centre, spread)
     median = centre + spread * math.tan(math.pi * ((below + above) / 2 - 0.5))
-    highest = most if high is None else high - 1
-    return min(max(low + 1, math.ceil(median)), highest)
+    if high is None:
+        return min(max(low + 1, math.ceil(median)), most)
+    # So that halving closes what is left, whatever it is: peaks of equal probes may differ widely.
+    closable = 1 << (probes - len(outcomes) - 1)
+    least, highest = max(low + 1, high - closable), min(high - 1, low + closable)
+    if least > highest:
+        least, highest = low + 1, high - 1
+    return min(max(least, math.ceil(median)), highest)
 
 
 def _compute_share(steps: float, centre: float, spread: float) -> float:

@@ -116,6 +116,28 @@ def test_a_prompt_ends_with_the_context(model: str, new: int, most: int) -> None
     assert find_most(search, BATCH) > 10_000
 
 
+@pytest.mark.parametrize(
+    ("device", "resident_mib", "spread"),
+    [("cpu", 1000, 7), ("cpu", 1780, 14), ("cpu", None, 0), ("cpu", 2000, 0), ("cuda:0", 1000, 0)],
+)
+def test_an_edge_says_how_far_from_it_an_equal_search_may_end(
+    device: str, resident_mib: int | None, spread: int
+) -> None:
+    """The heap of a CPU has other holes then: a quarter of what a call takes, 120 MiB at most."""
+    state, story = begin(build_search())
+    for name, batch, peak_mib in (("p01", 56, None), ("p02", 55, 1900)):
+        cell = msgspec.structs.replace(BASE, id=name, batch_size=batch)
+        run(state, story, cell, peak_mib)
+    (edge,) = find_edges(state)
+    assert edge.largest is not None and edge.largest.load is not None
+    edge.largest.load.device = device
+    edge.largest.load.resident_bytes = resident_mib and resident_mib * MIB
+    assert edge.spread == spread
+    course = edge_text.format_edges(state, FinalMetrics())[-1].strip()
+    away = f"an equal search may end up to {spread} sequences away"
+    assert course == ("2 probes; " + away if spread else "2 probes")
+
+
 def test_a_search_is_told_in_lines_and_exported() -> None:
     state, story = begin(build_search())
     search_to_end(state, story)

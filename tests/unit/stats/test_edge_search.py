@@ -55,6 +55,20 @@ def test_both_sides_of_an_edge_are_found_in_eight_probes(seed: int) -> None:
     assert len(outcomes) <= MAX_PROBES
 
 
+@pytest.mark.parametrize("edge", range(10, 40))
+def test_a_bracket_is_closed_whatever_peaks_say(edge: int) -> None:
+    """Peaks of equal probes differ: here each is just below the limit, as if it were the edge."""
+    limit = 640.0 * MIB
+    outcomes = {10: Outcome(True, limit - MIB), 40: Outcome(False)}
+    while (
+        steps := choose_probe(outcomes, 511, lambda n: (400.0 + 4 * n) * MIB, limit)
+    ) is not None:
+        assert steps not in outcomes
+        outcomes[steps] = Outcome(steps <= edge, limit - MIB if steps <= edge else None)
+    assert find_bracket(outcomes) == Bracket(edge, edge + 1)
+    assert len(outcomes) <= MAX_PROBES
+
+
 def test_a_true_forecast_takes_two_probes() -> None:
     outcomes, bracket = search(71, 1000, lambda n: 400.0 + 10 * n, 1115.0, lambda n: 400.0 + 10 * n)
     assert bracket == Bracket(71, 72) and set(outcomes) == {71, 72}

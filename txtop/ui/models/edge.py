@@ -41,8 +41,8 @@ class ProbeRow:
 class EdgeView:
     """One edge: `low` ran and `high` did not, each None until known, `step` apart if it is `found`.
 
-    `probes` are in the order of their values. `peak_share` is the peak of the largest that ran as a
-    share of the limit.
+    `probes` are in the order of their values. An equal search may end `spread` away, 0 if that is
+    unknown. `peak_share` is the peak of the largest that ran as a share of the limit.
     """
 
     title: str
@@ -53,6 +53,7 @@ class EdgeView:
     high: int | None
     step: int
     found: bool
+    spread: int = 0
     peak: str = ""
     peak_share: float | None = None
 
@@ -88,6 +89,7 @@ def _build_edge(
         high=edge.axis.read_value(edge.smallest.cell) if edge.smallest is not None else None,
         step=edge.axis.step,
         found=edge.is_found,
+        spread=edge.spread,
         peak=formatting.format_figure(peak / formatting.GIB) if peak is not None else "",
         peak_share=peak / limit if peak is not None and limit else None,
     )

@@ -66,7 +66,8 @@ def _describe_course(edge: EdgeView) -> tuple[str, str]:
     """Describe how far the search is, with its colour."""
     count = f"{len(edge.probes)} probe" + "s" * (len(edge.probes) != 1)
     if edge.found:
-        return f"found in {count}", "ok"
+        apart = f", ±{edge.spread:,} in an equal search" if edge.spread else ""
+        return f"found in {count}{apart}", "ok"
     if edge.low is not None and edge.high is not None:
         return f"{edge.high - edge.low:,} apart, {count}", "muted"
     return count, "muted"
