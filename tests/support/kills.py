@@ -31,6 +31,7 @@ from support.command_line import TXTOP
 from support.paths import ROOT
 from support.terminal_process import TerminalProcess
 from support.warm_workers import build_warm_program
+from txtop.analysis.edge import find_edges
 from txtop.analysis.tuning import find_result
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -48,6 +49,8 @@ RACE = (
     "--new-tokens", "8", "--device", "cpu", "--floor", "none",
 )  # fmt: skip
 BLOCKS_BEFORE = 3
+SEARCH = ("--new-tokens", "4", "--iterations", "1", "--device", "cpu")
+PROBES_BEFORE = 2
 Stage = Literal["race", "confirm"]
 LATEST_NS = 1_000_000_000
 GONE_S = 5.0
@@ -65,6 +68,7 @@ class Fate:
     age_s: float | None = None
     cells: int = 0
     winner: tuple[str, int] | None = None
+    edge: tuple[int, int] | None = None
     wrong: list[str] = field(default_factory=list)
 
     def check(self, holds: object, what: str) -> None:
@@ -263,15 +267,8 @@ def kill_in_race(
     try:
         for stage in stages:
             met = until(functools.partial(trial.has_blocks, stage), OVER_S)
-            runner = trial.runner()
-            fate.check(met and runner is not None, f"no {stage} to kill the runner in")
-            if runner is None:
+            if not _kill_runner(fate, trial, met, stage):
                 break
-            family = [runner, *runner.children(recursive=True)]
-            os.kill(runner.pid, signal.SIGKILL)
-            fate.killed = True
-            _, alive = psutil.wait_procs(family, timeout=GONE_S)
-            fate.check(not alive, f"{len(alive)} processes are left after {GONE_S:.0f} s")
             earlier, before = before, trial.events()
             fate.check(before[: len(earlier)] == earlier, "events were lost by the resume")
             fate.check(fold_all(before).ended is None, f"the run was over in the {stage}")
@@ -281,6 +278,52 @@ def kill_in_race(
                 logged = trial.events()
                 fate.check(logged[: len(before)] == before, "events were lost by the resume")
         _check_race(fate, trial)
+    finally:
+        trial.close()
+    return fate
+
+
+def _kill_runner(fate: Fate, trial: Trial, met: bool, where: str) -> bool:
+    """Kill the runner, and wait until its children are gone. Return False if there is none."""
+    runner = trial.runner()
+    fate.check(met and runner is not None, f"no {where} to kill the runner in")
+    if runner is None:
+        return False
+    family = [runner, *runner.children(recursive=True)]
+    os.kill(runner.pid, signal.SIGKILL)
+    fate.killed = True
+    _, alive = psutil.wait_procs(family, timeout=GONE_S)
+    fate.check(not alive, f"{len(alive)} processes are left after {GONE_S:.0f} s")
+    return True
+
+
+def kill_in_search(folder: Path, model: str, knobs: Sequence[str], env: dict[str, str]) -> Fate:
+    """Search what fits, and kill the runner in a probe that follows finished ones; resume."""
+    fate = Fate("runner", 0.0)
+    trial = Trial(folder, ["fit", model, *SEARCH, *knobs], "runner", env)
+    try:
+        met = until(lambda: trial.count_lines(b'"kind":"probe"') > PROBES_BEFORE, OVER_S)
+        if not _kill_runner(fate, trial, met, "probe"):
+            return fate
+        before = trial.events()
+        cut = fold_all(before)
+        fate.check(cut.ended is None, "the search was over")
+        fate.check(trial.txtop("resume", "s", "--headless").wait(OVER_S) == 0, "resume failed")
+        logged, problems = read_all(trial.session)
+        fate.check(logged[: len(before)] == before, "events were lost by the resume")
+        fate.check(not problems.lines(), f"after the resume: {problems.lines()}")
+        over = {name for name, own in cut.cells.items() if own.over}
+        again = [e.cell for e in logged[len(before) :] if isinstance(e, events.CellStarted)]
+        fate.check(len(over) >= PROBES_BEFORE, "no probe was finished")
+        fate.check(not over & set(again), "a finished probe was run again")
+        state = fold_all(logged)
+        fate.cells = len(state.cells)
+        sizes = [own.cell.batch_size for own in state.cells.values()]
+        fate.check(len(sizes) == len(set(sizes)), "a size was tried twice")
+        (edge,) = find_edges(state)
+        fate.check(edge.is_found, "the edge was not found")
+        fate.edge = (edge.bracket.ran, edge.bracket.failed or 0)
+        fate.check(trial.txtop("verify", "s").wait(OVER_S) == 0, "verify failed")
     finally:
         trial.close()
     return fate
