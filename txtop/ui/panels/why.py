@@ -11,7 +11,7 @@ from txtop import formatting
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.scatter import ROLES, get_series_role, get_series_sign
+from txtop.ui.drawing.scatter import get_series_role, get_series_sign
 from txtop.ui.drawing.spans import (
     Row,
     Span,
@@ -25,7 +25,7 @@ from txtop.ui.drawing.spans import (
 )
 from txtop.ui.models.why import FindingRow, ModuleRow, StepBar, WhyView
 from txtop.ui.panels.base import MOVE_BINDINGS, KeysChanged, NavigablePanel
-from txtop.ui.panels.cell_detail.load_phases import apportion_width
+from txtop.ui.panels.cell_detail.load_phases import apportion_width, draw_piece
 
 TITLE = "why"
 MIN_SHARE = 0.005
@@ -88,22 +88,8 @@ def _render_bar(bar: StepBar, width: int, g: Glyphs) -> list[Row]:
         join_ends([(f"{bar.name} ", "text"), (f"{bar.ms} ms", "text.bold")], right, width)
     ]
     widths = apportion_width([share for _, share in pieces], width)
-    rows.append(
-        [
-            (
-                g(_choose_line(i)) * (columns - 1) + " " if columns > 1 else g("·"),
-                get_series_role(i),
-            )
-            for i, columns in enumerate(widths)
-            if columns
-        ]
-    )
-    return [*rows, _render_names(pieces, width, g)]
-
-
-def _choose_line(piece: int) -> str:
-    """Return the line of a piece of a bar: dashed once the colours begin again."""
-    return "╍" if piece >= len(ROLES) else "━"
+    drawn = [draw_piece(i, columns, g) for i, columns in enumerate(widths) if columns]
+    return [*rows, drawn, _render_names(pieces, width, g)]
 
 
 def _render_names(pieces: list[tuple[str, float]], width: int, g: Glyphs) -> Row:

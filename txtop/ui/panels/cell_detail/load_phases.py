@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from txtop import formatting
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.scatter import get_series_role, get_series_sign
-from txtop.ui.drawing.spans import Row, clean, measure_text
+from txtop.ui.drawing.scatter import ROLES, get_series_role, get_series_sign
+from txtop.ui.drawing.spans import Row, Span, clean, measure_text
 from txtop.ui.models.cell_detail.detail import LoadPhasesView
 
 OTHER = "other"
@@ -28,9 +28,7 @@ def render_load_phases(view: LoadPhasesView, width: int, g: Glyphs) -> list[Row]
         return [[(view.now or g(formatting.MISSING), "text" if view.now else "muted")]]
     parts = _list_parts(view)
     wide = apportion_width([seconds for _, seconds in parts], max(0, width))
-    bar: Row = [
-        (_draw_piece(columns, g), get_series_role(i)) for i, columns in enumerate(wide) if columns
-    ]
+    bar: Row = [draw_piece(i, columns, g) for i, columns in enumerate(wide) if columns]
     return [bar, *_render_names(parts, width, g), *_render_remark(view)]
 
 
@@ -63,9 +61,11 @@ def apportion_width(shares: Sequence[float], width: int) -> list[int]:
     return widths
 
 
-def _draw_piece(columns: int, g: Glyphs) -> str:
-    """Draw one piece; the blank at its end separates neighbours without colours."""
-    return g("━") * (columns - 1) + " " if columns > 1 else g("·")
+def draw_piece(piece: int, columns: int, g: Glyphs) -> Span:
+    """Draw one piece of a bar, dashed once the colours begin again; the blank at its end separates
+    neighbours without colours."""
+    line = g("╍" if piece >= len(ROLES) else "━")
+    return line * (columns - 1) + " " if columns > 1 else g("·"), get_series_role(piece)
 
 
 def _render_names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> list[Row]:
