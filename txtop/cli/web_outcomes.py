@@ -13,7 +13,7 @@ from txtop.ui.models.session_outcome import ListedOutcome
 from txtop.ui.outcome_reader import OutcomeReader
 from txtop.web.sessions import OutcomeText
 
-MOST_S = 1.0
+MOST_S = 3.0
 """A list is answered after so long; outcomes that are not read by then are in the next one."""
 
 

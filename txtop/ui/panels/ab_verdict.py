@@ -94,10 +94,13 @@ def _render_ratio(
 def render_facts(comparison: ABComparisonView, room: int, g: Glyphs) -> list[Row]:
     """Render three rows: the verdict with its cost, the interval, and the figures of the cost.
 
-    Without a cost the last row says how far to trust the interval.
+    Without a cost the last row says how far to trust the interval; without one it comes second.
     """
     interval, trust, figures = _render_figures(comparison, room, g)
-    return [_render_headline(comparison, room, g), interval, figures or trust]
+    headline = _render_headline(comparison, room, g)
+    if not comparison.interval:
+        return [headline, figures or trust, []]
+    return [headline, interval, figures or trust]
 
 
 def _render_headline(comparison: ABComparisonView, room: int, g: Glyphs) -> Row:
