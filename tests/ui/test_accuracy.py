@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from support import tradeoff_views
-from support.ab_sessions import script
+from support.ab_sessions import Script, script
 from support.screen_text import lines
 from txtop.plan.task import TaskSpec
 from txtop.protocol import events
@@ -18,6 +18,7 @@ from txtop.state.fold import fold_all
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import BRAILLE
 from txtop.ui.models.view import View, build_view
+from txtop.ui.panels.ab_arm import render_ab_arm
 from txtop.ui.panels.ab_verdict import render_ab_verdict
 from txtop.ui.panels.cells import render_cells
 from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, render_tradeoffs
@@ -127,15 +128,43 @@ def test_a_cell_that_answers_says_how_far_it_is() -> None:
     assert row.note == "facts 120/300"
 
 
+def ab_with_task() -> Script:
+    made = script(weights="pretrained")
+    opening = made.made[0]
+    assert isinstance(opening, events.SessionHeader)
+    made.plan = opening.plan = msgspec.structs.replace(made.plan, tasks=(TASK,))
+    return made
+
+
+def test_an_ab_says_which_arm_answers_and_how_far_it_is() -> None:
+    made = ab_with_task()
+    made.fidelity(kld=0.0001, top1=2048)
+    drawn = []
+    for event in (
+        asked(),
+        answers("A", 0, 120),
+        events.TaskAnswered(t_ns=0, cell="A", task="facts"),
+        answers("B", 0, 60),
+    ):
+        made.made.append(event)
+        ab_view = build_view(fold_all(made.made)).ab
+        assert ab_view is not None
+        verdict = render_ab_verdict(ab_view, Area(80, 9, BRAILLE))
+        arms = [render_ab_arm(ab_view, side, Area(40, 9, BRAILLE)) for side in (0, 1)]
+        drawn.append(["\n".join(lines(rows)) for rows in (verdict, *arms)])
+    loads, first, between, second = drawn
+    assert "answering tasks" in loads[0] and "answering tasks" in between[0]
+    assert "answering facts" in first[0] and "A: 120 of 300 items" in first[0]
+    assert "answering" in first[1] and "answering" not in first[2]
+    assert "B: 60 of 300 items" in second[0] and "answering" in second[2]
+
+
 @pytest.mark.parametrize(
     ("lost", "remark", "role"),
     [(0, "its accuracy is undecided ≈", "accent-b"), (60, "but its accuracy is WORSE ✗", "text")],
 )
 def test_the_verdict_of_an_ab_carries_the_points(lost: int, remark: str, role: str) -> None:
-    made = script(weights="pretrained")
-    opening = made.made[0]
-    assert isinstance(opening, events.SessionHeader)
-    made.plan = opening.plan = msgspec.structs.replace(made.plan, tasks=(TASK,))
+    made = ab_with_task()
     made.fidelity(kld=0.0001, top1=2048)
     made.made += [asked(), answers("A", 0), answers("B", lost)]
     ab_view = build_view(fold_all(made.begin().blocks(30, 1.5, 0.004).end())).ab

@@ -40,7 +40,8 @@ def require_answerable(tasks: Iterable[TaskSpec], models: Iterable[str]) -> None
         family = TASK_FAMILIES[task.kind]
         if not families & {family, None}:
             kind = "a decoder" if family == "causal" else "an encoder"
-            raise UsageError(f"--task {task.name}: {KIND_NOUNS[task.kind]} needs {kind}", "another")
+            cause = f"--task {task.name}: {KIND_NOUNS[task.kind]} needs {kind}"
+            raise UsageError(cause, "name one, or leave this task out")
 
 
 def parse_allowed_loss(option: str, text: str) -> float:

@@ -286,9 +286,15 @@ def name_points(form: str) -> str:
 
 def describe_progress(session: SessionState, name: str, task: str) -> str:
     """Describe how much of a task a cell has answered: `facts 120/157`."""
+    answered, items = count_answers(session, name, task)
+    return f"{task} {answered:,}/{items:,}"
+
+
+def count_answers(session: SessionState, name: str, task: str) -> tuple[int, int]:
+    """Count the items of a task that a cell has answered, and all of them."""
     answered = sum(len(part.scores) for part in session.answers.get((name, task), ()))
     items = next((own.items for own in session.plan.tasks if own.name == task), answered)
-    return f"{task} {answered:,}/{items:,}"
+    return answered, items
 
 
 def describe_score(session: SessionState, name: str, task: TaskSpec) -> str:

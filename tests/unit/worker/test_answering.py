@@ -235,7 +235,10 @@ def test_what_does_not_fit_is_said(worker: InlineWorker, tmp_path: Path, decoder
         "random weights answer by chance" in answer(worker, decoder, file, weights="random").failed
     )
     encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
-    assert answer(worker, encoder, file).failed == "multiple choice needs a decoder: another --task"
+    assert (
+        answer(worker, encoder, file).failed
+        == "multiple choice needs a decoder: name one, or leave this task out"
+    )
     bare = tiny_models.gpt2(tmp_path / "bare")
     assert "needs the model's tokenizer" in answer(worker, bare, file).failed
     task = task_file.describe_task(str(file), "quiz")

@@ -20,7 +20,7 @@ from txtop.ui.models.hero import HeroView, build_hero
 
 @dataclass(frozen=True)
 class ABArmView:
-    """One arm: the hero of its cell, and whether it is at work now.
+    """One arm: the hero of its cell, and what it is doing now, empty while it waits.
 
     `memory` is label and text.
     """
@@ -29,7 +29,7 @@ class ABArmView:
     name: str
     short_name: str
     hero: HeroView
-    running: bool
+    doing: str
     mean: float | None
     memory: tuple[str, str]
 
@@ -150,6 +150,14 @@ def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
     return formatting.format_estimate(max(0.0, rest_s))
 
 
+def _describe_work(state: SessionState, name: str) -> str:
+    if state.ended is not None:
+        return ""
+    if state.answering is not None and state.answering[0] == name:
+        return "answering"
+    return "running" if state.current == name else ""
+
+
 def _build_arm(
     state: SessionState, cell: CellState, named: tuple[str, str, str], cache: FrameCache
 ) -> ABArmView:
@@ -162,7 +170,7 @@ def _build_arm(
         name=name,
         short_name=short_name,
         hero=build_hero(state, cell, {}, cache),
-        running=state.current == cell.cell.id and state.ended is None,
+        doing=_describe_work(state, cell.cell.id),
         mean=mean,
         memory=(
             "peak mem" if kind == "memory" else "weights",

@@ -11,10 +11,11 @@ from math import log
 
 from txtop import formatting
 from txtop.analysis import energy, products
-from txtop.state import quality
+from txtop.state import accuracy, quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import format_with_confidence, word_verdict
 from txtop.state.cell import CellState
+from txtop.state.pending_work import find_pending_answers
 from txtop.state.quality import BADGE_ROLES, Quality
 from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.state.session import SessionState
@@ -89,9 +90,9 @@ def build_ab_comparison(state: SessionState, ab_test: ABTest, name: str) -> ABCo
             looks=(),
         )
     if look.interval is None:
-        doing = _describe_stage(state)
         value = look.ratio if look.n else None
-        return replace(base, value=value, word=doing or "measuring", surely="no winner yet")
+        progress = _describe_answers(state, ab_test) or "no winner yet"
+        return replace(base, value=value, word=_describe_stage(state), surely=progress)
     view = replace(base, surely=_describe_certainty(ab_test))
     view = _apply_verdict(view, state, ab_test, name, verdict, look)
     if verdict not in ("faster", "equivalent"):
@@ -157,13 +158,24 @@ def _describe_stage(state: SessionState) -> str:
     if state.comparing is not None:
         at = state.comparing
         return f"comparing outputs {formatting.format_share(at.done / at.total if at.total else 0)}"
+    if state.answering is not None:
+        return f"answering {state.answering[1]}"
     cell = state.cells.get(state.current or "")
     ab_test = state.ab_test
     if cell is None or ab_test is None:
-        return "starting"
+        return "answering tasks" if state.questions and find_pending_answers(state) else "starting"
     labels = {"loading": "loading", "first": "first iteration of", "warming": "warming"}
     label = labels.get(cell.stage)
     return f"{label} {ab_test.letter(cell.cell.id)}" if label else "measuring"
+
+
+def _describe_answers(state: SessionState, ab_test: ABTest) -> str:
+    """Describe which arm answers and how far it is: `A: 120 of 300 items`; empty if none does."""
+    if state.answering is None or state.ended is not None:
+        return ""
+    name, task = state.answering
+    answered, items = accuracy.count_answers(state, name, task)
+    return f"{ab_test.letter(name)}: {answered:,} of {items:,} items"
 
 
 def _build_funnel_intervals(ab_test: ABTest, name: str) -> tuple[FunnelInterval, ...]:
@@ -246,6 +258,8 @@ def _describe_quality(state: SessionState, own: Quality) -> tuple[str, str, str]
         return own.forms[0], BADGE_ROLES[own.badge], task
     if output is None and is_comparison_pending(state):
         return formatting.PENDING, "muted", "comparing"
+    if output is None and state.ended is None and find_pending_answers(state):
+        return formatting.PENDING, "muted", "answering"
     badge, text = own.badge, own.forms[-1]
     role = BADGE_ROLES.get(badge, "muted")
     if output is None or badge not in BADGE_ROLES or badge == "INVALID":

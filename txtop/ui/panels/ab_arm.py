@@ -59,8 +59,8 @@ def _colour_letter(row: Row, letter: str, role: str) -> Row:
 
 
 def _render_subtitle(arm: ABArmView, role: str, g: Glyphs) -> Row:
-    if arm.running:
-        return [(g("▸ running"), role)]
+    if arm.doing:
+        return [(g(f"▸ {arm.doing}"), role)]
     if arm.hero.role == "bad.bold":
         return [(arm.hero.word, "muted")]
     if arm.hero.waits:

@@ -91,7 +91,7 @@ class TaskAnswerer:
         family = TASK_FAMILIES[task.kind]
         if loaded.family != family:
             kind = "a decoder" if family == "causal" else "an encoder"
-            raise RejectedError(f"{noun} needs {kind}", "another --task")
+            raise RejectedError(f"{noun} needs {kind}", "name one, or leave this task out")
 
     def _tell_items(self, task: TaskSpec, items: list[Item]) -> None:
         for first in range(0, len(items), _MAX_ANSWERS):

@@ -16,6 +16,7 @@ from txtop.worker.loading import attention
 from txtop.worker.loading.loaded_model import LoadedModel
 
 BATCH = 32
+_LEAVE_OUT = "name such a model, or leave this task out"
 _NAMED = 8
 """The classes that a message names at most."""
 
@@ -110,7 +111,7 @@ def answer_labels(encoder: TextEncoder, items: list[LabelItem]) -> Iterator[Give
     answered = iter(items)
     for output, _, _ in encoder.run(encoder.tokenize(texts, [item.line for item in items])):
         if "logits" not in output or output.logits.dim() != 2:
-            raise RejectedError("classification needs a model with a head for it", "another --task")
+            raise RejectedError("classification needs a model with a head for it", _LEAVE_OUT)
         for place in output.logits.argmax(-1).tolist():
             item, name = next(answered), names.get(place, str(place))
             yield GivenAnswer(float(str(item.label) in (str(place), name)), name)
@@ -132,13 +133,13 @@ def answer_masks(encoder: TextEncoder, items: list[FillItem]) -> Iterator[GivenA
     """Yield the likeliest word in the place of each mask."""
     tokenizer = encoder.tokenizer
     if getattr(tokenizer, "mask_token", None) is None:
-        raise RejectedError("fill-mask needs a tokenizer with a mask", "another --task")
+        raise RejectedError("fill-mask needs a tokenizer with a mask", _LEAVE_OUT)
     targets = [_find_token(encoder, item) for item in items]
     texts = [(item.text.replace(MASK, tokenizer.mask_token), None) for item in items]
     place = 0
     for output, ids, _ in encoder.run(encoder.tokenize(texts, [item.line for item in items])):
         if "logits" not in output or output.logits.dim() != 3:
-            raise RejectedError("fill-mask needs a masked language model", "another --task")
+            raise RejectedError("fill-mask needs a masked language model", _LEAVE_OUT)
         for row, own in zip(ids, output.logits, strict=True):
             at = int((row == tokenizer.mask_token_id).nonzero()[0])
             best = int(own[at].argmax())
