@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support import race_session, ui_events
@@ -113,6 +115,18 @@ def test_an_outcome_ends_with_a_whole_part(over: View, width: int) -> None:
     for line, whole in zip(lines[1:], several, strict=False):
         text = line.strip(" │")
         assert whole.startswith(text) and whole.removeprefix(text)[:2] in ("", "  "), text
+
+
+@pytest.mark.parametrize(("width", "expected"), [(120, " random weights"), (64, " ?")])
+def test_an_output_that_nobody_can_judge_says_so_in_whole_words(
+    underway: View, width: int, expected: str
+) -> None:
+    assert underway.race is not None
+    unknown = ("not measurable: random weights", "random weights", "?")
+    rows = tuple(replace(row, output=unknown) for row in underway.race.rows)
+    lines = draw(replace(underway, race=replace(underway.race, rows=rows)), width, 17)
+    assert any(line.endswith(expected) for line in lines)
+    assert not any("measurable" in line for line in lines)
 
 
 def test_who_left_has_its_ratio_alone_which_compares_what_was_measured_together(over: View) -> None:

@@ -10,7 +10,7 @@ from txtop import formatting
 from txtop.analysis.tuning import compute_gain, find_result
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import Objective
-from txtop.state import quality
+from txtop.state import fidelity, quality
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.stats.race import Candidate, choose_arms
@@ -31,7 +31,8 @@ LEFT_WORDS = {"halved": "behind"}
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """One candidate: its name, its place beside the leader, its memory and its output's badge.
+    """One candidate: its name, its place beside the leader, its memory, and its output's badge in
+    forms from the longest to the shortest.
 
     `leads` marks the leader, `keeps` those that keep the limits so far. `ratio` is how many times
     as good as the leader it is, from `low` to `high`, each None until known. `why` is the reason
@@ -48,7 +49,7 @@ class CandidateRow:
     high: float | None
     figure: str
     gib: str
-    output: str
+    output: tuple[str, ...]
     output_role: str
     why: str
     blocks: int
@@ -185,7 +186,7 @@ def _build_row(
         high=high,
         figure=wording.format_objective(state, cell) if own.costs else "",
         gib=formatting.format_gib(cell.peak_bytes) if cell.peak_bytes else "",
-        output=judged.forms[0] if is_judged else "",
+        output=(*judged.forms, fidelity.shorten_badge(judged.forms[-1])) if is_judged else (),
         output_role=quality.BADGE_ROLES.get(judged.badge, "text") if is_judged else "muted",
         why=_describe_departure(own),
         blocks=len(own.costs),

@@ -162,8 +162,9 @@ def _render_costs(row: CandidateRow, columns: _Columns, g: Glyphs) -> Row:
         text = f"{row.gib} GiB" if row.gib else ""
         cells.append((fit(text, columns.gib, "right"), "text"))
     if columns.output:
-        badge = row.output if columns.output > 3 else row.output[:1]
-        cells.append((" " + fit(g(badge), columns.output - 1, mark=""), row.output_role))
+        room = columns.output - 1
+        fitting = (form for form in row.output if measure_text(g(form)) <= room)
+        cells.append((" " + fit(g(next(fitting, "")), room, mark=""), row.output_role))
     return cells
 
 
