@@ -154,9 +154,9 @@ def test_an_ab_says_which_arm_answers_and_how_far_it_is() -> None:
         drawn.append(["\n".join(lines(rows)) for rows in (verdict, *arms)])
     loads, first, between, second = drawn
     assert "answering tasks" in loads[0] and "answering tasks" in between[0]
-    assert "answering facts" in first[0] and "A: 120 of 300 items" in first[0]
+    assert "answering facts" in first[0] and "A: 120 of 300" in first[0]
     assert "answering" in first[1] and "answering" not in first[2]
-    assert "B: 60 of 300 items" in second[0] and "answering" in second[2]
+    assert "B: 60 of 300" in second[0] and "answering" in second[2]
 
 
 @pytest.mark.parametrize(

@@ -170,12 +170,12 @@ def _describe_stage(state: SessionState) -> str:
 
 
 def _describe_answers(state: SessionState, ab_test: ABTest) -> str:
-    """Describe which arm answers and how far it is: `A: 120 of 300 items`; empty if none does."""
+    """Describe which arm answers and how far it is: `A: 120 of 300`; empty if none does."""
     if state.answering is None or state.ended is not None:
         return ""
     name, task = state.answering
     answered, items = accuracy.count_answers(state, name, task)
-    return f"{ab_test.letter(name)}: {answered:,} of {items:,} items"
+    return f"{ab_test.letter(name)}: {answered:,} of {items:,}"
 
 
 def _build_funnel_intervals(ab_test: ABTest, name: str) -> tuple[FunnelInterval, ...]:
