@@ -10,9 +10,9 @@ from textual.screen import Screen
 from support import ui_events
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.line_widget import LineWidget
+from txtop.ui.keymap import KeyHints
 from txtop.ui.models.view import View, build_view
 from txtop.ui.modes import LiveMode
-from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.live import LiveScreen
 from txtop.ui.screens.single_session import SingleSessionScreen
 

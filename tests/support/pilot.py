@@ -14,8 +14,8 @@ from txtop.protocol.events import AnyEvent
 from txtop.runner.control_protocol import RunnerStatus
 from txtop.ui import home_source
 from txtop.ui.app import AppOptions, TxtopApp
+from txtop.ui.keymap import KeyHints
 from txtop.ui.modes import AppMode
-from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.home import HomeScreen
 from txtop.ui.screens.session_screen import SessionScreen
 from txtop.ui.screens.single_session import SingleSessionScreen

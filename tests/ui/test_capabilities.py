@@ -7,6 +7,8 @@ import signal
 import threading
 
 import pytest
+from rich.color import ColorSystem
+from rich.console import Console
 
 from txtop.ui.terminal.capabilities import (
     HANGUP_STATUS,
@@ -54,6 +56,14 @@ def test_glyphs_follow_the_locale(environ: dict[str, str], expected: str) -> Non
 def test_no_colour_and_remote() -> None:
     assert seen(UTF8).colour and not seen({**UTF8, "NO_COLOR": "1"}).colour
     assert seen(UTF8).fps == 4 and seen({**UTF8, "SSH_CONNECTION": "a 1 b 2"}).fps == 2
+
+
+@pytest.mark.parametrize("term", ["xterm", "xterm-256color", "xterm-kitty", "linux", "screen"])
+@pytest.mark.parametrize("colour_term", ["", "truecolor", "24bit", "yes"])
+def test_colours_are_sent_as_rich_would(term: str, colour_term: str) -> None:
+    environ = {"TERM": term, "COLORTERM": colour_term}
+    console = Console(force_terminal=True, legacy_windows=False, _environ=environ)
+    assert console._color_system is ColorSystem[seen(environ).depth]
 
 
 def test_a_longer_end_does_not_put_off_the_one_of_a_lost_terminal() -> None:

@@ -26,8 +26,7 @@ from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
-from txtop.ui.drawing.line_widget import merge_spans
-from txtop.ui.drawing.spans import Row, clean, measure_row, to_ascii
+from txtop.ui.drawing.spans import Row, clean, measure_row, merge_spans, to_ascii
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, LoadPhasesView, build_cell_detail
 from txtop.ui.models.cell_detail.metrics import METRIC_LABELS

@@ -27,7 +27,8 @@ from txtop.ui.keymap import (
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode
 from txtop.ui.panels import transport
 from txtop.ui.panels.cells import CellsPanel
-from txtop.ui.panels.footer import FooterPanel, find_footer_key, render_footer
+from txtop.ui.panels.footer import FooterPanel
+from txtop.ui.panels.footer_keys import find_footer_key, render_footer
 from txtop.ui.panels.log import LogPanel
 from txtop.ui.panels.machine import MachinePanel
 from txtop.ui.panels.progress_rail import find_rail_cell

@@ -32,8 +32,7 @@ from txtop.ui import outcome_reader, start_facts
 from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
-from txtop.ui.drawing.line_widget import merge_spans
-from txtop.ui.drawing.spans import Row, measure_row
+from txtop.ui.drawing.spans import Row, measure_row, merge_spans
 from txtop.ui.home_source import HomeSource, build_listed_session
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.comparability import describe_comparability

@@ -27,8 +27,7 @@ from txtop.system.gpus import Gpu
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
-from txtop.ui.drawing.line_widget import merge_spans
-from txtop.ui.drawing.spans import Row
+from txtop.ui.drawing.spans import Row, merge_spans
 from txtop.ui.keymap import COMMANDS, build_footer_keys
 from txtop.ui.models import layout
 from txtop.ui.models.matrix_choices import MatrixChoices

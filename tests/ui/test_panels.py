@@ -23,7 +23,7 @@ from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
-from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
+from txtop.ui.drawing.line_widget import find_changed_columns
 from txtop.ui.drawing.scrolling import compute_first_row
 from txtop.ui.drawing.spans import (
     Row,
@@ -33,6 +33,7 @@ from txtop.ui.drawing.spans import (
     cut_parts,
     fit,
     merge_cells,
+    merge_spans,
     to_ascii,
     wrap,
 )
@@ -40,7 +41,7 @@ from txtop.ui.models.view import Banner, Playback, View, build_view
 from txtop.ui.panels import (
     cells,
     compact,
-    footer,
+    footer_keys,
     header,
     hero,
     log,
@@ -137,7 +138,7 @@ def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> di
     drawn = {
         "header": header.render_header(view, width, g),
         "rail": progress_rail.render_rail(view.rail, view.banner, width, g),
-        "footer": footer.render_footer(KEYS, width, g),
+        "footer": footer_keys.render_footer(KEYS, width, g),
         "transport": transport.render_transport(playback, Area(width, min(2, height), g)),
         "hero": hero.render_hero(view.hero, area),
         "machine": machine.render_machine(view.machine, focused),
@@ -428,7 +429,7 @@ def test_only_changed_columns_are_named() -> None:
 
 
 def test_the_footer_keeps_help_and_quit() -> None:
-    row = footer.render_footer(
+    row = footer_keys.render_footer(
         [("x", "a long thing to do"), ("?", "help"), ("q", "quit")], 20, Glyphs()
     )[0]
     assert "".join(t for t, _ in row).split() == ["?", "help", "q", "quit"]

@@ -17,7 +17,11 @@ from support.paths import ROOT
         ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
         ("txtop.ui", {"torch", "transformers", "pynvml"}),
         ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
-        # `txtop` alone paints its first picture with these.
+        (
+            "txtop.cli.reported, txtop.cli.home, txtop.ui.screens.first_picture",
+            {"textual", "asyncio", "rich.console", "txtop.ui.launch"},
+        ),
+        # `txtop` alone goes on with these.
         (
             "txtop.cli.reported, txtop.cli.home, txtop.ui.launch, txtop.ui.screens.home",
             {"cyclopts", "psutil", "txtop.state", "txtop.protocol.events", "txtop.ui.models.view"}

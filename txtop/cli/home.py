@@ -31,9 +31,12 @@ def open_home(
     # What is imported stays: there is nothing to collect until the screen enables it again, once
     # its first picture is drawn.
     gc.disable()
-    from txtop.ui.launch import run_home
+    from txtop.ui.screens.first_picture import hold_first_picture
 
-    path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
+    with hold_first_picture(theme, glyphs):
+        from txtop.ui.launch import run_home
+
+        path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
     if path is None:
         return 0
     from txtop.cli.headless import report_closed_run

@@ -104,7 +104,8 @@ def _probe_terminal() -> Capability:
     can = detect_capabilities()
     if not can.screen:
         return Capability("terminal", "missing", f"plain lines: {can.why}")
-    colours = "true colour" if can.truecolour else "fewer colours" if can.colour else "no colour"
+    is_true = can.depth == "TRUECOLOR"
+    colours = "true colour" if is_true else "fewer colours" if can.colour else "no colour"
     detail = f"{colours}, {can.glyphs} glyphs, {can.fps:g} frames per second"
     return Capability("terminal", "ok", detail)
 

@@ -69,7 +69,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     TITLE = "txtop"
     BINDINGS: ClassVar[list[BindingType]] = build_bindings(None)
-    CSS_PATH: ClassVar[CSSPathType | None] = ["screens/home.tcss", "screens/live.tcss"]
+    CSS_PATH: ClassVar[CSSPathType | None] = ["screens/live.tcss"]
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
     AUTO_FOCUS = ""

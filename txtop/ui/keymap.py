@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from textual.binding import Binding, BindingType
+if TYPE_CHECKING:
+    from textual.binding import BindingType
 
 ScreenKind = Literal["home", "matrix", "live", "replay", "fleet"]
 ALL_SCREENS: tuple[ScreenKind, ...] = ("home", "matrix", "live", "replay", "fleet")
 SESSION_SCREENS: tuple[ScreenKind, ...] = ("live", "replay")
+KeyHints = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -283,6 +286,9 @@ def build_bindings(where: ScreenKind | None) -> list[BindingType]:
     `next_cell` are left to the detail of a cell, which has the focus while it is open: elsewhere
     `tab` moves the focus.
     """
+    # Imported late: the first picture needs the keys, and is there before Textual is loaded.
+    from textual.binding import Binding
+
     commands = {
         (key, c.action): c
         for c in COMMANDS

@@ -14,6 +14,7 @@ from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart,
 from txtop.ui.terminal.capabilities import (
     HANGUP_STATUS,
     TerminalGuard,
+    choose_look,
     detach_stdio,
     detect_capabilities,
 )
@@ -140,12 +141,12 @@ def run_app(
 ) -> Path | None:
     """Show `first` until it is left. A terminal that went away ends the process with 129."""
     can, own = detect_capabilities(), settings.load_settings()
-    theme = theme or own.theme
+    look = choose_look(theme, glyphs)
     options = AppOptions(
-        theme,
-        glyphs or own.glyphs or can.glyphs,
+        look.theme,
+        look.glyphs,
         fps or own.fps or can.fps,
-        (*own.problems, *themes.find_theme_problems(theme)),
+        (*own.problems, *themes.find_theme_problems(look.theme)),
         view_only,
     )
     app = TxtopApp(first, options)

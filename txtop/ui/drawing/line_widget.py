@@ -14,15 +14,10 @@ from textual.widget import Widget
 
 from txtop.ui.drawing import glyphs, themes
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.spans import Row, Span, clean, crop, measure_text, merge_cells, to_ascii
+from txtop.ui.drawing.spans import Row, Span, adapt_clean, measure_text, merge_spans
 from txtop.ui.models.layout import is_boxed
 
 Ground = Literal["bg", "panel"]
-
-
-def merge_spans(row: Row, width: int) -> Row:
-    """Return the row in exactly `width` columns, with neighbours joined."""
-    return merge_cells(crop(row, width))
 
 
 def _split_columns(row: Row) -> list[Span]:
@@ -47,14 +42,13 @@ def find_changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
 
 def build_text(rows: list[Row], theme: str) -> Text:
     """Build the text of rows for one of Textual's widgets: inert, and on any ground."""
-    plain = glyphs.get_glyphs().mode == "ascii"
     text = Text(no_wrap=True, end="")
     for number, row in enumerate(rows):
         text.append("\n" if number else "")
         for part, role in row:
             style = themes.get_style(theme, role, "bg")
             own = Style(color=style.color, bold=style.bold, dim=style.dim)
-            text.append(to_ascii(clean(part)) if plain else clean(part), own)
+            text.append(adapt_clean(part), own)
     return text
 
 
@@ -62,10 +56,7 @@ def clean_strip(strip: Strip) -> Strip:
     """Return the line of one of Textual's widgets without characters of an unsure width."""
     if all(segment.text.isascii() for segment in strip):
         return strip
-    plain = glyphs.get_glyphs().mode == "ascii"
-    segments = [
-        Segment(to_ascii(clean(text)) if plain else clean(text), style) for text, style, _ in strip
-    ]
+    segments = [Segment(adapt_clean(text), style) for text, style, _ in strip]
     return Strip(segments).adjust_cell_length(strip.cell_length)
 
 
@@ -172,13 +163,7 @@ class LineWidget(Widget):
 
     def _strip(self, row: Row, width: int) -> Strip:
         theme, ground = self.app.theme, self.ground_now()
-        plain = glyphs.get_glyphs().mode == "ascii"
         return Strip(
-            [
-                Segment(
-                    to_ascii(clean(t)) if plain else clean(t), themes.get_style(theme, role, ground)
-                )
-                for t, role in row
-            ],
+            [Segment(adapt_clean(t), themes.get_style(theme, role, ground)) for t, role in row],
             width,
         )

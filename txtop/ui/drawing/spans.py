@@ -12,7 +12,7 @@ from typing import Literal
 from rich.cells import get_character_cell_size
 
 from txtop.sanitise import sanitise
-from txtop.ui.drawing.glyphs import ASCII_FALLBACKS, adapt_text
+from txtop.ui.drawing.glyphs import ASCII_FALLBACKS, adapt_text, get_glyphs
 
 Span = tuple[str, str]
 Row = list[Span]
@@ -64,6 +64,11 @@ def to_ascii(text: str) -> str:
         c if c.isascii() else (ASCII_FALLBACKS.get(c) or "?")[0] * get_character_cell_size(c)
         for c in text
     )
+
+
+def adapt_clean(text: str) -> str:
+    """Return `text` clean, and in ASCII alone where the terminal has no more."""
+    return to_ascii(clean(text)) if get_glyphs().mode == "ascii" else clean(text)
 
 
 @lru_cache(maxsize=8192)
@@ -229,6 +234,11 @@ def merge_cells(cells: Iterable[Span]) -> Row:
         else:
             row.append((text, role))
     return row
+
+
+def merge_spans(row: Row, width: int) -> Row:
+    """Return the row in exactly `width` columns, with neighbours joined."""
+    return merge_cells(crop(row, width))
 
 
 def fit_block(rows: list[Row], width: int, height: int) -> list[Row]:

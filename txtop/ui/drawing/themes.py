@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.style import Style
     from textual.app import App
 
+    from txtop.ui.terminal.capabilities import ColourDepth
+
 ROLES = (
     "bg", "panel", "border", "text", "muted", "accent-a", "accent-b", "ok", "warn", "bad", "plot",
 )  # fmt: skip
@@ -175,6 +177,13 @@ def get_style(name: str, role: str, ground: str) -> Style:
     )
 
 
+def paint_text(text: str, name: str, role: str, ground: str, depth: ColourDepth) -> str:
+    """Return `text` between the sequences that give it the style of a role on a ground."""
+    from rich.color import ColorSystem
+
+    return get_style(name, role, ground).render(text, color_system=ColorSystem[depth])
+
+
 def install_themes(app: App[Any], name: str | None = None) -> None:
     """Register every theme with `app` and activate `name` if it exists."""
     from textual.theme import BUILTIN_THEMES, Theme
@@ -210,6 +219,12 @@ def install_themes(app: App[Any], name: str | None = None) -> None:
 
 
 def use_theme(app: App[Any], name: str) -> None:
-    """Activate a theme; without colours (NO_COLOR) always the monochrome one."""
-    name = MONO_THEME if app.no_color else name
-    app.theme = name if name in _load_cached()[0] else DEFAULT_THEME
+    """Activate a theme."""
+    app.theme = choose_theme(name, no_color=app.no_color)
+
+
+def choose_theme(name: str | None, *, no_color: bool) -> str:
+    """Return the theme that is shown where `name` is asked for; without colours (NO_COLOR) always
+    the monochrome one."""
+    name = MONO_THEME if no_color else name
+    return name if name in _load_cached()[0] else DEFAULT_THEME

@@ -23,8 +23,12 @@ MIN_ARM_ROWS = 6
 SMALL_MATRIX, ROOMY_MATRIX = 10, 14
 # Rows of cells and forecast that the values of knobs do not take.
 MIN_BELOW_KNOBS = 10
-# Rows of the machine on the home screen at most, without GPUs and with them.
+# Rows of the machine on the home screen at most, without GPUs and with them; and on a small
+# terminal without GPUs, as it is taken to be until the first frame.
 MAX_HOME_MACHINE_ROWS = (18, 20)
+MIN_HOME_MACHINE_ROWS = 3
+# Share of the sessions on the home screen, without frames and with them.
+SESSIONS_PERCENT = (60, 62)
 
 
 class PanelRegion(NamedTuple):
@@ -48,10 +52,31 @@ def is_boxed(width: int, height: int) -> bool:
     return width >= BOXED_FROM[0] and height >= BOXED_FROM[1]
 
 
-def compute_home_machine_rows(width: int, height: int, *, small: int, gpus: bool) -> int:
-    """Return the rows of the machine on the home screen: a third where it has a frame, else
-    `small`."""
-    return min(height // 3, MAX_HOME_MACHINE_ROWS[gpus]) if is_boxed(width, height) else small
+def arrange_home(
+    width: int, height: int, *, small: int = MIN_HOME_MACHINE_ROWS, gpus: bool = False
+) -> PanelLayout:
+    """Arrange the machine above the sessions and, beside these, what starts a run.
+
+    The machine has a third of the rows where it has a frame, else `small`. On a narrow terminal the
+    sessions stand alone, on a low one there are no findings.
+    """
+    boxed = is_boxed(width, height)
+    machine = min(height // 3, MAX_HOME_MACHINE_ROWS[gpus]) if boxed else small
+    findings = 1 if height >= COMPACT_BELOW[1] else 0
+    top = 1 + machine
+    rest = max(1, height - top - findings - 1)
+    left = width * SESSIONS_PERCENT[boxed] // 100 if width >= COMPACT_BELOW[0] else width
+    places = {
+        "heading": PanelRegion(0, 0, width, 1),
+        "machine": PanelRegion(0, 1, width, machine),
+        "sessions": PanelRegion(0, top, left, rest),
+    }
+    if left < width:
+        places["start"] = PanelRegion(left, top, width - left, rest)
+    if findings:
+        places["findings"] = PanelRegion(0, top + rest, width, 1)
+    places["footer"] = PanelRegion(0, top + rest + findings, width, 1)
+    return PanelLayout(places, boxed)
 
 
 def arrange_session(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -78,6 +77,3 @@ class NavigablePanel(FramedPanel, can_focus=True):
     def on_mouse_scroll_up(self) -> None:
         self.take_focus()
         self.action_move(-1)
-
-
-KeyHints = Sequence[tuple[str, str]]

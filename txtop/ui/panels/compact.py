@@ -8,11 +8,13 @@ from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.spans import Row, fit, fit_block, measure_text
+from txtop.ui.keymap import KeyHints
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.layout import MIN_ARM_ROWS
 from txtop.ui.models.view import View
-from txtop.ui.panels import ab_arm, ab_verdict, footer, header, hero, progress_rail
-from txtop.ui.panels.base import KeyHints, Panel
+from txtop.ui.panels import ab_arm, ab_verdict, header, hero, progress_rail
+from txtop.ui.panels.base import Panel
+from txtop.ui.panels.footer_keys import render_footer
 
 MIN_DIGITS_SIZE = (24, 8)
 MOST_ARM_ROWS = 12
@@ -65,7 +67,7 @@ def render_compact(view: View, keys: KeyHints, area: Area) -> list[Row]:
         rows.append(where)
     rows = rows[: area.height - 1]
     rows += [[] for _ in range(area.height - 1 - len(rows))]
-    return fit_block([*rows, *footer.render_footer(keys, area.width, g)], area.width, area.height)
+    return fit_block([*rows, *render_footer(keys, area.width, g)], area.width, area.height)
 
 
 def _render_compact_ab(view: View, ab: ABView, keys: KeyHints, area: Area) -> list[Row]:
@@ -106,7 +108,7 @@ def _render_compact_ab(view: View, ab: ABView, keys: KeyHints, area: Area) -> li
             rows += [[], *ab_arm.render_ab_arm(ab, side, arm)]
     rows = rows[: area.height - 1]
     rows += [[] for _ in range(area.height - 1 - len(rows))]
-    return fit_block([*rows, *footer.render_footer(keys, area.width, g)], area.width, area.height)
+    return fit_block([*rows, *render_footer(keys, area.width, g)], area.width, area.height)
 
 
 class CompactPanel(Panel):

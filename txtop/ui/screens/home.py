@@ -7,25 +7,23 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.geometry import Size
 
-from txtop import __version__
 from txtop.errors import TxtopError
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame, measure_subtitle_room
-from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
+from txtop.ui.drawing.glyphs import get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.scrolling import center_row
-from txtop.ui.drawing.spans import Row, join_ends
-from txtop.ui.keymap import build_bindings, build_footer_keys
+from txtop.ui.drawing.spans import Row
+from txtop.ui.keymap import KeyHints, build_bindings, build_footer_keys
 from txtop.ui.messages import AskSource, OpenScreen
-from txtop.ui.models.layout import COMPACT_BELOW, compute_home_machine_rows, is_boxed
+from txtop.ui.models.layout import MIN_HOME_MACHINE_ROWS, PanelLayout, arrange_home
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
-from txtop.ui.panels import start_menu
-from txtop.ui.panels.base import KeyHints
+from txtop.ui.panels import home_parts, start_menu
 from txtop.ui.panels.footer import FooterRow
-from txtop.ui.screens.mode_screen import ModeScreen
+from txtop.ui.screens.panel_screen import PanelScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,13 +31,10 @@ if TYPE_CHECKING:
     from txtop.options.presets import Preset
     from txtop.ui.models.ab_choices import ABModel
     from txtop.ui.models.home import HomeFrame, ListedSession, StartFacts
-    from txtop.ui.models.machine import MachineView
     from txtop.ui.models.matrix_choices import MatrixChoices
     from txtop.ui.text_input import TextInput
 
 FAR = 1_000_000
-# Rows of the machine on a small terminal without GPUs, as it is taken to be until the first frame.
-MIN_MACHINE_ROWS = 3
 START_ACTIONS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix", "d": "tune"}
 CURSOR_MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
 
@@ -87,9 +82,7 @@ class HomeHeader(HomeWidget):
     """The name, the machine and the version."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        machine = self.frame.title if self.frame else ""
-        left: Row = [(" txtop", "accent-a.bold"), (f"  {machine}", "muted")]
-        return [join_ends(left, [(f"{__version__} ", "muted")], width)]
+        return [home_parts.render_heading(self.frame.title if self.frame else "", width)]
 
 
 class HomeMachinePanel(HomeFramedWidget):
@@ -98,7 +91,7 @@ class HomeMachinePanel(HomeFramedWidget):
     def build(self, width: int, height: int) -> list[Row]:
         area = self.area(width, height)
         if self.frame is None:
-            return draw_frame("this machine", [], [], area)
+            return home_parts.render_empty_machine(area)
         # Imported late: the screen is drawn before what readings are made of is loaded.
         from txtop.ui.panels.machine import render_machine
 
@@ -111,7 +104,7 @@ class HomeMachinePanel(HomeFramedWidget):
 class SessionListPanel(HomePanel):
     """The sessions: running ones first, then the recent ones, then those that came with txtop."""
 
-    heading = "sessions"
+    heading = home_parts.SESSIONS
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -154,7 +147,7 @@ class SessionListPanel(HomePanel):
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
-            return [[], [("scanning sessions" + adapt_text("…"), "muted")]]
+            return home_parts.render_scanning()
         # Imported late, like what draws the machine.
         from txtop.ui.panels.session_list import render_session_list
 
@@ -225,7 +218,7 @@ class SessionListPanel(HomePanel):
 class StartMenuPanel(HomePanel):
     """The keys that start a run."""
 
-    heading = "start"
+    heading = home_parts.START
 
     def rows(self, width: int, height: int) -> list[Row]:
         return start_menu.render_start_menu(self.quick, self.area(width, height), self.starts)
@@ -268,7 +261,7 @@ class HomeFooter(HomeWidget, FooterRow):
         )
 
 
-class HomeScreen(ModeScreen["HomeFrame"]):
+class HomeScreen(PanelScreen["HomeFrame"]):
     """The first screen: everything that can be opened or started."""
 
     kind = "home"
@@ -277,21 +270,24 @@ class HomeScreen(ModeScreen["HomeFrame"]):
     def __init__(self, mode: HomeMode) -> None:
         super().__init__()
         self.mode = mode
-        self._machine: MachineView | None = None
+        self._small_rows, self._has_gpus = MIN_HOME_MACHINE_ROWS, False
         self._choices: MatrixChoices | None = None
 
     def compose(self) -> ComposeResult:
         yield HomeHeader(id="heading")
         yield HomeMachinePanel(id="machine")
-        with Horizontal(id="lower"):
-            yield SessionListPanel(id="sessions")
-            yield StartMenuPanel(id="start")
+        yield SessionListPanel(id="sessions")
+        yield StartMenuPanel(id="start")
         yield FindingsLine(id="findings")
         yield HomeFooter(id="footer")
 
     def show(self, frame: HomeFrame) -> None:
         """Draw what is new in `frame`."""
-        self._machine = frame.machine
+        # Imported late, like what draws the machine.
+        from txtop.ui.panels.machine import compute_small_height
+
+        self._small_rows = compute_small_height(frame.machine)
+        self._has_gpus = bool(frame.machine.gpus)
         self._fit()
         for widget in self.query(HomeWidget):
             widget.take(frame)
@@ -302,18 +298,16 @@ class HomeScreen(ModeScreen["HomeFrame"]):
     def on_resize(self) -> None:
         self._fit()
 
-    def _fit(self) -> None:
-        """Give the machine the rows that it needs, and a frame where there is room."""
-        small, gpus = MIN_MACHINE_ROWS, False
-        if self._machine is not None:
-            from txtop.ui.panels.machine import compute_small_height
+    def arrange_panels(self, size: Size) -> PanelLayout:
+        return arrange_home(*size, small=self._small_rows, gpus=self._has_gpus)
 
-            small, gpus = compute_small_height(self._machine), bool(self._machine.gpus)
-        self.set_class(is_boxed(*self.app.size), "-boxed")
-        rows = compute_home_machine_rows(*self.app.size, small=small, gpus=gpus)
-        self.query_one(HomeMachinePanel).styles.height = rows
-        self.query_one(StartMenuPanel).display = self.app.size.width >= COMPACT_BELOW[0]
-        self.query_one(FindingsLine).display = self.app.size.height >= COMPACT_BELOW[1]
+    def _fit(self) -> None:
+        """Place the parts again where the machine needs other rows than it has."""
+        places = self.arrange_panels(self.app.size).places
+        for part in self.query(HomeWidget):
+            part.display = part.id in places
+        if self.query_one(HomeMachinePanel).size.height != places["machine"].height:
+            self.refresh(layout=True)
 
     @property
     def sessions(self) -> SessionListPanel:

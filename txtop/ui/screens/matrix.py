@@ -18,13 +18,12 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.spans import Row, join_ends
-from txtop.ui.keymap import build_bindings, build_footer_keys
+from txtop.ui.keymap import KeyHints, build_bindings, build_footer_keys
 from txtop.ui.models.home import HomeFrame
 from txtop.ui.models.layout import PanelLayout, arrange_matrix
 from txtop.ui.models.matrix_choices import MatrixChoices
 from txtop.ui.modes import HomeMode
 from txtop.ui.panels import matrix_choices, matrix_preview
-from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
 from txtop.ui.screens.panel_screen import PanelScreen
 from txtop.ui.text_input import TextInput

@@ -8,10 +8,10 @@ from textual import events
 from textual.widget import Widget
 
 from txtop.ui.clipboard import copy_lines, copy_summary
-from txtop.ui.keymap import build_footer_keys
+from txtop.ui.keymap import KeyHints, build_footer_keys
 from txtop.ui.models.view import View
 from txtop.ui.modes import AppMode
-from txtop.ui.panels.base import KeyHints, Panel
+from txtop.ui.panels.base import Panel
 from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
 from txtop.ui.panels.footer import FooterPanel

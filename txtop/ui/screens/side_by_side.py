@@ -11,13 +11,13 @@ from textual.geometry import Size
 
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row
-from txtop.ui.keymap import build_bindings, build_footer_keys
+from txtop.ui.keymap import KeyHints, build_bindings, build_footer_keys
 from txtop.ui.models.hero import share_scale
 from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.modes import SideBySideMode
 from txtop.ui.panels import header
-from txtop.ui.panels.base import KeyHints, Panel
+from txtop.ui.panels.base import Panel
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.footer import FooterPanel

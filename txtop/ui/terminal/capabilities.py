@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+from txtop import settings
 from txtop.system.signals import handle_signals
 from txtop.ui.drawing.glyphs import GlyphMode
 
@@ -21,6 +22,8 @@ FPS = 4.0
 FPS_REMOTE = 2.0
 HANGUP_GRACE_S = 1.0
 HANGUP_STATUS = 128 + signal.SIGHUP
+# As rich names the ways to send a colour.
+ColourDepth = Literal["STANDARD", "EIGHT_BIT", "TRUECOLOR"]
 _WIDE_LANGUAGES = ("zh", "ja", "ko")
 
 
@@ -31,7 +34,7 @@ class Capabilities:
     screen: bool
     why: str
     colour: bool
-    truecolour: bool
+    depth: ColourDepth
     glyphs: GlyphMode
     fps: float
 
@@ -57,10 +60,23 @@ def detect_capabilities(
         screen=not why,
         why=why,
         colour=not environ.get("NO_COLOR"),
-        truecolour=environ.get("COLORTERM", "") in ("truecolor", "24bit"),
+        depth=_detect_depth(environ, term),
         glyphs=_detect_glyphs(environ, term),
         fps=FPS_REMOTE if environ.get("SSH_CONNECTION") else FPS,
     )
+
+
+class ScreenLook(NamedTuple):
+    """The theme, None for the first one, and the glyphs of a screen."""
+
+    theme: str | None
+    glyphs: GlyphMode
+
+
+def choose_look(theme: str | None, glyphs: GlyphMode | None) -> ScreenLook:
+    """Choose what was asked for, else the user's own, else what the terminal can."""
+    own = settings.load_settings()
+    return ScreenLook(theme or own.theme, glyphs or own.glyphs or detect_capabilities().glyphs)
 
 
 def _is_tty(fd: int) -> bool:
@@ -68,6 +84,14 @@ def _is_tty(fd: int) -> bool:
         return os.isatty(fd)
     except OSError:
         return False
+
+
+def _detect_depth(environ: Mapping[str, str], term: str) -> ColourDepth:
+    """Detect what Textual would, so that a picture before it has the same colours."""
+    if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
+        return "TRUECOLOR"
+    wide = term.strip().lower().rpartition("-")[2] in ("256color", "kitty")
+    return "EIGHT_BIT" if wide else "STANDARD"
 
 
 def _detect_glyphs(environ: Mapping[str, str], term: str) -> GlyphMode:

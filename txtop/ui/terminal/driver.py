@@ -15,6 +15,7 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
 from txtop.system.terminal_size import read_terminal_size
+from txtop.ui.terminal.alternate_screen import ENTER_SEQUENCE, hand_over
 from txtop.ui.terminal.paste import PasteFilter
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class TerminalDriver(LinuxDriver):
         """The number of writes that the terminal has not taken yet."""
         # Private to Textual: no public name tells how far the writer is behind.
         return self._writer_thread._queue.qsize() if self._writer_thread else 0
+
+    def write(self, data: str) -> None:
+        # A terminal that clears its alternate screen whenever it is entered would lose the picture.
+        if data != ENTER_SEQUENCE or not hand_over():
+            super().write(data)
 
     def stop_reading(self) -> None:
         """End the thread that reads keys: at the end of its input it would spin."""
