@@ -54,7 +54,7 @@ def check(pilot: Pilot[Path | None]) -> TxtopApp:
 
 
 async def come(pilot: Pilot[Path | None], word: str) -> None:
-    for _ in range(300):
+    for _ in range(1500):
         await pilot.pause(0.02)
         if word in "\n".join(plain(check(pilot))):
             return
@@ -65,7 +65,7 @@ async def still(pilot: Pilot[Path | None]) -> str:
     """The picture, once it no longer changes: final figures come a cell a frame."""
     before: list[Strip] = []
     same = 0
-    for _ in range(300):
+    for _ in range(1500):
         await pilot.pause(PAUSE_S)
         app = check(pilot)
         now, frames = strips(app), app.frames
