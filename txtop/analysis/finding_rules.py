@@ -89,10 +89,13 @@ def _judge_launches(facts: Facts) -> Judgement | None:
 
 
 def _suggest_compilation(facts: Facts, mode: str) -> Changes:
-    bigger = {"batch_size": 8 * facts.cell.batch_size}
-    if facts.state.family == "encoder":
-        return {"compile": mode}, bigger
-    return {"compile": mode, "cache": "static"}, bigger
+    return _compile(facts, mode), {"batch_size": 8 * facts.cell.batch_size}
+
+
+def _compile(facts: Facts, mode: str) -> Mapping[str, Any]:
+    """Return the knobs of compiling, with a static cache unless the model has none."""
+    cache = {} if facts.state.family == "encoder" else {"cache": "static"}
+    return {"compile": mode, **cache}
 
 
 def _judge_synchronisation(facts: Facts) -> Judgement | None:
@@ -144,15 +147,9 @@ def _judge_conversion(facts: Facts) -> Judgement | None:
         return None
     cost_ns = facts.sum_operators_ns(_CONVERSIONS, ("attention", "mlp", "head"))
     evidence = f"each step turns weights into {format_size(converted)} of floats before products"
-    changes: list[Mapping[str, Any]] = []
-    if facts.cell.compile == "none":
-        changes += [
-            {"compile": "default"}
-            if facts.state.family == "encoder"
-            else {"compile": "default", "cache": "static"}
-        ]
-    changes += [{"precision": "bf16" if facts.has_fast_bf16 else "fp32"}]
-    return Judgement(cost_ns, evidence, tuple(changes))
+    compiled = (_compile(facts, "default"),) if facts.cell.compile == "none" else ()
+    dense = {"precision": "bf16" if facts.has_fast_bf16 else "fp32"}
+    return Judgement(cost_ns, evidence, (*compiled, dense))
 
 
 def _judge_kernel(facts: Facts) -> Judgement | None:

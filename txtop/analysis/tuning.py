@@ -17,14 +17,7 @@ from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.units import NS_PER_MS
 
-_METRICS: dict[Objective, str] = {
-    "tokens_per_s": "tokens_per_s",
-    "sequences_per_s": "sequences_per_s",
-    "decode_tokens_per_s": "decode_tokens_per_s",
-    "tpot": "tpot_ms",
-    "ttft": "ttft_ms",
-    "e2e": "e2e_ms",
-}
+_LATENCIES: dict[Objective, str] = {"tpot": "tpot_ms", "ttft": "ttft_ms", "e2e": "e2e_ms"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +96,7 @@ def describe_over_limit(own: CellState, limit: CallLimit) -> str:
     """Describe by how much a candidate is over a limit."""
     reached = compute_quantile_ms(own, limit)
     figure = f"{format_figure(reached)} ms" if reached is not None else "unknown"
-    share = f"p{100 * limit.share:.4g}"
-    return f"{limit.time.upper()} {share} {figure}, limit {limit.most_ms:,g} ms"
+    return f"{limit.quantile} {figure}, limit {limit.most_ms:,g} ms"
 
 
 def explain_too_large(state: SessionState, name: str) -> str:
@@ -127,7 +119,7 @@ def compute_figure(state: SessionState, own: CellState) -> float | None:
         return price / 3600 / rate * 1e6 if rate and price else None
     if tuning.objective == "energy":
         return _compute_energy(state, own)
-    return metrics.compute_mean(own, _METRICS[tuning.objective])
+    return metrics.compute_mean(own, _LATENCIES.get(tuning.objective, tuning.objective))
 
 
 def _compute_energy(state: SessionState, own: CellState) -> float | None:

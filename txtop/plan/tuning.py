@@ -42,9 +42,14 @@ class CallLimit(msgspec.Struct, frozen=True, kw_only=True):
     share: Annotated[float, Meta(gt=0, lt=1)] = 0.9
     most_ms: Annotated[float, Meta(gt=0, le=1e9)]
 
+    @property
+    def quantile(self) -> str:
+        """Return what is bounded, as `TTFT p90`."""
+        return f"{self.time.upper()} p{100 * self.share:.4g}"
+
     def format(self) -> str:
         """Format the limit as `TTFT p90 below 200 ms`."""
-        return f"{self.time.upper()} p{100 * self.share:.4g} below {self.most_ms:,g} ms"
+        return f"{self.quantile} below {self.most_ms:,g} ms"
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):

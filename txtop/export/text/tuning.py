@@ -101,7 +101,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, result)}"]
     lines += format_confirmations(state, race, result)
     kept = [
-        f"{limit.time.upper()} p{100 * limit.share:.4g} {format_figure(reached)} ms"
+        f"{limit.quantile} {format_figure(reached)} ms"
         for limit in race.tuning.limits
         if (reached := compute_quantile_ms(winner, limit)) is not None
     ]
