@@ -83,9 +83,9 @@ def read_boot_id() -> str:
         return "unknown"
 
 
-def has_package_power(root: Path = cpu.POWERCAP) -> bool:
+def has_package_power() -> bool:
     """Check that the CPU package's energy counter may be read."""
-    return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
+    return os.access(cpu.POWERCAP / "intel-rapl:0/energy_uj", os.R_OK)
 
 
 def require_power_meter(devices: Iterable[str]) -> None:

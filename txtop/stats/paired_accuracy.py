@@ -48,18 +48,16 @@ def compute_log_evidence(counts: Mapping[float, float], mean: float) -> float:
     return most + math.log(total / (2 * len(_BETS)))
 
 
-def compute_difference_interval(
-    counts: Mapping[float, float], alpha: float = ALPHA
-) -> Interval | None:
+def compute_difference_interval(counts: Mapping[float, float]) -> Interval | None:
     """Return the confidence sequence of the mean difference, or None without items.
 
-    It holds every mean against which the evidence is below 1 / alpha. The evidence is convex in the
-    mean, so that these are an interval around the observed one.
+    It holds every mean against which the evidence is below 1 / `ALPHA`. The evidence is convex in
+    the mean, so that these are an interval around the observed one.
     """
     n = sum(counts.values())
     if not n:
         return None
-    centre, most = sum(d * count for d, count in counts.items()) / n, -math.log(alpha)
+    centre, most = sum(d * count for d, count in counts.items()) / n, -math.log(ALPHA)
 
     def find_end(outside: float) -> float:
         inside = centre
@@ -76,12 +74,12 @@ def compute_difference_interval(
     return find_end(-1.0), find_end(1.0)
 
 
-def excludes_zero(counts: Mapping[float, float], alpha: float = ALPHA) -> bool:
+def excludes_zero(counts: Mapping[float, float]) -> bool:
     """Return True if there is a difference, however small."""
-    return bool(counts) and compute_log_evidence(counts, 0.0) >= -math.log(alpha)
+    return bool(counts) and compute_log_evidence(counts, 0.0) >= -math.log(ALPHA)
 
 
-def count_deciding_items(discordant: float, loss: float, alpha: float = ALPHA) -> int | None:
+def count_deciding_items(discordant: float, loss: float) -> int | None:
     """Return the items with which a true loss of `loss` is found in 95 % of sessions.
 
     `discordant` is the share of items that one of the two alone answers rightly, at least `loss`.
@@ -100,7 +98,7 @@ def count_deciding_items(discordant: float, loss: float, alpha: float = ALPHA) -
             0.0: n * (1 - discordant),
             1.0: n * (discordant - observed) / 2,
         }
-        return excludes_zero(counts, alpha)
+        return excludes_zero(counts)
 
     if not suffices(MAX_ITEMS):
         return None

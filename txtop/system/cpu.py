@@ -47,9 +47,9 @@ def read_affinity() -> set[int]:
     return os.sched_getaffinity(0)
 
 
-def read_numa_nodes(folder: Path = NODES) -> list[frozenset[int]]:
+def read_numa_nodes() -> list[frozenset[int]]:
     """Return the cores of each NUMA node that has any, by its number; empty where none is told."""
-    paths = sorted(folder.glob("node[0-9]*"), key=lambda path: int(path.name[4:]))
+    paths = sorted(NODES.glob("node[0-9]*"), key=lambda path: int(path.name[4:]))
     nodes = []
     for path in paths:
         with suppress(OSError, ValueError):

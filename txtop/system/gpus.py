@@ -51,10 +51,10 @@ def list_gpus(folder: Path | None = None) -> list[Gpu]:
     return gpus
 
 
-def read_driver(file: Path | None = None) -> str:
+def read_driver() -> str:
     """Return the version of the NVIDIA driver; empty without one."""
     try:
-        match = _VERSION.search((file or DRIVER).read_text(encoding="utf-8", errors="replace"))
+        match = _VERSION.search(DRIVER.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return ""
     return match[0] if match else ""

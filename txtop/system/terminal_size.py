@@ -17,11 +17,11 @@ def read_terminal_size(fd: int = 1) -> tuple[int, int]:
     return _read_live_size(fd) or (told.columns, told.lines)
 
 
-def forget_stale_size(fd: int = 1) -> None:
-    """Remove the size from the environment, which libraries read first, if the terminal at `fd`
-    tells its own.
+def forget_stale_size() -> None:
+    """Remove the size from the environment, which libraries read first, if the terminal at
+    standard output tells its own.
     """
-    if _read_live_size(fd) is not None:
+    if _read_live_size(1) is not None:
         for name in STALE_VARIABLES:
             os.environ.pop(name, None)
 
