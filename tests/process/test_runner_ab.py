@@ -164,6 +164,18 @@ def test_a_model_that_the_hub_lacks_is_refused_before_anything_loads(
     assert not [event for event in stream if isinstance(event, kinds)]
 
 
+def test_a_device_that_torch_was_not_built_for_is_refused_before_anything_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txtop.system.torch_build.has_cuda", lambda: False)
+    knobs = ({"precision": "fp32"}, {"device": "cuda"})
+    run, stream = conduct(tmp_path, arms_plan(knobs=knobs))
+    assert statuses(run.state) == ["skipped", "rejected"]
+    assert run.state.cells["B"].reason == "no cuda device: torch is built without CUDA"
+    kinds = (events.ModelLoaded, events.Phase, events.Fidelity, events.FidelityProgress)
+    assert not [event for event in stream if isinstance(event, kinds)]
+
+
 @pytest.mark.fault(22)
 def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_path: Path) -> None:
     plan = msgspec.structs.replace(arms_plan("crowded"), budget_s=1.0)

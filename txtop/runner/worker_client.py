@@ -15,6 +15,7 @@ from typing import Any
 
 from txtop.models import model_config
 from txtop.models.absent_models import explain_absent, needs_hub
+from txtop.models.local_accelerator import explain_absent_device
 from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
@@ -205,7 +206,7 @@ class WorkerClient:
         elif absent := explain_absent(cell):
             self.reject(cell, *absent, may_pass=True)
             return True
-        elif missing := explain_unavailable(cell):
+        elif missing := explain_absent_device(cell.device) or explain_unavailable(cell):
             # A library can be installed, and a resumed session may be on another machine.
             self.reject(cell, *missing, may_pass=True)
             return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from txtop.formatting import format_count
 from txtop.models.attention_kernels import Accelerator
+from txtop.models.local_accelerator import DEVICE_HINT, NO_CUDA
 from txtop.system import cpu, gpus
 from txtop.system.device_names import format_cores, get_cores, get_device_kind, is_uuid
 from txtop.worker import failures
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 # Device files of the driver, and its library under WSL, which has no device files.
 NVIDIA_FILES = ("/dev/nvidia[0-9]*", "/usr/lib/wsl/lib/libnvidia-ml.so*")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-_HINT = "--device cpu, or look at `txtop doctor`"
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
 
 
@@ -57,11 +57,11 @@ def confine_process(device: str) -> None:
         for thread in os.listdir("/proc/self/task"):
             os.sched_setaffinity(int(thread), cores)
     except OSError:
-        raise AbsentError(f"no {device}: this process may not run there", _HINT) from None
+        raise AbsentError(f"no {device}: this process may not run there", DEVICE_HINT) from None
     held = frozenset(cpu.read_affinity())
     if held != cores:
         missing = format_cores(cores - held)
-        raise AbsentError(f"no {device}: this process may not use core {missing}", _HINT)
+        raise AbsentError(f"no {device}: this process may not use core {missing}", DEVICE_HINT)
 
 
 _original_visible: str | None = None
@@ -113,7 +113,7 @@ def find_device(device: str) -> torch.device:
     kind = get_device_kind(device) if device != "auto" else choose_device_type()
     why = check_accelerators().get(kind)
     if why:
-        raise AbsentError(f"no {device} device: {why}", _HINT)
+        raise AbsentError(f"no {device} device: {why}", DEVICE_HINT)
     if device == _only or device in ("auto", kind) or kind == "cpu":
         return torch.device(kind)
     module = getattr(torch, kind)
@@ -125,7 +125,9 @@ def find_device(device: str) -> torch.device:
         or (is_uuid(device) and f"GPU-{module.get_device_properties(i).uuid}".startswith(device))
     ]
     if len(indices) != 1:
-        raise AbsentError(f"no {device} device: torch sees {format_count(count, 'device')}", _HINT)
+        raise AbsentError(
+            f"no {device} device: torch sees {format_count(count, 'device')}", DEVICE_HINT
+        )
     module.set_device(indices[0])
     return torch.device(kind, indices[0])
 
@@ -189,7 +191,7 @@ def _check_cuda() -> str:
     import torch
 
     if not (torch.version.cuda or torch.version.hip):
-        return "torch is built without CUDA"
+        return NO_CUDA
     if not torch.cuda.is_available():
         return _explain_no_gpu()
     architectures = torch.cuda.get_arch_list()
