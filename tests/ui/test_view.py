@@ -90,15 +90,15 @@ def test_loading_says_its_phase_and_its_bytes() -> None:
     assert build_view(state).hero.why == "first pass"
     fold(state, events.Progress(t_ns=3, cell="c1", what="download", done=1 << 29, total=1 << 30))
     hero = build_view(state).hero
-    assert (hero.word, hero.why, hero.share) == ("loading", "download 512.0 MiB of 1.0 GiB", 0.5)
+    assert (hero.word, hero.why) == ("loading", "download 512.0 MiB of 1.0 GiB")
     fold(state, events.Phase(t_ns=4, cell="c1", name="weights"))
     at = events.Progress(t_ns=5, cell="c1", what="load", done=1 << 28, total=1 << 30, cpu_s=1.5)
     fold(state, at)
     hero = build_view(state).hero
-    assert (hero.why, hero.share) == ("load 256.0 MiB of 1.0 GiB", 0.25)
+    assert hero.why == "load 256.0 MiB of 1.0 GiB"
     fold(state, events.Phase(t_ns=6, cell="c1", name="compile"))
     hero = build_view(state).hero
-    assert (hero.why, hero.share) == ("compiling, 1.50 s of CPU time", None)
+    assert hero.why == "compiling, 1.50 s of CPU time"
 
 
 def test_sparks_move_while_tokens_are_generated() -> None:

@@ -18,6 +18,7 @@ from txtop.system.device_names import (
     get_cores,
     get_device_kind,
     is_uuid,
+    name_cores,
     parse_cores,
     parse_device,
 )
@@ -79,7 +80,7 @@ def _parse_part(text: str, here: PlacesHere) -> list[str]:
     if cores := get_cores(name):
         if absent := cores - here.cores:
             raise UsageError(
-                f"--devices {name}: this process may not use core {format_cores(absent)}",
+                f"--devices {name}: this process may not use {name_cores(absent)}",
                 f"it may use {format_cores(here.cores)}",
             )
         return [f"cpu:{format_cores(cores)}"]
@@ -139,6 +140,6 @@ def _check_apart(places: Sequence[str]) -> None:
             raise UsageError(f"--devices names {other} twice", "once is enough")
         if shared := get_cores(one) & get_cores(other):
             raise UsageError(
-                f"--devices {one} and {other} share core {format_cores(shared)}",
+                f"--devices {one} and {other} share {name_cores(shared)}",
                 "each core belongs to one place",
             )

@@ -36,7 +36,9 @@ def parse_quantization(option: str, text: str) -> str:
         values = json.loads(text)
     except (ValueError, RecursionError):
         raise UsageError(f"{option}: not JSON", _FORM) from None
-    if not isinstance(values, dict) or not values:
+    if values == {}:
+        raise UsageError(f"{option}: an empty configuration", _FORM)
+    if not isinstance(values, dict):
         raise UsageError(f"{option}: not a JSON object", _FORM)
     compact = json.dumps(values, sort_keys=True, separators=(",", ":"))
     if len(compact) > MAX_CHARACTERS:

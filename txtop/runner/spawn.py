@@ -24,6 +24,7 @@ from txtop.settings import OnHangup
 from txtop.system.search_path import build_module_command
 
 RUNNER_LOG = "runner.log"
+_PROFILER_NOISE = "USDT:"
 START_TIMEOUT_S = 15.0
 
 
@@ -156,9 +157,13 @@ def _has_opened(log: Path, pid: int) -> bool:
 
 
 def read_last_log_line(folder: Path) -> str:
-    """Return the last line of the runner's own log, "no word" without one."""
+    """Return the last line of the runner's own log, "no word" without one.
+
+    What torch's profiler prints into it says nothing of the runner.
+    """
     try:
-        lines = (folder / RUNNER_LOG).read_text(errors="replace").strip().splitlines()
+        text = (folder / RUNNER_LOG).read_text(errors="replace")
     except OSError:
         return "no word"
+    lines = [line for line in text.strip().splitlines() if not line.startswith(_PROFILER_NOISE)]
     return lines[-1] if lines else "no word"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Annotated
 
@@ -63,6 +63,11 @@ def format_cores(cores: Iterable[int]) -> str:
         else:
             parts.append([core])
     return ",".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
+
+
+def name_cores(cores: Collection[int]) -> str:
+    """Return `core 3` or `cores 2-99`."""
+    return f"core{'s' if len(cores) > 1 else ''} {format_cores(cores)}"
 
 
 def parse_device(where: str, text: str) -> str:

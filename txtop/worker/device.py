@@ -14,7 +14,7 @@ from txtop.formatting import format_count
 from txtop.models.attention_kernels import Accelerator
 from txtop.models.local_accelerator import DEVICE_HINT, NO_CUDA
 from txtop.system import cpu, gpus
-from txtop.system.device_names import format_cores, get_cores, get_device_kind, is_uuid
+from txtop.system.device_names import get_cores, get_device_kind, is_uuid, name_cores
 from txtop.worker import failures
 from txtop.worker.failures import AbsentError
 
@@ -60,8 +60,8 @@ def confine_process(device: str) -> None:
         raise AbsentError(f"no {device}: this process may not run there", DEVICE_HINT) from None
     held = frozenset(cpu.read_affinity())
     if held != cores:
-        missing = format_cores(cores - held)
-        raise AbsentError(f"no {device}: this process may not use core {missing}", DEVICE_HINT)
+        missing = name_cores(cores - held)
+        raise AbsentError(f"no {device}: this process may not use {missing}", DEVICE_HINT)
 
 
 _original_visible: str | None = None

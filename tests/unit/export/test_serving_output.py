@@ -28,6 +28,8 @@ from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
+from txtop.session.catalog import resolve_session
+from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -244,6 +246,13 @@ def test_formats_of_batches_leave_requests_out_with_a_line(format: str) -> None:
     assert with_ == without
     assert describe_left_out(mixed, format).startswith("left out 1 cell that served requests")
     assert describe_left_out(alone, format) == describe_left_out(mixed, "csv") == ""
+
+
+def test_a_format_of_decoders_leaves_encoders_out_with_a_line() -> None:
+    encoders = fold_all(read_all(resolve_session("bert-lengths"))[0])
+    count = len(encoders.cells)
+    assert describe_left_out(encoders, "llama-bench").startswith(f"left out {count} cells of enc")
+    assert describe_left_out(encoders, "optimum-benchmark") == ""
 
 
 def test_the_command_says_what_it_leaves_out(

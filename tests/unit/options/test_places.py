@@ -61,7 +61,7 @@ def test_all_leaves_out_nodes_and_cores_that_this_process_may_not_use() -> None:
         (["0", "0-1"], FOUR, "--devices names cuda:0 twice"),
         (["GPU-8f3a9c1e", "GPU-8f3a9c1e-5b1c"], FOUR, "--devices names GPU-8f3a9c1e-5b1c twice"),
         (["cpu:0-3", "cpu:3-5"], FOUR, "--devices cpu:0-3 and cpu:3-5 share core 3"),
-        (["cpu:6-9"], FOUR, "--devices cpu:6-9: this process may not use core 8-9"),
+        (["cpu:6-9"], FOUR, "--devices cpu:6-9: this process may not use cores 8-9"),
         (["cpu:1-0"], FOUR, "--devices cannot be 'cpu:1-0'"),
         (["cpu"], FOUR, "--devices cpu names no single place"),
         (["auto"], FOUR, "--devices auto names no single place"),

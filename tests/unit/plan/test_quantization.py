@@ -40,7 +40,7 @@ def test_an_arm_takes_a_file_and_text_with_commas(tmp_path: Path) -> None:
         (b"nf4", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[4]", "not a JSON object"),
-        (b"{}", "not a JSON object"),
+        (b"{}", "an empty configuration"),
         (b"\xff\xfe", "not UTF-8"),
         (json.dumps({"a": "b" * MAX_CHARACTERS}).encode(), "over 4000 characters"),
         (None, "No such file"),
