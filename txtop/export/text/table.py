@@ -15,7 +15,6 @@ from txtop.analysis.ratios import compute_speeds
 from txtop.export.text import (
     ab,
     accuracy,
-    edge,
     explanation,
     outputs,
     published,
@@ -234,10 +233,13 @@ def format_report(
     ]
     if decided := ab.format_ab(state, width=width):
         lines += [*decided, ""]
-    if edges := edge.format_edges(state, finals):
-        lines += [*edges, ""]
+    # Imported late: few sessions are searches or races, and what these need is half of all.
+    if state.plan.edge_search is not None:
+        from txtop.export.text import edge
+
+        edges = edge.format_edges(state, finals)
+        lines += [*edges, ""] if edges else []
     if state.race is not None:
-        # Imported late: few sessions are races, and what they need is half of the command line.
         from txtop.export import snippet
         from txtop.export.text import tuning
 
