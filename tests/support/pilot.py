@@ -65,7 +65,7 @@ async def opened(
         mode.close()
 
 
-async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 30.0) -> None:
     for _ in range(int(seconds / 0.02)):
         await pilot.pause(0.02)
         if seen():
