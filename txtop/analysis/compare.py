@@ -273,7 +273,7 @@ def compare_cell(
         contrast = withhold_verdict(contrast)
     return CellComparison(
         cell=label,
-        unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],
+        unit=metrics.get_headline_unit(first),
         base_rate=compute_rate(base),
         new_rate=compute_rate(new),
         contrast=contrast,

@@ -34,6 +34,11 @@ class Axis:
     field: str
     step: int
 
+    @property
+    def unit(self) -> str:
+        """Return what the knob counts."""
+        return "sequences" if self.field == "batch_size" else "tokens"
+
     def format_value(self, cell: Cell) -> str:
         """Format the knob of `cell`, as `batch 8` or `4,096 tokens`."""
         value = self.read_value(cell)

@@ -128,7 +128,7 @@ def _build_first(machine: str, label: str, cells: Sequence[list[SessionCell]]) -
         cell=label,
         machine=machine,
         rate=compute_rate(own),
-        unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(measured)][0],
+        unit=metrics.get_headline_unit(measured),
         per_watt=compute_per_watt(own),
         contrast=None,
         verdict="first",

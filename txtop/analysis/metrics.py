@@ -147,6 +147,11 @@ def choose_headline_metric(state: CellState, family: str | None = None) -> str:
     return "sequences_per_s" if encoder else "tokens_per_s"
 
 
+def get_headline_unit(state: CellState) -> str:
+    """Return the unit of the metric that a cell is run for."""
+    return ITERATION_METRICS[choose_headline_metric(state)][0]
+
+
 def compute_values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:
     """Return the values of metric `name` over the measured iterations, or over those at `places`.
 

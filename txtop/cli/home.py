@@ -23,7 +23,8 @@ def open_home(
     """Open the home screen, or print it where there is no screen. Return the exit code."""
     from txtop.ui.terminal.capabilities import detect_capabilities
 
-    if not detect_capabilities().screen:
+    can = detect_capabilities()
+    if not can.screen:
         from txtop.cli.headless import format_home
 
         print(format_home(session_dir), end="")
@@ -33,7 +34,7 @@ def open_home(
     gc.disable()
     from txtop.ui.screens.first_picture import hold_first_picture
 
-    with hold_first_picture(theme, glyphs):
+    with hold_first_picture(theme, glyphs, can):
         from txtop.ui.launch import run_home
 
         path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)

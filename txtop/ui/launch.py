@@ -141,7 +141,7 @@ def run_app(
 ) -> Path | None:
     """Show `first` until it is left. A terminal that went away ends the process with 129."""
     can, own = detect_capabilities(), settings.load_settings()
-    look = choose_look(theme, glyphs)
+    look = choose_look(theme, glyphs, own, can)
     options = AppOptions(
         look.theme,
         look.glyphs,

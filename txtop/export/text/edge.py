@@ -137,8 +137,7 @@ def format_error(state: SessionState, own: CellState) -> str | None:
 def _format_course(state: SessionState, edge: Edge) -> str:
     count = format_count(len(edge.probes), "probe")
     if edge.spread:
-        unit = "sequences" if edge.axis.field == "batch_size" else "tokens"
-        return f"{count}; an equal search may end up to {edge.spread:,} {unit} away"
+        return f"{count}; an equal search may end up to {edge.spread:,} {edge.axis.unit} away"
     if edge.is_found:
         return count
     if state.ended is None:

@@ -104,7 +104,9 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     measured = [(row, cell) for row, cell in rows if _is_measured(row)]
     fastest: dict[str, float] = {}
     for row, cell in measured:
-        fastest[_get_unit(cell)] = max(row.rate_value, fastest.get(_get_unit(cell), 0.0))
+        fastest[metrics.get_headline_unit(cell)] = max(
+            row.rate_value, fastest.get(metrics.get_headline_unit(cell), 0.0)
+        )
     cells = tuple(_build_cell(state, row, cell, names, fastest) for row, cell in rows)
     if state.ab_test is not None:
         return _build_ab_outcome(state, state.ab_test, cells)
@@ -114,7 +116,9 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     if state.race is not None:
         return _build_race_outcome(state, measured, names, cells)
     lengths = find_varying_lengths([cell.cell for _, cell in rows])
-    contests = [(_get_unit(cell), label_length(cell.cell, lengths)) for _, cell in measured]
+    contests = [
+        (metrics.get_headline_unit(cell), label_length(cell.cell, lengths)) for _, cell in measured
+    ]
     first = rank_contests(contests)[0]
     rivals = [pair for pair, contest in zip(measured, contests, strict=True) if contest == first]
     row, cell = max(rivals, key=lambda pair: pair[0].rate_value)
@@ -149,7 +153,7 @@ def _build_rate(
     """Build the outcome that is the rate of one cell."""
     own = quality.get_quality(state, cell.cell.id)
     badges, role = _add_doubt(row, *_format_badge(own))
-    rate = f"{row.rate} {_get_unit(cell)}"
+    rate = f"{row.rate} {metrics.get_headline_unit(cell)}"
     return ListedOutcome(
         rate, name, badges, role, cells=cells, meanings=_list_meanings(own, row.standing)
     )
@@ -163,10 +167,6 @@ def _name_by_length(name: str, length: str) -> str:
 
 def _is_measured(row: CellRow) -> bool:
     return row.rate_value > 0 and row.state == "done"
-
-
-def _get_unit(cell: CellState) -> str:
-    return metrics.ITERATION_METRICS[metrics.choose_headline_metric(cell)][0]
 
 
 def _list_meanings(own: Quality, standing: Standing | None = None) -> tuple[str, ...]:
@@ -221,7 +221,7 @@ def _build_cell(
             role="bad" if failed else "muted",
             letter=letter,
         )
-    unit = _get_unit(cell)
+    unit = metrics.get_headline_unit(cell)
     own = quality.get_quality(state, cell.cell.id)
     notes, role = _add_doubt(row, *_format_badge(own))
     if not notes and row.note not in ("", "reference"):

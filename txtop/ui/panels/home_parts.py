@@ -8,7 +8,7 @@ from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text
 from txtop.ui.drawing.spans import Row, join_ends
 
-SESSIONS, START = "sessions", "start"
+MACHINE, SESSIONS, START = "this machine", "sessions", "start"
 
 
 def render_heading(machine: str, width: int) -> Row:
@@ -19,7 +19,7 @@ def render_heading(machine: str, width: int) -> Row:
 
 def render_empty_machine(area: Area) -> list[Row]:
     """Render the frame of the machine that nothing was read of yet."""
-    return draw_frame("this machine", [], [], area)
+    return draw_frame(MACHINE, [], [], area)
 
 
 def render_scanning() -> list[Row]:

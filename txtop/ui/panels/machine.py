@@ -13,6 +13,7 @@ from txtop.ui.drawing.spans import Row, cut, join_blocks, measure_row, measure_t
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 from txtop.ui.panels.base import FramedPanel
+from txtop.ui.panels.home_parts import MACHINE
 from txtop.ui.panels.machine_body import render_holders, render_machine_body
 from txtop.ui.panels.machine_gauge import NO_READING, render_gauge
 from txtop.units import NS_PER_S
@@ -37,7 +38,7 @@ def render_machine(
         body = _render_columns(view, more, inside)
     else:
         body = render_machine_body(view, more, inside)
-    return draw_frame("this machine", subtitle, body, area)
+    return draw_frame(MACHINE, subtitle, body, area)
 
 
 def _shorten_title(title: str, width: int) -> str:

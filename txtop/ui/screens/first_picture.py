@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from txtop import settings
 from txtop.system.terminal_size import read_terminal_size
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.area import Area
@@ -20,7 +21,7 @@ from txtop.ui.models.layout import arrange_home
 from txtop.ui.panels import home_parts, start_menu
 from txtop.ui.panels.footer_keys import render_footer
 from txtop.ui.terminal.alternate_screen import hold_screen
-from txtop.ui.terminal.capabilities import ColourDepth, choose_look, detect_capabilities
+from txtop.ui.terminal.capabilities import Capabilities, ColourDepth, choose_look
 
 FRAMED = ("machine", "sessions", "start")
 PARTS: dict[str, Callable[[Area], list[Row]]] = {
@@ -37,14 +38,15 @@ PARTS: dict[str, Callable[[Area], list[Row]]] = {
 }
 
 
-def hold_first_picture(theme: str | None, glyphs: GlyphMode | None) -> AbstractContextManager[None]:
+def hold_first_picture(
+    theme: str | None, glyphs: GlyphMode | None, can: Capabilities
+) -> AbstractContextManager[None]:
     """Show the picture in this terminal until Textual has it; restore the terminal if it never
     does."""
-    look = choose_look(theme, glyphs)
+    look = choose_look(theme, glyphs, settings.load_settings(), can)
     set_glyphs(look.glyphs)
     in_use = themes.choose_theme(look.theme, no_color="NO_COLOR" in os.environ)
-    depth = detect_capabilities().depth
-    return hold_screen(build_first_picture(*read_terminal_size(), in_use, depth))
+    return hold_screen(build_first_picture(*read_terminal_size(), in_use, can.depth))
 
 
 def build_first_picture(width: int, height: int, theme: str, depth: ColourDepth) -> str:

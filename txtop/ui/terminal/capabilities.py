@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from txtop import settings
 from txtop.system.signals import handle_signals
 from txtop.ui.drawing.glyphs import GlyphMode
+
+if TYPE_CHECKING:
+    from txtop.settings import Settings
 
 FPS = 4.0
 FPS_REMOTE = 2.0
@@ -73,10 +75,11 @@ class ScreenLook(NamedTuple):
     glyphs: GlyphMode
 
 
-def choose_look(theme: str | None, glyphs: GlyphMode | None) -> ScreenLook:
+def choose_look(
+    theme: str | None, glyphs: GlyphMode | None, own: Settings, can: Capabilities
+) -> ScreenLook:
     """Choose what was asked for, else the user's own, else what the terminal can."""
-    own = settings.load_settings()
-    return ScreenLook(theme or own.theme, glyphs or own.glyphs or detect_capabilities().glyphs)
+    return ScreenLook(theme or own.theme, glyphs or own.glyphs or can.glyphs)
 
 
 def _is_tty(fd: int) -> bool:
