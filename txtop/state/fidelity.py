@@ -20,6 +20,7 @@ BADGE_GLYPHS: dict[Badge, str] = {
     "broken": "✗",
     "INVALID": "✗",
 }
+_LEAST_RMS = 1e-6
 
 
 def compute_badge(result: Fidelity | None) -> Badge:
@@ -39,6 +40,8 @@ def compute_badge(result: Fidelity | None) -> Badge:
     if result.similarity_rank is not None and result.sentences >= fidelity_bands.MIN_SENTENCES:
         head = result.cosine_pooled if result.pooled_by == "head" else None
         return fidelity_bands.classify_embeddings(result.similarity_rank, head)
+    if has_lost_order(result):
+        return "broken"
     if result.cosine_tokens is not None:
         # Of an encoder that is compared by its embeddings the cosines of tokens say nothing.
         if result.sentences:
@@ -49,6 +52,16 @@ def compute_badge(result: Fidelity | None) -> Badge:
     return fidelity_bands.choose_worse(
         fidelity_bands.classify_kld(result.kld),
         fidelity_bands.classify_top1(result.top1, result.positions),
+    )
+
+
+def has_lost_order(result: Fidelity) -> bool:
+    """Return True if one side alone finds all sentences equally similar: no correlation exists."""
+    return (
+        result.sentences >= fidelity_bands.MIN_SENTENCES
+        and result.similarity_rank is None
+        and result.similarity_rms is not None
+        and result.similarity_rms >= _LEAST_RMS
     )
 
 
@@ -80,6 +93,8 @@ def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
 
 def _format_deciding_figure(result: Fidelity, badge: Badge) -> str:
     """Return the figure that the badge goes by, empty for a KLD that is not above the floor."""
+    if has_lost_order(result):
+        return ""
     if result.similarity_rank is not None:
         return f"{result.similarity_rank:.4f}"
     if result.cosine_tokens is not None:

@@ -70,6 +70,8 @@ def _format_difference(difference: AccuracyDifference) -> tuple[str, ...]:
 
 
 def _format_figures(output: Fidelity) -> tuple[str, ...]:
+    if fidelity.has_lost_order(output):
+        return ("all sentences equally similar",)
     if output.similarity_rank is not None:
         figure = f"similarities {output.similarity_rank:.4f}"
         return f"{figure} (lossless ≥ {LOSSLESS_SIMILARITY})", figure

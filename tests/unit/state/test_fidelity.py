@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
+from txtop.state.quality import Quality
+from txtop.state.quality_cost import build_quality_cost
 
 
 def found(**changed: object) -> Fidelity:
@@ -28,6 +30,16 @@ def test_badges_and_their_words() -> None:
     assert fidelity.format_badge_forms(None) == ("quality not checked", "not checked")
     cosines = found(kld=None, top1=None, cosine_tokens=0.99995, cosine_pooled=0.9995)
     assert fidelity.compute_badge(cosines) == "minor"
+
+
+def test_an_encoder_that_finds_all_texts_equally_similar_is_broken() -> None:
+    figures: dict[str, object] = {"kld": None, "top1": None, "cosine_tokens": 0.9999}
+    lost = found(**figures, sentences=64, similarity_rms=0.4)
+    assert fidelity.format_badge_forms(lost) == ("✗ broken",)
+    assert build_quality_cost(Quality(lost)).figures == ("all sentences equally similar",)
+    # Two that do so alike differ in nothing, and two texts have no order anyway.
+    for same in ({"sentences": 64, "similarity_rms": 0.0}, {"sentences": 2}):
+        assert fidelity.compute_badge(found(**figures, **same)) == "unmeasured"
 
 
 def test_nan_is_invalid_whatever_the_weights_are() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
@@ -105,7 +106,7 @@ def test_a_match_is_the_greedy_text_up_to_a_stop(
     base = {"prompt": f"{start} =", "max_tokens": 6}
     items = [
         {**base, "answer": ["nothing", text.strip()], "until": ["#"]},
-        {**base, "answer": text, "until": [stop]},
+        {**base, "answer": ["nothing", text], "until": [stop]},
     ]
     assert not answer(worker, decoder, write(tmp_path, items)).failed
     cut = text.partition(stop)[0].strip()
@@ -126,7 +127,7 @@ def test_a_quantised_cache_is_read_by_the_choice(
 def test_pairs_and_queries_go_by_the_cosine_of_means(worker: InlineWorker, tmp_path: Path) -> None:
     encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
     texts = ["a cat", "a dog sat here", "no", "what is 2 + 2"]
-    pairs = [{"a": a, "b": b, "score": 1} for n, a in enumerate(texts) for b in texts[n:]]
+    pairs = [{"a": a, "b": b, "score": n} for n, a in enumerate(texts) for b in texts[n:]]
     assert not answer(worker, encoder, write(tmp_path, pairs)).failed
     given = answers_by_line(worker)
     model, tokenizer = load_plainly(encoder, "AutoModel")
@@ -147,6 +148,26 @@ def test_pairs_and_queries_go_by_the_cosine_of_means(worker: InlineWorker, tmp_p
     ]
     assert not answer(worker, encoder, write(tmp_path, queries)).failed
     assert answers_by_line(worker) == {1: (0.5, "a cat"), 3: (1.0, "no")}
+
+
+@pytest.mark.parametrize("state", [0.5, float("nan")])
+def test_embeddings_without_an_order_are_equal_similarities_or_no_answers(
+    worker: InlineWorker, tmp_path: Path, state: float
+) -> None:
+    """Sentences of unequal length differ by the rounding of their means alone."""
+    encoder = tiny_models.add_tokenizer(tiny_models.bert(tmp_path / "bert"))
+    tensors = load_file(encoder / "model.safetensors")
+    last = max(name for name in tensors if name.endswith("output.LayerNorm.weight"))
+    tensors[last][:] = 0
+    bias = tensors[last.replace("weight", "bias")]
+    bias[:] = state * (1 + np.arange(bias.size) / 7)
+    save_file(tensors, encoder / "model.safetensors", metadata={"format": "pt"})
+    pairs = [{"a": "a" * n, "b": "no " * n, "score": n} for n in range(1, 12)]
+    failed = answer(worker, encoder, write(tmp_path, pairs)).failed
+    if state == state:
+        assert {score for score, _ in answers_by_line(worker).values()} == {1.0} and not failed
+    else:
+        assert "NaN or Inf in an embedding" in failed and not worker.of(events.TaskAnswers)
 
 
 def test_heads_name_classes_and_masked_words(worker: InlineWorker, tmp_path: Path) -> None:
@@ -201,7 +222,7 @@ def test_an_item_that_is_too_long_is_named_before_any_is_answered(
 @pytest.mark.parametrize(
     ("items", "where"),
     [
-        ([{"a": "a", "b": "b" * (n + 80 * (n == 40)), "score": 1} for n in range(1, 42)], 40),
+        ([{"a": "a", "b": "b" * (n + 80 * (n == 40)), "score": n} for n in range(1, 42)], 40),
         (
             [
                 {"query": "a" * (n + 80 * (n == 40)), "relevant": ["a", "b"], "k": 1}

@@ -36,6 +36,16 @@ def test_the_rank_is_scipys_and_noise_lowers_it() -> None:
     assert figures.sentences == 20 and 0.5 < figures.similarity_rank < 0.99  # type: ignore[operator]
 
 
+@pytest.mark.filterwarnings("error")
+def test_equal_similarities_have_no_order() -> None:
+    """Embeddings that are the same but for rounding would have the order of that."""
+    constant = draw(1).repeat(20, 1) * torch.linspace(0.1, 0.9, 20)[:, None]
+    for pair in ((draw(), constant), (constant, draw())):
+        figures = compare_embeddings(*pair)
+        assert figures.similarity_rank is None
+        assert figures.similarity_rms is not None and figures.similarity_rms > 0.5
+
+
 def test_two_sentences_have_no_order() -> None:
     figures = compare_embeddings(draw(2), draw(2, seed=4))
     assert figures.similarity_rank is None and figures.similarity_rms is None

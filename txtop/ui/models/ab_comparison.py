@@ -11,7 +11,7 @@ from math import log
 
 from txtop import formatting
 from txtop.analysis import energy, products
-from txtop.state import accuracy, quality
+from txtop.state import accuracy, fidelity, quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import format_with_confidence, word_verdict
 from txtop.state.cell import CellState
@@ -266,7 +266,9 @@ def _describe_quality(state: SessionState, own: Quality) -> tuple[str, str, str]
         return own.forms[0], role, ""
     figure = own.forms[0].removeprefix(text).strip()
     remarks = []
-    if output.similarity_rank is not None:
+    if fidelity.has_lost_order(output):
+        remarks.append("all sentences equally similar")
+    elif output.similarity_rank is not None:
         remarks.append(f"similarities of sentences {figure}".strip())
     elif output.cosine_tokens is not None:
         remarks.append(f"cosine of tokens {figure}".strip())

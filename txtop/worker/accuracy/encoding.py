@@ -16,6 +16,7 @@ from txtop.worker.loading import attention
 from txtop.worker.loading.loaded_model import LoadedModel
 
 BATCH = 32
+_DIGITS = 9
 _LEAVE_OUT = "name such a model, or leave this task out"
 _NAMED = 8
 """The classes that a message names at most."""
@@ -57,13 +58,18 @@ class TextEncoder:
         return self.tokenize([(text, None) for text in texts], lines)
 
     def embed(self, encodings: list[Any]) -> torch.Tensor:
-        """Return a unit vector for each encoded text, float64 of shape (n, width)."""
+        """Return a unit vector for each encoded text, float64 of shape (n, width).
+
+        Raises `RejectedError` for NaN and Inf: similarities with them have no order.
+        """
         rows = []
         first = self.loaded.pools_first_token
         for output, _, mask in self.run(encodings):
             states = output.last_hidden_state.double().cpu()
             shares = mask.double().cpu()[..., None]
             rows.append(states[:, 0] if first else (states * shares).sum(1) / shares.sum(1))
+            if not rows[-1].isfinite().all():
+                raise RejectedError("NaN or Inf in an embedding", "another precision")
         return torch.nn.functional.normalize(torch.cat(rows), dim=-1)
 
 
@@ -77,7 +83,9 @@ def answer_pairs(encoder: TextEncoder, items: list[PairItem]) -> Iterator[GivenA
     ]
     for start in range(0, len(items), BATCH):
         one, other = (encoder.embed(side[start : start + BATCH]) for side in sides)
-        for cosine in (one * other).sum(-1).tolist():
+        for exact in (one * other).sum(-1).tolist():
+            # Equal texts differ by rounding alone, which would be ranked as if it were similarity.
+            cosine = round(exact, _DIGITS)
             yield GivenAnswer(cosine, f"{cosine:.4f}")
 
 

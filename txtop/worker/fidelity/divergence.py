@@ -16,6 +16,7 @@ import torch
 Floats = npt.NDArray[np.float64]
 
 _ROWS = 64
+_DIGITS = 9
 # exp() of it is 0. A model that masks tokens with the least number of its dtype would otherwise
 # overflow float32, and 0 times infinity is NaN.
 _LEAST = -1e9
@@ -139,7 +140,8 @@ def summarise_cosines(parts: list[CosineSimilarities]) -> CosineSummary:
 class SimilaritySummary:
     """The figures of the embeddings of sentences, named as in the `fidelity` event.
 
-    Those of pairs are `None` below three sentences.
+    Those of pairs are `None` below three sentences, and the correlation where one of the two finds
+    all pairs equally similar.
     """
 
     sentences: int
@@ -159,11 +161,18 @@ def compare_embeddings(reference: torch.Tensor, cell: torch.Tensor) -> Similarit
         (unit @ unit.T).numpy()[place]
         for unit in (torch.nn.functional.normalize(m.double(), dim=-1) for m in (reference, cell))
     )
-    ranks = [
-        np.argsort(np.argsort(side, kind="stable")).astype(np.float64) for side in (theirs, ours)
-    ]
+    ranks = [_rank(side) for side in (theirs, ours)]
+    has_order = all(np.ptp(own) > 0 for own in ranks)
+    correlation = float(np.corrcoef(*ranks)[0, 1]) if has_order else None
     rms = float(np.sqrt(np.mean((theirs - ours) ** 2)))
-    return SimilaritySummary(n, embedding, float(np.corrcoef(ranks[0], ranks[1])[0, 1]), rms)
+    return SimilaritySummary(n, embedding, correlation, rms)
+
+
+def _rank(values: Floats) -> Floats:
+    """Return ranks, equal values at their mean rank; what differs by rounding is equal."""
+    _, places, counts = np.unique(values.round(_DIGITS), return_inverse=True, return_counts=True)
+    ranks: Floats = (counts.cumsum() - (counts - 1) / 2)[places]
+    return ranks
 
 
 def compute_cosines(reference: torch.Tensor, cell: torch.Tensor) -> Floats:
