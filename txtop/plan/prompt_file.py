@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.plan.file_signature import describe_packed
 from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
 
 MAX_LINE_BYTES = 4 << 20
@@ -158,6 +159,8 @@ def _read_lines(path: Path, where: str, suffix: str, digest: Any) -> Iterator[Pr
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             at = f"{where}, line {number}"
+            if number == 1 and (packed := describe_packed(line)):
+                raise UsageError(f"{where} {packed[0]}", packed[1])
             if len(line) > MAX_LINE_BYTES:
                 raise UsageError(
                     f"{at}: longer than {MAX_LINE_BYTES >> 20} MiB", "a line for each prompt"

@@ -30,8 +30,11 @@ class ItemBase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The texts that make a question: two items with the same are one question."""
-        return (self.asked,)
+        """The texts that make a question: two items with the same are one question.
+
+        Spaces around a question make no other one.
+        """
+        return (self.asked.strip(),)
 
     def find_fault(self) -> str:
         """Return what is wrong beyond the types of the fields; empty if nothing is."""
@@ -60,7 +63,7 @@ class ChoiceItem(ItemBase):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return (self.question, self.space, *sorted(self.choices))
+        return (self.question.strip(), self.space, *sorted(self.choices))
 
     @property
     def place(self) -> int:
@@ -98,12 +101,21 @@ class MatchItem(ItemBase):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return (self.prompt, str(self.max_tokens), *self.until)
+        return (self.prompt.strip(), str(self.max_tokens), *self.until)
 
     @property
     def answers(self) -> list[str]:
         """All answers that are right."""
         return [self.answer] if isinstance(self.answer, str) else self.answer
+
+    def find_fault(self) -> str:
+        stops = []
+        for answer in self.answers:
+            stop = next((stop for stop in self.until if stop in answer.strip()), None)
+            if stop is None:
+                return ""
+            stops.append(stop)
+        return f"answer has {stops[0][:40]!a}, before which the text ends (until)"
 
 
 class LabelItem(ItemBase):
@@ -119,6 +131,10 @@ class LabelItem(ItemBase):
     @property
     def asked(self) -> str:
         return self.text if self.text_pair is None else f"{self.text} | {self.text_pair}"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(text.strip() for text in (self.text, self.text_pair) if text is not None)
 
     @property
     def right(self) -> str:
@@ -138,7 +154,7 @@ class PairItem(ItemBase):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return tuple(sorted((self.a, self.b)))
+        return tuple(sorted((self.a.strip(), self.b.strip())))
 
     @property
     def right(self) -> str:

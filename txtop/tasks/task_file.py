@@ -13,10 +13,19 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.formatting import format_count
+from txtop.plan.file_signature import describe_packed
 from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
-from txtop.tasks.items import KIND_FIELDS, ChoiceItem, DocumentItem, Item, ItemBase, QueryItem
+from txtop.tasks.items import (
+    KIND_FIELDS,
+    ChoiceItem,
+    DocumentItem,
+    Item,
+    ItemBase,
+    PairItem,
+    QueryItem,
+)
 from txtop.tasks.lm_eval_task import is_lm_eval_file, read_lm_eval_task
 
 MAX_LINE_BYTES = 1 << 20
@@ -108,10 +117,12 @@ def _read_items(where: str, stream: BinaryIO) -> TaskItems:
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
         digest.update(line)
-        if len(line) > MAX_LINE_BYTES:
-            raise _refuse(where, number, "is longer than 1 MiB", "one item a line")
+        if number == 1 and (packed := describe_packed(line)):
+            raise TaskFileError(f"--task {sanitise(where, 200)} {packed[0]}", packed[1])
         if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise _refuse(where, number, "is UTF-16 text", "save it as UTF-8")
+        if len(line) > MAX_LINE_BYTES:
+            raise _refuse(where, number, "is longer than 1 MiB", "one item a line")
         text = line.removeprefix(codecs.BOM_UTF8).strip() if number == 1 else line.strip()
         if not text:
             continue
@@ -133,6 +144,7 @@ def _read_items(where: str, stream: BinaryIO) -> TaskItems:
     if not where.startswith(BUILT_IN):
         _require_once(where, items)
     _require_choice(where, items, documents)
+    _require_order(where, items)
     return TaskItems(kind, items, documents, digest.hexdigest())
 
 
@@ -159,6 +171,14 @@ def _require_choice(where: str, items: list[Item], documents: list[str]) -> None
         if item.k >= count:
             cause = f"asks for the first {item.k:,} of {format_count(count, 'document')}"
             raise _refuse(where, item.line, cause, "a smaller k, or lines with more documents")
+
+
+def _require_order(where: str, items: list[Item]) -> None:
+    """Raise `TaskFileError` for pairs with one score alone: no correlation exists with them."""
+    pairs = [item for item in items if isinstance(item, PairItem)]
+    if pairs and len({item.score for item in pairs}) == 1:
+        cause = f"ends a file whose scores are all {pairs[0].right}: there is nothing to rank"
+        raise _refuse(where, pairs[-1].line, cause, "pairs with other scores as well")
 
 
 def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase]:

@@ -63,6 +63,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "only blank lines": ("a.txt", b"\n  \n", "no prompt in it"),
     "no format": ("a.csv", b"one\n", "neither .txt nor .jsonl"),
     "latin-1": ("a.txt", "gut\nschön\n".encode("latin-1"), "line 2: byte 4 (0xf6) is not UTF-8"),
+    "gzip": ("a.txt", b"\x1f\x8b\x08\x00", "is compressed: gunzip it first"),
     "UTF-16": ("a.txt", "one\ntwo".encode("utf-16"), "line 1: the file is UTF-16"),
     "binary": ("a.txt", b"one\n\0\1\2\n", "line 2: a zero byte"),
     "not JSON": ("a.jsonl", b'{"text": "a"}\n{"text": \n', "line 2: not JSON: "),

@@ -36,8 +36,9 @@ def write(folder: Path, *lines: object) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_fields_tell_the_kind(kind: str, tmp_path: Path) -> None:
-    task = task_file.describe_task(write(tmp_path, KINDS[kind]), "mine")
-    assert (task.kind, task.items, task.name, len(task.sha256)) == (kind, 1, "mine", 64)
+    lines = [KINDS[kind], *([{"a": "three", "b": "two", "score": 1}] if kind == "pairs" else [])]
+    task = task_file.describe_task(write(tmp_path, *lines), "mine")
+    assert (task.kind, task.items, task.name, len(task.sha256)) == (kind, len(lines), "mine", 64)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,6 +80,17 @@ def test_an_item_that_comes_again_is_refused_by_its_lines(kind: str, tmp_path: P
         (CHOICE, {**CHOICE, "choices": ["red", "blue"]}, False),
         (CHOICE, {**CHOICE, "space": ""}, False),
         (MATCH, {**MATCH, "until": ["."]}, False),
+        (CHOICE, {**CHOICE, "question": "The sky is "}, True),
+        (MATCH, {**MATCH, "prompt": "\t2 + 2 =\n"}, True),
+        ({"a": "x", "b": "y", "score": 1}, {"a": " y", "b": "x ", "score": 2}, True),
+        ({"text": "x", "label": "y"}, {"text": "x ", "label": "y"}, True),
+        ({"text": "x | z", "label": "y"}, {"text": "x", "text_pair": "z", "label": "y"}, False),
+        ({"query": "x", "relevant": ["y"]}, {"query": "x ", "relevant": ["z"]}, True),
+        (
+            {"text": "x [MASK]", "answer": "y"},
+            {"text": " x [MASK]", "answer": "y"},
+            True,
+        ),
         ({"a": "x", "b": "y", "score": 1}, {"a": "y", "b": "x", "score": 2}, True),
         ({"text": "x", "label": "y"}, {"text": "x", "text_pair": "z", "label": "y"}, False),
         ({"query": "x", "relevant": ["y"]}, {"query": "x", "relevant": ["z"]}, True),
@@ -103,6 +115,14 @@ def test_items_know_their_line_and_the_right_answer(tmp_path: Path) -> None:
     match = task_file.read_task(write(tmp_path, MATCH)).items[0]
     assert isinstance(match, MatchItem)
     assert match.answers == ["4", "four"]
+
+
+def test_one_answer_of_several_may_have_its_end_in_it(tmp_path: Path) -> None:
+    item = {"prompt": "Where?", "answer": ["Paris", "Paris."], "until": ["."]}
+    assert len(task_file.read_task(write(tmp_path, item)).items) == 1
+    # Spaces around an answer do not count, so that an end there is none in it.
+    item = {"prompt": "Where?", "answer": "\nParis\n"}
+    assert len(task_file.read_task(write(tmp_path, item)).items) == 1
 
 
 def test_documents_beside_queries_are_no_items(tmp_path: Path) -> None:
@@ -139,6 +159,17 @@ def test_the_order_is_that_of_the_seed_alone() -> None:
         ([{**CHOICE, "answer": "red"}], "answer is none of the choices"),
         ([{**CHOICE, "choices": ["one"]}], "choices: expected"),
         ([{"text": "no mask", "answer": "blue"}], "text has 0 times [MASK], not once"),
+        (
+            [MATCH, {**MATCH, "answer": " a.b ", "until": ["\n", "."]}],
+            "line 2 is no item of exact match: answer has '.', before which the text ends (until)",
+        ),
+        (
+            [{"a": f"{n}", "b": "b", "score": 2} for n in range(3)],
+            ", line 3 ends a file whose scores are all 2: there is nothing to rank: pairs with oth",
+        ),
+        ([b"\x1f\x8b\x08\x00"], " is compressed: gunzip it first"),
+        ([b"PK\x03\x04" + b"x" * (2 << 20)], " is compressed: unzip it first"),
+        ([b"PAR1\x15\x04"], " is Parquet: write it as JSON lines"),
         ([{"document": "you"}], "has documents and no query"),
         (
             [{"document": "a"}, {"query": "q", "relevant": ["a", "b"], "k": 2}],
