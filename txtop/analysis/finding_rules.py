@@ -71,10 +71,11 @@ def _judge_launches(facts: Facts) -> Judgement | None:
         idle_ns = facts.sum_idle_ns()
         if idle_ns < IDLE_FROM * facts.request_ns or facts.cell.compile in GRAPH_COMPILES:
             return None
-        launches = facts.main.launches or 0.0
+        launches = facts.main.launches
+        count = "the launches of" if launches is None else f"{launches:.0f} launches"
         evidence = (
             f"the GPU waits {format_share(idle_ns / facts.request_ns)} of the time for"
-            f" {launches:.0f} launches a step"
+            f" {count} a step"
         )
         return Judgement(idle_ns, evidence, _suggest_compilation(facts, "reduce-overhead"))
     host_ns = facts.sum_python_ns()

@@ -84,6 +84,9 @@ def test_a_gpu_that_waits_is_launch_bound_and_its_waiting_is_a_piece() -> None:
     (finding,) = find_findings(state, state.cells["c1"])
     assert finding.rule == "launch-bound" and finding.cost == pytest.approx(0.6)
     assert "300 launches a step" in finding.evidence
+    uncounted = session(msgspec.structs.replace(waiting, launches=None), device="cuda")
+    (finding,) = find_findings(uncounted, uncounted.cells["c1"])
+    assert "for the launches of a step" in finding.evidence
     pieces = [(piece.kind, piece.ns) for piece in build_pieces(waiting, None, "")]
     assert pieces == [("mlp", 250), ("attention", 150), ("idle", 600)]
 

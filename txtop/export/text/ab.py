@@ -131,7 +131,8 @@ def _format_figures(event: Fidelity) -> list[str]:
     """Return the figures of a comparison of outputs, each with its name."""
     figures: list[str] = []
     if (distance := fidelity.get_kld_above_floor(event)) is not None:
-        figures.append(f"KLD {distance:.2g} ±{event.kld_stderr or 0:.1g}")
+        error = "" if event.kld_stderr is None else f" ±{event.kld_stderr:.1g}"
+        figures.append(f"KLD {distance:.2g}{error}")
     if (
         event.top1 is not None
         and (ends := compute_wilson_interval(event.top1, event.positions)) is not None
