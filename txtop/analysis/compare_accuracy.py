@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from txtop.plan.task import TaskSpec
+from txtop.plan.task import TaskKind, TaskSpec
 from txtop.state import accuracy
 from txtop.state.accuracy import AccuracyDifference, TaskScore
 from txtop.state.cell import CellState
@@ -15,22 +16,25 @@ SessionCell = tuple[SessionState, CellState]
 
 @dataclass(frozen=True)
 class AccuracyComparison:
-    """The accuracy of one cell in one task on both sides; shares of 1.
+    """The accuracy of one cell in one task on both sides, as in `AccuracyDifference`.
 
-    `verdict` is "no loss", "loss" or "undecided", against the least difference that is allowed.
+    `verdict` is "no loss", "loss" or "undecided", against the least difference that is allowed;
+    without an interval `reason` says why it is undecided.
     """
 
     cell: str
     task: str
-    base: float
-    new: float
-    difference: float
+    kind: TaskKind
+    base: float | None
+    new: float | None
+    difference: float | None
     ci95: tuple[float, float] | None
     n: int
-    gained: int
-    lost: int
+    gained: int | None
+    lost: int | None
     deciding_items: int | None
     verdict: str
+    reason: str = ""
 
 
 def compare_accuracy(
@@ -88,10 +92,11 @@ def _compare(
 
 
 def _build(label: str, difference: AccuracyDifference, least: float) -> AccuracyComparison:
-    low, high = difference.interval or (-1.0, 1.0)
+    low, high = difference.interval or (-math.inf, math.inf)
     return AccuracyComparison(
         cell=label,
         task=difference.task.name,
+        kind=difference.task.kind,
         base=difference.reference_score,
         new=difference.score,
         difference=difference.difference,
@@ -101,4 +106,5 @@ def _build(label: str, difference: AccuracyDifference, least: float) -> Accuracy
         lost=difference.lost,
         deciding_items=difference.needed,
         verdict="no loss" if low >= least else "loss" if high < least else "undecided",
+        reason=difference.reason,
     )

@@ -76,7 +76,10 @@ def explain_below_accuracy(state: SessionState, name: str) -> str:
     if tuning is None or tuning.min_accuracy is None:
         return ""
     for difference in accuracy.list_differences(state, name):
-        if difference.difference < tuning.min_accuracy:
+        if difference.difference is None:
+            if difference.reference_score is not None:
+                return f"{difference.task.name}: {difference.reason}"
+        elif difference.difference < tuning.min_accuracy:
             forms = accuracy.format_difference_forms(difference)
             return f"{difference.task.name}: {forms[0]} against the reference"
     return ""

@@ -43,7 +43,6 @@ def export_accuracy(
 def _add(
     state: SessionState, export: AccuracyExport, difference: AccuracyDifference
 ) -> AccuracyExport:
-    is_counted = difference.task.kind != "pairs"
     return msgspec.structs.replace(
         export,
         reference=difference.reference,
@@ -51,11 +50,12 @@ def _add(
         difference=difference.difference,
         ci95=difference.interval,
         compared=difference.n,
-        gained=difference.gained if is_counted else None,
-        lost=difference.lost if is_counted else None,
+        gained=difference.gained,
+        lost=difference.lost,
         margin=difference.margin,
         deciding_items=difference.needed,
         verdict=difference.band,
+        reason=difference.reason,
         changed=[
             ChangedItemExport(
                 line=item.line,

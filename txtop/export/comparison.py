@@ -9,11 +9,12 @@ import msgspec
 from txtop.analysis.compare import CellComparison, SessionComparison
 from txtop.analysis.compare_accuracy import AccuracyComparison
 from txtop.export.markdown import escape_markdown
+from txtop.export.text.accuracy import PAIRS_REMARK, format_paired
 from txtop.export.text.fitting import format_table, wrap_line
 from txtop.export.text.ratios import format_ratio_cells
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.sanitise import escape_json
-from txtop.state.accuracy import format_points, format_points_interval
+from txtop.state.accuracy import format_points, format_score
 
 COLUMNS = (
     ("cell", "<"),
@@ -50,28 +51,30 @@ ACCURACY_COLUMNS = (
 )
 
 
-def _build_accuracy_row(own: AccuracyComparison) -> list[str]:
+def build_accuracy_row(own: AccuracyComparison) -> list[str]:
+    """Return the cells of a row, in the order of `ACCURACY_COLUMNS`."""
     return [
         own.cell,
         own.task,
-        format_share(own.base, 1),
-        format_share(own.new, 1),
-        format_points(own.difference).removesuffix(" pt"),
-        format_points_interval(own.ci95) or MISSING,
-        str(own.gained),
-        str(own.lost),
+        format_score(own.kind, own.base),
+        format_score(own.kind, own.new),
+        *format_paired(own.difference, own.ci95, own.gained, own.lost),
         f"{own.n:,}",
-        own.verdict,
+        f"{own.verdict}: {own.reason}" if own.reason else own.verdict,
     ]
 
 
 def _list_remarks(comparison: SessionComparison) -> list[str]:
-    """Return each reason and note once, after the cells that it is about."""
+    """Return each reason and note once, after the cells that it is about; then that of pairs."""
     lines: dict[str, list[str]] = {}
     for cell in comparison.cells:
         for remark in (*cell.reasons, *cell.notes):
             lines.setdefault(remark, []).append(cell.cell)
-    return [f"{', '.join(cells)}: {remark}" for remark, cells in lines.items()]
+    has_pairs = any(own.kind == "pairs" for own in comparison.accuracy)
+    return [
+        *(f"{', '.join(cells)}: {remark}" for remark, cells in lines.items()),
+        *([PAIRS_REMARK] if has_pairs else []),
+    ]
 
 
 def _format_outcome(comparison: SessionComparison) -> str:
@@ -89,7 +92,7 @@ def render_text(comparison: SessionComparison, width: int | None = None) -> str:
     `width` is that of the terminal, in columns.
     """
     lines = format_table(COLUMNS, list(map(_build_row, comparison.cells)), width)
-    if answered := list(map(_build_accuracy_row, comparison.accuracy)):
+    if answered := list(map(build_accuracy_row, comparison.accuracy)):
         lines += ["", *format_table(ACCURACY_COLUMNS, answered, width)]
     remarks = _list_remarks(comparison)
     lines += ["", *remarks, *([""] if remarks else []), _format_outcome(comparison)]
@@ -100,7 +103,7 @@ def render_markdown(comparison: SessionComparison) -> str:
     """Render the same for a pull request; text from outside is escaped."""
     table = _format_markdown_table(COLUMNS, map(_build_row, comparison.cells))
     if comparison.accuracy:
-        rows = map(_build_accuracy_row, comparison.accuracy)
+        rows = map(build_accuracy_row, comparison.accuracy)
         table += ["", *_format_markdown_table(ACCURACY_COLUMNS, rows)]
     remarks = [f"- {escape_markdown(remark)}" for remark in _list_remarks(comparison)]
     return (

@@ -38,7 +38,9 @@ def format_further_tables(state: SessionState, finals: FinalMetrics) -> str:
         (accuracy.HEADING, accuracy.build_rows(state)),
     ):
         document += "\n" + format_markdown_table(heading, rows) if rows else ""
-    return document
+    return document + "".join(
+        f"\n- {escape_markdown(line)}\n" for line in accuracy.list_remarks(state)
+    )
 
 
 def format_markdown_table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:

@@ -171,7 +171,8 @@ class AccuracyExport(msgspec.Struct, kw_only=True):
 
     Shares of 1, of pairs of sentences Spearman's correlations. `ci95` holds at every look, but for
     pairs; `deciding_items` is the number with which a loss of `margin` would be found in 95 % of
-    sessions. Without a reference the figures of the difference are None.
+    sessions. Without a reference the figures of the difference are None, and so is `verdict`
+    without an interval: `reason` says why there is none.
     """
 
     task: str
@@ -191,6 +192,7 @@ class AccuracyExport(msgspec.Struct, kw_only=True):
     margin: float | None = None
     deciding_items: int | None = None
     verdict: str | None = None
+    reason: str = ""
     changed: list[ChangedItemExport] = []
 
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from txtop.formatting import MISSING, format_share
+from txtop.formatting import MISSING, format_count, format_share
 from txtop.plan import references
 from txtop.plan.cell import Cell
-from txtop.plan.task import TaskSpec
+from txtop.plan.task import TaskKind, TaskSpec
 from txtop.protocol import events
 from txtop.state.session import SessionState
 from txtop.stats import paired_accuracy, rank_correlation
 from txtop.stats.intervals import Interval
+from txtop.stats.rank_correlation import CorrelationDifference
 
 AccuracyBand = Literal["no worse", "undecided", "loss", "worse"]
 ACCURACY_GLYPHS: dict[AccuracyBand, str] = {
@@ -44,33 +45,40 @@ class TaskScore:
 class AccuracyDifference:
     """The accuracy of a cell less that of its reference, on the first `n` items of a task.
 
-    All are shares of 1, of pairs of sentences Spearman's correlations. The interval is the 95 % one
-    that holds at every look, of correlations that of this n alone; None without one. `gained` and
-    `lost` items are those that the cell answers better and worse, `needed` those that would decide
-    the margin, None if that cannot be said.
+    All are shares of 1, of pairs of sentences Spearman's correlations, None where one does not
+    exist. The interval is the 95 % one that holds at every look, of correlations that of this n
+    alone; without one `reason` says why. `gained` and `lost` items are those that the cell answers
+    better and worse, None for pairs, `needed` those that would decide the margin, None if that
+    cannot be said.
     """
 
     task: TaskSpec
     cell: str
     reference: str
     n: int
-    reference_score: float
-    score: float
+    reference_score: float | None
+    score: float | None
     interval: Interval | None
-    gained: int
-    lost: int
+    gained: int | None
+    lost: int | None
     needed: int | None
     margin: float
+    reason: str = ""
 
     @property
-    def difference(self) -> float:
+    def difference(self) -> float | None:
+        if self.score is None or self.reference_score is None:
+            return None
         return self.score - self.reference_score
 
     @property
-    def band(self) -> AccuracyBand:
-        """The verdict: a loss of at most the margin, of more, of some size, or none shown."""
+    def band(self) -> AccuracyBand | None:
+        """The verdict: a loss of at most the margin, of more, of some size, or none shown.
+
+        None without an interval: that is no verdict.
+        """
         if self.interval is None:
-            return "undecided"
+            return None
         low, high = self.interval
         if low >= -self.margin:
             return "no worse"
@@ -83,10 +91,12 @@ def find_score(session: SessionState, name: str, task: TaskSpec) -> TaskScore | 
     if cell is None:
         return None
     parts = session.answers.get((cell, task.name), ())
+    # A damaged log may lack the similarities that pairs are held against.
+    n = len(list_targets(session, task)) if task.kind == "pairs" else None
     return TaskScore(
         task,
-        tuple(score for part in parts for score in part.scores),
-        tuple(text for part in parts for text in part.answers),
+        tuple(score for part in parts for score in part.scores)[:n],
+        tuple(text for part in parts for text in part.answers)[:n],
         session.answered.get((cell, task.name)),
     )
 
@@ -167,28 +177,36 @@ def compare_scores(
     base, own = theirs.scores[:n], ours.scores[:n]
     reference, cell = names
     if task.kind == "pairs":
-        scores, interval = _compare_correlations(targets[:n], base, own)
-        gained = lost = 0
-        needed = None
-    else:
-        scores = (sum(base) / n, sum(own) / n)
-        counts = Counter(round(b - a, _DIGITS) for a, b in zip(base, own, strict=True))
-        interval = _compute_interval(tuple(sorted(counts.items())))
-        gained = sum(count for d, count in counts.items() if d > 0)
-        lost = sum(count for d, count in counts.items() if d < 0)
-        # No item that changed is less than one, not none.
-        needed = _count_needed(max(1, gained + lost) / n, margin)
+        contrast = _compare_correlations(targets[:n], base, own)
+        return AccuracyDifference(
+            task=task,
+            cell=cell,
+            reference=reference,
+            n=n,
+            reference_score=contrast.base,
+            score=contrast.own,
+            interval=contrast.interval,
+            gained=None,
+            lost=None,
+            needed=None,
+            margin=margin,
+            reason=contrast.reason,
+        )
+    counts = Counter(round(b - a, _DIGITS) for a, b in zip(base, own, strict=True))
+    gained = sum(count for d, count in counts.items() if d > 0)
+    lost = sum(count for d, count in counts.items() if d < 0)
     return AccuracyDifference(
         task=task,
         cell=cell,
         reference=reference,
         n=n,
-        reference_score=scores[0],
-        score=scores[1],
-        interval=interval,
+        reference_score=sum(base) / n,
+        score=sum(own) / n,
+        interval=_compute_interval(tuple(sorted(counts.items()))),
         gained=gained,
         lost=lost,
-        needed=needed,
+        # No item that changed is less than one, not none.
+        needed=_count_needed(max(1, gained + lost) / n, margin),
         margin=margin,
     )
 
@@ -206,7 +224,7 @@ def _count_needed(discordant: float, margin: float) -> int | None:
 @lru_cache(maxsize=64)
 def _compare_correlations(
     targets: tuple[float, ...], base: tuple[float, ...], own: tuple[float, ...]
-) -> tuple[tuple[float, float], Interval | None]:
+) -> CorrelationDifference:
     return rank_correlation.compare_correlations(targets, base, own)
 
 
@@ -255,8 +273,10 @@ def describe_answered(session: SessionState, event: events.TaskAnswered) -> str:
     return ": ".join([score, *(describe_difference(d) for d in own)])
 
 
-def format_points(share: float) -> str:
-    """Format a share of 1 as percentage points with its sign: `−1.3 pt`, `+0.4 pt`."""
+def format_points(share: float | None) -> str:
+    """Format a share of 1 as percentage points with its sign: `−1.3 pt`; `—` without one."""
+    if share is None:
+        return MISSING
     points = round(share * 100, 1)
     sign = "−" if points < 0 else "+" if points > 0 else ""
     return f"{sign}{abs(points):.1f} pt"
@@ -272,10 +292,9 @@ def format_points_interval(interval: Interval | None) -> str:
 
 def format_difference_forms(difference: AccuracyDifference) -> tuple[str, ...]:
     """Return a difference as text, from the longest to the shortest form."""
-    mark = ACCURACY_GLYPHS[difference.band]
     points = format_points(difference.difference)
     ends = format_points_interval(difference.interval)
-    short = f"{mark} {points}"
+    short = points if difference.band is None else f"{ACCURACY_GLYPHS[difference.band]} {points}"
     return (f"{short} {ends}", short) if ends else (short,)
 
 
@@ -305,7 +324,9 @@ def describe_score(session: SessionState, name: str, task: TaskSpec) -> str:
     if score.ending is not None and score.ending.failed:
         return f"{task.name}: {score.ending.failed}"
     noun = "Spearman " if task.kind == "pairs" else ""
-    return f"{task.name} {noun}{format_reached(session, name, task)}, {score.n:,} items"
+    return (
+        f"{task.name} {noun}{format_reached(session, name, task)}, {format_count(score.n, 'item')}"
+    )
 
 
 def compute_reached(session: SessionState, name: str, task: TaskSpec) -> float | None:
@@ -321,10 +342,14 @@ def compute_reached(session: SessionState, name: str, task: TaskSpec) -> float |
 
 def format_reached(session: SessionState, name: str, task: TaskSpec) -> str:
     """Format the accuracy of a cell: `71.3 %`, of pairs `0.823`; `—` without one."""
-    reached = compute_reached(session, name, task)
-    if reached is None:
+    return format_score(task.kind, compute_reached(session, name, task))
+
+
+def format_score(kind: TaskKind, score: float | None) -> str:
+    """Format an accuracy: `71.3 %`, of pairs `0.823`; `—` without one."""
+    if score is None:
         return MISSING
-    return f"{reached:.3f}" if task.kind == "pairs" else format_share(reached, 1)
+    return f"{score:.3f}" if kind == "pairs" else format_share(score, 1)
 
 
 def describe_difference(difference: AccuracyDifference) -> str:
@@ -332,14 +357,15 @@ def describe_difference(difference: AccuracyDifference) -> str:
 
     `−1.3 pt [−2.9, +0.2], 2 gained, 6 lost of 300; about 1,900 items decide 1 pt`.
     """
+    if difference.difference is None:
+        return difference.reason
     points = format_points(difference.difference)
     interval = format_points_interval(difference.interval)
-    parts = [f"{points} {interval}".rstrip()]
+    text = f"{points} {interval}".rstrip()
     if difference.task.kind == "pairs":
-        parts.append(f"{difference.n:,} pairs, interval at this n alone")
-        return ", ".join(parts)
-    parts.append(f"{difference.gained} gained, {difference.lost} lost of {difference.n:,}")
-    text = ", ".join(parts)
+        remark = f": {difference.reason}" if difference.reason else ", interval at this n alone"
+        return f"{text}, {format_count(difference.n, 'pair')}{remark}"
+    text += f", {difference.gained} gained, {difference.lost} lost of {difference.n:,}"
     if difference.band in ("undecided", "loss") and difference.needed:
         text += f"; about {difference.needed:,} items decide {100 * difference.margin:.3g} pt"
     return text

@@ -43,13 +43,19 @@ class Quality:
         None where none could be judged. NaN or Inf in the output come before any task, and an
         output that is visibly another one before a task that has too few items to decide.
         """
-        judged = [d for d in self.differences if d.interval is not None]
+        judged = [(_WORST_FIRST.index(d.band), d) for d in self.differences if d.band is not None]
         output = fidelity.compute_badge(self.output)
         if not judged or output == "INVALID":
             return None
-        worst = min(judged, key=lambda d: (_WORST_FIRST.index(d.band), d.difference))
+        _, worst = min(judged, key=lambda pair: (pair[0], pair[1].difference))
         hides = worst.band == "undecided" and output in ("visible", "broken")
         return None if hides else worst
+
+    @property
+    def points(self) -> float | None:
+        """The difference that the badge shows, in percentage points; None without one."""
+        own = self.deciding
+        return None if own is None or own.difference is None else 100 * own.difference
 
     def list_events(self, session: SessionState) -> list[Event]:
         """Return the events that the badge rests on."""
@@ -61,7 +67,8 @@ class Quality:
 
     @property
     def badge(self) -> QualityBadge:
-        return fidelity.compute_badge(self.output) if self.deciding is None else self.deciding.band
+        band = None if self.deciding is None else self.deciding.band
+        return band or fidelity.compute_badge(self.output)
 
     @property
     def forms(self) -> tuple[str, ...]:

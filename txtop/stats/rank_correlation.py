@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from txtop.stats.intervals import Interval
 
@@ -13,6 +13,22 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2_000
 MIN_PAIRS = 10
+TAIL = 0.025
+MAX_UNCHANGED = 0.05
+"""The share of resamples without any difference from which on there is no interval."""
+_LARGEST = 2.0
+
+
+class CorrelationDifference(NamedTuple):
+    """The correlations of two sides with the same targets, `None` where one does not exist.
+
+    `interval` is that of their difference; without one `reason` says why.
+    """
+
+    base: float | None
+    own: float | None
+    interval: Interval | None = None
+    reason: str = ""
 
 
 def compute_rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -25,18 +41,36 @@ def compute_rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | 
 
 def compare_correlations(
     targets: Sequence[float], base: Sequence[float], own: Sequence[float]
-) -> tuple[tuple[float, float], Interval | None]:
-    """Return the correlations of `base` and of `own` with `targets`, and their difference's 95 %.
+) -> CorrelationDifference:
+    """Compare the correlations of `base` and of `own` with `targets`.
 
     The interval is the percentile interval of a bootstrap of whole items (2,000 resamples), for
-    this n alone; None below ten items. A correlation that does not exist is 0.
+    this n alone. A resample without a correlation counts as the worst at either end. There is no
+    interval below ten items, and none where the resamples cannot show a width.
     """
+    scores = compute_rank_correlation(targets, base), compute_rank_correlation(targets, own)
+    reason = _explain_no_correlation(targets, base, own)
+    if reason or len(targets) < MIN_PAIRS:
+        return CorrelationDifference(*scores, None, reason or f"fewer than {MIN_PAIRS} pairs")
+    return CorrelationDifference(*scores, *_bootstrap(targets, base, own))
+
+
+def _explain_no_correlation(
+    targets: Sequence[float], base: Sequence[float], own: Sequence[float]
+) -> str:
+    """Return what has one value alone, so that it has no ranks; empty if nothing has."""
+    sides = {"scores": targets, "similarities": own, "similarities of the reference": base}
+    name = next((name for name, side in sides.items() if len(set(side)) == 1), None)
+    return "" if name is None else f"no correlation: all {name} are equal"
+
+
+def _bootstrap(
+    targets: Sequence[float], base: Sequence[float], own: Sequence[float]
+) -> tuple[Interval | None, str]:
+    """Return the interval of the difference as `find_ends` does."""
     import numpy as np
 
-    scores = tuple(compute_rank_correlation(targets, side) or 0.0 for side in (base, own))
     n = len(targets)
-    if n < MIN_PAIRS:
-        return (scores[0], scores[1]), None
     random = np.random.RandomState(0)
     x, a, b = (np.asarray(side, float) for side in (targets, base, own))
     differences: list[Any] = []
@@ -47,8 +81,24 @@ def compare_correlations(
         differences.append(
             _correlate(ranks, _rank(b[places])) - _correlate(ranks, _rank(a[places]))
         )
-    low, high = np.nanquantile(np.concatenate(differences), [0.025, 0.975])
-    return (scores[0], scores[1]), (float(low), float(high))
+    return find_ends(np.concatenate(differences))
+
+
+def find_ends(drawn: npt.NDArray[np.float64]) -> tuple[Interval | None, str]:
+    """Return the percentile interval of the differences that were drawn, or why there is none.
+
+    NaN is a resample without a correlation, of which anything could be true.
+    """
+    import numpy as np
+
+    missing = np.isnan(drawn)
+    if missing.mean() >= TAIL:
+        return None, "too few values differ for an interval"
+    if (np.abs(drawn) < 1e-12).mean() > MAX_UNCHANGED:
+        return None, "too few ranks differ for an interval"
+    low = np.quantile(np.where(missing, -_LARGEST, drawn), TAIL)
+    high = np.quantile(np.where(missing, _LARGEST, drawn), 1 - TAIL)
+    return (float(low), float(high)), ""
 
 
 def _rank(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ from support.ui_events import header
 from txtop.analysis.compare import add_accuracy, compare_sessions
 from txtop.analysis.compare_accuracy import compare_accuracy
 from txtop.export import comparison
+from txtop.export.text.accuracy import build_rows
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.task import TaskSpec
@@ -21,16 +22,25 @@ from txtop.state.session import SessionState
 CELL = Cell(id="a", model="gpt2", precision="int8")
 
 
-def answer(scores: Sequence[float], order: Sequence[int], sha256: str = "5" * 64) -> SessionState:
-    """Return a session in which item `line` has the score `scores[line]`, asked in `order`."""
-    n = len(order)
-    task = TaskSpec(name="quiz", path="/q.jsonl", kind="choice", items=n, sha256=sha256)
+def answer(
+    scores: Sequence[float],
+    order: Sequence[int],
+    sha256: str = "5" * 64,
+    targets: Sequence[float] = (),
+) -> SessionState:
+    """Return a session in which item `line` has the score `scores[line]`, asked in `order`.
+
+    With `targets`, by line, the items are pairs.
+    """
+    n, kind = len(order), "pairs" if targets else "choice"
+    task = TaskSpec(name="quiz", path="/q.jsonl", kind=kind, items=n, sha256=sha256)
     asked = [f"q{line}" for line in order]
     return fold_all(
         [
             header(Plan(cells=(CELL,), tasks=(task,))),
             events.TaskQuestions(
-                t_ns=0, task="quiz", first=0, lines=list(order), asked=asked, right=["y"] * n
+                t_ns=0, task="quiz", first=0, lines=list(order), asked=asked, right=["y"] * n,
+                targets=[targets[line] for line in order] if targets else [],
             ),
             events.TaskAnswers(
                 t_ns=1, cell="a", task="quiz", first=0, scores=[scores[i] for i in order],
@@ -73,6 +83,30 @@ def test_a_loss_is_a_regression(outcome: str, verdicts: list[str], expected: str
 
     answered = [dataclasses.replace(own, verdict=verdict) for verdict in verdicts]
     assert add_accuracy(outcome, answered) == expected
+
+
+def test_pairs_read_as_show_writes_them() -> None:
+    targets = [float(n % 6) for n in range(60)]
+    worse = [n % 6 / 6 if n % 2 else 0.3 + n / 600 for n in range(60)]
+    base, new = (answer(scores, range(60), targets=targets) for scores in (targets, worse))
+    (row,) = map(comparison.build_accuracy_row, compare_sessions([base], [new], 0.03).accuracy)
+    (beside,) = build_rows(new)
+    assert row[2:4] == ["1.000", beside[2]] and row[6:8] == ["—", "—"]
+    for render in (comparison.render_text, comparison.render_markdown):
+        assert "interval of this n alone" in render(compare_sessions([base], [new], 0.03))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_correlation_that_does_not_exist_is_undecided() -> None:
+    ranks = [float(n) for n in range(17)]
+    base, new = (answer(scores, range(17), targets=ranks) for scores in (ranks, [0.5] * 17))
+    gated = compare_sessions([base], [new], 0.03, -0.01)
+    (row,) = map(comparison.build_accuracy_row, gated.accuracy)
+    reason = "no correlation: all similarities are equal"
+    assert row[2:] == ["1.000", "—", "—", "—", "—", "—", "17", f"undecided: {reason}"]
+    (plain,) = msgspec.json.decode(comparison.render_json(gated))["accuracy"]
+    assert [plain[key] for key in ("base", "new", "difference", "ci95")] == [1, None, None, None]
+    assert (gated.exit_code, plain["gained"], plain["reason"]) == (3, None, reason)
 
 
 def test_the_gate_decides_the_exit_code_and_stands_in_every_format() -> None:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from support.ui_events import header
+from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.tuning import explain_below_accuracy
+from txtop.export import csv
+from txtop.export.html.page import render_page
+from txtop.export.json import build_export
+from txtop.export.markdown import to_markdown
+from txtop.export.text.accuracy import build_rows
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.task import TaskKind, TaskSpec
@@ -143,6 +149,72 @@ def test_pairs_of_sentences_have_the_difference_of_correlations() -> None:
     assert "Spearman 1.000" in accuracy.describe_score(state, "a", plan.tasks[0])
 
 
+def answer_pairs(
+    targets: Sequence[float], base: Sequence[float], own: Sequence[float], plan: Plan | None = None
+) -> SessionState:
+    n = len(targets)
+    return fold_all(
+        [
+            header(plan or Plan(cells=CELLS, tasks=(a_task(n, "pairs"),))), questions(n, targets),
+            answers("a", base), answered("a"), answers("b", own), answered("b"),
+        ]
+    )  # fmt: skip
+
+
+RANKS = [float(place) for place in range(17)]
+CONSTANT = [0.5] * 17
+WHOSE = {"b": "similarities", "a": "similarities of the reference", "": "scores"}
+
+
+@pytest.mark.parametrize("constant", ["a", "b", ""])
+@pytest.mark.filterwarnings("error")
+def test_a_correlation_that_does_not_exist_is_no_number_and_no_verdict(constant: str) -> None:
+    sides = (CONSTANT if name == constant else RANKS for name in ("", "a", "b"))
+    state = answer_pairs(*sides)
+    (difference,) = accuracy.list_differences(state, "b")
+    assert difference.difference is None and difference.interval is None
+    assert (difference.reference_score is None) == (constant != "b")
+    assert (difference.score is None) == (constant != "a")
+    assert difference.band is None and quality.get_quality(state, "b").badge == "unmeasured"
+    reason = f"no correlation: all {WHOSE[constant]} are equal"
+    score = "1.000" if constant == "a" else "—"
+    assert state.log[-1].text.endswith(f"quiz Spearman {score}, 17 items: {reason}")
+    *_, row = build_rows(state)
+    assert row[2:] == [score, "—", "—", "—", "—", "17", "—", f"— {reason}"]
+    export = build_export(state, FinalMetrics()).cells[1].accuracy[0]
+    assert export.accuracy == (1 if constant == "a" else None)
+    assert export.reference_accuracy == (1 if constant == "b" else None)
+    assert (export.difference, export.ci95, export.verdict) == (None, None, None)
+    assert (export.deciding_items, export.reason) == (None, reason)
+    ends = csv.build_rows(state, FinalMetrics())[1]
+    assert ends["accuracy_quiz_difference"] is None and ends["accuracy_quiz_ci95_lo"] is None
+    for text in (to_markdown(state, FinalMetrics()), render_page(state, FinalMetrics())):
+        assert reason.encode() in text and b"[nan" not in text
+        assert b"the interval of this n alone" in text
+
+
+def test_equal_ranks_are_no_verdict_and_leave_the_badge_to_the_outputs() -> None:
+    state = answer_pairs(RANKS, RANKS, RANKS)
+    (difference,) = accuracy.list_differences(state, "b")
+    assert (difference.difference, difference.interval, difference.band) == (0, None, None)
+    assert quality.get_quality(state, "b").badge == "unmeasured"
+    assert build_rows(state)[1][3:] == [
+        "0.0", "—", "—", "—", "17", "—", "— too few ranks differ for an interval",
+    ]  # fmt: skip
+    assert "0.0 pt, 17 pairs: too few ranks differ" in state.log[-1].text
+
+
+def test_pairs_whose_scores_were_lost_from_the_log_are_not_counted() -> None:
+    state = answer_pairs(RANKS, RANKS, RANKS[::-1])
+    state.questions.clear()
+    assert accuracy.list_differences(state, "b") == []
+
+
+def test_one_item_is_no_items() -> None:
+    state = answer_all([1], [1])
+    assert any("quiz 100.0 %, 1 item:" in line.text for line in state.log)
+
+
 def test_an_arm_is_held_against_the_other_whichever_is_more_precise() -> None:
     state = answer_all([1, 1, 1, 1], [1, 0, 1, 1], margin=0.02)
     (difference,) = accuracy.list_differences(state, "b", "a")
@@ -253,6 +325,15 @@ def test_a_candidate_that_loses_more_than_is_allowed_is_below_the_floor(
     why = explain_below_accuracy(state, "b")
     assert (why == "") == named and explain_below_accuracy(state, "a") == ""
     assert named or "−1.5 pt [" in why
+
+
+def test_a_candidate_without_a_correlation_is_below_the_floor() -> None:
+    tuning = Tuning(default="a", min_accuracy=-0.01)
+    plan = Plan(cells=CELLS, tasks=(a_task(17, "pairs"),), tuning=tuning)
+    state = answer_pairs(RANKS, RANKS, CONSTANT, plan)
+    assert "quiz: no correlation" in explain_below_accuracy(state, "b")
+    # Against a reference without one nothing can be said.
+    assert explain_below_accuracy(answer_pairs(RANKS, CONSTANT, RANKS, plan), "b") == ""
 
 
 def test_candidates_of_a_race_answer_before_it_and_who_left_is_not_asked() -> None:

@@ -155,9 +155,8 @@ def _choose_kind(output: Fidelity) -> str:
 
 def _draw_points_lost(points: Sequence[AccuracyPoint]) -> str:
     """Draw speed against the difference of accuracy, with its interval and the margin."""
-    differences = [point.quality.deciding for point in points]
-    own = [difference for difference in differences if difference is not None]
-    lost_points = [100 * difference.difference for difference in own]
+    own = [d for point in points if (d := point.quality.deciding) is not None]
+    lost_points = [p for point in points if (p := point.quality.points) is not None]
     middle = (min(0.0, *lost_points) + max(0.0, *lost_points)) / 2
 
     def draw(figure: Figure) -> None:
@@ -165,12 +164,11 @@ def _draw_points_lost(points: Sequence[AccuracyPoint]) -> str:
         axes.axhline(1, color=get_colour("muted"), lw=0.8)
         axes.axvline(0, color=get_colour("muted"), lw=0.8)
         axes.axvline(-100 * own[0].margin, color=get_colour("bad"), lw=0.8, ls="--")
-        for point, difference in zip(points, own, strict=True):
-            colour = get_colour(BADGE_ROLES[difference.band])
+        for point, difference, lost in zip(points, own, lost_points, strict=True):
+            colour = get_colour(BADGE_ROLES[point.quality.badge])
             if difference.interval is not None:
                 ends = [100 * end for end in difference.interval]
                 axes.plot(ends, [point.speed] * 2, color=colour, lw=1)
-            lost = 100 * difference.difference
             axes.plot([lost], [point.speed], "o", ms=6, color=colour)
             axes.annotate(
                 sanitise(f"{point.label} {point.speed:.2f}x, {difference.task.name}", 44),

@@ -12,6 +12,7 @@ from txtop.sanitise import sanitise
 from txtop.state import accuracy
 from txtop.state.accuracy import AccuracyDifference
 from txtop.state.session import SessionState
+from txtop.stats.intervals import Interval
 
 HEADING: tuple[tuple[str, str], ...] = (
     ("task", "<"),
@@ -25,6 +26,7 @@ HEADING: tuple[tuple[str, str], ...] = (
     ("decide", ">"),
     ("verdict", "<"),
 )
+PAIRS_REMARK = "pairs: Spearman's correlation, with the interval of this n alone"
 MAX_CHANGED = 5
 _TEXT_WIDTH = 60
 
@@ -47,7 +49,7 @@ def list_remarks(state: SessionState) -> list[str]:
     base = "A" if state.ab_test is not None else "the more precise cell"
     lines = [f"points against {base}; margin {margin}"] if differences else []
     if any(difference.task.kind == "pairs" for difference in differences):
-        lines.append("pairs: Spearman's correlation, with the interval of this n alone")
+        lines.append(PAIRS_REMARK)
     return lines + [
         f"{sanitise(task, 60)}, {name_cell(state, cell)}: {ending.failed}"
         for (cell, task), ending in state.answered.items()
@@ -100,16 +102,26 @@ def _build_row(
     row = [sanitise(task.name, 40), name_cell(state, cell.id), reached]
     if beside is None:
         return [*row, *([MISSING] * 4), f"{n:,}", MISSING, "reference"]
-    is_counted = task.kind != "pairs"
+    verdict = f"{MISSING} {beside.reason}"
+    if beside.band is not None:
+        verdict = f"{accuracy.ACCURACY_GLYPHS[beside.band]} {beside.band}"
     return [
         *row,
-        accuracy.format_points(beside.difference).removesuffix(" pt"),
-        accuracy.format_points_interval(beside.interval) or MISSING,
-        str(beside.gained) if is_counted else MISSING,
-        str(beside.lost) if is_counted else MISSING,
+        *format_paired(beside.difference, beside.interval, beside.gained, beside.lost),
         f"{beside.n:,}",
         f"{beside.needed:,}" if beside.needed and beside.band != "no worse" else MISSING,
-        f"{accuracy.ACCURACY_GLYPHS[beside.band]} {beside.band}",
+        verdict,
+    ]
+
+
+def format_paired(
+    difference: float | None, interval: Interval | None, gained: int | None, lost: int | None
+) -> list[str]:
+    """Format what is paired by item: points, interval, and the items gained and lost."""
+    return [
+        accuracy.format_points(difference).removesuffix(" pt"),
+        accuracy.format_points_interval(interval) or MISSING,
+        *(MISSING if count is None else f"{count:,}" for count in (gained, lost)),
     ]
 
 

@@ -169,14 +169,14 @@ class PlotBuilder:
         """
         points = []
         for measured in self._cells:
-            own = quality.get_quality(self._session, measured.row.id).deciding
+            own = quality.get_quality(self._session, measured.row.id).points
             best = self._references.get(measured.row.id)
             is_reference = best is not None and best.cell.id == measured.row.id
             if not measured.counts or (own is None and not is_reference):
                 continue
-            lost = 0.0 if own is None else max(0.0, -100 * own.difference)
+            lost = 0.0 if own is None else max(0.0, -own)
             point = self._point(measured, lost, measured.row.rate_value)
-            text = "0" if own is None else accuracy.format_points(own.difference)
+            text = "0" if own is None else accuracy.format_points(own / 100)
             points.append(replace(point, time=text.removesuffix(" pt")))
         judged = sorted(_mark_front(points, base.unit, ACCURACY_REMARK), key=lambda point: point.x)
         margin = 100 * self._session.plan.accuracy_margin
