@@ -163,7 +163,7 @@ def compare_embeddings(reference: torch.Tensor, cell: torch.Tensor) -> Similarit
     )
     ranks = [_rank(side) for side in (theirs, ours)]
     has_order = all(np.ptp(own) > 0 for own in ranks)
-    correlation = float(np.corrcoef(*ranks)[0, 1]) if has_order else None
+    correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if has_order else None
     rms = float(np.sqrt(np.mean((theirs - ours) ** 2)))
     return SimilaritySummary(n, embedding, correlation, rms)
 
