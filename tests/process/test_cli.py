@@ -324,6 +324,8 @@ def test_an_interrupt_ends_a_headless_run_cleanly(
     assert "Traceback" not in errors and "stopped before its end" in out
     state = fold_all(read_all(session)[0])
     assert state.ended is not None and state.ended.reason == "stopped"
+    stopped = f"stopped by {numbers[0].name} to txtop (pid {process.pid})"
+    assert stopped in [line.text for line in state.log]
     assert state.cells["c001"].status == "cancelled"
     samples = state.cells["c001"].samples
     assert all(len(samples.gaps(i)) == 40 for i in range(len(samples)))

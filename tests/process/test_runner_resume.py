@@ -163,7 +163,7 @@ def test_a_session_that_is_being_written_is_not_resumed(tmp_path: Path) -> None:
     run.until(lambda: run.state.current)
     with pytest.raises(RunError, match=f"is being written by process {os.getpid()}"):
         Conductor(None, run.folder, worker=FAKE, sampler=None)
-    run.conductor.interrupt()
+    run.conductor.interrupt("SIGTERM")
     run.join()
 
 

@@ -45,7 +45,7 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
     def interrupted(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP and on_hangup == "continue":
             raise SystemExit(128 + number)
-        control.send("stop")
+        control.send("stop", by=f"{signal.Signals(number).name} to txtop")
 
     handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), interrupted)
     print_progress(f"session {launched.path.name}")

@@ -141,7 +141,7 @@ def stop(
     from txtop.session.catalog import get_session_id
 
     path = find_running_session(session, session_dir)
-    if not ControlClient(path).send("stop"):
+    if not ControlClient(path).send("stop", by="txtop stop"):
         raise SessionError(
             f"session {get_session_id(path)} does not answer", "it may have just ended"
         )

@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
 )
 
 from txtop.errors import did_you_mean
-from txtop.models.quantised import explain_stored_name
+from txtop.models.quantised import suggest_precision
 
 _KINDS = {int: "a whole number", float: "a number"}
 MAX_SHOWN = 40
@@ -73,7 +73,7 @@ def _format_wrong_value(error: CoercionError, step: str) -> str:
     given = f"{_name(error, token.keyword)} {token.value[:MAX_SHOWN]!a}"
     if get_origin(kind) is Literal:
         choices = [str(choice) for choice in get_args(kind)]
-        hint = explain_stored_name(token.value) if "fp32" in choices else ""
+        hint = suggest_precision(token.value) if "fp32" in choices else ""
         hint = hint or did_you_mean(token.value, choices, f"one of {', '.join(choices)}")
         return f"{given} is not one of its values: {hint}"
     if kind in _KINDS:

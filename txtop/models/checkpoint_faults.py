@@ -99,7 +99,9 @@ def _explain_damage(path: Path) -> Refusal | None:
                 for name, entry in tensors.items()
                 if name != "__metadata__"
             ]
-            wanted += max(ends, default=0)
+            if not ends:
+                return Refusal(f"{path.name} holds no tensors", again)
+            wanted += max(ends)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             return Refusal(f"{path.name} has a damaged header", again)
     if size < wanted:

@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from txtop.models.attention_kernels import Accelerator
 from txtop.system import cpu, gpus, torch_build
 from txtop.system.device_names import get_device_kind
-
-NO_CUDA = "torch is built without CUDA"
-DEVICE_HINT = "--device cpu, or look at `txtop doctor`"
-
-
-def explain_absent_device(device: str) -> tuple[str, str] | None:
-    """Return reason and hint if torch cannot have `device` here; None if a worker has to try.
-
-    What torch was built for is in its files, so that nothing is loaded to find out.
-    """
-    kind = get_device_kind(device)
-    why = ""
-    if kind == "cuda" and not torch_build.has_cuda():
-        why = NO_CUDA
-    elif kind == "xpu" and not torch_build.has_xpu():
-        why = "torch is built without XPU"
-    elif kind == "mps" and sys.platform != "darwin":
-        why = "this is no Mac"
-    return (f"no {device} device: {why}", DEVICE_HINT) if why else None
 
 
 def find_accelerator(device: str) -> Accelerator | None:

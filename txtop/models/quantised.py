@@ -16,7 +16,16 @@ from typing import Any
 
 from txtop.models.packed_tensors import find_packing_fault
 from txtop.models.weight_files import list_weight_files
-from txtop.plan.modes import ADA, COMPILED, DENSE, DEQUANTISED, OTHER_KERNEL, Needs, Proof
+from txtop.plan.modes import (
+    ADA,
+    COMPILED,
+    DENSE,
+    DEQUANTISED,
+    OTHER_KERNEL,
+    TORCH_NAMES,
+    Needs,
+    Proof,
+)
 
 _KEYS = ("quantization_config", "compression_config")
 # A file starts with the length of its JSON header, which the format limits to 100 MB.
@@ -283,8 +292,13 @@ def get_method_name(quantisation: Mapping[str, Any]) -> str:
     return str(method)[:_NAME_CHARACTERS]
 
 
-def explain_stored_name(precision: str) -> str:
-    """Return the next step for a precision that is typed, and is the name of a scheme; else ""."""
+def suggest_precision(precision: str) -> str:
+    """Return the next step for a name that is typed as a precision and is none; "" if not known.
+
+    It may be torch's name of one, or that of a scheme.
+    """
+    if name := TORCH_NAMES.get(precision.removeprefix("torch.")):
+        return f"did you mean {name}?"
     prefix = precision.partition(":")[0]
     prefixes = {DEQUANTISED, *(entry.prefix for entry in METHODS.values())} - {"", "fp8"}
     if prefix in prefixes or precision in ("fp8:block", "fp8:tensor"):
@@ -351,11 +365,10 @@ def find_needs(quantisation: Mapping[str, Any], method: Method) -> Needs:
 
 def find_dtype(config: Mapping[str, Any]) -> str:
     """Return the dtype that a config.json states for what is not quantised, bf16 without one."""
-    names = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
     for part in (config, config.get("text_config")):
         if isinstance(part, Mapping):
             stated = part.get("dtype") or part.get("torch_dtype")
-            if name := names.get(str(stated).removeprefix("torch.")):
+            if name := TORCH_NAMES.get(str(stated).removeprefix("torch.")):
                 return name
     return "bf16"
 

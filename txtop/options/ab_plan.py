@@ -12,7 +12,7 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.models.model_path import make_absolute
-from txtop.models.quantised import explain_stored_name
+from txtop.models.quantised import suggest_precision
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible, explain_refused
 from txtop.options.one_cell import Values, build_cell, check_knobs
@@ -83,7 +83,7 @@ def _split_knobs(text: str) -> list[str]:
 def _parse_value(option: str, knob: str, value: str) -> Any:
     allowed = BY_FIELD[knob].values
     if allowed and value not in allowed:
-        hint = explain_stored_name(value) if knob == "precision" else ""
+        hint = suggest_precision(value) if knob == "precision" else ""
         hint = hint or did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
     if parse := BY_FIELD[knob].parse:

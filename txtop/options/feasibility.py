@@ -97,7 +97,7 @@ def explain_lacking(field: str, value: object, device: str) -> str:
     Empty as well where it is not known. The device itself is judged as a value of `device`.
     """
     if field == "device":
-        return gpus.explain_missing_device(str(value))
+        return gpus.explain_absent_device(str(value))
     accelerator = find_accelerator(device)
     if accelerator is None or field not in ("precision", "attention"):
         return ""

@@ -45,7 +45,7 @@ class PlacesHere:
         """Look at this machine, without torch and NVML."""
         visible, listed = gpus.list_visible_devices(), gpus.list_gpus()
         count = len(listed) if visible is None else len(visible)
-        if not listed and not gpus.explain_missing_device("cuda"):
+        if not listed and not gpus.explain_absent_device("cuda"):
             return PlacesHere(None, (), frozenset(cpu.read_affinity()))
         nodes = tuple(cpu.read_numa_nodes())
         return PlacesHere(count if listed else 0, nodes, frozenset(cpu.read_affinity()))

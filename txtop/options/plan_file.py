@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.models.quantised import explain_stored_name
+from txtop.models.quantised import suggest_precision
 from txtop.options.parsing import describe_read_error, parse_ms, parse_numbers, parse_seconds
 from txtop.options.run_options import SECONDS, RunOptions
 from txtop.options.tasks import parse_margin
@@ -83,7 +83,7 @@ def _check_value(where: str, value: object, hint: Any) -> None:
     given = f"{value:.40}" if isinstance(value, str) else str(value)[:40]
     if get_origin(kind) is Literal:
         choices = [str(choice) for choice in get_args(kind)]
-        hint_text = explain_stored_name(given) if "fp32" in choices else ""
+        hint_text = suggest_precision(given) if "fp32" in choices else ""
         hint_text = hint_text or did_you_mean(given, choices, f"one of {', '.join(choices)}")
         raise UsageError(f"{where} cannot be {given!a}", hint_text)
     takes = 'a duration, as 30 or "2m"' if where.rpartition(" ")[2] in _DURATIONS else _KINDS[kind]

@@ -61,9 +61,10 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         if refusal:
             raise UsageError(*refusal)
     cells = precision_needs.link_plain_models(cells)
-    unavailable = [precision_needs.explain_unavailable(cell) for cell in cells]
-    if unavailable[0] and all(unavailable):
-        raise UsageError(*unavailable[0])
+    refusals = [precision_needs.explain_unavailable(cell) for cell in cells]
+    if all(refusals):
+        reasons, hints = zip(*filter(None, refusals), strict=True)
+        raise UsageError("; ".join(dict.fromkeys(reasons)), "; ".join(dict.fromkeys(hints)))
     base = get_preset_defaults(settle_device(options))
     iterations, budget_s = get_measuring_rule(options, base)
     plan = Plan(

@@ -16,6 +16,8 @@ ADA = (8, 9)
 AMPERE = (8, 0)
 INSTALL_QUANT = "pip install 'txtop[quant]'"
 COMPILED = "--compile default, which fuses them into the products"
+TORCH_NAMES = {"float32": "fp32", "float16": "fp16", "half": "fp16", "bfloat16": "bf16"}
+"""The precisions by the names that torch has for their dtypes."""
 OTHER_KERNEL = "--precisions int4, whose kernels multiply them as they are stored"
 
 

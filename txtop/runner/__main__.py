@@ -54,7 +54,7 @@ def main() -> int:
         return 1
 
     def interrupted(number: int, frame: FrameType | None) -> None:
-        conductor.interrupt()
+        conductor.interrupt(signal.Signals(number).name)
 
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGINT, interrupted)

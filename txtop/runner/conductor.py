@@ -7,6 +7,7 @@ The order of cells is that of `MatrixRun`, `LanesRun`, `ABRun`, `FitRun`, `TuneR
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,9 +141,9 @@ class Conductor:
         """Stop the run when the other end of `fd` is closed."""
         self._io_loop.watch_lifeline(fd)
 
-    def interrupt(self) -> None:
+    def interrupt(self, signal_name: str) -> None:
         """Ask for a stop from a signal handler, which must not take a lock."""
-        self._client.inbox.put((None, None))
+        self._client.inbox.put((None, f"{signal_name} to the runner (pid {os.getpid()})"))
 
     # Events of children, on the I/O thread
 

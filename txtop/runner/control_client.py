@@ -41,9 +41,12 @@ class ControlClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    def send(self, action: str, label: str = "") -> bool:
-        """Ask for pause, resume, skip, stop or a marker. Return whether the runner accepted it."""
-        who = f"pid {os.getpid()}"
+    def send(self, action: str, label: str = "", *, by: str = "the screen") -> bool:
+        """Ask for pause, resume, skip, stop or a marker. Return whether the runner accepted it.
+
+        `by` says in the log what made this process ask.
+        """
+        who = f"{by} (pid {os.getpid()})"
         try:
             request = msgspec.convert({"do": action, "who": who, "label": label}, ControlRequest)
         except msgspec.ValidationError:

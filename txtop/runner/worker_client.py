@@ -15,7 +15,6 @@ from typing import Any
 
 from txtop.models import model_config
 from txtop.models.absent_models import explain_absent, needs_hub
-from txtop.models.local_accelerator import explain_absent_device
 from txtop.models.precision_needs import explain_unavailable
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
@@ -30,16 +29,16 @@ from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import LaneControl, RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
 from txtop.state.session import HOST
-from txtop.system import process_activity
+from txtop.system import gpus, process_activity
 from txtop.system.process_activity import ActivityWatch
 
 POLL_S = 0.2
 # The open iteration is discarded anyway, and the prefill of a probe at the edge can take minutes.
 STOP_GRACE_S = 5.0
 
-# (child, event), (child, None) at the end of its output, (None, None) for a signal, and
+# (child, event), (child, None) at the end of its output, (None, its words) for a signal, and
 # (None, error) if the I/O loop broke.
-ChildMessage = tuple[ChildProcess | None, AnyEvent | Exception | None]
+ChildMessage = tuple[ChildProcess | None, AnyEvent | Exception | str | None]
 
 
 class WorkerDied(Exception):
@@ -201,15 +200,16 @@ class WorkerClient:
 
         Return whether.
         """
+        # A library can be installed, and a resumed session may be on another machine.
         if refusal := model_config.explain_refusal(cell):
             self.reject(cell, *refusal)
-        elif absent := explain_absent(cell):
-            self.reject(cell, *absent, may_pass=True)
-            return True
-        elif missing := explain_absent_device(cell.device) or explain_unavailable(cell):
-            # A library can be installed, and a resumed session may be on another machine.
-            self.reject(cell, *missing, may_pass=True)
-            return True
+        elif refusal := explain_absent(cell):
+            self.reject(cell, *refusal, may_pass=True)
+        elif why := gpus.explain_absent_device(cell.device):
+            refusal = (f"no {cell.device} device: {why}", gpus.DEVICE_HINT)
+            self.reject(cell, *refusal, may_pass=True)
+        elif refusal := explain_unavailable(cell):
+            self.reject(cell, *refusal, may_pass=True)
         return refusal is not None
 
     def refuse_absent(self, cells: Collection[Cell]) -> None:
@@ -418,13 +418,14 @@ class WorkerClient:
             return None
         if isinstance(event, Exception):
             raise event
-        if child is None:
-            self.control.stop("signal")
-        elif event is None:
+        if child is None or isinstance(event, str):
+            self.control.stop(str(event))
+            return None
+        if event is None:
             child.gone = True
             if self._supervisor.owns(child):
                 self._supervisor.handle_exit()
-        if child is None or child is not worker:
+        if child is not worker:
             return None
         if event is None:
             raise WorkerDied

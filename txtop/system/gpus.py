@@ -21,6 +21,8 @@ from txtop.system.device_names import get_device_kind, is_uuid
 PROC = Path("/proc/driver/nvidia/gpus")
 DRIVER = Path("/proc/driver/nvidia/version")
 DEV = Path("/dev")
+NO_CUDA = "torch is built without CUDA"
+DEVICE_HINT = "--device cpu, or look at `txtop doctor`"
 _FILE = Path(__file__).with_name("gpu_capabilities.toml")
 _FACT = r"^{}:\s*(.+?)\s*$"
 _VERSION = re.compile(r"\b\d{3,}(?:\.\d+)+\b")
@@ -85,20 +87,22 @@ def select_gpu(
     return gpus[index] if in_order and index < len(gpus) else None
 
 
-def explain_missing_device(device: str) -> str:
+def explain_absent_device(device: str) -> str:
     """Return why this machine cannot have the kind of `device`; empty if it may have it.
 
-    It is judged by the files of drivers in `DEV`, of which `dxg` is that of Windows Subsystem for
-    Linux.
+    It is judged by torch's own file and by those of drivers in `DEV`, of which `dxg` is that of
+    Windows Subsystem for Linux and `nvmap` that of a Jetson.
     """
     kind = get_device_kind(device)
     if kind == "mps" and sys.platform != "darwin":
         return "mps is the GPU of a Mac"
+    if kind == "xpu" and not torch_build.has_xpu():
+        return "torch is built without XPU"
     if kind == "xpu" and not _has_driver("dri", "dxg"):
         return "this machine has no Intel GPU"
     if kind == "cuda" and not torch_build.has_cuda():
-        return "the installed PyTorch is built without CUDA"
-    if kind == "cuda" and not _has_driver("nvidiactl", "kfd", "dxg"):
+        return NO_CUDA
+    if kind == "cuda" and not _has_driver("nvidiactl", "nvmap", "kfd", "dxg"):
         return "this machine has no NVIDIA or AMD GPU"
     return ""
 

@@ -10,21 +10,20 @@ from pathlib import Path
 _LINE = re.compile(r"^(cuda|hip|xpu)\b[^=]*=\s*(.+?)\s*$", re.MULTILINE)
 
 
-@cache
 def has_cuda() -> bool:
     """Return if the installed torch has code for NVIDIA or AMD GPUs; True if that is not known."""
-    built = _read_build()
+    built = read_build()
     versions = [built[kind] for kind in ("cuda", "hip") if kind in built]
     return not versions or any(version != "None" for version in versions)
 
 
-@cache
 def has_xpu() -> bool:
     """Return if the installed torch has code for Intel GPUs; True if that is not known."""
-    return _read_build().get("xpu") != "None"
+    return read_build().get("xpu") != "None"
 
 
-def _read_build() -> dict[str, str]:
+@cache
+def read_build() -> dict[str, str]:
     """Return the version of each kind of device in torch's own file, `None` for one it lacks."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:

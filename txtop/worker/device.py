@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from txtop.formatting import format_count
 from txtop.models.attention_kernels import Accelerator
-from txtop.models.local_accelerator import DEVICE_HINT, NO_CUDA
 from txtop.system import cpu, gpus
 from txtop.system.device_names import get_cores, get_device_kind, is_uuid, name_cores
+from txtop.system.gpus import DEVICE_HINT, NO_CUDA
 from txtop.worker import failures
 from txtop.worker.failures import AbsentError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from txtop.errors import TxtopError
@@ -57,6 +58,14 @@ _LIBRARY_TEXTS = (
         "OWNER/NAME, as google-bert/bert-base-uncased, or a path that begins with ./",
     ),
 )
+# By the name of the package, where the distribution that has it is called something else.
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "google": "protobuf",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 # Phases in which no input of the cell is in memory yet.
 _MODEL_PHASES = ("config", "weights", "convert", "to_device", "first_forward")
 
@@ -91,11 +100,15 @@ def format_first_line(error: BaseException) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    # Transformers says that it could not import its own module, and has the reason behind that.
-    while isinstance(error, ImportError) and error.__cause__ is not None:
-        error = error.__cause__
     text, name = format_first_line(error), type(error).__name__
     return sanitise(f"{name}: {text}" if text else name, 400)
+
+
+def _find_missing_package(error: BaseException) -> str:
+    """Return the package whose absence `error` is; "" for another error, and for a part of one."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    package = (name or "").partition(".")[0]
+    return package if package and find_spec(package) is None else ""
 
 
 def classify(error: BaseException, phase: str = "", device: str = "cpu") -> Failure:
@@ -141,6 +154,13 @@ def classify(error: BaseException, phase: str = "", device: str = "cpu") -> Fail
         reason = sanitise(f"{os.fsdecode(error.filename)} cannot be read ({error.strerror})", 400)
         next_step = "give this user leave to read it, or name a copy"
         return Failure("failed", reason, next_step, None, sticky=False)
+    # Transformers says that it could not import its own module, and has the reason behind that.
+    while isinstance(error, ImportError) and error.__cause__ is not None:
+        error = error.__cause__
+    if package := sanitise(_find_missing_package(error), 100):
+        install = f"pip install {_DISTRIBUTIONS.get(package, package)}"
+        reason = f"it needs the Python package {package}, which is not installed"
+        return Failure("failed", reason, install, None, sticky=False)
     hint = "its last 40 lines are in the session"
     sticky = type(error).__name__ == "AcceleratorError" or bool(_DEVICE_ERROR.search(text))
     return Failure("failed", _one_line(error), hint, None, sticky=sticky)

@@ -100,6 +100,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "damaged header",
         "download it again",
     ),
+    "no tensors": (
+        _write("model.safetensors", b"\2" + b"\0" * 7 + b"{}"),
+        "model.safetensors holds no tensors",
+        "download it again",
+    ),
     "OpenVINO": (_replace_weights(openvino_model__bin="x"), "OpenVINO files", "--weights random"),
     "ONNX": (_replace_weights(model__onnx="x"), "ONNX files", "--weights random"),
     "TensorFlow": (_replace_weights(tf_model__h5="x"), "TensorFlow files", "--weights random"),

@@ -194,10 +194,21 @@ def test_a_configuration_that_is_null_is_none(tmp_path: Path) -> None:
     assert explain(path) is None
 
 
-@pytest.mark.parametrize("name", ["gptq:int4", "awq:int4-g64", "ct:int8", "bnb:nf4", "fp8:block",
-    "torchao:int4", "dequantised:bf16"])  # fmt: skip
-def test_a_scheme_that_is_typed_is_told_that_a_checkpoint_has_it(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+STORED = "stored: give its directory as the model"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        *((name, STORED) for name in ("gptq:int4", "awq:int4-g64", "ct:int8", "bnb:nf4",
+                                      "fp8:block", "torchao:int4", "dequantised:bf16")),
+        *((name, "did you mean fp16?") for name in ("float16", "torch.float16", "half")),
+        ("bfloat16", "did you mean bf16?"),
+        ("float32", "did you mean fp32?"),
+    ],
+)  # fmt: skip
+def test_a_name_of_a_scheme_or_of_torch_that_is_typed_has_a_next_step(
+    name: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "p.toml"
     plan.write_text(f'models = ["gpt2"]\nprecisions = ["{name}"]\n', encoding="utf-8")
@@ -210,8 +221,8 @@ def test_a_scheme_that_is_typed_is_told_that_a_checkpoint_has_it(
     ):
         assert run_command_line(arguments) == 2
         error = capsys.readouterr().err
-        assert error.rstrip().endswith("stored: give its directory as the model"), error
-    assert quantised.explain_stored_name("int5") == quantised.explain_stored_name("fp8:x") == ""
+        assert error.rstrip().endswith(hint), error
+    assert quantised.suggest_precision("int5") == quantised.suggest_precision("fp8:x") == ""
 
 
 def test_mxfp4_is_told_of_a_checkpoint_and_of_what_can_be_made_here(
@@ -267,8 +278,15 @@ def test_a_plan_goes_on_without_what_is_refused_and_not_if_that_is_all(
     plan = build_plan(RunOptions(models=["gpt2"], precisions=precisions))
     reasons = [precision_needs.explain_unavailable(cell) for cell in plan.cells]
     assert [bool(reason) for reason in reasons] == [True, True, False, True]
-    with pytest.raises(UsageError, match="nf4 needs bitsandbytes"):
-        build_plan(RunOptions(models=["gpt2"], precisions=["nf4"]))
+    with pytest.raises(UsageError) as refused:
+        build_plan(RunOptions(models=["gpt2"], precisions=["nf4", "mxfp4", "nf4:double"]))
+    # What is to be installed for each is told at once.
+    assert [part.partition(" ")[0] for part in refused.value.cause.split("; ")] == [
+        "nf4",
+        "mxfp4",
+        "nf4:double",
+    ]
+    assert refused.value.hint.startswith("pip install 'txtop[quant]'; ")
 
 
 @pytest.mark.parametrize(

@@ -92,25 +92,28 @@ def test_the_gpu_that_a_device_names(
 
 
 @pytest.mark.parametrize(
-    ("device", "drivers", "cuda", "reason"),
+    ("device", "drivers", "built", "reason"),
     [
         ("auto", (), False, ""),
         ("cpu", (), False, ""),
         ("cuda", ("nvidiactl",), True, ""),
         ("cuda:1", ("kfd",), True, ""),
         ("cuda", ("dxg",), True, ""),
+        ("cuda", ("nvmap",), True, ""),
         ("cuda", (), True, "no NVIDIA or AMD GPU"),
-        ("cuda", ("nvidiactl",), False, "built without CUDA"),
+        ("cuda:1", ("nvidiactl",), False, "torch is built without CUDA"),
         ("GPU-00000000", (), True, "no NVIDIA or AMD GPU"),
-        ("xpu", ("dri",), False, ""),
+        ("MIG-00000000", ("nvidiactl",), False, "torch is built without CUDA"),
+        ("xpu", ("dri",), True, ""),
+        ("xpu", ("dri",), False, "torch is built without XPU"),
         ("xpu", ("nvidiactl",), True, "no Intel GPU"),
         ("mps", ("dri",), True, "a Mac"),
     ],
 )
-def test_a_device_without_its_driver_is_not_here(
+def test_a_device_without_its_build_or_its_driver_is_absent(
     device: str,
     drivers: tuple[str, ...],
-    cuda: bool,
+    built: bool,
     reason: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -118,7 +121,8 @@ def test_a_device_without_its_driver_is_not_here(
     for name in drivers:
         (tmp_path / name).touch()
     monkeypatch.setattr(gpus, "DEV", tmp_path)
-    monkeypatch.setattr(torch_build, "has_cuda", lambda: cuda)
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: built)
+    monkeypatch.setattr(torch_build, "has_xpu", lambda: built)
     monkeypatch.setattr("sys.platform", "linux")
-    missing = gpus.explain_missing_device(device)
-    assert reason in missing and bool(reason) == bool(missing)
+    absent = gpus.explain_absent_device(device)
+    assert reason in absent and bool(reason) == bool(absent)

@@ -15,11 +15,9 @@ CPU = "__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\nhip: Optional[str
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    for reader in (torch_build.has_cuda, torch_build.has_xpu):
-        reader.cache_clear()
+    torch_build.read_build.cache_clear()
     yield
-    for reader in (torch_build.has_cuda, torch_build.has_xpu):
-        reader.cache_clear()
+    torch_build.read_build.cache_clear()
 
 
 @pytest.mark.parametrize(

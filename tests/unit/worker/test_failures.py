@@ -61,5 +61,29 @@ def test_an_error_of_txtop_keeps_its_hint() -> None:
 
 def test_a_library_that_lacks_another_is_named_with_it() -> None:
     outer = ModuleNotFoundError("Could not import module 'GPT2LMHeadModel'. Are its requirements")
-    outer.__cause__ = ModuleNotFoundError("No module named 'termcolor'")
-    assert failures.classify(outer).reason == "ModuleNotFoundError: No module named 'termcolor'"
+    outer.__cause__ = ModuleNotFoundError("No module named 'absent_here.part'")
+    reason = "ModuleNotFoundError: No module named 'absent_here.part'"
+    assert failures.classify(outer).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "hint"),
+    [
+        ("absent_here.part", "absent_here", "pip install absent_here"),
+        ("cv2", "cv2", "pip install opencv-python"),
+    ],
+)
+def test_a_package_that_is_not_installed_has_its_command(
+    module: str, package: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "find_spec", lambda _package: None)
+    outer = ModuleNotFoundError("Could not import module 'GPT2LMHeadModel'. Are its requirements")
+    outer.__cause__ = ModuleNotFoundError(f"No module named {module!r}", name=module)
+    failure = failures.classify(outer)
+    assert failure.reason == f"it needs the Python package {package}, which is not installed"
+    assert failure.hint == hint
+
+
+def test_a_part_that_an_installed_package_lacks_is_not_to_be_installed() -> None:
+    error = ModuleNotFoundError("No module named 'json.parts'", name="json.parts")
+    assert failures.classify(error).reason == "ModuleNotFoundError: No module named 'json.parts'"
