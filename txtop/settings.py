@@ -38,6 +38,18 @@ class Settings(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class AskedLook:
+    """The look of the screen as asked for; `None` for what the settings and the terminal decide."""
+
+    theme: str | None = None
+    fps: float | None = None
+    glyphs: Literal["braille", "blocks", "ascii"] | None = None
+
+
+AS_SET = AskedLook()
+
+
 @dataclass(frozen=True)
 class SettingSpec:
     """Describe one setting: its purpose, its default, and in words which values it accepts."""
@@ -221,7 +233,7 @@ def _with_theme(text: str, name: str) -> str:
     body = document.body
     at = 0
     for place, (_, line) in enumerate(body, start=1):
-        if isinstance(line, Comment) and _holds(line.trivia.comment, "theme"):
+        if isinstance(line, Comment) and _is_theme(line.trivia.comment):
             line.trivia.trail = line.trivia.trail or "\n"
             at = place
             break
@@ -230,10 +242,10 @@ def _with_theme(text: str, name: str) -> str:
     return tomlkit.dumps(document)
 
 
-def _holds(comment: str, name: str) -> bool:
-    """Return True for a setting that is commented out, as `render_settings` writes it."""
+def _is_theme(comment: str) -> bool:
+    """Return True for a theme that is commented out, as `render_settings` writes it."""
     key, equals, _ = comment.lstrip("#").partition("=")
-    return bool(equals) and key.strip() == name
+    return bool(equals) and key.strip() == "theme"
 
 
 def _format_toml(name: str, value: Any) -> str:

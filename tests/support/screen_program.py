@@ -34,7 +34,7 @@ class Control:
 show = modes.LiveMode(
     Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r}
 )
-print("left", launch.run_app(show, fps=None, theme=None, glyphs=None))
+print("left", launch.run_app(show))
 """
 
 

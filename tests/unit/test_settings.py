@@ -11,7 +11,7 @@ from txtop import settings
 from txtop.cli.app import run_command_line
 from txtop.plan.plan import Plan
 from txtop.session.catalog import get_sessions_dir
-from txtop.settings import SETTING_SPECS, Settings
+from txtop.settings import SETTING_SPECS, AskedLook, Settings
 from txtop.ui import launch
 from txtop.ui.app import AppOptions
 from txtop.ui.drawing import themes
@@ -242,9 +242,9 @@ def test_the_command_line_goes_before_the_settings(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(launch, "TxtopApp", drawn)
-    for given in ({}, {"theme": "mono", "fps": 9.0, "glyphs": "blocks"}):
+    for look in (AskedLook(), AskedLook(theme="mono", fps=9.0, glyphs="blocks")):
         with pytest.raises(KeyboardInterrupt):
-            launch.run_follow(file, **given)
+            launch.run_follow(file, look)
     assert [(o.theme, o.fps, o.glyphs) for o in made] == [
         ("nord", 2.0, "ascii"),
         ("mono", 9.0, "blocks"),

@@ -48,7 +48,7 @@ def home(
     from txtop.cli.home import open_home
 
     check_screen_options(screen)
-    return open_home(session_dir, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs)
+    return open_home(session_dir, screen)
 
 
 def run_command_line(arguments: list[str]) -> int:

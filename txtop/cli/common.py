@@ -87,8 +87,8 @@ class FleetOptions:
 
 @Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
-class ScreenOptions:
-    """The look of the screen; `None` for what the settings and the terminal decide."""
+class ScreenOptions(settings.AskedLook):
+    """The options of the look of the screen."""
 
     theme: Annotated[str | None, Parameter(help=OPTION_HELP["--theme"])] = None
     fps: Annotated[float | None, Parameter(help=OPTION_HELP["--fps"])] = None

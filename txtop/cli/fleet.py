@@ -190,15 +190,7 @@ def show_fleet(
     copies = FleetCopies(folder)
     copies.start()
     try:
-        run_fleet(
-            folder,
-            copies,
-            attached=attached,
-            theme=screen.theme,
-            fps=screen.fps,
-            glyphs=screen.glyphs,
-            view_only=view_only,
-        )
+        run_fleet(folder, copies, screen, attached=attached, view_only=view_only)
     finally:
         copies.close()
     if not all(copy.is_over for copy in copies.copies.values()):

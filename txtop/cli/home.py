@@ -7,19 +7,11 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.settings import AS_SET, AskedLook
 
 
-def open_home(
-    session_dir: Path | None = None,
-    *,
-    theme: str | None = None,
-    fps: float | None = None,
-    glyphs: GlyphMode | None = None,
-) -> int:
+def open_home(session_dir: Path | None = None, look: AskedLook = AS_SET) -> int:
     """Open the home screen, or print it where there is no screen. Return the exit code."""
     from txtop.ui.terminal.capabilities import detect_capabilities
 
@@ -34,10 +26,10 @@ def open_home(
     gc.disable()
     from txtop.ui.screens.first_picture import hold_first_picture
 
-    with hold_first_picture(theme, glyphs, can):
+    with hold_first_picture(look, can):
         from txtop.ui.launch import run_home
 
-        path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
+        path = run_home(look, session_dir=session_dir)
     if path is None:
         return 0
     from txtop.cli.headless import report_closed_run

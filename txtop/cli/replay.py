@@ -64,22 +64,14 @@ def replay(
             raise UsageError(
                 "--at, --speed and --warmup are of one session", "open a place, or name its session"
             )
-        run_fleet(
-            fleet,
-            theme=screen.theme,
-            fps=screen.fps,
-            glyphs=screen.glyphs,
-            view_only=view_only,
-        )
+        run_fleet(fleet, look=screen, view_only=view_only)
         return 0
     run_replay(
         *paths,
+        look=screen,
         at=at,
         speed=float(speed) if speed else None,
         warmup=warmup,
-        theme=screen.theme,
-        fps=screen.fps,
-        glyphs=screen.glyphs,
         view_only=view_only,
     )
     return 0
@@ -98,7 +90,7 @@ def play_demo(screen: ScreenOptions) -> int:
         return 0
     from txtop.ui.launch import run_demo
 
-    run_demo(find_demo(), theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs)
+    run_demo(find_demo(), screen)
     return 0
 
 
@@ -126,7 +118,7 @@ def attach(
         return print_running_session(path)
     from txtop.ui.launch import run_follow
 
-    run_follow(path, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs, view_only=view_only)
+    run_follow(path, screen, view_only=view_only)
     return report_after_screen(path, None)
 
 

@@ -49,13 +49,7 @@ def launch_plan(
     from txtop.ui.launch import run_live
 
     path = run_live(
-        plan,
-        name=name,
-        session_dir=start.session_dir,
-        fps=screen.fps,
-        theme=screen.theme,
-        glyphs=screen.glyphs,
-        on_hangup=start.on_hangup,
+        plan, screen, name=name, session_dir=start.session_dir, on_hangup=start.on_hangup
     )
     return (report_after_screen(path, target), path) if path else (1, None)
 
@@ -86,11 +80,5 @@ def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> in
         return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.launch import run_resumed
 
-    run_resumed(
-        path,
-        fps=screen.fps,
-        theme=screen.theme,
-        glyphs=screen.glyphs,
-        on_hangup=start.on_hangup,
-    )
+    run_resumed(path, screen, on_hangup=start.on_hangup)
     return report_after_screen(path, target)

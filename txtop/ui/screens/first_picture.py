@@ -10,11 +10,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from txtop import settings
+from txtop.settings import AskedLook
 from txtop.system.terminal_size import read_terminal_size
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
-from txtop.ui.drawing.glyphs import GlyphMode, get_glyphs, set_glyphs
+from txtop.ui.drawing.glyphs import get_glyphs, set_glyphs
 from txtop.ui.drawing.spans import Row, adapt_clean, fit_block, merge_cells
 from txtop.ui.keymap import build_footer_keys
 from txtop.ui.models.layout import arrange_home
@@ -38,12 +39,10 @@ PARTS: dict[str, Callable[[Area], list[Row]]] = {
 }
 
 
-def hold_first_picture(
-    theme: str | None, glyphs: GlyphMode | None, can: Capabilities
-) -> AbstractContextManager[None]:
+def hold_first_picture(asked: AskedLook, can: Capabilities) -> AbstractContextManager[None]:
     """Show the picture in this terminal until Textual has it; restore the terminal if it never
     does."""
-    look = choose_look(theme, glyphs, settings.load_settings(), can)
+    look = choose_look(asked, settings.load_settings(), can)
     set_glyphs(look.glyphs)
     in_use = themes.choose_theme(look.theme, no_color="NO_COLOR" in os.environ)
     return hold_screen(build_first_picture(*read_terminal_size(), in_use, can.depth))

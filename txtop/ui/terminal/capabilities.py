@@ -18,7 +18,7 @@ from txtop.system.signals import handle_signals
 from txtop.ui.drawing.glyphs import GlyphMode
 
 if TYPE_CHECKING:
-    from txtop.settings import Settings
+    from txtop.settings import AskedLook, Settings
 
 FPS = 4.0
 FPS_REMOTE = 2.0
@@ -69,17 +69,20 @@ def detect_capabilities(
 
 
 class ScreenLook(NamedTuple):
-    """The theme, None for the first one, and the glyphs of a screen."""
+    """The theme of a screen, None for the first one, its glyphs, and its frames per second."""
 
     theme: str | None
     glyphs: GlyphMode
+    fps: float
 
 
-def choose_look(
-    theme: str | None, glyphs: GlyphMode | None, own: Settings, can: Capabilities
-) -> ScreenLook:
+def choose_look(asked: AskedLook, own: Settings, can: Capabilities) -> ScreenLook:
     """Choose what was asked for, else the user's own, else what the terminal can."""
-    return ScreenLook(theme or own.theme, glyphs or own.glyphs or can.glyphs)
+    return ScreenLook(
+        asked.theme or own.theme,
+        asked.glyphs or own.glyphs or can.glyphs,
+        asked.fps or own.fps or can.fps,
+    )
 
 
 def _is_tty(fd: int) -> bool:
