@@ -66,7 +66,7 @@ def load_sessions(
 
 
 def read_sessions(
-    sessions: Iterable[NamedSession], warmup_cut: int | None = None
+    sessions: Iterable[NamedSession], warmup_cut: int | None
 ) -> dict[str, SessionState]:
     """Return the state of each session by its place, and print what could not be read.
 
@@ -81,14 +81,12 @@ def read_sessions(
     return states
 
 
-def load_named_session(
-    name: str, folder: Path | None, warmup_cut: int | None = None
-) -> SessionState:
+def load_named_session(name: str, folder: Path | None) -> SessionState:
     """Return the state of the session `name`, and print what could not be read of it.
 
     Raises `SessionError`.
     """
-    state, problems = load_session(catalog.resolve_session(name, folder), warmup_cut)
+    state, problems = load_session(catalog.resolve_session(name, folder))
     for line in problems.lines():
         print(f"txtop: {sanitise(line)}", file=sys.stderr)
     return state

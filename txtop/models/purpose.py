@@ -72,7 +72,7 @@ _ENDINGS = {
 }
 
 
-def find_purpose(config: Mapping[str, Any], directory: Path | None = None) -> Purpose:
+def find_purpose(config: Mapping[str, Any], directory: Path | None) -> Purpose:
     """Return the purpose of the checkpoint that a config.json and its `directory` describe."""
     modules = _read_modules(directory)
     encodes_decodes = bool(config.get("is_encoder_decoder")) or config.get("model_type") in _SEQ2SEQ

@@ -388,7 +388,7 @@ def order_knobs(
     return tuple(BY_FIELD[name] for name in (*first, *middle, *last))
 
 
-def find_varying(cells: Sequence[Cell], knobs: Iterable[Knob] = KNOBS) -> list[Knob]:
+def find_varying(cells: Sequence[Cell], knobs: Iterable[Knob]) -> list[Knob]:
     """Return the knobs whose values differ between `cells`."""
     return [knob for knob in knobs if len({knob.of(cell) for cell in cells}) > 1]
 

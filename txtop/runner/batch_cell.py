@@ -131,7 +131,7 @@ class CellSchedule:
             self._again.appendleft((batch + count, left - count))
         return batch, min(left, count)
 
-    def judge_blocks(self, last: bool = False) -> list[DisturbedBlock]:
+    def judge_blocks(self, last: bool) -> list[DisturbedBlock]:
         """Return verdicts on disturbed blocks, each once; called between blocks.
 
         A block is judged once there are readings from after it, or at once if `last` is set.
@@ -237,14 +237,14 @@ class CellSchedule:
         device = self._session.devices.get(name or "")
         if device is None:
             return True
-        clock = self._read_series(device, "sm_clock_mhz")
+        clock = self._read_clock(device)
         return clock is None or warmup.is_settled(clock)
 
-    def _read_series(self, device: WatchedDevice, name: str) -> list[tuple[float, float]] | None:
-        """Return (s, value) pairs since the first iteration, None if there is no such sensor."""
-        if device.last(name) is None:
+    def _read_clock(self, device: WatchedDevice) -> list[tuple[float, float]] | None:
+        """Return (s, MHz) pairs since the first iteration, None if there is no such sensor."""
+        if device.last("sm_clock_mhz") is None:
             return None
-        at_ns, values = device.series[name]
+        at_ns, values = device.series["sm_clock_mhz"]
         since = bisect_right(at_ns, self._first_at_ns or 0)
         return [
             (t / NS_PER_S, v) for t, v in zip(at_ns[since:], values[since:], strict=True) if v == v

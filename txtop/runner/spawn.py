@@ -43,7 +43,7 @@ class LaunchedRun:
 def start_run(
     plan: Plan,
     *,
-    session_dir: Path | None = None,
+    session_dir: Path | None,
     name: str | None = None,
     on_hangup: OnHangup = "continue",
     screen_pid: int | None = None,

@@ -117,9 +117,7 @@ def write_model(folder: Path) -> Path:
 
 
 @contextmanager
-def start_arms(
-    device: str = "cpu", compile_mode: Compile = "none"
-) -> Iterator[tuple[BareArm, ScreenArm]]:
+def start_arms(device: str, compile_mode: Compile) -> Iterator[tuple[BareArm, ScreenArm]]:
     """Start both arms, loaded and waiting for their first turn; end them on exit."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))

@@ -244,7 +244,7 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
     raise SessionError(f"no session {name[:80]!r}", hint)
 
 
-def find_by_id(name: str, folder: Path | None = None) -> Path | None:
+def find_by_id(name: str, folder: Path | None) -> Path | None:
     """Return the session with the id `name`, and no other file of that name; None without one."""
     return next((path for path in _list_paths(folder) if get_session_id(path) == name), None)
 

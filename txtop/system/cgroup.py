@@ -70,9 +70,7 @@ class MemoryLimit:
         return max(0, usage - _read_statistic(self.folder / "memory.stat", files.reclaimable))
 
 
-def iterate_groups(
-    controller: str, membership: Path = MEMBERSHIP, root: Path = ROOT
-) -> Iterator[ControlGroup]:
+def iterate_groups(controller: str, membership: Path, root: Path) -> Iterator[ControlGroup]:
     """Yield this process's group in every hierarchy that may hold `controller`, in file order.
 
     A v2 hierarchy is always one of them; its files tell whether it has the controller. Nothing is

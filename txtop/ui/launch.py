@@ -41,9 +41,7 @@ def run_live(
     return run_app(mode, look)
 
 
-def run_resumed(
-    path: Path, look: AskedLook, *, on_hangup: OnHangup | None
-) -> Path | None:
+def run_resumed(path: Path, look: AskedLook, *, on_hangup: OnHangup | None) -> Path | None:
     """Start a runner for the missing cells of a session, and show it."""
     mode = LiveMode(path=path, resumes=True, on_hangup=on_hangup)
     return run_app(mode, look)

@@ -8,7 +8,7 @@ from txtop import formatting
 from txtop.state import quality
 from txtop.state.ab import ABTest
 from txtop.state.ab_wording import format_with_confidence, word_verdict
-from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
+from txtop.state.quality_cost import QualityCost, build_quality_cost
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict
 
@@ -50,7 +50,7 @@ def word_look(
     name: str,
     look: Look,
     verdict: SequentialVerdict | None,
-    cost: QualityCost = NO_COST,
+    cost: QualityCost,
 ) -> Headline:
     """Word one look at the comparison of arm `name`, given the verdict at that look.
 

@@ -31,7 +31,7 @@ MAX_CHANGED = 5
 _TEXT_WIDTH = 60
 
 
-def format_accuracy(state: SessionState, width: int | None = None) -> list[str]:
+def format_accuracy(state: SessionState, width: int | None) -> list[str]:
     """Return the lines about all tasks; empty if there are none, or none was begun."""
     rows = build_rows(state)
     if not rows:

@@ -22,7 +22,7 @@ HEADING = (
 )
 
 
-def format_ratios(state: SessionState, margin: float, width: int | None = None) -> list[str]:
+def format_ratios(state: SessionState, margin: float, width: int | None) -> list[str]:
     """Return the table of ratios and its caveat; for an A/B its verdicts under `margin`."""
     if state.ab_test is not None:
         recorded = format_margin(state.ab_test.margin)

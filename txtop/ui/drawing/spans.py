@@ -97,7 +97,7 @@ def cut(text: str, width: int, mark: str | None = None) -> str:
     return (_end_with_sense(text, kept, width) if mark else kept) + mark
 
 
-def cut_parts(text: str, width: int, mark: str | None = None) -> str:
+def cut_parts(text: str, width: int, mark: str | None) -> str:
     """Cut a clean text to `width` columns as `cut` does it, but after a whole part, if one fits."""
     if measure_text(text) <= width:
         return text

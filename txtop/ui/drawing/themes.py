@@ -135,7 +135,7 @@ def list_themes() -> list[str]:
     return first + sorted(set(themes) - set(first))
 
 
-def find_theme_problems(name: str | None = None) -> list[str]:
+def find_theme_problems(name: str | None) -> list[str]:
     """Return one line for each theme file that cannot be used, and one if no theme is called
     `name`."""
     problems = list(_load_cached()[1])
@@ -184,7 +184,7 @@ def paint_text(text: str, name: str, role: str, ground: str, depth: ColourDepth)
     return get_style(name, role, ground).render(text, color_system=ColorSystem[depth])
 
 
-def install_themes(app: App[Any], name: str | None = None) -> None:
+def install_themes(app: App[Any], name: str | None) -> None:
     """Register every theme with `app` and activate `name` if it exists."""
     from textual.theme import BUILTIN_THEMES, Theme
 

@@ -246,7 +246,7 @@ def arrange_ab(
     return PanelLayout(places, session.boxed)
 
 
-def arrange_side_by_side(width: int, height: int, *, cells: int = 0, zoom: str = "") -> PanelLayout:
+def arrange_side_by_side(width: int, height: int, *, cells: int, zoom: str) -> PanelLayout:
     """Arrange two sessions under one transport, each with its cells.
 
     They stand side by side, on a small terminal one above the other and without cells unless

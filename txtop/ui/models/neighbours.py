@@ -16,7 +16,7 @@ REASON = (
 )
 
 
-def build_neighbours_hero(state: SessionState, *, replayed: bool = False) -> HeroView | None:
+def build_neighbours_hero(state: SessionState, *, replayed: bool) -> HeroView | None:
     """Build the view of the check while it goes on, else None. In a replay no key skips it."""
     now = state.isolating
     if now is None or state.current is not None:

@@ -319,7 +319,7 @@ def _build_rate_line(
     names: _Names,
     state: SessionState,
     cache: FrameCache,
-    without: Collection[str] = (),
+    without: Collection[str],
 ) -> ResultLine:
     cost = build_quality_cost(quality.get_quality(state, measured.state.cell.id))
     ratio = _compute_ratio(measured, state, cache)

@@ -82,8 +82,8 @@ def load_pretrained_model(
     attention: str,
     dtype: torch.dtype,
     seed: int,
-    library: LibraryLoad | None = None,
-    spreads: Mapping[str, Any] | None = None,
+    library: LibraryLoad | None,
+    spreads: Mapping[str, Any] | None,
 ) -> tuple[Any, tuple[str, ...]]:
     """Load the model of `source` in `dtype`.
 

@@ -23,7 +23,7 @@ def build_request_event(
     batch: int = 0,
     lag: bool = False,
     invalid: int = 0,
-    output_sha256: str = "",
+    output_sha256: str,
     cached: int = 0,
 ) -> Request:
     """Build the event of an answered request.
