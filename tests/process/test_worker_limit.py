@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import mmap
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from support.warm_workers import build_warm_command
+from txtop.worker import memory
 
 SCRIPT = """
 import json, resource, torch
@@ -30,6 +34,18 @@ except RuntimeError as error:
     beyond = str(error)
 print(json.dumps([below, small.numel() * 4 // MIB, beyond]))
 """
+
+
+def test_what_is_mapped_and_never_touched_is_no_resident_memory() -> None:
+    mib = 1 << 20
+    before = memory.read_mapped_bytes()
+    with mmap.mmap(-1, 200 * mib) as block:
+        mapped = memory.read_mapped_bytes()
+        block.write(bytes(150 * mib))
+        touched = memory.read_mapped_bytes()
+    assert before is not None and mapped is not None and touched is not None
+    assert mapped - before == pytest.approx(200 * mib, abs=20 * mib)
+    assert touched - before == pytest.approx(50 * mib, abs=40 * mib)
 
 
 def test_a_process_is_held_to_its_memory(tmp_path: Path) -> None:

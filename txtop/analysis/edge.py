@@ -184,11 +184,18 @@ def find_edges(state: SessionState) -> list[Edge]:
 
 
 def find_limit(state: SessionState) -> float | None:
-    """Return the memory for a probe; that of its device where no other was given."""
-    search = state.plan.edge_search
-    if search is None or search.limit_bytes is not None:
-        return search.limit_bytes if search is not None else None
-    load = next(iter(state.loads.values()), None)
+    """Return the memory for a probe; that of its device where no other was given.
+
+    Of a limited address space it is what the first load left beside what it had mapped for nothing.
+    """
+    search, load = state.plan.edge_search, next(iter(state.loads.values()), None)
+    if search is None:
+        return None
+    mapped = load.mapped_bytes if load is not None else None
+    if search.address_bytes is not None and mapped is not None:
+        return max(1, search.address_bytes - mapped)
+    if search.limit_bytes is not None:
+        return search.limit_bytes
     name = state.gpu(load.device_id) if load is not None else None
     return state.devices[name].last("memory_total_bytes") if name is not None else None
 

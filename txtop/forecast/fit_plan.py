@@ -9,29 +9,39 @@ from txtop.errors import UsageError
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
 from txtop.forecast.memory_fit import require_process_memory, runs_on_gpu
-from txtop.options.fit_options import FitRuleOptions, build_base_cell, parse_memory
+from txtop.options.fit_options import (
+    FitRuleOptions,
+    build_base_cell,
+    check_fit_rules,
+    parse_memory,
+)
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, EdgeSearch, Plan
 from txtop.state.session import SessionState
 from txtop.system import free_memory, process_limits
 
-# Of a worker's address space on a CPU: mapped, and not resident.
+# Of a worker's address space on a CPU: mapped, and not resident; more threads have more.
 MAPPED_BYTES = 515 << 20
 
 
 def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) -> EdgeSearch:
     """Build the search that was asked for. Raises `UsageError` for one that cannot be made."""
     base = build_base_cell(model, knobs, rules.largest)
+    check_fit_rules(rules)
     asked = parse_memory(rules.memory)
     require_process_memory(asked, base.device)
-    limit, held = asked, True
+    limit, address = asked, None
     if asked is None and not runs_on_gpu(base.device):
         limit = free_memory.read_free_bytes()
         space = process_limits.read_address_limit()
         if space is not None and space - MAPPED_BYTES < limit:
-            limit, held = max(1, space - MAPPED_BYTES), False
+            limit, address = max(1, space - MAPPED_BYTES), space
     search = EdgeSearch(
-        largest=rules.largest, base=base, limit_bytes=limit, asked=asked is not None, held=held
+        largest=rules.largest,
+        base=base,
+        limit_bytes=limit,
+        asked=asked is not None,
+        address_bytes=address,
     )
     for axis in list_axes(search):
         if not find_most(search, axis):

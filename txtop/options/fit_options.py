@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from txtop.errors import UsageError
+from txtop.options import limits
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.help_groups import LONG, WHAT
 from txtop.options.one_cell import build_checked_cell
@@ -47,6 +48,14 @@ class FitRuleOptions:
 
 
 NO_FIT_RULES = FitRuleOptions()
+
+
+def check_fit_rules(rules: FitRuleOptions) -> None:
+    """Raise `UsageError` for a number out of bounds."""
+    limits.check_integer("--iterations", rules.iterations)
+    limits.check_integer("--seed", rules.seed, 0)
+    limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
+    limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
 
 
 def parse_memory(text: str | None) -> int | None:

@@ -54,14 +54,20 @@ class EdgeSearch(msgspec.Struct, frozen=True, kw_only=True):
 
     `base` has the other knobs, and for `both` the batch and the length that stay as one of them
     grows. `limit_bytes` is the memory for a probe, None where that of a device is the limit. It was
-    `asked` for, or is what is free here; a process is held to it unless the system does so.
+    `asked` for, or is what is free here, and a process is held to it. Where the system limits the
+    address space of a process to less, `address_bytes`, it is what that is expected to leave.
     """
 
     largest: Largest
     base: Cell
     limit_bytes: Annotated[int, Meta(gt=0)] | None = None
     asked: bool = False
-    held: bool = True
+    address_bytes: Annotated[int, Meta(gt=0)] | None = None
+
+    @property
+    def held_bytes(self) -> int | None:
+        """Return the memory to which a process is held; None if the system does that."""
+        return self.limit_bytes if self.address_bytes is None else None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -156,7 +156,7 @@ class WorkerClient:
             started_ns=worker.started_ns,
             seed=self.plan.seed,
             allowed=self.plan.allowed,
-            limit_bytes=search.limit_bytes if search is not None and search.held else None,
+            limit_bytes=search.held_bytes if search is not None else None,
             nvtx=self.plan.nvtx,
         )
 

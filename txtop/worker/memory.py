@@ -58,6 +58,12 @@ def read_host_bytes() -> int | None:
     return _read_status_bytes("VmRSS:")
 
 
+def read_mapped_bytes() -> int | None:
+    """Return what this process has mapped beyond its resident size; None where that is unknown."""
+    mapped, resident = _read_status_bytes("VmSize:"), read_host_bytes()
+    return None if mapped is None or resident is None else max(0, mapped - resident)
+
+
 def _read_status_bytes(name: str) -> int | None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -7,7 +7,14 @@ import pytest
 
 from support import ui_events
 from support.fit_session import BASE, MIB, begin, build_search, run_probe
-from txtop.analysis.edge import BATCH, LENGTH, explain_failure, find_edges, find_most
+from txtop.analysis.edge import (
+    BATCH,
+    LENGTH,
+    explain_failure,
+    find_edges,
+    find_limit,
+    find_most,
+)
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import exit_code
 from txtop.export import json
@@ -136,6 +143,24 @@ def test_an_edge_says_how_far_from_it_an_equal_search_may_end(
     course = edge_text.format_edges(state, FinalMetrics())[-1].strip()
     away = f"an equal search may end up to {spread} sequences away"
     assert course == ("2 probes; " + away if spread else "2 probes")
+
+
+def test_a_limited_address_space_leaves_what_the_first_load_did_not_map() -> None:
+    search = msgspec.structs.replace(build_search(), asked=False, address_bytes=2500 * MIB)
+    state, story = begin(search)
+    first = next(iter(state.cells.values())).cell
+    assert find_limit(state) == 2000 * MIB and search.held_bytes is None
+    run(state, story, first, 1900)
+    assert find_limit(state) == 2000 * MIB, "an older recording does not say what was mapped"
+    state, story = begin(search)
+    for event in run_probe(story, first, 1900):
+        if isinstance(event, events.ModelLoaded):
+            event.mapped_bytes = 580 * MIB
+        fold(state, event)
+    assert find_limit(state) == 1920 * MIB
+    (edge,) = find_edges(state)
+    assert edge.headroom_bytes == 20 * MIB
+    assert build_search().held_bytes == 2000 * MIB
 
 
 def test_a_search_is_told_in_lines_and_exported() -> None:

@@ -50,6 +50,26 @@ def test_what_concerns_a_recording_is_refused(
         fit("gpt2", rules=RULES, name=name, start=start)
 
 
+@pytest.mark.parametrize(
+    ("rules", "option"),
+    [
+        (FitRuleOptions(iterations=0), "--iterations 0"),
+        (FitRuleOptions(seed=-1), "--seed -1"),
+        (FitRuleOptions(timeout=0.0), "--timeout 0"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_before_anything_starts(
+    rules: FitRuleOptions, option: str
+) -> None:
+    with pytest.raises(UsageError, match=option):
+        fit("gpt2", rules=rules)
+
+
+def test_the_most_sequences_are_no_limit_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("gpt2", rules=FitRuleOptions(memory="9000GiB")) == 0
+    assert "not to fit  nothing: a search ends at 65,536 sequences" in capsys.readouterr().out
+
+
 def test_less_memory_than_a_process_takes_is_refused_before_anything_loads() -> None:
     with pytest.raises(UsageError, match="394 MiB before any model"):
         fit("gpt2", rules=FitRuleOptions(memory="10MiB"))

@@ -8,6 +8,8 @@ import msgspec
 
 from txtop.analysis import metrics
 from txtop.analysis.edge import (
+    BATCH,
+    MAX_SEQUENCES,
     Axis,
     Edge,
     describe_fixed,
@@ -54,7 +56,7 @@ def format_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
             fits = axis.format_value(axis.build_cell(search, steps))
             lines.append(f"  expected to fit      {fits:<14} {_format_gib(needed)} GiB")
         if steps >= find_most(search, axis):
-            lines.append("  expected not to fit  nothing: the model's own limit ends the search")
+            lines.append(f"  expected not to fit  nothing: {_explain_end(axis)}")
         else:
             value = axis.format_value(axis.build_cell(search, steps + 1))
             lines.append(f"  expected not to fit  {value:<14} {_format_gib(beyond)} GiB")
@@ -122,7 +124,7 @@ def _format_sides(state: SessionState, edge: Edge, finals: FinalMetrics) -> list
         why = sanitise(explain_failure(edge))
         lines.append(f"did not  {edge.axis.format_value(smallest.cell):<14} {why}")
     elif edge.is_found:
-        lines.append("did not  nothing: the model's own limit ends the search")
+        lines.append(f"did not  nothing: {_explain_end(edge.axis)}")
     return lines
 
 
@@ -143,6 +145,13 @@ def _format_course(state: SessionState, edge: Edge) -> str:
     if state.ended is None:
         return f"{count} so far"
     return f"{count}: the edge lies between"
+
+
+def _explain_end(axis: Axis) -> str:
+    """Return what ends a search in which all ran."""
+    if axis is BATCH:
+        return f"a search ends at {MAX_SEQUENCES:,} sequences"
+    return "the model's own limit ends the search"
 
 
 def _format_gib(size: float | None) -> str:

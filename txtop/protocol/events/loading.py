@@ -55,7 +55,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `assistant_bytes` are the sizes of a model that drafts tokens, which no other figure counts.
     `experts` is the number of experts in a layer, of which a token passes through
     `experts_per_token` and thus through `active_parameters` of the model; None without experts.
-    `resident_bytes` is the worker's resident size then, weights included. `scheme` is that of a
+    `resident_bytes` is the worker's resident size then, weights included, and `mapped_bytes` what
+    it had mapped beyond that, as libraries and stacks that it never touches. `scheme` is that of a
     checkpoint that is stored quantised. `products` are the bytes of matrix-product weights as they
     are stored, by the class of module and, in brackets, of its weight. `weight_bytes` is the sum
     over all storages. `ranks` is the number of devices, or of processes on a CPU, over which the
@@ -93,6 +94,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     experts_per_token: Natural | None = None
     active_parameters: Natural | None = None
     resident_bytes: Natural | None = None
+    mapped_bytes: Natural | None = None
     scheme: Name = ""
     products: dict[Name, Natural] = {}
     ranks: Annotated[int, Meta(ge=1, le=MAX_RANKS)] = 1

@@ -103,6 +103,7 @@ def load_model(
     gc.freeze()
     event = build_event(loaded, cell, worker)
     event.resident_bytes = memory.read_host_bytes()
+    event.mapped_bytes = memory.read_mapped_bytes()
     event.compile_cache = compile_cache
     if (counts := geometry.count_experts(loaded.model)) is not None:
         event.experts, event.experts_per_token = counts
