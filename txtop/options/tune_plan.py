@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -222,10 +221,10 @@ def _expand_space(
 def parse_space(texts: list[str]) -> dict[str, list[Any]]:
     """Return the values by field of texts as `precisions=fp32,bf16`. Raises `UsageError`."""
     values: dict[str, list[Any]] = {}
-    for text in chain.from_iterable(text.split() for text in texts):
+    for text in re.sub(r"\s*,\s*", ",", " ".join(texts)).split():
         name, is_set, typed = text.removeprefix("--").partition("=")
         option = name.strip().replace("-", "_")
-        if not is_set or not typed.strip():
+        if not is_set or not all(typed.split(",")):
             hint = "OPTION=VALUES of run, as precisions=fp32,bf16 batch-sizes=1,8"
             raise UsageError(f"--space: {text[:40]!a} sets nothing", hint)
         if option not in BY_OPTION or option == "models":

@@ -65,6 +65,7 @@ def test_values_of_a_space_are_those_of_run() -> None:
         "batch_size": [1, 2, 4, 8],
         "threads": [1, 2],
     }
+    assert parse_space(["precisions=fp32,", "bf16 , int8"]) == {"precision": ["fp32", "bf16", "int8"]}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,7 @@ def test_values_of_a_space_are_those_of_run() -> None:
         ("models=gpt2", "no option 'models'"),
         ("precisions=fp7", "no precision 'fp7'"),
         ("precisions", "sets nothing"),
+        ("precisions=fp32,", "'precisions=fp32,' sets nothing"),
         ("batch-sizes=0", "0 is not between"),
         ("threads=1 threads=2", "threads is given twice"),
     ],
