@@ -9,11 +9,17 @@ import msgspec
 import pytest
 
 from support import ui_sessions
-from support.explanations import build_explained_session, list_explained_events, session
+from support.explanations import (
+    build_explained_session,
+    list_explained_events,
+    phase,
+    session,
+)
 from support.pilot import opened, session_screen, text, until
 from support.scenes import explained, recording
 from txtop.cli.progress_lines import describe_activity
 from txtop.protocol import events
+from txtop.protocol.events import ModuleTime
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.ui.drawing.area import Area
@@ -95,6 +101,18 @@ def test_a_large_one_has_evidence_what_to_try_and_the_tree() -> None:
     for part in ("prefill", "1 thread on 2 cores", "try  --threads 2", "▾ transformer", "▸ h.2"):
         assert part in shown_lines
     assert "▸ h.2" not in "\n".join(render(120, 20))
+
+
+def test_the_step_that_takes_the_most_of_a_request_stands_first_and_is_that_of_the_tree() -> None:
+    modules = [ModuleTime(path="h", kind="rest", ns=900, own_ns=900, calls=1.0)]
+    for prefill_ns, first in ((9_000, "decode step"), (90_000, "prefill")):
+        both = phase("prefill", step_ns=prefill_ns, modules=modules), phase(modules=modules)
+        view = build_view(session(*both)).why
+        assert view is not None and view.bars[0].name == first and len(view.bars) == 2
+        assert view.modules[0].share == 900 / (1000 if first == "decode step" else prefill_ns)
+        rows = render_why(view, Area(120, 36, Glyphs("braille")), frozenset(), "", tree=True)
+        lines = ["".join(part for part, _ in row) for row in rows]
+        assert any(f"the modules of the model in a {first}" in line for line in lines)
 
 
 def test_a_module_shows_its_own_once_it_is_open() -> None:

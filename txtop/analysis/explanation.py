@@ -75,14 +75,14 @@ def describe_present_step(session: SessionState, cell: str | None = None) -> str
     return next((line.text for line in lines if line.cell in awaited), "") if awaited else ""
 
 
-def choose_main_phase(explanation: Explanation) -> PhaseExplanation | None:
-    """Return the phase of which a cell is full: its decode step, else its only one."""
-    return explanation.phases[-1] if explanation.phases else None
-
-
 def count_steps(phase: PhaseExplanation, state: CellState) -> int:
     """Return how many steps of a phase one request has."""
     return max(1, state.cell.new_tokens - 1) if phase.name == "decode" else 1
+
+
+def rank_phases(explanation: Explanation, state: CellState) -> list[PhaseExplanation]:
+    """Return the phases, that which takes the most of a request first."""
+    return sorted(explanation.phases, key=lambda phase: -phase.step_ns * count_steps(phase, state))
 
 
 def compute_request_ns(explanation: Explanation, state: CellState) -> int:

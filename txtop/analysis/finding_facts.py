@@ -11,6 +11,7 @@ from txtop.analysis.explanation import (
     count_steps,
     get_phase,
     is_step_disturbed,
+    rank_phases,
 )
 from txtop.models.attention_kernels import BF16_CAPABILITY
 from txtop.models.precision_rules import BF16_FEATURES
@@ -53,7 +54,7 @@ class Facts:
     @property
     def main(self) -> PhaseExplanation:
         """The phase that takes the most of a request."""
-        return max(self.weighted, key=lambda one: one[0].step_ns * one[1])[0]
+        return rank_phases(self.explanation, self.state)[0]
 
     def sum_python_ns(self) -> float:
         """Return the time in Python between operators."""

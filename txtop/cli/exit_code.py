@@ -9,6 +9,7 @@ from txtop.analysis.edge import Edge, find_edges
 from txtop.analysis.tuning import find_result
 from txtop.errors import RunError
 from txtop.state.accuracy import find_unanswered_tasks
+from txtop.state.pending_work import find_unexplained_cells
 from txtop.state.session import SessionState
 
 EXIT_FAILED = 1
@@ -46,7 +47,7 @@ def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> 
         return _judge_edges(edges)
     if state.race is not None:
         return _judge_race(state)
-    if state.failed or find_unanswered_tasks(state):
+    if state.failed or find_unanswered_tasks(state) or find_unexplained_cells(state):
         return EXIT_FAILED
     return EXIT_INCONCLUSIVE if _is_open(state) else 0
 

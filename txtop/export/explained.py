@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.analysis.explanation import compute_closure
+from txtop.analysis.explanation import build_explanation_notes, compute_closure
 from txtop.analysis.findings import find_findings
 from txtop.protocol.events import PhaseExplanation
 from txtop.state.session import SessionState
@@ -30,7 +30,7 @@ class ExplanationExport(msgspec.Struct, kw_only=True):
     """The explanation of one cell.
 
     `phases` are as in the event `explanation`; `closure` has the sum of the parts of each over its
-    step.
+    step, `notes` say how far to trust all of it.
     """
 
     cell: str
@@ -41,6 +41,7 @@ class ExplanationExport(msgspec.Struct, kw_only=True):
     phases: list[PhaseExplanation]
     closure: dict[str, float]
     findings: list[FindingExport]
+    notes: list[str]
 
 
 def export_explanations(state: SessionState) -> list[ExplanationExport]:
@@ -65,6 +66,7 @@ def export_explanations(state: SessionState) -> list[ExplanationExport]:
                 )
                 for finding in find_findings(state, state.cells[cell])
             ],
+            notes=build_explanation_notes(state, state.cells[cell], explanation),
         )
         for cell, explanation in state.explanations.items()
     ]

@@ -132,6 +132,15 @@ def find_pending_explanations(state: SessionState) -> list[Cell]:
     ]
 
 
+def find_unexplained_cells(state: SessionState) -> list[Cell]:
+    """Return the measured cells whose explanation failed."""
+    return [
+        state.cells[name].cell
+        for name, explanation in state.explanations.items()
+        if not explanation.phases
+    ]
+
+
 def _is_settled(state: SessionState, cell: Cell) -> bool:
     """Check that `cell` has valid results, and that its variants in other precisions are over."""
     own = state.cells[cell.id]

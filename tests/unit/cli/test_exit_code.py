@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
+from support.explanations import list_explained_events
 from support.paths import ROOT
 from support.ui_sessions import session, write
 from txtop.analysis.metrics import FinalMetrics
@@ -18,7 +19,8 @@ from txtop.cli import headless
 from txtop.cli.exit_code import choose_exit_code
 from txtop.errors import RunError
 from txtop.export.text import table
-from txtop.protocol.events import AnyEvent, CellFinished, CellStatus, SessionEnded
+from txtop.export.text.explanation import format_explanations
+from txtop.protocol.events import AnyEvent, CellFinished, CellStatus, Explanation, SessionEnded
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -63,6 +65,17 @@ def test_a_run_ends_by_one_rule(
         assert choose_exit_code(state, recorded=recorded, last_line="a word") == code
     except RunError as error:
         assert error.exit_code == code and "a word" in str(error)
+
+
+def test_a_cell_that_was_to_be_explained_and_is_not_is_a_failure_and_is_printed() -> None:
+    made = list_explained_events()
+    assert choose_exit_code(fold_all(made), recorded=True, last_line="") == 0
+    failed = Explanation(t_ns=made[-1].t_ns, cell="c000", failed="killed\x1b[2J")
+    kept = [event for event in made if not isinstance(event, Explanation)]
+    state = fold_all([*kept[:-1], failed, kept[-1]])
+    assert choose_exit_code(state, recorded=True, last_line="") == 1
+    (line,) = format_explanations(state)
+    assert "is not explained: killed" in line and "\x1b" not in line
 
 
 class _Gone:

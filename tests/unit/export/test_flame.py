@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from support.explanations import build_explained_session, build_trace, phase
+from support.explanations import build_explained_session, build_trace, phase, session
 from txtop.analysis.explanation import describe_closure
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.explained import export_explanations
 from txtop.export.html.flame import build_frames, draw_flames
 from txtop.export.html.page import render_page
 from txtop.export.text.explanation import format_explanations
@@ -41,6 +42,13 @@ def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
     assert re.search(r"MLP +14\.0 +54 % +4 %", lines)
     assert "1 thread on 2 cores" in lines and "try --threads 2" in lines
     assert "Reported when matrix products take 50 % of the time or more" in lines
+
+
+def test_the_json_export_has_the_notes_of_an_explanation() -> None:
+    slowed = session(phase(median_ns=1200))
+    (explained,) = export_explanations(slowed)
+    assert any("something else used the machine" in note for note in explained.notes)
+    assert export_explanations(session())[0].notes == []
 
 
 def test_an_explanation_says_what_measuring_added() -> None:

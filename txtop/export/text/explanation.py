@@ -37,10 +37,12 @@ def format_explanations(state: SessionState) -> list[str]:
     lines: list[str] = []
     for name, explanation in state.explanations.items():
         own = state.cells[name]
-        if not explanation.phases:
-            continue
         lines += [""] if lines else []
-        lines += _format_explanation(state, own, explanation)
+        if explanation.phases:
+            lines += _format_explanation(state, own, explanation)
+        else:
+            label = labels.format_short_label(own.cell)
+            lines.append(sanitise(f"{label} is not explained: {explanation.failed}"))
     return lines
 
 

@@ -9,10 +9,10 @@ from txtop.analysis.explanation import (
     PHASE_NAMES,
     build_explanation_notes,
     build_pieces,
-    choose_main_phase,
     describe_closure,
     describe_present_step,
     find_peaks,
+    rank_phases,
 )
 from txtop.analysis.findings import CellFinding, find_findings
 from txtop.formatting import format_figure, format_share
@@ -64,8 +64,8 @@ class ModuleRow:
 class WhyView:
     """The explanation of a cell.
 
-    `pending` says what is awaited, or why there is none. `modules` are those of the main step, each
-    before those within it.
+    `pending` says what is awaited, or why there is none. The bar of the step that takes the most of
+    a request stands first; `modules` are those of this step, each before those within it.
     """
 
     bars: tuple[StepBar, ...] = ()
@@ -109,7 +109,7 @@ def _describe_absence(state: SessionState, own: CellState, *, is_over: bool) -> 
 
 def _build(state: SessionState, own: CellState, explanation: Explanation) -> WhyView:
     peaks, dtype = find_peaks(state, own)
-    main = choose_main_phase(explanation)
+    phases = rank_phases(explanation, own)
     return WhyView(
         bars=tuple(
             StepBar(
@@ -121,10 +121,10 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
                 ),
                 remark=describe_closure(phase),
             )
-            for phase in reversed(explanation.phases)
+            for phase in phases
         ),
         findings=tuple(_build_finding(finding) for finding in find_findings(state, own)),
-        modules=_build_modules(main) if main is not None else (),
+        modules=_build_modules(phases[0]),
         notes=tuple(build_explanation_notes(state, own, explanation)),
     )
 

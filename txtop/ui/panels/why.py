@@ -207,12 +207,18 @@ def list_visible(view: WhyView, opened: frozenset[str]) -> list[ModuleRow]:
 def _render_tree(
     view: WhyView, width: int, height: int, g: Glyphs, opened: frozenset[str], cursor: str
 ) -> list[Row]:
+    """Render the modules around the cursor, below a line that names the step they are of."""
     visible = list_visible(view, opened)
+    room = height - 1
     place = next((i for i, row in enumerate(visible) if row.path == cursor), 0)
-    first = max(0, min(place - height // 2, len(visible) - height))
+    first = max(0, min(place - room // 2, len(visible) - room))
+    heading = f"the modules of the model in a {view.bars[0].name}, each with what it calls:"
     return [
-        _render_module(row, width, g, is_open=row.path in opened, selected=row.path == cursor)
-        for row in visible[first : first + height]
+        [(cut(heading, width, g("…")), "muted")],
+        *(
+            _render_module(row, width, g, is_open=row.path in opened, selected=row.path == cursor)
+            for row in visible[first : first + room]
+        ),
     ]
 
 
