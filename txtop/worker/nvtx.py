@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+NO_NVTX = "--nvtx marks nothing: this build of torch has no NVTX, which comes with CUDA"
+
 
 class RangeLibrary(Protocol):
     """The functions of `torch.cuda.nvtx` that are used."""

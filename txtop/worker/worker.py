@@ -32,7 +32,7 @@ from txtop.worker.loading.loaded_model import LoadedModel
 from txtop.worker.loading.phase_timer import PhaseTimer
 from txtop.worker.loading.source import require_present
 from txtop.worker.measured_cells import LaterCommand, MeasuredCells
-from txtop.worker.nvtx import NvtxRanges, open_library
+from txtop.worker.nvtx import NO_NVTX, NvtxRanges, open_library
 from txtop.worker.ranks.lockstep import Ranks
 
 if TYPE_CHECKING:
@@ -211,7 +211,11 @@ class Worker:
 
     def _load(self, command: commands.LoadModel) -> None:
         clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
-        self._nvtx = NvtxRanges(open_library() if command.nvtx else None)
+        library = open_library() if command.nvtx else None
+        if command.nvtx and library is None:
+            cell, now = command.cell.id, perf_counter_ns()
+            self._emitter.send(events.Log(t_ns=now, text=NO_NVTX, level="warning", cell=cell))
+        self._nvtx = NvtxRanges(library)
         self._nvtx.enter("load")
         self._loaded = load_model(command, clock, self._name, self._emitter.send)
         self._nvtx.leave()

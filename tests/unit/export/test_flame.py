@@ -11,6 +11,7 @@ from txtop.export.explained import export_explanations
 from txtop.export.html.flame import build_frames, draw_flames
 from txtop.export.html.page import render_page
 from txtop.export.text.explanation import format_explanations
+from txtop.protocol.events import OperatorTime
 
 
 def test_calls_of_one_place_are_one_frame() -> None:
@@ -42,6 +43,12 @@ def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
     assert re.search(r"MLP +14\.0 +54 % +4 %", lines)
     assert "1 thread on 2 cores" in lines and "try --threads 2" in lines
     assert "Reported when matrix products take 50 % of the time or more" in lines
+
+
+def test_a_compiled_graph_is_named_without_its_hash() -> None:
+    graph = OperatorTime(name="## Call CompiledFxGraph fpq7ak7z ##", kind="compiled", ns=9, calls=1)
+    lines = "\n".join(format_explanations(session(phase(operators=[graph]))))
+    assert "operators: compiled graph 0" in lines and "fpq7" not in lines
 
 
 def test_the_json_export_has_the_notes_of_an_explanation() -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from txtop.worker.nvtx import NvtxRanges
+from pathlib import Path
+
+import pytest
+
+from support import tiny_models
+from support.inline_worker import run_inline
+from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
+from txtop.worker.nvtx import NO_NVTX, NvtxRanges
 
 
 class Recorder:
@@ -35,3 +43,15 @@ def test_without_a_library_nothing_is_done() -> None:
     ranges.enter("load")
     ranges.step()
     ranges.leave_all()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_asks_for_ranges_that_this_torch_lacks_is_told(
+    asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txtop.worker.worker.open_library", lambda: None)
+    cell = Cell(id="c1", model=str(tiny_models.gpt2(tmp_path / "m")), sequence_length=8)
+    with run_inline(monkeypatch) as worker:
+        worker.follow(commands.LoadModel(cell=cell, started_ns=0, seed=0, nvtx=asked))
+        texts = [log.text for log in worker.of(events.Log)]
+    assert (NO_NVTX in texts) is asked

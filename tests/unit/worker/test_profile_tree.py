@@ -201,15 +201,18 @@ def test_kernels_belong_to_the_module_that_launched_them() -> None:
     assert step.modules["h.0"].device_ns == 250 and step.kernels["sgemm"].calls == 1
 
 
-def test_compiled_code_is_one_part() -> None:
+def test_compiled_code_is_one_part_and_finding_it_is_no_sampling() -> None:
     step = read(
         mark(0),
+        host("TorchDynamo Cache Lookup", 40, 90),
+        host("Pregraph bytecode", 92, 98),
         host("Torch-Compiled Region: 0/0", 100, 900),
         host("aten::mm", 200, 300),
         mark(1000),
     )
     assert step.operators["compiled", "aten::mm"].ns == 100
     assert step.operators["compiled", "Torch-Compiled Region: 0/0"].ns == 700
+    assert {kind for kind, _ in step.operators} == {"compiled"}
 
 
 def test_the_usual_steps_are_those_around_the_quarter_point() -> None:

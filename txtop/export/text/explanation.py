@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from txtop.analysis.explanation import (
     PHASE_NAMES,
     Piece,
@@ -87,11 +89,16 @@ def _build_row(piece: Piece, phase: PhaseExplanation) -> list[str]:
 
 def _format_operators(phase: PhaseExplanation) -> list[str]:
     listed = [
-        f"{operator.kind} {operator.name.removeprefix('aten::')}"
+        f"{operator.kind} {_shorten_operator(operator.name)}"
         f" {format_figure(max(operator.ns, operator.device_ns) / 1e6)} ms"
         for operator in phase.operators[:LISTED_OPERATORS]
     ]
     return [f"operators: {', '.join(listed)}"] if listed else []
+
+
+def _shorten_operator(name: str) -> str:
+    """Return the name of an operator without its library; of a compiled graph without its hash."""
+    return re.sub(r"^## Call CompiledFxGraph \w+ ##$", "graph", name.removeprefix("aten::"))
 
 
 def format_findings(findings: list[CellFinding]) -> list[str]:

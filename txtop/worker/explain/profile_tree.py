@@ -22,7 +22,14 @@ from txtop.worker.tasks.device_profile import (
 )
 
 LOOP, SAMPLING, COMPILED = "loop", "sampling", "compiled"
-_COMPILED_CODE = ("Torch-Compiled Region", "## Call CompiledFxGraph", "CompiledFxGraph")
+# The last two are what finds the compiled code of a call and enters it.
+_COMPILED_CODE = (
+    "Torch-Compiled Region",
+    "## Call CompiledFxGraph",
+    "CompiledFxGraph",
+    "TorchDynamo Cache Lookup",
+    "Pregraph bytecode",
+)
 _HOST_WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 # Each reads one value of a tensor on the host: item(), bool(), int(), a print of a tensor.
 _READS = ("aten::_local_scalar_dense",)
