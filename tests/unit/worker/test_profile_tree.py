@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -16,7 +17,12 @@ from txtop.worker.explain.assemble import (
     choose_usual_steps,
     summarise_modules,
 )
-from txtop.worker.explain.module_clock import ClockedStep, ModuleClock, ModuleSpan
+from txtop.worker.explain.module_clock import (
+    ClockedStep,
+    ModuleClock,
+    ModuleSpan,
+    without_collections,
+)
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
 from txtop.worker.explain.ranges import STEP
 
@@ -199,6 +205,15 @@ def test_kernels_belong_to_the_module_that_launched_them() -> None:
     assert step.launches == 1 and dict(step.device) == {"attention": 250}
     assert step.operators["attention", "aten::mm"].device_ns == 250
     assert step.modules["h.0"].device_ns == 250 and step.kernels["sgemm"].calls == 1
+
+
+def test_the_collector_rests_while_modules_are_clocked_and_is_as_before_after_it() -> None:
+    for runs in (False, True):
+        (gc.enable if runs else gc.disable)()
+        with pytest.raises(ValueError, match="a step"), without_collections():
+            assert not gc.isenabled()
+            raise ValueError("a step")
+        assert gc.isenabled() is runs
 
 
 def test_compiled_code_is_one_part_and_finding_it_is_no_sampling() -> None:

@@ -31,7 +31,12 @@ from txtop.worker.explain.assemble import (
     choose_usual_steps,
 )
 from txtop.worker.explain.counting import KindTracker, WorkCounter
-from txtop.worker.explain.module_clock import ClockedStep, ModuleClock, measure_call_cost
+from txtop.worker.explain.module_clock import (
+    ClockedStep,
+    ModuleClock,
+    measure_call_cost,
+    without_collections,
+)
 from txtop.worker.explain.profile_tree import Slice, StepTree, split_steps
 from txtop.worker.explain.ranges import STEP, Range, Wrap, list_kinds, wrap_in_range, wrapped_calls
 from txtop.worker.explain.slice_cost import measure_slice_cost
@@ -162,7 +167,7 @@ class Explainer:
         if self._is_compiled:
             return
         clock = ModuleClock()
-        with self._wrapped(clock.wrap):
+        with self._wrapped(clock.wrap), without_collections():
             window = phase.build_window(self._check, mark=clock.mark)
             window.run(self._task, self._inputs)
         phase.clocked += clock.take_steps(window.times_ns)

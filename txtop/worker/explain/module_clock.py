@@ -6,8 +6,10 @@ clocked call costs the module around it about a microsecond, which is measured a
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from statistics import fmean, median
@@ -121,6 +123,22 @@ class ModuleClock:
         return [
             ClockedStep(ns, dict(spans)) for ns, spans in zip(times_ns, self.spans, strict=False)
         ]
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Keep Python's collector from running.
+
+    What a clock keeps of each call would make it run, and at the same module in every pass: in a
+    prefill of 30 layers that module took 8 % longer than it does.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def measure_call_cost() -> float:
