@@ -111,7 +111,7 @@ def _compare_hardware(
     if len(sides) < 2:
         raise UsageError(
             f"{next(iter(sides))} are machines of one kind",
-            "txtop compare A B compares two of them",
+            "name the sessions of two of them, as txtop compare F-A F-B",
         )
     rows = compare_hardware(sides, margin)
     if format == "text":

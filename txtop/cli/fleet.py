@@ -25,11 +25,18 @@ from txtop.fleet.fleet_run import (
     choose_dealt,
     resume_members,
     start_fleet,
+    stop_members,
 )
 from txtop.fleet.folder import LOST_AFTER_S, PLAN_NAME, FleetOrder, has_log, read_fleet
 from txtop.fleet.log_copy import LogCopy
 from txtop.fleet.model_copy import list_local_models, sync_models
-from txtop.fleet.places import RemotePlace, hold_places, parse_places, release_places
+from txtop.fleet.places import (
+    RemotePlace,
+    hold_places,
+    parse_places,
+    release_places,
+    require_engines,
+)
 from txtop.forecast import dealing
 from txtop.formatting import format_count
 from txtop.options.command_line import format_cell_command
@@ -39,6 +46,11 @@ from txtop.options.run_options import RunOptions
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.session.follower import Follower
+from txtop.state.pending_work import (
+    find_pending_answers,
+    find_pending_comparisons,
+    find_pending_profiles,
+)
 from txtop.state.session import SessionState
 from txtop.system.signals import handle_signals, unwind_on_signals
 
@@ -135,6 +147,18 @@ def resume_fleet(folder: Path, start: StartOptions, screen: ScreenOptions = DEFA
         return EXIT_FAILED if refused else 0
     code = show_fleet(folder, screen, headless=start.headless)
     return EXIT_FAILED if refused and code else code
+
+
+def stop_fleet(folder: Path) -> int:
+    """Stop the run of every place after the step at hand. Return 1 if none could be stopped."""
+    fleet = read_fleet(folder)
+    running = [member for member in fleet.members if not member.released]
+    require_engines(member.place for member in running)
+    replies = stop_members(running, fleet.command) if running else []
+    for reply in replies:
+        outcome = f"cannot be stopped: {reply.last_line}" if reply.code else "stopping"
+        print_progress(f"{reply.place.label:<12} {outcome}")
+    return 0 if any(not reply.code for reply in replies) else EXIT_FAILED
 
 
 def _refuse_options(start: StartOptions) -> None:
@@ -268,7 +292,10 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
         left = [cell.cell for cell in state.cells.values() if not cell.over]
         there = shlex.join(["txtop", "resume", folder.name, "--session-dir", str(folder.parent)])
         if state.header is not None and not left:
-            if state.ended is None:
+            if undone := name_undone(state):
+                print_progress(f"{own.label:<12} not done: {undone}")
+                print_progress(f"{'':<12} to do it there: {there}")
+            elif state.ended is None:
                 print_progress(f"{own.label:<12} everything was measured, but the run has no end")
                 print_progress(f"{'':<12} to end it there: {there}")
             continue
@@ -285,6 +312,16 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
         whole += ["--part", own.part] if own.part else []
         for command in list_commands(state, left) or [shlex.join(whole)]:
             print_progress(f"{'':<12} elsewhere: {command}")
+
+
+def name_undone(state: SessionState) -> str:
+    """Name what a session lacks beside its cells; empty if that is nothing."""
+    counted = (
+        (len(find_pending_comparisons(state)), "comparison", " of outputs"),
+        (len(find_pending_answers(state)), "task", ""),
+        (len(find_pending_profiles(state)), "GPU time", ""),
+    )
+    return ", ".join(format_count(count, noun) + more for count, noun, more in counted if count)
 
 
 def list_commands(state: SessionState, left: Sequence[Cell]) -> list[str]:

@@ -127,11 +127,16 @@ def stop(
     *,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """End a running session after the step at hand."""
+    """End a running session after the step at hand; of a fleet, those of all places."""
     from txtop.cli.session_args import find_running_session
+    from txtop.fleet.folder import find_fleet
     from txtop.runner.control_client import ControlClient
     from txtop.session.catalog import get_session_id
 
+    if session is not None and (folder := find_fleet(session, session_dir)):
+        from txtop.cli.fleet import stop_fleet
+
+        return stop_fleet(folder)
     path = find_running_session(session, session_dir)
     if not ControlClient(path).send("stop", by="txtop stop"):
         raise SessionError(

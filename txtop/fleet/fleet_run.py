@@ -20,7 +20,13 @@ from txtop.fleet.folder import (
     replace_members,
 )
 from txtop.fleet.log_copy import LogCopy
-from txtop.fleet.places import RemotePlace, has_to_be_held, hold_again, release_places
+from txtop.fleet.places import (
+    RemotePlace,
+    has_to_be_held,
+    hold_again,
+    release_places,
+    require_engines,
+)
 from txtop.fleet.remote import NOTHING_STARTED, PlaceReply, ask, ask_all, require_replies
 from txtop.plan.plan import Plan
 
@@ -175,7 +181,11 @@ class FleetCopies:
         )
 
     def start(self) -> None:
-        """Begin to copy, or go on; a place that was given back cannot be asked."""
+        """Begin to copy, or go on; a place that was given back cannot be asked.
+
+        Raises `UsageError` if an engine that is asked is not installed here.
+        """
+        require_engines(member.place for member in self.fleet.members if not member.released)
         for member in self.fleet.members:
             copy = self.copies[member.label]
             if member.released:

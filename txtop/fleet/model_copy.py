@@ -7,12 +7,9 @@ that it has here.
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +19,10 @@ from txtop.fleet.places import RemotePlace
 from txtop.fleet.remote import (
     NOTHING_STARTED,
     PlaceReply,
-    ask,
-    ask_all,
     build_reply,
     require_replies,
+    run_all,
+    start_process,
 )
 from txtop.formatting import format_count, format_size
 from txtop.models.model_config import find_local_path
@@ -131,8 +128,7 @@ def list_lacking(places: Sequence[RemotePlace], files: ModelFiles) -> dict[Remot
     A place that lacks none is left out. Raises `UsageError` if one cannot be asked.
     """
     script, arguments = ["sh", "-c", LIST_SCRIPT, "sh"], [files.folder, *files.paths]
-    # Reading what is there takes as long as it is large.
-    replies = ask_all(places, lambda place: ask(place, script, arguments, timeout_s=None))
+    replies = run_all(places, lambda place: start_process(place, script, arguments), _read)
     require_replies(replies, NOTHING_STARTED)
     lacking = {}
     for reply in replies:
@@ -144,51 +140,29 @@ def list_lacking(places: Sequence[RemotePlace], files: ModelFiles) -> dict[Remot
     return lacking
 
 
+def _read(place: RemotePlace, process: subprocess.Popen[bytes]) -> PlaceReply:
+    """Read all that a command prints, however long it takes, and return the reply."""
+    output, errors = process.communicate()
+    return build_reply(place, process.returncode, output, errors)
+
+
 def _send_files(
     lacking: Mapping[RemotePlace, Sequence[str]], files: ModelFiles
 ) -> list[PlaceReply]:
     """Send to each place the files that it lacks, to all at once; nothing goes on if that fails."""
-    running: list[subprocess.Popen[bytes]] = []
-    with ThreadPoolExecutor(len(lacking)) as pool:
-        try:
-            for place in lacking:
-                running.append(_start_unpacking(place, files.folder))
-            return list(
-                pool.map(
-                    lambda place, process, names: _send(place, process, files, names),
-                    lacking,
-                    running,
-                    lacking.values(),
-                )
-            )
-        except BaseException:
-            # Its own children, too: whoever reads on would have all sent first.
-            for process in running:
-                with suppress(OSError):
-                    os.killpg(process.pid, signal.SIGTERM)
-            raise
-
-
-def _start_unpacking(place: RemotePlace, folder: str) -> subprocess.Popen[bytes]:
-    """Start what unpacks an archive in `folder` there. Raises `UsageError` if that fails."""
-    command = place.build_command(["sh", "-c", UNPACK_SCRIPT, "sh"], [folder])
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise UsageError(f"{place.label}: {command[0]}: {error.strerror}") from None
+    script = ["sh", "-c", UNPACK_SCRIPT, "sh"]
+    return run_all(
+        [*lacking],
+        lambda place: start_process(place, script, [files.folder]),
+        lambda place, process: _send(place, process, files, lacking[place]),
+    )
 
 
 def _send(
     place: RemotePlace, process: subprocess.Popen[bytes], files: ModelFiles, names: Sequence[str]
 ) -> PlaceReply:
     """Send files as one archive, and return the reply."""
-    assert process.stdin is not None and process.stderr is not None
+    assert process.stdin is not None
     # A place that ends before it has read all says why.
     with (
         suppress(BrokenPipeError),
@@ -197,6 +171,6 @@ def _send(
     ):
         for name in names:
             archive.add(files.paths[name], name, recursive=False)
-    with process.stderr as pipe:
-        errors = pipe.read()
-    return build_reply(place, process.wait(), b"", errors)
+    # It is closed; to read on would flush it.
+    process.stdin = None
+    return _read(place, process)

@@ -56,11 +56,19 @@ def parse_places(texts: Sequence[str]) -> tuple[RemotePlace, ...]:
     return _require_labels(places)
 
 
+def require_engines(places: Iterable[RemotePlace]) -> None:
+    """Raise `UsageError` if an engine of `places` is not installed here."""
+    for name in {place.engine for place in places}:
+        if require := ENGINES[name].require:
+            require()
+
+
 def hold_places(places: Sequence[RemotePlace], tell: Tell) -> tuple[RemotePlace, ...]:
     """Hold what the engines have to hold for a run, and return the places as they then are.
 
     Raises `UsageError` if an engine refuses; then nothing is held.
     """
+    require_engines(places)
     held: dict[RemotePlace, list[str]] = {}
     try:
         for name, engine in ENGINES.items():
@@ -88,6 +96,7 @@ def hold_again(
     Return the places that are then held, by label, and those of them that are held anew. Raises
     `UsageError` if an engine refuses; then nothing more is held than before.
     """
+    require_engines(places)
     held: dict[str, RemotePlace] = {}
     anew: list[RemotePlace] = []
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from txtop.errors import UsageError
@@ -37,7 +40,6 @@ def ask(
     txtop: Sequence[str],
     arguments: Sequence[str],
     data: bytes = b"",
-    timeout_s: float | None = TIMEOUT_S,
 ) -> PlaceReply:
     """Run a command on a place, mostly txtop's, with `data` as its standard input.
 
@@ -45,12 +47,55 @@ def ask(
     """
     command = place.build_command(txtop, arguments)
     try:
-        ran = subprocess.run(command, input=data, capture_output=True, timeout=timeout_s)
+        ran = subprocess.run(command, input=data, capture_output=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         return PlaceReply(place, 1, b"", f"no answer within {error.timeout:.0f} s")
     except OSError as error:
         return PlaceReply(place, 1, b"", f"{command[0]}: {error.strerror}")
     return build_reply(place, ran.returncode, ran.stdout, ran.stderr)
+
+
+def start_process(
+    place: RemotePlace, command: Sequence[str], arguments: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    """Start a command on a place, with its children in a group of their own.
+
+    Raises `UsageError` if that fails.
+    """
+    built = place.build_command(command, arguments)
+    try:
+        return subprocess.Popen(
+            built,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UsageError(f"{place.label}: {built[0]}: {error.strerror}", NOTHING_STARTED) from None
+
+
+def run_all(
+    places: Sequence[RemotePlace],
+    start: Callable[[RemotePlace], subprocess.Popen[bytes]],
+    finish: Callable[[RemotePlace, subprocess.Popen[bytes]], PlaceReply],
+) -> list[PlaceReply]:
+    """Start a command for every place, and finish all at once; the replies are in that order.
+
+    For what may take long and be cut short: an exception, as of a signal, ends them all.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    with ThreadPoolExecutor(len(places)) as pool:
+        try:
+            for place in places:
+                running.append(start(place))
+            return list(pool.map(finish, places, running))
+        except BaseException:
+            # Their own children, too: whoever reads on would have all sent first.
+            for process in running:
+                with suppress(OSError):
+                    os.killpg(process.pid, signal.SIGTERM)
+            raise
 
 
 def ask_all(

@@ -240,6 +240,8 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
         raise SessionError(
             f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here"
         )
+    if members := [get_session_id(path) for path in paths if path.parent.name == name]:
+        raise SessionError(f"{name} is a fleet", f"name one of its sessions: {', '.join(members)}")
     hint = did_you_mean(name, map(get_session_id, paths), "txtop sessions lists what is here")
     raise SessionError(f"no session {name[:80]!r}", hint)
 

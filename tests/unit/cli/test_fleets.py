@@ -12,10 +12,13 @@ from txtop.cli import session_args
 from txtop.cli.compare import compare
 from txtop.cli.export import show
 from txtop.cli.fleet import _Member, _report_missing, list_commands
+from txtop.cli.replay import stop
 from txtop.cli.run import run
-from txtop.errors import UsageError
+from txtop.errors import SessionError, UsageError
 from txtop.export import fleet, markdown
 from txtop.fleet.fleet_run import FleetCopies
+from txtop.fleet.folder import FleetOrder, create_fleet
+from txtop.fleet.places import RemotePlace
 from txtop.options.run_options import RunOptions
 from txtop.session.reader import ReadProblems
 from txtop.state.session import SessionState
@@ -62,6 +65,30 @@ def test_the_markdown_of_a_fleet_has_what_that_of_each_session_has(tmp_path: Pat
     assert further and all(document.count(part) == 2 for part in further)
 
 
+def test_the_name_of_a_fleet_stands_for_no_single_session(tmp_path: Path) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, RECORDING)
+    with pytest.raises(SessionError, match="f is a fleet: name one of its sessions: f-a, f-b"):
+        compare("f", "f-a", session_dir=tmp_path)
+
+
+def test_the_runs_of_all_places_are_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = tmp_path / "asked"
+    there = [
+        RemotePlace("a", "exec", f"sh -c 'echo $3 >> {asked}' --"),
+        RemotePlace("b", "exec", "sh -c 'echo txtop: f-b is not running >&2; exit 4' --"),
+    ]
+    create_fleet(tmp_path, "f", FleetOrder(["txtop"], b""), there)
+    assert stop("f", session_dir=tmp_path) == 0
+    assert asked.read_text() == "f-a\n"
+    printed = capsys.readouterr().err.splitlines()
+    assert printed == [
+        f"{'a':<12} stopping",
+        f"{'b':<12} cannot be stopped: f-b is not running",
+    ]
+
+
 def test_few_missing_cells_have_a_command_each(tmp_path: Path) -> None:
     write_fleet(tmp_path, "f", {"a": 1.0}, RECORDING)
     (state,) = session_args.load_sessions("f", tmp_path).values()
@@ -71,12 +98,7 @@ def test_few_missing_cells_have_a_command_each(tmp_path: Path) -> None:
     assert list_commands(state, cells) == []
 
 
-def test_a_run_that_lacks_only_its_end_can_be_resumed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, RECORDING)
-    log = folder / "f-b" / "events.jsonl"
-    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+def report_missing(folder: Path) -> None:
     copies = FleetCopies(folder)
     members = [_Member(label, copy) for label, copy in copies.copies.items()]
     for member in members:
@@ -84,9 +106,46 @@ def test_a_run_that_lacks_only_its_end_can_be_resumed(
             pass
         member.follower.close()
     _report_missing(copies, members)
+
+
+def leave_out(folder: Path, *kinds: bytes) -> None:
+    """Write the copy of b without the events of some kinds."""
+    log = folder / "f-b" / "events.jsonl"
+    prefixes = tuple(b'{"kind":"%s"' % kind for kind in kinds)
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(line for line in lines if not line.startswith(prefixes)))
+
+
+def test_a_run_that_lacks_only_its_end_can_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, "minilm-task")
+    leave_out(folder, b"ended")
+    report_missing(folder)
     first, second = capsys.readouterr().err.splitlines()
     assert first == f"{'b':<12} everything was measured, but the run has no end"
     assert f"txtop resume f --session-dir {tmp_path}" in second
+
+
+@pytest.mark.parametrize("kinds", [(b"fidelity",), (b"fidelity", b"ended")])
+def test_a_run_that_lacks_comparisons_can_be_resumed(
+    kinds: tuple[bytes, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, "minilm-task")
+    leave_out(folder, *kinds)
+    report_missing(folder)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"{'b':<12} not done: 1 comparison of outputs"
+    assert f"to do it there: txtop resume f --session-dir {tmp_path}" in second
+
+
+def test_answers_that_are_missing_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, "minilm-task")
+    leave_out(folder, b"answered")
+    report_missing(folder)
+    assert f"{'b':<12} not done: 4 tasks" in capsys.readouterr().err
 
 
 def test_a_part_is_not_saved_as_the_whole() -> None:

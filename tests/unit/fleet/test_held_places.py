@@ -15,7 +15,7 @@ from txtop.fleet.engines.ray import RAY, Holder, count_places, parse_wishes
 from txtop.fleet.engines.slurm import SLURM
 from txtop.fleet.fleet_run import FleetCopies, resume_members
 from txtop.fleet.folder import FleetOrder, create_fleet, read_fleet
-from txtop.fleet.places import RemotePlace, hold_again
+from txtop.fleet.places import RemotePlace, hold_again, hold_places, parse_places
 
 LOST = RemotePlace("lost", "slurm", "1@n1", "-c 2")
 KEPT = RemotePlace("kept", "slurm", "2@n2", "-c 2")
@@ -145,3 +145,23 @@ def test_the_holder_of_a_ray_place_ends_what_nobody_reads(
 def test_shares_of_a_resource_are_counted_without_rounding() -> None:
     assert count_places({"disk": 0.1}, {"disk": 1.0}) == 10
     assert count_places({"disk": 0.3}, {"disk": 1.0}) == 3
+
+
+def test_without_ray_its_places_are_refused_and_stay_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+    place = RemotePlace("p", "ray", "auto txtop-1 10.0.0.7/6f3a1b2c", "ray")
+    folder = create_fleet(tmp_path, "f", FleetOrder(["txtop"], b""), [place])
+    copies = FleetCopies(folder)
+    for refused in (
+        lambda: hold_places(parse_places(["ray"]), print),
+        lambda: hold_again([place], print),
+        copies.start,
+    ):
+        with pytest.raises(
+            UsageError, match=r"Ray is not installed here: pip install 'txtop\[ray\]'"
+        ):
+            refused()
+    copies.close()
+    assert read_fleet(folder).members[0].released == ""

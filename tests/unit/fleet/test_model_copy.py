@@ -55,6 +55,27 @@ def read(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def interrupt_sync(there: RemotePlace, model: Path, is_time: Callable[[], object]) -> None:
+    """Copy a model to a place, and be interrupted once it is time."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    def interrupt() -> None:
+        wait(is_time)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    previous = signal.signal(signal.SIGUSR1, leave)
+    interrupting = threading.Thread(target=interrupt)
+    try:
+        interrupting.start()
+        with pytest.raises(SystemExit):
+            sync_models([there], [f"./{model.name}"], lambda _line: None)
+    finally:
+        interrupting.join()
+        signal.signal(signal.SIGUSR1, previous)
+
+
 def test_a_place_gets_what_it_lacks_and_nothing_else(tmp_path: Path, model: Path) -> None:
     a, b = place(tmp_path, "a"), place(tmp_path, "b")
     name = f"./{model.name}"
@@ -95,24 +116,18 @@ def test_a_signal_ends_a_copy_and_leaves_nothing_of_it(tmp_path: Path, model: Pa
     slow_place = RemotePlace("a", "exec", shlex.join(["env", "-C", str(tmp_path / "a"), "sh", "-c",
                                                       slow, "--"]))  # fmt: skip
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    def interrupt() -> None:
-        wait(lambda: list(there.glob(".part.*/model.safetensors")))
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    previous = signal.signal(signal.SIGUSR1, leave)
-    interrupting = threading.Thread(target=interrupt)
-    try:
-        interrupting.start()
-        with pytest.raises(SystemExit):
-            sync_models([slow_place], [f"./{model.name}"], lambda _line: None)
-    finally:
-        interrupting.join()
-        signal.signal(signal.SIGUSR1, previous)
+    interrupt_sync(slow_place, model, lambda: list(there.glob(".part.*/model.safetensors")))
     assert not late.exists()
     wait(lambda: not os.listdir(there))
+
+
+def test_a_signal_does_not_wait_for_the_digests_of_a_place(tmp_path: Path, model: Path) -> None:
+    begun, late = tmp_path / "begun", tmp_path / "late"
+    slow = f"touch {begun}; sleep 20; touch {late}"
+    interrupt_sync(
+        RemotePlace("a", "exec", shlex.join(["sh", "-c", slow, "--"])), model, begun.exists
+    )
+    assert not late.exists()
 
 
 def test_a_single_file_is_copied_beside_what_is_there(tmp_path: Path, model: Path) -> None:

@@ -103,12 +103,14 @@ def test_what_an_engine_got_is_given_back_when_a_later_one_refuses(
         raise UsageError("no room")
 
     ray = places_module.ENGINES["ray"]._replace(
-        hold=lambda targets, tell: [["n1", "n2"] for _ in targets], release=released.extend
+        hold=lambda targets, tell: [["n1", "n2"] for _ in targets],
+        release=released.extend,
+        require=None,
     )
     monkeypatch.setitem(places_module.ENGINES, "ray", ray)
     held = hold_places(parse_places(["ray", "ssh:gpu1"]), print)
     assert [place[::2] for place in held] == [("ray-1", "n1"), ("ray-2", "n2"), ("gpu1", "gpu1")]
-    slurm = places_module.ENGINES["slurm"]._replace(hold=refuse)
+    slurm = places_module.ENGINES["slurm"]._replace(hold=refuse, require=None)
     monkeypatch.setitem(places_module.ENGINES, "slurm", slurm)
     with pytest.raises(UsageError, match="no room"):
         hold_places(parse_places(["slurm", "ray"]), print)

@@ -24,7 +24,8 @@ class Engine(NamedTuple):
     for a target that names no place. What a run needs held is asked for by `hold(targets, tell)`,
     which waits for it and returns the places it got for each target; `release(targets)` gives them
     back, and `list_held(targets)` returns those that are held still. `pin(wish, place)` is the wish
-    for what a place had, on the same machine.
+    for what a place had, on the same machine. `require()` raises `UsageError` if the engine is not
+    installed here.
     """
 
     build: Callable[[str, list[str]], list[str]]
@@ -33,5 +34,6 @@ class Engine(NamedTuple):
     release: Callable[[list[str]], None] | None = None
     list_held: Callable[[list[str]], list[str]] | None = None
     pin: Callable[[str, str], str] | None = None
+    require: Callable[[], None] | None = None
     is_counted: bool = False
     """True if several places of one wish may be asked for, as `slurm*4`."""

@@ -77,14 +77,17 @@ def count_places(wishes: dict[str, float], node: dict[str, float]) -> int:
     return min((int(node[name] / wishes[name] + ROUNDING) for name in counted), default=1)
 
 
+def _require() -> None:
+    if find_spec("ray") is None:
+        raise UsageError("Ray is not installed here", "pip install 'txtop[ray]'")
+
+
 def _hold(targets: list[str], tell: Tell) -> list[list[str]]:
     """Hold the nodes of each cluster.
 
     Raises:
-        UsageError: ray is not installed here, or no node is free; what was held is given back.
+        UsageError: no node is free; what was held is given back.
     """
-    if find_spec("ray") is None:
-        raise UsageError("Ray is not installed here", "pip install 'txtop[ray]'")
     held: list[list[str]] = []
     try:
         for target in targets:
@@ -138,7 +141,7 @@ def _pin(wish: str, target: str) -> str:
     return f"{wish} {NODE}{address}={LEAST:g}".strip()
 
 
-RAY = Engine(_build, _check, _hold, _release, _list_held, _pin)
+RAY = Engine(_build, _check, _hold, _release, _list_held, _pin, _require)
 
 
 class Holder:
@@ -335,9 +338,12 @@ def print_held(targets: Sequence[str], output: BinaryIO) -> None:
 
 def main(verb: str, *arguments: str) -> int:
     """Do one of the four; what is wrong is the last line of the errors."""
-    # Ray itself prints to standard output, as of a node that died: that is no part of a log.
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    # Ray itself prints to both, as the last lines of a node that died: no part of a log, and no
+    # reason that says anything.
+    output, sys.stderr = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(2), "w", 1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
     verbs: dict[str, Callable[[], int | None]] = {
         "hold": lambda: hold(arguments[0], output),
         "run": lambda: run_in_place(arguments[0], list(arguments[1:]), output),

@@ -57,17 +57,20 @@ def _build(target: str, command: list[str]) -> list[str]:
     return build_module_command("txtop.fleet.engines.slurm", target, *command)
 
 
-def _hold(targets: list[str], tell: Tell) -> list[list[str]]:
-    """Ask for a job with the options of each target, and wait until all run.
-
-    Raises:
-        UsageError: Slurm is not installed here, or refuses; what it had given is given back.
-    """
+def _require() -> None:
     if not (shutil.which("srun") and shutil.which("sbatch")):
         raise UsageError(
             "Slurm's srun is not on this machine",
             "run on a login node, or install it: apt install slurm-client",
         )
+
+
+def _hold(targets: list[str], tell: Tell) -> list[list[str]]:
+    """Ask for a job with the options of each target, and wait until all run.
+
+    Raises:
+        UsageError: Slurm refuses; what it had given is given back.
+    """
     allocation = os.environ.get("SLURM_JOB_ID")
     held: list[str] = []
     try:
@@ -250,7 +253,13 @@ def run_in_place(target: str, command: Sequence[str]) -> int:
 
 
 SLURM = Engine(
-    _build, hold=_hold, release=_release, list_held=_list_held, pin=_pin, is_counted=True
+    _build,
+    hold=_hold,
+    release=_release,
+    list_held=_list_held,
+    pin=_pin,
+    require=_require,
+    is_counted=True,
 )
 
 
