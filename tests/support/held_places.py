@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from support.paths import ROOT, SHIM
 CELLS = ("--models", "ok", "--sequence-lengths", "8", "--batch-sizes", "1", "4", "--warmup", "1")
 
 
-def build_arguments(folder: Path, *on: str, iterations: int = 5) -> list[str]:
-    """Build the arguments of a run `f` that records in `there` and copies to `here`."""
-    program = f"env TXTOP_SESSION_DIR={folder / 'there'} PYTHONPATH={SHIM}:{ROOT}"
-    there = ("--on-command", f"{program} {sys.executable} -m txtop")
+def build_arguments(
+    folder: Path, *on: str, iterations: int = 5, program: Sequence[str] = TXTOP
+) -> list[str]:
+    """Build the arguments of a run `f` that `program` records in `there`, copied to `here`."""
+    environment = f"env TXTOP_SESSION_DIR={folder / 'there'} PYTHONPATH={SHIM}:{ROOT}"
+    there = ("--on-command", f"{environment} {shlex.join(program)}")
     here = ("--session-dir", str(folder / "here"), "--name", "f", *there)
     return ["run", *CELLS, "--iterations", str(iterations), *here, "--on", *on]
 

@@ -14,5 +14,7 @@ SHIM_DISK = SUPPORT / "shim_disk"
 """The same, and a disk that confirms nothing."""
 SHIM_WARM = SUPPORT / "shim_warm"
 """The same with a warm worker, whose command is in TXTOP_WARM_WORKER."""
+SHIM_RAY = SUPPORT / "shim_ray"
+"""On the path of a txtop process, makes it ask Ray by warm processes, as TXTOP_WARM_RAY says."""
 # One cell a scenario, 40 requests at 4 a second each; what was told of processes is left out.
 SERVING_RECORDING = TESTS / "recordings" / "serving.jsonl"

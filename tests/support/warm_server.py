@@ -1,9 +1,9 @@
 """A process that has done the imports of a program, and forks programs from itself.
 
-`python tests/support/warm_server.py worker|screen SOCKET` serves until its standard input ends. A
-request has the descriptors 0 to 2 of the program and its arguments, folder and environment, or asks
-for a terminal, whose other end comes back. The exit status follows when the program has ended; who
-goes before that takes the program along.
+`python tests/support/warm_server.py worker|screen|ray SOCKET` serves until its standard input ends.
+A request has the descriptors 0 to 2 of the program and its arguments, folder and environment, or
+asks for a terminal, whose other end comes back. The exit status follows when the program has ended;
+who goes before that takes the program along.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ def import_worker() -> None:
 def import_screen() -> None:
     import_package("txtop.cli")
     import_package("txtop.ui")
+
+
+def import_ray() -> None:
+    import ray  # noqa: F401
+
+    importlib.import_module("txtop.fleet.engines.ray")
 
 
 def import_package(name: str) -> None:
@@ -187,7 +193,7 @@ def run(request: Request) -> None:
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     os.setsid()
-    {"worker": import_worker, "screen": import_screen}[sys.argv[1]]()
+    {"worker": import_worker, "screen": import_screen, "ray": import_ray}[sys.argv[1]]()
     gc.collect()
     gc.freeze()
     if (request := serve(sys.argv[2])) is not None:

@@ -18,9 +18,10 @@ import time
 from functools import cache
 from pathlib import Path
 
-from support.paths import ROOT, SHIM_WARM, SUPPORT
+from support.paths import ROOT, SHIM_RAY, SHIM_WARM, SUPPORT
 
 WORKER = ROOT / "txtop" / "worker" / "__main__.py"
+RAY = ROOT / "txtop" / "fleet" / "engines" / "ray.py"
 
 
 FOLDER = "TXTOP_WARM_SERVERS"
@@ -46,7 +47,7 @@ def share_servers() -> None:
 
 @cache
 def start_server(kind: str) -> str:
-    """Start the server that has imported a `worker`, or the `screen`, if none of this run has yet.
+    """Start the server that has imported a `worker`, the `screen` or `ray`, once in this run.
 
     Return the path of its socket.
     """
@@ -89,4 +90,12 @@ def build_warm_environment() -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join(paths),
         "TXTOP_WARM_WORKER": json.dumps(build_warm_command()),
+    }
+
+
+def build_ray_environment() -> dict[str, str]:
+    """Return the changes of environment that make a txtop process ask Ray by warm processes."""
+    return {
+        "PYTHONPATH": os.pathsep.join([str(SHIM_RAY), str(ROOT)]),
+        "TXTOP_WARM_RAY": json.dumps(_build_client(start_server("ray"), RAY)),
     }
