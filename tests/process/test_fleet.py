@@ -6,13 +6,11 @@ import csv
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import pytest
 
 from support.command_line import txtop
 from support.paths import ROOT, SHIM
+from support.ssh_host import Network, make_network, serve_ssh
 from txtop.cli.session_args import load_session
 from txtop.fleet.fleet_run import FleetCopies
 from txtop.fleet.followed import FleetFollower
@@ -220,9 +219,43 @@ def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> 
 def test_a_line_cut_for_half_a_minute_loses_and_repeats_nothing(tmp_path: Path) -> None:
     begun = txtop(*start(tmp_path, "--iterations", "100000", "--name", "f", "--detach"))
     assert begun.returncode == 0, begun.stderr
-    folder = tmp_path / "here" / "f"
-    copies = FleetCopies(folder)
-    follower, builder = FleetFollower(folder, copies), FleetViewBuilder()
+
+    def send(number: int) -> None:
+        for streaming in find_streams("f-a"):
+            os.kill(streaming, number)
+
+    require_whole_copy(tmp_path, lambda: send(signal.SIGSTOP), lambda: send(signal.SIGCONT))
+    require_equal_copies(tmp_path, "f")
+
+
+@pytest.mark.slow
+def test_a_network_cut_for_half_a_minute_loses_and_repeats_nothing(
+    tmp_path: Path, network: Network
+) -> None:
+    within = ("ip", "netns", "exec", network.name)
+    with serve_ssh(tmp_path, network.there, within) as target:
+        arguments = (*start_behind_ssh(tmp_path, target), "--iterations", "100000")
+        begun = txtop("run", *CELLS, *arguments, "--detach")
+        assert begun.returncode == 0, begun.stderr
+        require_whole_copy(
+            tmp_path,
+            lambda: network.set_link("down"),
+            lambda: network.set_link("up"),
+        )
+    there = tmp_path / "a" / "f-a" / "events.jsonl"
+    copy = tmp_path / "here" / "f" / "f-a"
+    assert there.read_bytes() == (copy / "events.jsonl").read_bytes()
+    assert not verify_log(copy).wrong_count
+
+
+def require_whole_copy(folder: Path, cut: Callable[[], None], mend: Callable[[], None]) -> None:
+    """Copy the fleet `f` while the line of its place `a` is cut for half a minute, and stop it.
+
+    Assert that the screen says so meanwhile, and what the lag is before and after.
+    """
+    fleet = folder / "here" / "f"
+    copies = FleetCopies(fleet)
+    follower, builder = FleetFollower(fleet, copies), FleetViewBuilder()
     lags_ns: dict[str, list[int]] = {"before": [], "cut": [], "after": []}
     signs, shown_lags = set(), set()
 
@@ -230,14 +263,14 @@ def test_a_line_cut_for_half_a_minute_loses_and_repeats_nothing(tmp_path: Path) 
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             if phase == "cut":
-                for streaming in find_streams("f-a"):
-                    os.kill(streaming, signal.SIGSTOP)
+                # What was started meanwhile is cut off, too.
+                cut()
             follower.update()
             row = builder.build("f", follower.places, copied=True).places[0]
             if phase == "cut":
                 signs.add(row.sign[1])
                 shown_lags.add(row.lag)
-            lags_ns[phase].append(measure_lag_ns(tmp_path / "a" / "f-a", folder / "f-a"))
+            lags_ns[phase].append(measure_lag_ns(folder / "a" / "f-a", fleet / "f-a"))
             time.sleep(0.1)
 
     copies.start()
@@ -247,10 +280,9 @@ def test_a_line_cut_for_half_a_minute_loses_and_repeats_nothing(tmp_path: Path) 
         time.sleep(1.0)
         watch("before", 5.0)
         watch("cut", 30.0)
-        for streaming in find_streams("f-a"):
-            os.kill(streaming, signal.SIGCONT)
+        mend()
         broken = copies.copies["a"].breaks
-        while measure_lag_ns(tmp_path / "a" / "f-a", folder / "f-a") > NS_PER_S:
+        while measure_lag_ns(folder / "a" / "f-a", fleet / "f-a") > NS_PER_S:
             time.sleep(0.05)
         watch("after", 5.0)
         assert not any(reply.code for reply in copies.stop_runs())
@@ -262,7 +294,6 @@ def test_a_line_cut_for_half_a_minute_loses_and_repeats_nothing(tmp_path: Path) 
     print(f"lag at most, s: {most_s}; breaks {broken}; on the screen {sorted(shown_lags)}")
     assert most_s["before"] <= 1.0 >= most_s["after"] and most_s["cut"] > 20.0
     assert "no data" in signs and "25 s" in shown_lags
-    require_equal_copies(tmp_path, "f")
 
 
 def measure_lag_ns(there: Path, here: Path) -> int:
@@ -323,46 +354,22 @@ def test_a_log_is_streamed_from_any_byte_until_its_run_ends(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def ssh_target(tmp_path: Path) -> Iterator[str]:
-    """Start an ssh server of this user on the loopback address, and yield what ssh is given."""
-    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if server is None or shutil.which("ssh") is None:
-        pytest.skip("no ssh server is installed")
-    keys = tmp_path / "keys"
-    keys.mkdir(mode=0o700)
-    for key in ("host", "user"):
-        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / key)]
-        subprocess.run(make, check=True)
-    (keys / "allowed").write_bytes((keys / "user.pub").read_bytes())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (keys / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {keys}/host\nPidFile none\n"
-        f"AuthorizedKeysFile {keys}/allowed\nStrictModes no\nUsePAM no\n"
-    )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    sshd = subprocess.Popen([server, "-D", "-e", "-f", str(keys / "config")], stderr=-3)
-    try:
-        until_s = time.monotonic() + 10
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            assert time.monotonic() < until_s and sshd.poll() is None, "sshd does not start"
-            time.sleep(0.05)
-        unasked = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-        yield f"-p {port} -i {keys}/user {unasked} 127.0.0.1"
-    finally:
-        sshd.terminate()
-        sshd.wait()
+def network() -> Iterator[Network]:
+    with make_network() as made:
+        yield made
 
 
-def test_a_place_behind_ssh(tmp_path: Path, ssh_target: str) -> None:
-    command = f"env TXTOP_SESSION_DIR={tmp_path / 'a'} PYTHONPATH={PATH} {COMMAND}"
-    where = ("--on", f"a=ssh:{ssh_target}", "--on-command", command)
-    here = ("--session-dir", str(tmp_path / "here"), "--name", "f")
-    done = txtop("run", *CELLS, "--iterations", "5", *where, *here)
+def start_behind_ssh(folder: Path, target: str) -> tuple[str, ...]:
+    """Return the options of a run `f` whose one place, `a`, is behind ssh."""
+    command = f"env TXTOP_SESSION_DIR={folder / 'a'} PYTHONPATH={PATH} {COMMAND}"
+    where = ("--on", f"a=ssh:{target}", "--on-command", command)
+    return (*where, "--session-dir", str(folder / "here"), "--name", "f")
+
+
+def test_a_place_behind_ssh(tmp_path: Path) -> None:
+    with serve_ssh(tmp_path, "127.0.0.1") as target:
+        arguments = start_behind_ssh(tmp_path, target)
+        done = txtop("run", *CELLS, "--iterations", "5", *arguments)
     assert done.returncode == 0, done.stderr
     there = tmp_path / "a" / "f-a" / "events.jsonl"
     copy = tmp_path / "here" / "f" / "f-a" / "events.jsonl"

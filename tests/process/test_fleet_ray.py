@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -38,7 +39,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_prestart_worker_first_driver": "0",
     # Ray asks a node that is gone five times, every 3 s.
-    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_period_ms": "200",
 }
 
 
@@ -47,7 +48,6 @@ def cluster() -> Iterator[Any]:
     """Three nodes with a pretend GPU each, two of which have `pretend` as well."""
     from ray.cluster_utils import Cluster
 
-    before = find_ray_processes()
     # The path of a socket has to be short.
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ray-") as folder:
         for name, value in SETTINGS.items():
@@ -59,17 +59,19 @@ def cluster() -> Iterator[Any]:
         yield nodes
         nodes.shutdown()
         until_s = time.monotonic() + WAIT_S
-        while left := find_ray_processes() - before:
+        while left := find_ray_processes(folder):
             assert time.monotonic() < until_s, left
             time.sleep(0.1)
 
 
-def find_ray_processes() -> set[int]:
-    pids = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def find_ray_processes(folder: str) -> list[int]:
+    """Return the processes of the cluster that logs to `folder`."""
+    pids = []
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if re.search(rb"raylet|gcs_server|ray::|ray/_private", path.read_bytes()):
-                pids.add(int(path.parent.name))
+            printed = [os.readlink(path / "fd" / number) for number in ("1", "2")]
+            if any(name.startswith(folder) for name in printed):
+                pids.append(int(path.name))
     return pids
 
 
