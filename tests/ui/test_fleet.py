@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,33 @@ def test_no_row_is_wider_than_its_panel(width: int, tmp_path: Path) -> None:
     area = Area(width, 12, Glyphs("ascii"), True)
     for rows in (panels.render_places(view, 1, 0, area), panels.render_fleet_cells(view, 0, area)):
         assert {sum(len(part) for part, _ in row) for row in rows} == {width}
+
+
+def read_heads(view: FleetView, width: int = 120) -> list[str]:
+    rows = panels.render_places(view, 0, 0, Area(width, 12, Glyphs("braille")))
+    return "".join(part for part, _ in rows[1]).split()
+
+
+def test_a_column_that_says_nothing_is_left_out(tmp_path: Path) -> None:
+    folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 0.3}, GPT2)
+    at_rest = ["place", "state", "cells", "device"]
+    assert read_heads(build(folder)) == at_rest
+    over = build(folder, {"a": FakeCopy("complete"), "b": FakeCopy("complete")})
+    assert "lag" not in read_heads(over)
+    view = build(folder, {"a": FakeCopy("complete"), "b": FakeCopy()})
+    at_work = ["place", "state", "cells", "cell", "rate", "device", "lag"]
+    assert read_heads(view) == at_work
+    powered = replace(view, places=tuple(replace(row, power="250 W") for row in view.places))
+    assert read_heads(powered) == [*at_work[:-1], "power", "lag"]
+
+
+def test_the_last_column_is_whole_where_there_is_little_room(tmp_path: Path) -> None:
+    folder = write_fleet(tmp_path, "f", {"a100-west": 0.3}, GPT2)
+    view = build(folder, {"a100-west": FakeCopy()})
+    row = replace(view.places[0], cell="b2 · 512 tokens", rate="12,800", power="1,250 W")
+    rows = panels.render_places(replace(view, places=(row,)), 0, 0, Area(80, 12, Glyphs("braille")))
+    heads, first = ("".join(part for part, _ in line).rstrip() for line in rows[1:3])
+    assert heads.endswith("power   lag") and first.endswith("1,250 W  <1 s")
 
 
 def fleet(copies: bool) -> Callable[[Path], FleetMode]:

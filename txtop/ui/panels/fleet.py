@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from textual import events
 
-from txtop.formatting import format_count
+from txtop.formatting import MISSING, format_count
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
@@ -18,24 +16,28 @@ from txtop.ui.panels.base import NavigablePanel, Panel
 
 GAP = 2
 # What gives way where a row is short, first to last, and the least of each that says something.
-GIVING_WAY = (("device", 10), ("cell", 12), ("place", 8))
+GIVING_WAY = (("device", 10), ("cell", 12), ("place", 8), ("device", 5), ("cell", 8))
 MIN_FIGURE_WIDTH = 9
 COUNTED: tuple[tuple[PlaceStage, str], ...] = (
     ("running", "running"),
     ("trouble", "in trouble"),
-    ("stopped", "stopped"),
+    ("waiting", "waiting"),
+    ("stopped", "not done"),
     ("done", "done"),
 )
-COLUMNS: tuple[tuple[str, Align], ...] = (
-    ("place", "left"),
-    ("state", "left"),
-    ("cells", "right"),
-    ("cell", "left"),
-    ("rate", "right"),
-    ("device", "left"),
-    ("power", "right"),
-    ("lag", "right"),
-)
+COLUMNS: dict[str, Align] = {
+    "place": "left",
+    "state": "left",
+    "cells": "right",
+    "cell": "left",
+    "rate": "right",
+    "device": "left",
+    "power": "right",
+    "lag": "right",
+}
+FIGURES = ("cell", "rate", "device", "power")
+# What a place at work fills and empties again.
+AT_WORK = ("cell", "rate", "lag")
 
 
 def render_fleet_header(view: FleetView, width: int, g: Glyphs) -> list[Row]:
@@ -77,27 +79,38 @@ def _list_fields(row: PlaceRow, g: Glyphs) -> dict[str, tuple[str, str]]:
     }
 
 
-def choose_widths(rows: Sequence[PlaceRow], width: int, g: Glyphs) -> dict[str, int]:
-    """Choose the width of each column: that of its content while there is room."""
-    widths = {name: len(name) for name, _ in COLUMNS}
-    for row in rows:
+def choose_columns(view: FleetView, g: Glyphs) -> list[str]:
+    """Choose the columns: without those that say nothing of any place, or of a fleet at rest."""
+    worded = {"place", "state", "cells", "device"}
+    if view.is_copied and not view.is_over:
+        worded.update(AT_WORK)
+    for row in view.places:
+        fields = _list_fields(row, g).items()
+        worded.update(name for name, (text, _) in fields if text not in ("", g(MISSING)))
+    return [name for name in COLUMNS if name in worded]
+
+
+def choose_widths(view: FleetView, width: int, g: Glyphs) -> dict[str, int]:
+    """Choose the columns and the width of each: that of its content while there is room."""
+    widths = {name: len(name) for name in choose_columns(view, g)}
+    for row in view.places:
         for name, (text, _) in _list_fields(row, g).items():
-            if row.stage != "trouble" or name != "cell":
+            if name in widths and (row.stage != "trouble" or name != "cell"):
                 widths[name] = max(widths[name], measure_text(clean(text)))
     missing = 2 + sum(widths.values()) + GAP * (len(widths) - 1) - width
     for name, least in GIVING_WAY:
-        given = max(0, min(missing, widths[name] - least))
-        widths[name] -= given
-        missing -= given
+        given = max(0, min(missing, widths.get(name, 0) - least))
+        if given:
+            widths[name] -= given
+            missing -= given
     return widths
 
 
 def render_places(view: FleetView, at: int, first: int, area: Area) -> list[Row]:
     """Render the panel with its frame, from row `first` on, with the cursor at row `at`."""
     g, inside = area.glyphs, area.inside
-    widths = choose_widths(view.places, inside.width, g)
-    gap = " " * GAP
-    heads = gap.join(fit(name, widths[name], align) for name, align in COLUMNS)
+    widths = choose_widths(view, inside.width, g)
+    heads = (" " * GAP).join(fit(name, wide, COLUMNS[name]) for name, wide in widths.items())
     body: list[Row] = [[(f"  {heads}", "muted")]]
     for i, row in enumerate(view.places[first : first + inside.height - 1], start=first):
         body.append(_render_place(row, widths, g, at_cursor=i == at))
@@ -108,19 +121,19 @@ def render_places(view: FleetView, at: int, first: int, area: Area) -> list[Row]
 def _render_place(row: PlaceRow, widths: dict[str, int], g: Glyphs, *, at_cursor: bool) -> Row:
     fields = _list_fields(row, g)
     spans: Row = [(f"{g('▸')} " if at_cursor else "  ", "accent-a.bold")]
-    for name, align in COLUMNS:
+    for name in widths:
         text, role = fields[name]
         if name == "place" and at_cursor:
             role = "accent-a.bold"
         if name == "cell" and row.stage == "trouble":
             # What is wrong has the room of the figures that there are none of.
-            covered = ("cell", "rate", "device", "power")
-            wide = sum(widths[own] for own in covered) + GAP * (len(covered) - 1)
+            covered = [widths[own] for own in FIGURES if own in widths]
+            wide = sum(covered) + GAP * (len(covered) - 1)
             spans.append((fit(text, wide, mark=g("…")) + " " * GAP, row.sign[2]))
             continue
-        if row.stage == "trouble" and name in ("rate", "device", "power"):
+        if row.stage == "trouble" and name in FIGURES:
             continue
-        spans.append((fit(text, widths[name], align, g("…")) + " " * GAP, role))
+        spans.append((fit(text, widths[name], COLUMNS[name], g("…")) + " " * GAP, role))
     return spans
 
 
