@@ -252,7 +252,7 @@ def follow_fleet(folder: Path) -> int:
         threading.Thread(target=stop_all, name="stop", daemon=True).start()
 
     handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), interrupted)
-    print_progress(f"{len(members)} places, copied to {folder}")
+    print_progress(f"{format_count(len(members), 'place')}, copied to {folder}")
     copies.start()
     try:
         going_on = members
