@@ -63,8 +63,8 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
     cells = precision_needs.link_plain_models(cells)
     refusals = [precision_needs.explain_unavailable(cell) for cell in cells]
     if all(refusals):
-        reasons, hints = zip(*filter(None, refusals), strict=True)
-        raise UsageError("; ".join(dict.fromkeys(reasons)), "; ".join(dict.fromkeys(hints)))
+        *others, last = dict.fromkeys(filter(None, refusals))
+        raise UsageError("; ".join([*map(": ".join, others), last[0]]), last[1])
     base = get_preset_defaults(settle_device(options))
     iterations, budget_s = get_measuring_rule(options, base)
     plan = Plan(

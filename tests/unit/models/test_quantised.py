@@ -286,7 +286,7 @@ def test_a_plan_goes_on_without_what_is_refused_and_not_if_that_is_all(
         "mxfp4",
         "nf4:double",
     ]
-    assert refused.value.hint.startswith("pip install 'txtop[quant]'; ")
+    assert str(refused.value).count(": pip install 'txtop[quant]'") == 2
 
 
 @pytest.mark.parametrize(
