@@ -65,7 +65,9 @@ def test_values_of_a_space_are_those_of_run() -> None:
         "batch_size": [1, 2, 4, 8],
         "threads": [1, 2],
     }
-    assert parse_space(["precisions=fp32,", "bf16 , int8"]) == {"precision": ["fp32", "bf16", "int8"]}
+    assert parse_space(["precisions=fp32,", "bf16 , int8"]) == {
+        "precision": ["fp32", "bf16", "int8"]
+    }
 
 
 @pytest.mark.parametrize(
