@@ -9,10 +9,15 @@ from txtop.plan import labels
 from txtop.state import fidelity
 from txtop.state.session import SessionState
 
+HELPS_FROM = 1.03
+"""The least that the interval of a change begins with. Two processes of the same program differ by
+up to 3 % for as long as they live, and each arm is one: less may be no change at all.
+"""
+
 
 @dataclass(frozen=True)
 class HelpfulChange:
-    """A change whose interval of the speed lies above 1, and what it costs.
+    """A change whose interval of the speed lies above `HELPS_FROM`, and what it costs.
 
     `output` is the badge of its fidelity; `memory` and `load` are factors of those of the cell,
     None where one was not measured.
@@ -40,8 +45,8 @@ class HelpfulChange:
 def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]:
     """Return the arms that are faster than the first, the fastest first, and how many were tried.
 
-    An arm whose interval includes 1 did not help and is left out, however high its ratio; so is one
-    that has fewer blocks than its first look that counts.
+    An arm whose interval reaches below `HELPS_FROM` did not help and is left out, however high its
+    ratio; so is one that has fewer blocks than its first look that counts.
     """
     ab_test = state.ab_test
     if ab_test is None:
@@ -56,7 +61,7 @@ def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]
         # An interval before the first look that counts decides nothing.
         if ab_test.explain_no_verdict(name) or not ab_test.sequences[name].excludes_one:
             continue
-        if interval is None or not 1 < interval[0] <= interval[1]:
+        if interval is None or interval[0] < HELPS_FROM:
             continue
         own = state.cells[name]
         before, after = first.peak_bytes, own.peak_bytes
@@ -83,10 +88,25 @@ def format_trial(state: SessionState) -> list[str]:
     if unjudged == tried:
         return [f"tried {tried}: too few blocks to judge any"]
     rest = f"; too few blocks to judge {unjudged}" if unjudged else ""
+    if slight := _count_slight(state):
+        rest += f"; {slight} by less than two processes of one program may differ"
     if not helpful:
         return [f"tried {tried}: none is faster here{rest}"]
     heading = f"tried {tried}, faster here: {len(helpful)}{rest}"
     return [heading, *(f"  {change.sentence}" for change in helpful)]
+
+
+def _count_slight(state: SessionState) -> int:
+    """Return the arms that are faster, but not by enough to be the work of the change."""
+    ab_test = state.ab_test
+    if ab_test is None:
+        return 0
+    looks = [
+        ab_test.look(name).interval
+        for name, sequence in ab_test.sequences.items()
+        if sequence.excludes_one and not ab_test.explain_no_verdict(name)
+    ]
+    return sum(look is not None and 1 < look[0] < HELPS_FROM for look in looks)
 
 
 def _count_unjudged(state: SessionState) -> int:
