@@ -4,7 +4,7 @@ Each cell has one fault by its own options: a tiny model without compilation, on
 weights that are dequantised in each call, eager attention over 2,048 positions. A useless change is
 added to the advice: the number of threads that the cell has anyway, left to txtop.
 `planted_faults.py [FAULT ...]`, by default all. Exits 1 unless each fault stands first, the
-interval of one of its own changes lies above 1.03, and the useless one is tried and not shown.
+advice finds a change that helps, and the useless one is tried and not shown.
 """
 
 from __future__ import annotations

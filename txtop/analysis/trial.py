@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from txtop.analysis.ab_notes import SMALL_RATIO
 from txtop.formatting import format_ratio
 from txtop.plan import labels
 from txtop.state import fidelity
+from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
-
-HELPS_FROM = 1.03
-"""The least that the interval of a change begins with. Two processes of the same program differ by
-up to 3 % for as long as they live, and each arm is one: less may be no change at all.
-"""
 
 
 @dataclass(frozen=True)
 class HelpfulChange:
-    """A change whose interval of the speed lies above `HELPS_FROM`, and what it costs.
+    """A change whose interval of the speed lies above 1, and what it costs.
 
     `output` is the badge of its fidelity; `memory` and `load` are factors of those of the cell,
     None where one was not measured.
@@ -45,8 +42,9 @@ class HelpfulChange:
 def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]:
     """Return the arms that are faster than the first, the fastest first, and how many were tried.
 
-    An arm whose interval reaches below `HELPS_FROM` did not help and is left out, however high its
-    ratio; so is one that has fewer blocks than its first look that counts.
+    An arm whose interval includes 1 did not help and is left out, however high its ratio; so is one
+    that has fewer blocks than its first look that counts, and one that is not `SMALL_RATIO` times
+    as fast: each arm is a process, and two of the same program differ by some percent.
     """
     ab_test = state.ab_test
     if ab_test is None:
@@ -55,13 +53,8 @@ def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]
     label_by_id = {arm.id: name for arm, name in zip(ab_test.arms, names, strict=True)}
     first = state.cells[ab_test.first.id]
     helpful = []
-    for name in ab_test.sequences:
-        look = ab_test.look(name)
-        interval = look.interval
-        # An interval before the first look that counts decides nothing.
-        if ab_test.explain_no_verdict(name) or not ab_test.sequences[name].excludes_one:
-            continue
-        if interval is None or interval[0] < HELPS_FROM:
+    for name, ratio, interval in _list_faster(ab_test):
+        if ratio < SMALL_RATIO and not ab_test.reloaded:
             continue
         own = state.cells[name]
         before, after = first.peak_bytes, own.peak_bytes
@@ -69,7 +62,7 @@ def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]
         helpful.append(
             HelpfulChange(
                 label=label_by_id[name],
-                ratio=look.ratio,
+                ratio=ratio,
                 interval=interval,
                 output=fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0],
                 memory=after / before if before and after else None,
@@ -88,25 +81,28 @@ def format_trial(state: SessionState) -> list[str]:
     if unjudged == tried:
         return [f"tried {tried}: too few blocks to judge any"]
     rest = f"; too few blocks to judge {unjudged}" if unjudged else ""
-    if slight := _count_slight(state):
-        rest += f"; {slight} by less than two processes of one program may differ"
+    slight = len(_list_faster(state.ab_test)) - len(helpful) if state.ab_test is not None else 0
+    if slight:
+        rest += f"; {slight} too slightly to tell from two equal processes"
     if not helpful:
         return [f"tried {tried}: none is faster here{rest}"]
     heading = f"tried {tried}, faster here: {len(helpful)}{rest}"
     return [heading, *(f"  {change.sentence}" for change in helpful)]
 
 
-def _count_slight(state: SessionState) -> int:
-    """Return the arms that are faster, but not by enough to be the work of the change."""
-    ab_test = state.ab_test
-    if ab_test is None:
-        return 0
-    looks = [
-        ab_test.look(name).interval
-        for name, sequence in ab_test.sequences.items()
-        if sequence.excludes_one and not ab_test.explain_no_verdict(name)
-    ]
-    return sum(look is not None and 1 < look[0] < HELPS_FROM for look in looks)
+def _list_faster(ab_test: ABTest) -> list[tuple[str, float, tuple[float, float]]]:
+    """Return the arms whose interval lies above 1, each with its ratio and its interval.
+
+    An interval before the first look that counts decides nothing.
+    """
+    faster = []
+    for name, sequence in ab_test.sequences.items():
+        look = ab_test.look(name)
+        if ab_test.explain_no_verdict(name) or not sequence.excludes_one:
+            continue
+        if look.interval is not None and 1 < look.interval[0] <= look.interval[1]:
+            faster.append((name, look.ratio, look.interval))
+    return faster
 
 
 def _count_unjudged(state: SessionState) -> int:
