@@ -78,14 +78,25 @@ def scenario(nvml_library: Path, tmp_path: Path) -> Scenario:
 
 @pytest.fixture
 def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Start a sampler over the lines of `nvml`, or without NVML."""
+    """Start a sampler over the lines of `nvml`, or without NVML.
+
+    One of several at the same time has a `folder` of its own for its library.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(*arguments: str, nvml: tuple[str, ...] | None = None) -> subprocess.Popen[bytes]:
+    def run(
+        *arguments: str, nvml: tuple[str, ...] | None = None, folder: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        if folder is not None:
+            folder.mkdir()
         if nvml is None:
-            environment = without_a_library(tmp_path)
+            environment = without_a_library(folder or tmp_path)
         else:
-            scenario: Scenario = request.getfixturevalue("scenario")
+            scenario: Scenario = (
+                request.getfixturevalue("scenario")
+                if folder is None
+                else Scenario(request.getfixturevalue("nvml_library"), folder)
+            )
             scenario.write(*nvml)
             environment = scenario.environment
         process = subprocess.Popen(

@@ -178,31 +178,33 @@ def test_wrong_arguments_exit_2(start_sampler: Start, arguments: list[str]) -> N
     assert b"Traceback" not in errors
 
 
-@pytest.mark.parametrize(
-    ("nvml", "state", "word"),
-    [
-        (None, "missing", "no NVIDIA library"),
-        (("error nvmlInitWithFlags 9",), "broken", "not loaded"),
-        (("set utilization 0",), "missing", "no GPU is visible"),
-        ((ONE_GPU,), "ok", "Fake H100, driver 999.99"),
-        ((ONE_GPU, "error * 15"), "broken", "GPU 0 cannot be opened"),
-        (
-            (ONE_GPU, "error nvmlDeviceGetPowerUsage 3"),
-            "ok",
-            "Fake H100, driver 999.99, without power_w",
-        ),
-    ],
-)
-def test_the_probe_says_what_can_be_measured(
-    start_sampler: Start, nvml: tuple[str, ...] | None, state: str, word: str
-) -> None:
-    process = start_sampler("--probe", nvml=nvml)
-    output, errors = process.communicate(timeout=15)
-    assert (process.returncode, errors) == (0, b"")
-    lines = {entry["capability"]: entry for entry in map(json.loads, output.splitlines())}
-    assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}
-    assert ("gpu clocks" in lines) == (state == "ok")
-    assert ("the GPUs" in lines["telemetry"]["detail"]) == (state == "ok")
-    assert lines["gpu"]["state"] == state
-    assert word in lines["gpu"]["detail"]
-    assert lines["cpu"]["state"] == lines["memory"]["state"] == "ok"
+PROBES: list[tuple[tuple[str, ...] | None, str, str]] = [
+    (None, "missing", "no NVIDIA library"),
+    (("error nvmlInitWithFlags 9",), "broken", "not loaded"),
+    (("set utilization 0",), "missing", "no GPU is visible"),
+    ((ONE_GPU,), "ok", "Fake H100, driver 999.99"),
+    ((ONE_GPU, "error * 15"), "broken", "GPU 0 cannot be opened"),
+    (
+        (ONE_GPU, "error nvmlDeviceGetPowerUsage 3"),
+        "ok",
+        "Fake H100, driver 999.99, without power_w",
+    ),
+]
+
+
+def test_the_probe_says_what_can_be_measured(start_sampler: Start, tmp_path: Path) -> None:
+    """Each looks at its own cost for two seconds: all do at the same time."""
+    begun = [
+        start_sampler("--probe", nvml=nvml, folder=tmp_path / f"{number}")
+        for number, (nvml, _, _) in enumerate(PROBES)
+    ]
+    for process, (nvml, state, word) in zip(begun, PROBES, strict=True):
+        output, errors = process.communicate(timeout=15)
+        assert (process.returncode, errors) == (0, b""), nvml
+        lines = {entry["capability"]: entry for entry in map(json.loads, output.splitlines())}
+        assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}
+        assert ("gpu clocks" in lines) == (state == "ok"), nvml
+        assert ("the GPUs" in lines["telemetry"]["detail"]) == (state == "ok"), nvml
+        assert lines["gpu"]["state"] == state
+        assert word in lines["gpu"]["detail"]
+        assert lines["cpu"]["state"] == lines["memory"]["state"] == "ok"

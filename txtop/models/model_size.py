@@ -7,7 +7,8 @@ from pathlib import Path
 
 from txtop.models.builtin import find_builtin
 from txtop.models.model_config import find_config, find_local_path
-from txtop.models.quantised import describe_scheme, read_tensors
+from txtop.models.quantised import describe_scheme
+from txtop.models.quantised_files import read_tensors
 from txtop.models.weight_files import list_weight_files
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.models import quantised
+from txtop.models import quantised, quantised_files
 from txtop.models.attention_kernels import Accelerator
 from txtop.models.gptq_backends import explain_unknown_backend
 from txtop.models.local_accelerator import find_accelerator
@@ -44,7 +44,7 @@ def explain_missing_needs(cell: Cell, device: Accelerator | None) -> tuple[str, 
     if stored is not None:
         return _explain_stored(cell, config or {}, path, stored, asked, device)
     reads_files = path is not None and path.is_dir() and cell.weights != "random"
-    if reads_files and path and (false := quantised.explain_false_config(path, config or {})):
+    if reads_files and path and (false := quantised_files.explain_false_config(path, config or {})):
         return false
     if asked is not None:
         return _explain_asked(cell, asked, device)
@@ -139,7 +139,7 @@ def _explain_stored(
     if fault := method.find_fault(stored):
         reason = f"{cell.model}/config.json: its quantization_config has {fault}"
         return reason, _OWN_CONFIG
-    if path is not None and (false := quantised.explain_false_config(path, config)):
+    if path is not None and (false := quantised_files.explain_false_config(path, config)):
         return false
     name = quantised.get_method_name(stored)
     if asked is not None and quantised.get_method_name(asked) != name:
