@@ -165,3 +165,15 @@ def test_a_race_that_was_stopped_says_neither_limits_nor_an_end() -> None:
     text = format_report(stopped, FinalMetrics(), "night")
     assert "no configuration can be named: none was measured" in text
     assert "24 still in" in text and "to the end" not in text
+
+
+def test_a_race_that_nobody_could_run_says_why() -> None:
+    plan = race_session.build_plan()
+    why = "gpt3 is neither a local path nor built in"
+    refused = [
+        events.CellRejected(t_ns=10 + i, cell=cell.id, reason=why, hint="")
+        for i, cell in enumerate(plan.cells)
+    ]
+    state = end(fold_all([race_session.ui_events.header(plan), *refused]), "done")
+    text = format_report(state, FinalMetrics(), "night")
+    assert f"was measured\n  today's default: {why}" in text

@@ -21,7 +21,7 @@ from txtop.plan.plan import Plan
 from txtop.plan.tuning import Tuning
 from txtop.sanitise import sanitise
 from txtop.state import quality
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.units import NS_PER_S
@@ -39,10 +39,19 @@ def format_tuning(state: SessionState) -> list[str]:
     if result is None:
         keeping = "that keeps the limits " if race.tuning.limits else ""
         lines.append(f"  no configuration can be named: none {keeping}was measured")
+        lines += [f"  {line}" for line in explain_absence(state, race)]
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
     lines += [f"  {line}" for line in _format_course(state, race)]
     return lines
+
+
+def explain_absence(state: SessionState, race: RaceState) -> list[str]:
+    """Return a line with the reason that today's default did not run, where it is one."""
+    own = state.cells.get(race.tuning.default)
+    if own is None or not own.reason or own.status not in FAILED_STATUSES:
+        return []
+    return [f"today's default: {sanitise(own.reason)}"]
 
 
 def _format_goal(state: SessionState, tuning: Tuning) -> str:
@@ -159,7 +168,7 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
     candidates = race.race.candidates.values()
     whys = Counter(own.left.why for own in candidates if own.left is not None)
-    names = {"halved": "behind when time was short"}
+    names = {"halved": "behind when time was short", "does not fit": "too large"}
     parts = [f"{count} {names.get(why, why)}" for why, count in whys.items()]
     running = len(race.race.running)
     done = state.ended is not None and state.ended.reason == "done"

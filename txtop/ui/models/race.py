@@ -146,8 +146,9 @@ def _build_verdict(state: SessionState, race: RaceState) -> tuple[tuple[str, ...
     """Build the lines of the outcome: they are there once a confirmation has blocks."""
     result = find_result(state)
     if result is None:
-        over = state.ended is not None
-        return (("no configuration can be named",), "bad") if over else ((), "text.bold")
+        if state.ended is None:
+            return (), "text.bold"
+        return ("no configuration can be named", *wording.explain_absence(state, race)), "bad"
     if race.race.find_confirmation(result.outcome.arms) is None and state.ended is None:
         return (), "text.bold"
     name = wording.name_candidate(state, result.winner)
