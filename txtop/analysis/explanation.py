@@ -174,10 +174,12 @@ def build_explanation_notes(
             "shares of the bandwidth are left out: a part moved more than the measured peak, which"
             " is then too low"
         )
+    distances = [_describe_distance(phase, state) for phase in explanation.phases]
+    if any(distances):
+        told = "; ".join(filter(None, distances))
+        notes.append(f"{told}: the machine was not as fast in both, and shares may differ")
     for phase in explanation.phases:
         name = PHASE_NAMES[phase.name]
-        if distance := _describe_distance(phase, state):
-            notes.append(distance)
         if abs(1 - phase.scale) > SCALED_FROM:
             notes.append(
                 f"the parts of the {name} were multiplied by {phase.scale:.2f}:"
@@ -206,10 +208,9 @@ def _describe_distance(phase: PhaseExplanation, state: CellState) -> str:
     factor = explained_ms / measured_ms
     if 1 / DISTANT_FROM <= factor <= DISTANT_FROM:
         return ""
-    explained, measured = format_figure(explained_ms), format_figure(measured_ms)
+    measured = f"the {label} measured {format_figure(measured_ms)}"
     return (
-        f"the {PHASE_NAMES[phase.name]} explained took {explained} ms, the {label} measured"
-        f" {measured}: the machine was not as fast in both, and shares may differ"
+        f"the {PHASE_NAMES[phase.name]} explained took {format_figure(explained_ms)} ms, {measured}"
     )
 
 

@@ -177,6 +177,10 @@ def test_an_explained_step_that_is_not_the_measured_one_says_so() -> None:
     assert list_notes(near) == []
     (note,) = list_notes(far)
     assert "decode step explained took 0.00100 ms, the TPOT measured 0.00300" in note
+    both = session(phase("prefill"), phase())
+    measure(both, 3000)
+    (note,) = list_notes(both)
+    assert "the prefill explained took" in note and "; the decode step explained took" in note
 
 
 @pytest.mark.parametrize(("gb_per_s", "is_disproved"), [(2.0, False), (0.5, True)])

@@ -75,7 +75,8 @@ def test_a_cell_that_was_to_be_explained_and_is_not_is_a_failure_and_is_printed(
     state = fold_all([*kept[:-1], failed, kept[-1]])
     assert choose_exit_code(state, recorded=True, last_line="") == 1
     (line,) = format_explanations(state)
-    assert "is not explained: killed" in line and "\x1b" not in line
+    assert "is not explained: killed" in line and "x on its screen" in line
+    assert "\x1b" not in line
 
 
 class _Gone:

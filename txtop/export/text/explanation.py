@@ -44,7 +44,8 @@ def format_explanations(state: SessionState) -> list[str]:
             lines += _format_explanation(state, own, explanation)
         else:
             label = labels.format_short_label(own.cell)
-            lines.append(sanitise(f"{label} is not explained: {explanation.failed}"))
+            reason = f"{label} is not explained: {explanation.failed}"
+            lines.append(sanitise(f"{reason}: x on its screen explains it in a new run"))
     return lines
 
 
