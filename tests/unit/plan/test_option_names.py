@@ -32,6 +32,7 @@ OF_COMMANDS = {
     "worker/accuracy": ("run", "ab", "tune"),
     "tasks": ("run", "ab", "tune"),
     "worker/serving": ("run",),
+    "worker/nvtx.py": ("explain",),
     "analysis/ab_notes.py": ("ab",),
     "analysis/compare.py": ("run",),
     "forecast/dealing.py": ("run",),
