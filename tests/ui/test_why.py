@@ -135,7 +135,8 @@ def test_a_cell_without_an_explanation_says_how_to_have_one() -> None:
     state = session()
     state.explanations["c1"] = events.Explanation(t_ns=5, cell="c1", failed="no memory")
     view = build_view(state).why
-    assert view is not None and view.pending == "not explained: no memory"
+    assert view is not None and view.is_missing
+    assert view.pending == "not explained: no memory; press x to explain it in a new run"
 
 
 def test_what_is_awaited_is_what_the_explanation_is_at_and_ends_with_the_run() -> None:
@@ -243,6 +244,30 @@ async def test_x_starts_a_run_that_explains_the_cell(
     assert mode._session_dir == (tmp_path / "elsewhere" if where == "run" else None)
     plan = mode._plan
     assert plan is not None and plan.explain and len(plan.cells) == 1
+
+
+async def test_x_explains_anew_what_was_to_be_explained_and_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(
+        "txtop.ui.screens.single_session.SingleSessionScreen.switch_mode",
+        lambda _screen, mode: started.append(mode),
+    )
+    made = [
+        events.Explanation(t_ns=one.t_ns, cell=one.cell, failed="killed")
+        if isinstance(one, events.Explanation)
+        else one
+        for one in list_explained_events()
+    ]
+    async with opened(ReplayMode(ui_sessions.write(tmp_path / "s", made)), (120, 40)) as (
+        app,
+        pilot,
+    ):
+        await pilot.press("end")
+        await until(pilot, lambda: "not explained: killed" in text(app))
+        await pilot.press("x")
+        await until(pilot, lambda: bool(started))
 
 
 def test_the_width_of_a_bar_is_its_share() -> None:

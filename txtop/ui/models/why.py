@@ -22,6 +22,8 @@ from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
 
+ANEW = "press x to explain it in a new run"
+
 
 @dataclass(frozen=True)
 class StepBar:
@@ -64,7 +66,8 @@ class ModuleRow:
 class WhyView:
     """The explanation of a cell.
 
-    `pending` says what is awaited, or why there is none. The bar of the step that takes the most of
+    `pending` says what is awaited, or why there is none; `is_missing` if another run can make it.
+    The bar of the step that takes the most of
     a request stands first; `modules` are those of this step, each before those within it.
     """
 
@@ -73,6 +76,7 @@ class WhyView:
     modules: tuple[ModuleRow, ...] = ()
     notes: tuple[str, ...] = ()
     pending: str = ""
+    is_missing: bool = False
 
 
 def build_why(
@@ -88,23 +92,25 @@ def build_why(
     if explanation is None:
         if not state.plan.explain:
             return None
-        return WhyView(pending=_describe_absence(state, own, is_over=is_over))
+        return _build_absence(state, own, is_over=is_over)
     if not explanation.phases:
         reason = explanation.failed or "its steps were not profiled"
-        return WhyView(pending=f"not explained: {reason}")
+        return WhyView(pending=f"not explained: {reason}; {ANEW}", is_missing=True)
     made_of = (explanation, own.stage, len(own.samples))
     return cache.get_or_make("why", made_of, lambda: _build(state, own, explanation))
 
 
-def _describe_absence(state: SessionState, own: CellState, *, is_over: bool) -> str:
-    """Return what an explanation waits for, or why there will be none."""
+def _build_absence(state: SessionState, own: CellState, *, is_over: bool) -> WhyView:
+    """Say what an explanation waits for, or why there will be none."""
     if own.over and own.status != "ok":
-        return f"not explained: the cell was not measured ({own.status})"
+        return WhyView(pending=f"not explained: the cell was not measured ({own.status})")
     if state.ended is not None or is_over:
-        return "not explained: the run ended before the profile; press x to explain it in a new run"
+        reason = "not explained: the run ended before the profile"
+        return WhyView(pending=f"{reason}; {ANEW}", is_missing=True)
     if own.status != "ok":
-        return "it follows once the cell was measured"
-    return describe_present_step(state, own.cell.id) or "measured; its explanation follows"
+        return WhyView(pending="it follows once the cell was measured")
+    step = describe_present_step(state, own.cell.id)
+    return WhyView(pending=step or "measured; its explanation follows")
 
 
 def _build(state: SessionState, own: CellState, explanation: Explanation) -> WhyView:

@@ -234,9 +234,9 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
     def action_explain(self) -> None:
         """Open the explanation of the cell at the cursor; without one start the run that makes it.
 
-        Nothing is started while something is measured.
+        Nothing is started while something is measured, or beside an explanation that follows.
         """
-        if self.view.why is not None:
+        if self.view.why is not None and not self.view.why.is_missing:
             self.panel(WHY_NUMBER)
             return
         name = self.at_cursor
