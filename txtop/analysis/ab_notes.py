@@ -10,10 +10,10 @@ from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 from txtop.stats import fidelity_bands
 
-SMALL_RATIO = 1.05
+SMALL_RATIO = 1.10
 ONE_START = (
-    "each arm is one process, and equal processes differ by up to 3 % for as long as they live:"
-    " repeat a difference as small as this"
+    "each arm is one process, and equal processes differ by up to 3 %, with large temporaries by up"
+    " to 8 %, for as long as they live: repeat a difference as small as this"
 )
 
 
