@@ -85,6 +85,9 @@ def test_every_choice_is_that_of_lm_eval(worker: InlineWorker, model: Path, tmp_
         for name in ("facts", "agreement")
         for item in read_built_in(name, COUNT)
     ]
+    # Some end in white space, which both move to the choice, before the space between the two.
+    for place, item in enumerate(items):
+        item["question"] += ("", " ", "\n")[place % 3]
     # The tiny model reads 64 characters.
     items = [item for item in items if max(map(len, (item["question"], *item["choices"]))) < 40]
     path = write(tmp_path, items)

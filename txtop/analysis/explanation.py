@@ -182,8 +182,8 @@ def build_explanation_notes(
         name = PHASE_NAMES[phase.name]
         if abs(1 - phase.scale) > SCALED_FROM:
             notes.append(
-                f"the parts of the {name} were multiplied by {phase.scale:.2f}:"
-                " the machine was not as fast in the passes that time the modules"
+                f"the parts of the {name} were multiplied by {phase.scale:.2f}: their usual times"
+                f" add up to {1 / phase.scale:.2f} of the step"
             )
         if is_step_disturbed(phase):
             notes.append(

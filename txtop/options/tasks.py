@@ -30,6 +30,8 @@ def parse_margin(option: str, text: str) -> float:
     share = parse_points(option, text)
     if share <= 0:
         raise UsageError(f"{option}: {text[:40]!a} is not above 0", "write 1pt or 0.01")
+    if share > MOST_LOSS:
+        raise UsageError(f"{option}: {text[:40]!a} allows every loss", "as 1pt, or 0.01")
     return share
 
 

@@ -57,6 +57,8 @@ def test_a_task_that_no_model_of_the_plan_can_answer_is_refused_at_the_start() -
 
 def test_a_margin_is_above_zero() -> None:
     assert parse_margin("--accuracy-margin", "0.5pt") == pytest.approx(0.005)
+    with pytest.raises(UsageError, match="--accuracy-margin: '1' allows every loss: as 1pt"):
+        parse_margin("--accuracy-margin", "1")
     for text in ("0pt", "-1pt"):
         with pytest.raises(UsageError, match="is not above 0"):
             parse_margin("--accuracy-margin", text)

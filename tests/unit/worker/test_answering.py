@@ -18,6 +18,8 @@ from support.tiny_models import CHARACTERS
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.tasks import task_file
+from txtop.tasks.items import ChoiceItem
+from txtop.worker.accuracy.likelihood import tokenize_choices
 
 Model = Callable[[Path], Path]
 
@@ -65,6 +67,18 @@ def load_plainly(directory: Path, kind: str) -> tuple[Any, Any]:
 
     model = getattr(transformers, kind).from_pretrained(directory).eval()
     return model, transformers.AutoTokenizer.from_pretrained(directory)
+
+
+def test_spaces_behind_a_question_belong_to_the_choice_before_the_one_between() -> None:
+    class Characters:
+        def encode(self, text: str) -> list[str]:
+            return [*text]
+
+    for end, seam in (("", " white"), (" ", "  white"), ("\n", "\n white")):
+        item = ChoiceItem(question="Snow is" + end, choices=["white", "black"], answer=0, line=1)
+        first, _ = tokenize_choices(Characters(), item)
+        assert [*first.context, *first.continuation] == [*"Snow is", *seam]
+        assert len(first.continuation) == len(seam)
 
 
 def test_a_choice_is_the_likeliest_continuation(

@@ -122,13 +122,25 @@ def test_what_held_up_one_module_in_one_step_is_not_its_own() -> None:
     steps = [ClockedStep(500, CLOCKED), ClockedStep(500, CLOCKED), ClockedStep(540, held_up)]
     modules, scale = summarise_modules(steps, 500, 0.0)
     assert scale == 1 and modules["cache"].own_ns == 50
+    # Each was held up once in another module: the medians of the parts are less than the whole.
+    steps = [
+        ClockedStep(
+            600,
+            CLOCKED
+            | {name: ModuleSpan(CLOCKED[name].ns, CLOCKED[name].own_ns + 100, 1)}
+            | {"": ModuleSpan(500, 100 + 100 * (name == ""), 1, inner=1, below=3)},
+        )
+        for name in ("h.0", "h.0.attn", "cache")
+    ]
+    modules, scale = summarise_modules(steps, 600, 0.0)
+    assert scale == pytest.approx(600 / 500) and modules[""].ns == pytest.approx(500)
     # One that every second step calls is half as much of a step.
     expert = CLOCKED | {"h.0.expert": ModuleSpan(150, 150, 1)}
     modules, _ = summarise_modules([ClockedStep(500, CLOCKED), ClockedStep(500, expert)], 500, 0.0)
     assert modules["h.0.expert"].calls == 0.5
     assert modules["h.0.expert"].own_ns * 2 == pytest.approx(modules["h.0.attn"].own_ns)
     # Nor is a step that was slower as a whole: its modules keep their shares.
-    slower = {path: span.multiply(1.5) for path, span in CLOCKED.items()}
+    slower = {path: span.multiply(1.5, 1.5) for path, span in CLOCKED.items()}
     modules, scale = summarise_modules([ClockedStep(750, slower)] * 3, 500, 0.0)
     assert scale == pytest.approx(2 / 3) and modules["h.0.attn"].own_ns == pytest.approx(150)
     steps = [ClockedStep(ns, {}) for ns in (80, 10, 70, 20, 60, 30, 50, 40)]

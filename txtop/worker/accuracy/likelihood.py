@@ -32,11 +32,11 @@ class TokenizedChoice:
 def tokenize_choices(tokenizer: Any, item: ChoiceItem) -> list[TokenizedChoice]:
     """Return each choice in ids, split where the question ends.
 
-    Spaces at the end of the question belong to the choice, and the whole is tokenised at once: a
-    token may reach over the seam.
+    Spaces at the end of the question belong to the choice, before the one between them, and the
+    whole is tokenised at once: a token may reach over the seam.
     """
     bare = item.question.rstrip()
-    between = item.question[len(bare) :] + ("" if bare != item.question else item.space)
+    between = item.question[len(bare) :] + item.space
     context = tokenizer.encode(bare)
     wholes = (tokenizer.encode(f"{bare}{between}{choice}") for choice in item.choices)
     return [TokenizedChoice(whole[: len(context)], whole[len(context) :]) for whole in wholes]

@@ -34,9 +34,9 @@ class ModuleSpan:
     inner: int = 0
     below: int = 0
 
-    def multiply(self, scale: float) -> ModuleSpan:
-        """Return the span with its times multiplied by `scale`."""
-        return ModuleSpan(self.ns * scale, self.own_ns * scale, self.calls)
+    def multiply(self, whole: float, own: float) -> ModuleSpan:
+        """Return the span with `ns` multiplied by `whole`, and `own_ns` by `own`."""
+        return ModuleSpan(self.ns * whole, self.own_ns * own, self.calls)
 
     def take_off(self, call_ns: float) -> ModuleSpan:
         """Return the span without the cost of the clocked calls in it."""
