@@ -46,11 +46,7 @@ from txtop.options.run_options import RunOptions
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.session.follower import Follower
-from txtop.state.pending_work import (
-    find_pending_answers,
-    find_pending_comparisons,
-    find_pending_profiles,
-)
+from txtop.state.pending_work import list_pending_outputs
 from txtop.state.session import SessionState
 from txtop.system.signals import handle_signals, unwind_on_signals
 
@@ -316,10 +312,11 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
 
 def name_undone(state: SessionState) -> str:
     """Name what a session lacks beside its cells; empty if that is nothing."""
+    comparisons, answers, timings = list_pending_outputs(state)
     counted = (
-        (len(find_pending_comparisons(state)), "comparison", " of outputs"),
-        (len(find_pending_answers(state)), "task", ""),
-        (len(find_pending_profiles(state)), "GPU time", ""),
+        (len(comparisons), "comparison", " of outputs"),
+        (len(answers), "task", ""),
+        (len(timings), "GPU time", ""),
     )
     return ", ".join(format_count(count, noun) + more for count, noun, more in counted if count)
 

@@ -16,9 +16,7 @@ from txtop.session.reader import ReadProblems, read_all
 from txtop.state.fold import fold_all
 from txtop.state.pending_work import (
     find_missing_cells,
-    find_pending_answers,
-    find_pending_comparisons,
-    find_pending_profiles,
+    list_pending_outputs,
 )
 from txtop.state.session import SessionState
 
@@ -131,11 +129,6 @@ def is_incomplete(path: Path) -> bool:
     state = load_session(path)[0]
     if state.ended is None:
         return True
-    pending = (
-        find_pending_comparisons(state)
-        or find_pending_answers(state)
-        or find_pending_profiles(state)
-    )
     search = state.plan.edge_search
     if search is not None:
         from txtop.forecast.edge import choose_next_probe
@@ -145,7 +138,7 @@ def is_incomplete(path: Path) -> bool:
         from txtop.stats.race import choose_step
 
         return choose_step(state.race.race) is not None
-    return bool(find_missing_cells(state) or pending)
+    return bool(find_missing_cells(state)) or any(list_pending_outputs(state))
 
 
 def require_searched_model(state: SessionState) -> None:

@@ -84,6 +84,11 @@ class AccuracyDifference:
             return "no worse"
         return "worse" if high < -self.margin else "loss" if high < 0 else "undecided"
 
+    @property
+    def still_needed(self) -> int | None:
+        """The items that would decide the margin; None where they have decided it."""
+        return None if self.band in ("no worse", "worse") else self.needed
+
 
 def find_score(session: SessionState, name: str, task: TaskSpec) -> TaskScore | None:
     """Return the answers of a cell, or of one with the same output, or None."""
@@ -366,8 +371,9 @@ def describe_difference(difference: AccuracyDifference) -> str:
         remark = f": {difference.reason}" if difference.reason else ", interval at this n alone"
         return f"{text}, {format_count(difference.n, 'pair')}{remark}"
     text += f", {difference.gained} gained, {difference.lost} lost of {difference.n:,}"
-    if difference.band in ("undecided", "loss") and difference.needed:
-        text += f"; about {difference.needed:,} items decide {100 * difference.margin:.3g} pt"
+    if difference.still_needed:
+        margin = f"{100 * difference.margin:.3g} pt"
+        text += f"; about {difference.still_needed:,} items decide {margin}"
     return text
 
 

@@ -119,6 +119,17 @@ def find_pending_profiles(state: SessionState) -> list[Cell]:
     ]
 
 
+def list_pending_outputs(
+    state: SessionState,
+) -> tuple[list[tuple[Cell, Cell]], list[tuple[Cell, TaskSpec]], list[Cell]]:
+    """Return the comparisons, the answers to tasks and the GPU times that a session lacks."""
+    return (
+        find_pending_comparisons(state),
+        find_pending_answers(state),
+        find_pending_profiles(state),
+    )
+
+
 def find_pending_explanations(state: SessionState) -> list[Cell]:
     """Return the measured cells that are to be explained and are not yet."""
     if not state.plan.explain:

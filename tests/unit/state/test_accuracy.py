@@ -112,6 +112,11 @@ def test_the_badge_is_the_interval_of_the_task(
     assert "quiz" in cost.figures[0]
     # The verdict of a table and of the log is the same.
     assert any(shortest.split(" ", 1)[1] in line.text for line in state.log)
+    # How many items would decide is said until they have decided.
+    (difference,) = accuracy.list_differences(state, "b")
+    decided = band in ("no worse", "worse")
+    assert difference.needed and (build_rows(state)[-1][-2] == "—") == decided
+    assert ("items decide" in accuracy.describe_difference(difference)) == (not decided)
 
 
 def test_half_answered_is_compared_as_far_as_it_goes() -> None:

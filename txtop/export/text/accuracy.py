@@ -105,12 +105,11 @@ def _build_row(
     verdict = f"{MISSING} {beside.reason}"
     if beside.band is not None:
         verdict = f"{accuracy.ACCURACY_GLYPHS[beside.band]} {beside.band}"
-    decided = beside.band in ("no worse", "worse")
     return [
         *row,
         *format_paired(beside.difference, beside.interval, beside.gained, beside.lost),
         f"{beside.n:,}",
-        f"{beside.needed:,}" if beside.needed and not decided else MISSING,
+        f"{beside.still_needed:,}" if beside.still_needed else MISSING,
         verdict,
     ]
 

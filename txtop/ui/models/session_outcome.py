@@ -104,9 +104,8 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     measured = [(row, cell) for row, cell in rows if _is_measured(row)]
     fastest: dict[str, float] = {}
     for row, cell in measured:
-        fastest[metrics.get_headline_unit(cell)] = max(
-            row.rate_value, fastest.get(metrics.get_headline_unit(cell), 0.0)
-        )
+        unit = metrics.get_headline_unit(cell)
+        fastest[unit] = max(row.rate_value, fastest.get(unit, 0.0))
     cells = tuple(_build_cell(state, row, cell, names, fastest) for row, cell in rows)
     if state.ab_test is not None:
         return _build_ab_outcome(state, state.ab_test, cells)

@@ -12,11 +12,11 @@ from txtop.plan.cell import Cell
 from txtop.tasks.items import MASK, FillItem, LabelItem, PairItem, QueryItem
 from txtop.worker.accuracy.answer import GivenAnswer, require_room
 from txtop.worker.failures import RejectedError
+from txtop.worker.fidelity.divergence import SIMILARITY_DIGITS
 from txtop.worker.loading import attention
 from txtop.worker.loading.loaded_model import LoadedModel
 
 BATCH = 32
-_DIGITS = 9
 _LEAVE_OUT = "name such a model, or leave this task out"
 _NAMED = 8
 """The classes that a message names at most."""
@@ -84,8 +84,7 @@ def answer_pairs(encoder: TextEncoder, items: list[PairItem]) -> Iterator[GivenA
     for start in range(0, len(items), BATCH):
         one, other = (encoder.embed(side[start : start + BATCH]) for side in sides)
         for exact in (one * other).sum(-1).tolist():
-            # Equal texts differ by rounding alone, which would be ranked as if it were similarity.
-            cosine = round(exact, _DIGITS)
+            cosine = round(exact, SIMILARITY_DIGITS)
             yield GivenAnswer(cosine, f"{cosine:.4f}")
 
 

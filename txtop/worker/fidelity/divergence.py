@@ -16,7 +16,8 @@ import torch
 Floats = npt.NDArray[np.float64]
 
 _ROWS = 64
-_DIGITS = 9
+SIMILARITY_DIGITS = 9
+"""What differs beyond these is rounding: equal texts would be ranked by it."""
 # exp() of it is 0. A model that masks tokens with the least number of its dtype would otherwise
 # overflow float32, and 0 times infinity is NaN.
 _LEAST = -1e9
@@ -170,7 +171,9 @@ def compare_embeddings(reference: torch.Tensor, cell: torch.Tensor) -> Similarit
 
 def _rank(values: Floats) -> Floats:
     """Return ranks, equal values at their mean rank; what differs by rounding is equal."""
-    _, places, counts = np.unique(values.round(_DIGITS), return_inverse=True, return_counts=True)
+    _, places, counts = np.unique(
+        values.round(SIMILARITY_DIGITS), return_inverse=True, return_counts=True
+    )
     ranks: Floats = (counts.cumsum() - (counts - 1) / 2)[places]
     return ranks
 
