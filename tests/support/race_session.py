@@ -27,7 +27,7 @@ EXPORTS = ("python", "plan")
 """The formats that need a race which named a configuration, and are refused without."""
 
 
-def build_plan() -> Plan:
+def build_plan(limits: tuple[CallLimit, ...] = (LIMIT,)) -> Plan:
     cells = expand_matrix(
         models=["gpt2"],
         precisions=["fp32", "bf16", "int8"],
@@ -37,16 +37,21 @@ def build_plan() -> Plan:
         new_tokens=[32],
         threads=[2],
     )
-    tuning = Tuning(default=cells[0].id, limits=(LIMIT,), memory_bytes=4 * GIB, budget_s=240.0)
+    tuning = Tuning(default=cells[0].id, limits=limits, memory_bytes=4 * GIB, budget_s=240.0)
     return Plan(cells=cells, warmup=1, profile="none", tuning=tuning)
 
 
 class Race(ui_events.Story):
-    """A writer of a race, which ends after `steps` steps."""
+    """A writer of a race, which ends after `steps` steps.
 
-    def __init__(self, steps: int = 1_000_000) -> None:
-        super().__init__(build_plan())
-        self._steps = steps
+    Calls of the race take `worn` times as long as those of the confirmation. In an `upset` the one
+    that led the race takes a tenth longer in the confirmation, where another is near; no limits.
+    """
+
+    def __init__(self, steps: int = 1_000_000, worn: float = 1.0, *, upset: bool = False) -> None:
+        super().__init__(build_plan(() if upset else (LIMIT,)))
+        self._steps, self._worn, self._upset = steps, worn, upset
+        self._eager, self._led = 1.01 if upset else 1.12, ""
         self._noise = random.Random(3)
         self._counts: dict[str, int] = {}
 
@@ -116,6 +121,8 @@ class Race(ui_events.Story):
         )
 
     def _measure(self, state: SessionState, step: Measure) -> Iterator[AnyEvent]:
+        if step.stage == "confirm" and self._upset:
+            self._led = self._led or step.names[0]
         turns = [*step.names, *reversed(step.names)] if step.stage == "confirm" else step.names
         places: dict[str, list[int]] = {name: [] for name in step.names}
         for name in step.names:
@@ -123,7 +130,8 @@ class Race(ui_events.Story):
                 yield from self._begin(state.cells[name].cell, goes_on=name in self._counts)
         for name in turns:
             place = self._counts.get(name, 0)
-            yield self._call(state.cells[name].cell, place, "measured")
+            slow = self._worn if step.stage == "race" else 1.1 if name == self._led else 1.0
+            yield self._call(state.cells[name].cell, place, "measured", slow)
             places[name].append(place)
         yield events.RaceBlock(
             t_ns=self.t_ns, stage=step.stage, round=step.round, order=list(step.names),
@@ -138,10 +146,12 @@ class Race(ui_events.Story):
         size = 0.9 + 0.05 * cell.batch_size * (1.0 if cell.precision == "fp32" else 0.6)
         yield events.Memory(t_ns=self.t_ns, cell=cell.id, host_bytes=round(size * GIB))
 
-    def _call(self, cell: Cell, place: int, role: events.Role) -> events.Iteration:
+    def _call(
+        self, cell: Cell, place: int, role: events.Role, slow: float = 1.0
+    ) -> events.Iteration:
         """Build one call; a batch takes longer with each sequence, but not as long as alone."""
         self._counts[cell.id] = place + 1
-        slow = 1.12 if cell.attention == "eager" else 1.0
+        slow *= self._eager if cell.attention == "eager" else 1.0
         ms = 900 * slow / SPEED[cell.precision] * (1 + 0.12 * (cell.batch_size - 1))
         ms *= self._noise.gauss(1.0, 0.02)
         start, self.t_ns = self.t_ns, self.t_ns + int(ms * MS)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from support import race_session, ui_events
+from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.tuning import find_result
+from txtop.export.formats import WRITERS
+from txtop.plan import labels
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import Tuning
@@ -150,3 +156,25 @@ def test_the_race_stands_in_place_of_the_cells(size: tuple[int, int]) -> None:
     assert "cells" in arrange_session(*size, cells=24, race=True, zoom="cells").places
     for name, region in places.items():
         assert region.y + region.height <= size[1] and region.x + region.width <= size[0], name
+
+
+def test_all_stand_beside_the_winner_once_another_led_the_race() -> None:
+    state = fold_all(list(race_session.Race(upset=True).events()))
+    result = find_result(state)
+    assert result is not None and state.race is not None
+    winner, led = result.winner.cell.id, state.race.race.leader
+    assert winner != led, "the confirmation named another"
+    view = build_view(state)
+    assert view.race is not None
+    first, second, *_ = [row for row in view.race.rows if not row.why]
+    assert first.leads and first.ratio == 1.0
+    names = labels.name_apart([own.cell for own in state.cells.values()])
+    assert first.name == names[winner] and second.name == names[led]
+    exported = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]
+    ratios = {own["cell"]: own["ratio"] for own in exported["candidates"]}
+    assert ratios[winner] == 1.0 and ratios[led] == pytest.approx(second.ratio)
+    beaten = {c["against"]: 1 / c["ratio"] for c in exported["confirmations"]}
+    assert second.ratio == pytest.approx(beaten[led]), "that of the confirmation"
+    assert second.ratio < 1 < math.exp(-state.race.race.compare(led, winner).mean)
+    slower = [own for own in exported["candidates"] if own["left"] == "slower"]
+    assert slower and all(own["against_ci95"][1] < 1 for own in slower)

@@ -220,12 +220,12 @@ def group_blocks(blocks: Iterable[DisturbedBlock]) -> list[list[DisturbedBlock]]
 
 def describe_busy_cell(state: CellState) -> str:
     """Describe what others took from the iterations that count; empty if the cell is clean."""
-    return describe_blocks(block for block in state.blocks if block.kept)
+    return describe_blocks(state.counted_blocks)
 
 
 def is_busy(state: CellState) -> bool:
     """Return whether others disturbed iterations that count."""
-    return any(block.kept and block.contention for block in state.blocks)
+    return any(block.contention for block in state.counted_blocks)
 
 
 def _merge_processes(parts: list[tuple[int, Contention]]) -> tuple[ForeignProcess, ...]:

@@ -43,7 +43,7 @@ LOAD_PHASES = (
 
 MetricFunction = Callable[[CellState, int], float | None]
 # (start, number of iterations, whether peak memory is there); figures are kept while it is equal.
-FinalsKey = tuple[int, int, bool]
+FinalsKey = tuple[int, tuple[int, int, int], bool]
 
 
 def _ttft_ms(state: CellState, i: int) -> float | None:
@@ -252,12 +252,14 @@ def is_warm(state: CellState) -> bool:
 def judge_cell(state: CellState) -> SteadyState:
     """Find the steady part of the measured iterations from their durations.
 
-    A warm-up cut that the user chose is where it begins; of a server every request counts.
+    A warm-up cut that the user chose is where it begins; of a server every request counts. So does
+    every block that took turns with those of other cells: they are compared block by block.
     """
     if state.cell.serving is not None:
         return SteadyState(len(state.samples.kept()))
     durations = [state.samples.e2e_ns[i] for i in state.samples.kept()]
-    return steady_state.judge_series(durations, None if state.samples.cut is None else 0)
+    is_cut = state.in_turns or state.samples.cut is not None
+    return steady_state.judge_series(durations, 0 if is_cut else None)
 
 
 def select_final_iterations(state: CellState) -> list[int]:
@@ -429,7 +431,8 @@ class FinalMetrics:
     def _final(
         self, state: CellState, seed: int
     ) -> tuple[FinalsKey, SteadyState, dict[str, Summary]]:
-        key = (state.started_at_ns, len(state.samples), state.memory is not None)
+        size = (len(state.samples), len(state.samples.discarded), state.samples.since)
+        key = (state.started_at_ns, size, state.memory is not None)
         cached = self._known.get(state.cell.id)
         if cached is None or cached[0] != key:
             steady_part = judge_cell(state)

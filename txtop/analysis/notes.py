@@ -118,14 +118,14 @@ def _build_disturbance_notes(state: CellState) -> list[str]:
     """
     notes = []
     if contention.is_busy(state):
-        busy = sum(b.count for b in state.blocks if b.kept and b.contention)
+        busy = sum(b.count for b in state.counted_blocks if b.contention)
         notes.append(
             f"{contention.BUSY}: {contention.describe_busy_cell(state)},"
             f" in {busy} of {format_count(len(state.samples.kept()), 'iteration')}; no interval"
         )
-    for kept, fate in ((False, "repeated"), (True, "kept")):
-        blocks = [b for b in state.blocks if b.kept is kept]
-        taken = "" if kept else contention.describe_blocks(blocks)
+    repeated = [b for b in state.blocks if not b.kept]
+    for blocks, fate in ((repeated, "repeated"), (state.counted_blocks, "kept")):
+        taken = contention.describe_blocks(blocks) if blocks is repeated else ""
         causes = [
             *dict.fromkeys(r for b in blocks for r in contention.list_other_reasons(b)),
             taken,

@@ -86,9 +86,13 @@ def explain_below_accuracy(state: SessionState, name: str) -> str:
 
 
 def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:
-    """Return the time that the share of a limit keeps, over the measured calls."""
+    """Return the time that the share of a limit keeps, over all calls that were judged by it."""
+    samples = own.samples
+    measured = (i for i, role in enumerate(samples.role) if role == "measured")
     times = sorted(
-        ns for i in own.samples.kept() if (ns := read_time_ns(own, limit.time, i)) is not None
+        ns
+        for i in measured
+        if i not in samples.discarded and (ns := read_time_ns(own, limit.time, i)) is not None
     )
     if not times:
         return None
@@ -127,9 +131,9 @@ def compute_figure(state: SessionState, own: CellState) -> float | None:
 
 def _compute_energy(state: SessionState, own: CellState) -> float | None:
     """Return the joules of a token (encoder: a sequence) over the blocks that count."""
-    joules, work, name = 0.0, 0, own.cell.id
+    joules, work, name, since = 0.0, 0, own.cell.id, own.samples.since
     for block in state.race.blocks if state.race is not None else ():
-        if block.kept and name in block.joules:
+        if block.kept and name in block.joules and min(block.iterations[name]) >= since:
             joules += block.joules[name]
             work += sum(count_work(own, i) for i in block.iterations[name])
     return joules / work if work else None
@@ -141,6 +145,14 @@ def compute_gain(tuning_ratio: LogRatio) -> tuple[float, float | None, float | N
     if interval is None:
         return math.exp(-tuning_ratio.mean), None, None
     return math.exp(-tuning_ratio.mean), math.exp(-interval[1]), math.exp(-interval[0])
+
+
+def compare_candidates(race: RaceState, name: str, other: str) -> LogRatio:
+    """Return the cost of `name` over that of `other`: of the confirmation where it has both."""
+    confirmation = race.race.find_confirmation((name, other))
+    if confirmation is not None and (confirmed := confirmation.compare(name, other)).n:
+        return confirmed
+    return race.race.compare(name, other)
 
 
 def find_unit(objective: Objective, own: CellState | None) -> str:
@@ -174,7 +186,7 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
         better = [
             (reached, name, ratio)
             for reached, name in beyond
-            if (ratio := math.exp(-race.race.compare(name, winner).mean)) > 1
+            if (ratio := math.exp(-compare_candidates(race, name, winner).mean)) > 1
         ]
         if better:
             _, name, ratio = min(better)
@@ -191,7 +203,8 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             name = min(out)[1]
             candidate = race.race.candidates[name]
             detail = candidate.left.detail if candidate.left is not None else ""
-            gain = math.exp(-race.race.compare(name, winner).mean) if candidate.costs else None
+            compared = compare_candidates(race, name, winner)
+            gain = math.exp(-compared.mean) if candidate.costs else None
             bindings.append(Binding(title, state.cells[name], detail, gain))
     return bindings
 

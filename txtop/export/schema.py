@@ -353,7 +353,9 @@ class ConfirmationExport(msgspec.Struct, kw_only=True):
 class CandidateExport(msgspec.Struct, kw_only=True):
     """A candidate of a race: why it `left` and against which other, None if it stayed.
 
-    `ratio` is how many times as good as the winner it is, in the `blocks` that both have.
+    `ratio` is how many times as good as the winner it is: in the confirmation if both are in it,
+    else in the race. It has `blocks` in the race. `against_ratio` is the same beside the one for
+    which it left.
     """
 
     cell: str
@@ -363,6 +365,8 @@ class CandidateExport(msgspec.Struct, kw_only=True):
     blocks: int
     ratio: float | None
     ci95: tuple[float, float] | None
+    against_ratio: float | None
+    against_ci95: tuple[float, float] | None
 
 
 class BindingExport(msgspec.Struct, kw_only=True):

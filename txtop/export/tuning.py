@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from txtop.analysis.tuning import compute_figure, compute_gain, find_result, find_unit
+from txtop.analysis.tuning import (
+    compare_candidates,
+    compute_figure,
+    compute_gain,
+    find_result,
+    find_unit,
+)
 from txtop.errors import UsageError
 from txtop.export.schema import BindingExport, CandidateExport, ConfirmationExport, TuningExport
 from txtop.export.snippet import build_serve_command, build_snippet
@@ -72,10 +78,12 @@ def _export_confirmation(
 
 def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> CandidateExport:
     own = race.race.candidates[name]
-    ratio, ci95 = None, None
-    if winner is not None and own.costs:
-        ratio, ci95 = _export_ratio(race.race.compare(name, winner.cell.id))
     left = own.left
+    ratio, ci95, against_ratio, against_ci95 = None, None, None, None
+    if winner is not None and own.costs:
+        ratio, ci95 = _export_ratio(compare_candidates(race, name, winner.cell.id))
+    if left is not None and left.against:
+        against_ratio, against_ci95 = _export_ratio(race.race.compare(name, left.against))
     return CandidateExport(
         cell=name,
         left=left.why if left is not None else None,
@@ -83,7 +91,9 @@ def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> C
         detail=left.detail if left is not None else "",
         blocks=len(own.costs),
         ratio=ratio,
-        ci95=ci95,
+        ci95=ci95 if winner is None or name != winner.cell.id else None,
+        against_ratio=against_ratio,
+        against_ci95=against_ci95,
     )
 
 

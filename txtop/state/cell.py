@@ -68,7 +68,8 @@ class Samples:
     holds the steps of all complete iterations, one after the other (a step is a token, or several
     in speculative decoding): those of iteration i are
     `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
-    of blocks that do not count. `prompt_tokens` are those of a whole batch, -1 where all batches
+    of blocks that do not count. Those before `since` were measured for another purpose, and the
+    figures are of what came after. `prompt_tokens` are those of a whole batch, -1 where all batches
     are alike. `cut` is another number of warm-up iterations than was measured.
     """
 
@@ -83,20 +84,22 @@ class Samples:
     gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     gaps_from: array[int] = field(default_factory=lambda: array("q", [0]))
     discarded: set[int] = field(default_factory=set)
+    since: int = 0
     cut: int | None = None
 
     def __len__(self) -> int:
         return len(self.role)
 
     def kept(self) -> list[int]:
-        """Return the indices of the measured iterations, without those of discarded blocks.
+        """Return the indices of the measured iterations since `since`, without discarded ones.
 
         With a `cut` they are all after the first iteration and `cut` more, whatever their role.
         """
         out = self.discarded
         if self.cut is not None:
             return [i for i in range(1 + self.cut, len(self.role)) if i not in out]
-        return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
+        own = range(self.since, len(self.role))
+        return [i for i in own if self.role[i] == "measured" and i not in out]
 
     def gaps(self, i: int) -> array[int]:
         """Return the durations of the steps of iteration i, TTFT first; empty for an encoder."""
@@ -107,18 +110,20 @@ class Samples:
 class CellState:
     """The state of one cell.
 
-    `place` is where it was measured, empty in a plan without places. `phase_starts` are the phases
-    of its worker with their times. `open_gaps_ns` are the steps so far of iteration `open_index`,
-    which is not complete; -1 if there is none. `lag` and `invalid` sum up those of the iterations,
-    and so do `drafted` and `accepted` of those in which drafts were counted. `cache_bytes` is what
-    the KV cache took in the newest of these. The `*_at_ns` and `measured_*_ns` times are on the
-    session's clock, 0 until known.
+    `place` is where it was measured, empty in a plan without places. `in_turns` says that its
+    blocks took turns with those of others, beside which they are judged. `phase_starts` are the
+    phases of its worker with their times. `open_gaps_ns` are the steps so far of iteration
+    `open_index`, which is not complete; -1 if there is none. `lag` and `invalid` sum up those of
+    the iterations, and so do `drafted` and `accepted` of those in which drafts were counted.
+    `cache_bytes` is what the KV cache took in the newest of these. The `*_at_ns` and
+    `measured_*_ns` times are on the session's clock, 0 until known.
     """
 
     cell: Cell
     stage: CellStage = "waiting"
     worker: str = ""
     place: str = ""
+    in_turns: bool = False
     shares_weights: bool = False
     phase: str = ""
     phase_starts: list[tuple[str, int]] = field(default_factory=list)
@@ -171,6 +176,11 @@ class CellState:
             return None
         memory = self.memory
         return memory.device_bytes or memory.reserved_bytes or memory.host_bytes or None
+
+    @property
+    def counted_blocks(self) -> list[events.DisturbedBlock]:
+        """The disturbed blocks whose iterations count."""
+        return [block for block in self.blocks if block.kept and block.first >= self.samples.since]
 
     @property
     def over(self) -> bool:

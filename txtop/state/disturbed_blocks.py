@@ -1,8 +1,9 @@
-"""Blocks that the machine disturbed: stretches of them, and what one of an A/B is for each arm."""
+"""Blocks that the machine disturbed: stretches of them, and those of cells that take turns."""
 
 from __future__ import annotations
 
 from txtop.protocol.events import ABBlock, DisturbedBlock, RaceBlock
+from txtop.state.cell import CellState
 
 
 def is_same_trouble(
@@ -33,14 +34,19 @@ def describe_fate(block: DisturbedBlock) -> str:
     return f"block of {block.count} {fate}: {', '.join(block.reasons)}"
 
 
-def select_arm(block: ABBlock, arm: str, places: list[int]) -> DisturbedBlock:
-    """Return the part of a disturbed block of an A/B that is one arm's, its iterations `places`."""
-    return DisturbedBlock(
-        t_ns=block.t_ns,
-        cell=arm,
-        first=places[0],
-        count=places[-1] + 1 - places[0],
-        kept=block.kept,
-        reasons=block.reasons,
-        contention=block.contention,
-    )
+def add_turns(state: CellState, block: ABBlock | RaceBlock, places: list[int]) -> None:
+    """Add to a cell its iterations `places` of a block in which it took turns with others."""
+    state.in_turns = True
+    if not block.kept:
+        state.samples.discarded.update(places)
+    if block.contention and places:
+        part = DisturbedBlock(
+            t_ns=block.t_ns,
+            cell=state.cell.id,
+            first=places[0],
+            count=places[-1] + 1 - places[0],
+            kept=block.kept,
+            reasons=block.reasons,
+            contention=block.contention,
+        )
+        state.blocks.append(part)

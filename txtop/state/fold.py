@@ -372,14 +372,10 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
         return
     times: dict[str, list[float]] = {}
     for name, places in event.iterations.items():
-        samples = session.cells[name].samples
+        cell = session.cells[name]
+        samples, work = cell.samples, cell.cell.batch_size
         complete = [i for i in places if i < len(samples)]
-        if not event.kept:
-            samples.discarded.update(complete)
-        if event.contention and complete:
-            part = disturbed_blocks.select_arm(event, name, complete)
-            session.cells[name].blocks.append(part)
-        work = session.cells[name].cell.batch_size
+        disturbed_blocks.add_turns(cell, event, complete)
         times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
     before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
     line = session.ab_test.add(event, times)

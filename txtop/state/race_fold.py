@@ -28,18 +28,26 @@ def begin_race(session: SessionState, plan: Plan) -> None:
 
 
 def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
-    """Fold a block of a race; iterations of one that does not count are discarded."""
-    if session.race is None or not event.iterations.keys() <= session.cells.keys():
+    """Fold a block of a race; iterations of one that does not count are discarded.
+
+    What a confirmation has measured in fresh processes replaces the figures of the race.
+    """
+    race = session.race
+    if race is None or not event.iterations.keys() <= session.cells.keys():
         return
-    for name, places in event.iterations.items():
-        samples = session.cells[name].samples
-        if any(i >= len(samples) for i in places):
-            return
-        if not event.kept:
-            samples.discarded.update(places)
-    before = session.race.blocks[-1] if session.race.blocks else None
-    session.race.add(event, session.cells)
-    reasons, discarded = ", ".join(event.reasons), session.race.discarded
+    turns = [(session.cells[name], places) for name, places in event.iterations.items()]
+    if any(i >= len(state.samples) for state, places in turns for i in places):
+        return
+    for state, places in turns:
+        disturbed_blocks.add_turns(state, event, places)
+    before = race.blocks[-1] if race.blocks else None
+    race.add(event, session.cells)
+    if event.kept and event.stage == "confirm":
+        confirmation = race.race.find_confirmation(event.iterations)
+        if confirmation is not None and len(confirmation.blocks) == 1:
+            for state, places in turns:
+                state.samples.since = min(places)
+    reasons, discarded = ", ".join(event.reasons), race.discarded
     if event.reasons and not disturbed_blocks.is_same_trouble(before, event):
         fate = "kept on a busy machine" if event.kept else "discarded"
         session.say(f"block {fate}: {reasons}", "warning")

@@ -110,6 +110,7 @@ def _truncate_samples(samples: Samples, iterations: int, tokens: int) -> Samples
         gaps_ns=samples.gaps_ns[:tokens],
         gaps_from=samples.gaps_from[: iterations + 1],
         discarded=set(samples.discarded),
+        since=samples.since,
         cut=samples.cut,
     )
 

@@ -1,15 +1,21 @@
-"""The log of a race says in plain words why a candidate left."""
+"""What is kept of a race: the log in plain words, and the iterations that its figures are of."""
 
 from __future__ import annotations
 
+import copy
+import math
 import typing
+from collections import Counter
 
+import msgspec
 import pytest
 
 from support import race_session
+from txtop.analysis import contention, metrics
+from txtop.analysis.tuning import find_result
 from txtop.export.text.tuning import describe_course
 from txtop.protocol import events
-from txtop.state.fold import fold
+from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.stats.race import Why
 
@@ -80,3 +86,58 @@ def test_discarded_blocks_are_counted_in_the_log() -> None:
         "20 blocks discarded so far",
     ]
     assert describe_course(state.race).endswith("25 blocks discarded")
+
+
+def test_figures_of_who_was_confirmed_are_those_of_the_confirmation() -> None:
+    """Its calls were made in fresh processes: rates and ratio are of the same blocks."""
+    state = fold_all(list(race_session.Race(worn=1.3).events()))
+    assert state.race is not None
+    result = find_result(state)
+    assert result is not None
+    default = state.cells[state.race.tuning.default]
+    confirmation = state.race.race.find_confirmation(result.outcome.arms)
+    assert confirmation is not None
+    ratio = math.exp(-confirmation.compare(result.winner.cell.id, default.cell.id).mean)
+    calls = Counter(i for b in state.race.blocks for i in b.iterations.get(default.cell.id, ()))
+    assert 0 < len(default.samples.kept()) < len(calls), "the race had some of its own"
+    rates = [metrics.compute_mean(own, "tokens_per_s") for own in (result.winner, default)]
+    assert rates[0] and rates[1]
+    assert rates[0] / rates[1] == pytest.approx(ratio, rel=0.01)
+
+
+def test_no_call_of_a_race_is_dropped_as_warm_up() -> None:
+    """Its blocks are judged beside those of others; a series over reloads has no warm-up."""
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    name = next(iter(state.race.race.running))
+    own = copy.deepcopy(state.cells[name])
+    kept = own.samples.kept()
+    for i in kept[: len(kept) // 3]:
+        own.samples.e2e_ns[i] *= 2
+    assert metrics.select_final_iterations(own) == kept
+    own.in_turns = False
+    assert metrics.select_final_iterations(own) != kept, "alone it would be warm-up"
+
+
+def test_a_busy_block_that_counts_makes_its_candidate_busy() -> None:
+    state = fold_all(list(race_session.Race(steps=60).events()))
+    assert state.race is not None
+    name, other, *_ = state.race.race.running
+    own, taken = state.cells[name], [events.Contention(kind="others", size=1.0)]
+    block = events.RaceBlock(
+        t_ns=state.clock_ns, stage="race", round=98, order=[name], kept=True, contention=taken,
+        iterations={name: own.samples.kept()[-2:-1]}, reasons=["others used 1.0 cores"],
+    )  # fmt: skip
+    assert not contention.is_busy(own)
+    fold(state, msgspec.structs.replace(block, kept=False))
+    assert not contention.is_busy(own), "it was measured again"
+    fold(state, block)
+    assert contention.is_busy(own) and not contention.is_busy(state.cells[other])
+    assert metrics.summarise_live(own, "tokens_per_s").ci95 is None
+    pair = {n: [len(state.cells[n].samples) - 1] for n in (name, other)}
+    calm = msgspec.structs.replace(
+        block, stage="confirm", order=list(pair), iterations=pair, reasons=[], contention=[]
+    )
+    own.samples.discarded.clear()
+    fold(state, calm)
+    assert not contention.is_busy(own), "the confirmation measured it afresh"

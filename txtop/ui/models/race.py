@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis.tuning import compute_gain, find_result
+from txtop.analysis.tuning import TuneResult, compare_candidates, compute_gain, find_result
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import Objective
 from txtop.state import fidelity, quality
@@ -34,9 +34,9 @@ class CandidateRow:
     """One candidate: its name, its place beside the leader, its memory, and its output's badge in
     forms from the longest to the shortest.
 
-    `leads` marks the leader, `keeps` those that keep the limits so far. `ratio` is how many times
-    as good as the leader it is, from `low` to `high`, each None until known. `why` is the reason
-    for which it left, empty while it is in.
+    `leads` marks the leader, the winner once there is one, `keeps` those that keep the limits so
+    far. `ratio` is how many times as good as the leader it is, from `low` to `high`, each None
+    until known. `why` is the reason for which it left, empty while it is in.
     """
 
     name: str
@@ -80,16 +80,17 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
     if state.race is None:
         return None
     race = state.race
-    timed = [c for c in race.race.candidates.values() if c.left is None]
-    order = race.race.rank() + [c.name for c in timed if not c.costs]
+    result = find_result(state)
+    leader = result.winner.cell.id if result is not None else None
+    # In the order of the race where nobody leads, and of those with one ratio.
+    order = [race.race.candidates[name] for name in race.race.rank()]
+    order += [own for own in race.race.candidates.values() if own.left is None and not own.costs]
     out = _order_departed(race)
-    leader = race.race.leader
-    if leader in order:
-        order = [leader, *(n for n in order if n != leader)]
-    rows = [_build_row(state, race, race.race.candidates[n], leader, names) for n in order]
+    rows = [_build_row(state, race, own, leader, names) for own in order]
+    rows.sort(key=lambda row: (not row.leads, -(row.ratio or 0.0)))
     rows += [_build_row(state, race, own, leader, names) for own in out]
     departures = Counter(own.left.why for own in out if own.left is not None)
-    verdict, role = _build_verdict(state, race)
+    verdict, role = _build_verdict(state, race, result)
     return RaceView(
         goal=_format_goal(race),
         stage=_describe_stage(state, race),
@@ -142,9 +143,10 @@ def _describe_stage(state: SessionState, race: RaceState) -> str:
     return f"round {race.race.round + 1}"
 
 
-def _build_verdict(state: SessionState, race: RaceState) -> tuple[tuple[str, ...], str]:
+def _build_verdict(
+    state: SessionState, race: RaceState, result: TuneResult | None
+) -> tuple[tuple[str, ...], str]:
     """Build the lines of the outcome: they are there once a confirmation has blocks."""
-    result = find_result(state)
     if result is None:
         if state.ended is None:
             return (), "text.bold"
@@ -171,7 +173,7 @@ def _build_row(
     cell = state.cells[own.name]
     ratio, low, high = None, None, None
     if leader is not None and own.costs and own.name != leader:
-        ratio, low, high = compute_gain(race.race.compare(own.name, leader))
+        ratio, low, high = compute_gain(compare_candidates(race, own.name, leader))
     elif own.name == leader:
         ratio = 1.0
     judged = quality.get_quality(state, own.name)

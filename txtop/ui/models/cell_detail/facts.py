@@ -218,9 +218,11 @@ def _format_counts(state: CellState, counted: int, dropped: int) -> str:
     kept = set(state.samples.kept())
     others = [i for i in range(len(state.samples)) if i not in kept and i not in out]
     first = sum(i == 0 for i in others)
+    raced = sum(i < state.samples.since and state.samples.role[i] == "measured" for i in others)
     parts = [
         (first, "first"),
-        (len(others) - first, "warm-up"),
+        (len(others) - first - raced, "warm-up"),
+        (raced, "of the race"),
         (dropped, "before steady"),
         (len([i for i in out if i < len(state.samples)]), "discarded"),
     ]

@@ -15,7 +15,7 @@ from txtop.ui.models.hero_metrics import count_planned_iterations
 from txtop.ui.models.round_numbers import WIDENINGS
 from txtop.units import NS_PER_MS, NS_PER_S
 
-IterationKind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
+IterationKind = Literal["first", "warmup", "raced", "dropped", "measured", "outlier", "discarded"]
 # A shorter lead gets no place on the axis.
 MIN_LEAD_NS = 500_000_000
 # Finer steps before `WIDENINGS`, for times that hardly vary.
@@ -120,7 +120,7 @@ def _compute_iterations(
         counted=now.n,
         mean=now.mean,
         ci95=now.ci95,
-        steady_from=kept[start] if start else None,
+        steady_from=kept[start] if start or state.samples.since else None,
         lead_s=lead_ns / NS_PER_S,
         waits=not state.over,
         one="request" if state.cell.serving else "iteration",
@@ -141,6 +141,9 @@ def classify_iterations(state: CellState, start: int) -> tuple[IterationKind, ..
     served = state.cell.serving is not None
     if kinds and not served:
         kinds[0] = "first"
+    for i in range(samples.since):
+        if samples.role[i] == "measured":
+            kinds[i] = "raced"
     kept = samples.kept()
     for i in kept[:start]:
         kinds[i] = "dropped"

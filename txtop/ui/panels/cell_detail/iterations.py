@@ -32,6 +32,7 @@ ROLES: dict[IterationKind, str] = {
     "outlier": "warn",
     "first": "muted",
     "warmup": "muted",
+    "raced": "muted",
     "dropped": "muted",
     "discarded": "warn",
 }
@@ -103,6 +104,8 @@ def _render_legend(view: IterationsView, g: Glyphs) -> Row:
         row += [(f"{g('✗')} ", "warn"), (f"{gone} discarded   ", "muted")]
     if before := view.count("dropped"):
         row += [(f"{g('│')} ", "muted"), (f"steady after {before}   ", "muted")]
+    if raced := view.count("raced"):
+        row += [(f"{g('░')} ", "border"), (f"{raced} of the race   ", "muted")]
     if warm := view.count("warmup"):
         row += [(f"{g('░')} ", "border"), (f"{warm} warm-up   ", "muted")]
     if any(_get_overflow_sign(v, view) and k not in SIGNS for v, k in _iter_pairs(view)):
@@ -177,7 +180,9 @@ def _find_row(value: float, view: IterationsView, field: Canvas) -> int:
 def _draw_ground(view: IterationsView, axis: IterationAxis, field: Canvas, g: Glyphs) -> None:
     """Draw the start of the steady part, the mean over the iterations it is made of, and the
     warm-up shaded."""
-    warm = next((i for i, k in enumerate(view.kinds) if k not in ("first", "warmup")), None)
+    warm = next(
+        (i for i, k in enumerate(view.kinds) if k not in ("first", "warmup", "raced")), None
+    )
     start = view.steady_from
     if start is not None:
         for y in range(field.height):
