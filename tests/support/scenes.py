@@ -85,7 +85,9 @@ class Sampled(home_source.HomeSource):
 
 
 def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fix the machine and the moment."""
+    """Fix the machine, the models on its disk and the moment."""
+    monkeypatch.setenv("HF_HUB_CACHE", "/nowhere")
+    monkeypatch.setattr("txtop.models.model_config.find_local_path", lambda _model: None)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr(home_source, "HomeSource", Sampled)

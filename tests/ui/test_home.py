@@ -449,7 +449,7 @@ def test_the_cells_of_the_selected_session_have_bars_on_one_scale(
     assert "1.92x  B is faster, but its output is BROKEN" in verdict
 
 
-@pytest.mark.parametrize(("width", "note"), [(80, "✗ broken"), (36, "✗")])
+@pytest.mark.parametrize(("width", "note"), [(80, "✗ broken"), (32, "✗")])
 def test_a_badge_that_has_no_room_keeps_its_sign(
     bundled: dict[str, ListedSession], width: int, note: str
 ) -> None:
