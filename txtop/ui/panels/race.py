@@ -77,7 +77,8 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
     columns = _Columns(race, width)
     axis = columns.build_axis(race, inside[:kept])
     rows = [_render_candidate(row, columns, axis, g) for row in inside[:kept]]
-    labels = ["beside the leader"] if axis is not None else []
+    beside = f"beside the {'winner' if race.stage == 'over' else 'leader'}"
+    labels = [beside] if axis is not None else []
     labels += [f"{len(inside) - kept} more in"] if kept < len(inside) else []
     if labels and inside:
         label = fit(g(" · ".join(labels)), columns.before, mark="")
