@@ -54,6 +54,9 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ray-") as folder:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
+        # There Ray writes the cluster's address, and takes for granted that /tmp/ray exists.
+        patch.setenv("RAY_TMPDIR", folder)
+        Path(folder, "ray").mkdir()
         nodes = Cluster(initialize_head=True, head_node_args={**NODE, "temp_dir": folder})
         for _ in range(2):
             nodes.add_node(wait=False, resources={"pretend": 2}, temp_dir=folder, **NODE)

@@ -1,4 +1,4 @@
-"""What is kept of a race: the log in plain words, and the iterations that its figures are of."""
+"""The log of a race is in plain words, and its figures are of the iterations that count."""
 
 from __future__ import annotations
 
