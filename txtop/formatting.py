@@ -69,10 +69,10 @@ def format_half_width(width: float | None) -> str:
     return f"±{format_share(width, int(width < 0.9995))}" if width < 9.995 else "±>999 %"
 
 
-def format_change(share: float) -> str:
-    """Format a change as a share of 1 with its sign: `+3.1 %`, `−25.7 %`."""
-    text = format_share(abs(share), 1)
-    return text if text == "0.0 %" else f"{'−' if share < 0 else '+'}{text}"
+def format_change(share: float, digits: int = 1) -> str:
+    """Format a change as a share of 1 with its sign: `+3.1 %`, `−25.7 %`; zero has none."""
+    text = format_share(abs(share), digits)
+    return text if text == format_share(0, digits) else f"{'−' if share < 0 else '+'}{text}"
 
 
 def format_drift(share: float) -> str:
@@ -100,6 +100,20 @@ def format_gib(size: float | None, sign: str = "") -> str:
         return MISSING
     value = size / GIB
     return f"{sign}{value:.2f}" if 0 < value < 0.05 else f"{sign}{value:,.1f}"
+
+
+def format_gibs(*sizes: float | None) -> list[str]:
+    """Format bytes that stand beside each other as GiB, so that unequal ones look unequal.
+
+    They have three digits where these suffice.
+    """
+    values = [None if size is None else size / GIB for size in sizes]
+    texts = list(map(format_figure, values))
+    for decimals in range(1, 10):
+        if len(set(texts)) == len(set(values)):
+            break
+        texts = [MISSING if value is None else f"{value:,.{decimals}f}" for value in values]
+    return texts
 
 
 def format_size(count: float) -> str:

@@ -179,7 +179,7 @@ def test_the_configuration_in_full() -> None:
     assert texts["lengths"] == "32 tokens in, 16 out"
     assert texts["iterations"] == "24 counted of 37: 1 first, 3 warm-up, 9 before steady"
     assert texts["variation"] == "CV 4.7 %, excellent"
-    assert texts["stopped by"] == "budget" and texts["peak memory"] == "host 0.9 GiB, forecast +0 %"
+    assert texts["stopped by"] == "budget" and texts["peak memory"] == "host 0.9 GiB, forecast 0 %"
     assert "torch 2.13.0+cpu" in texts["versions"]
     assert texts["device"] == "cpu, AMD EPYC, 1 thread"
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from txtop.analysis import metrics
-from txtop.formatting import format_figure, format_gib
+from txtop.formatting import format_figure, format_gibs
 from txtop.plan.tuning import UNITS, CallLimit, Objective
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
@@ -112,7 +112,8 @@ def explain_too_large(state: SessionState, name: str) -> str:
     limit = tuning.memory_bytes if tuning is not None else None
     if limit is None or peak is None or peak <= limit:
         return ""
-    return f"took {format_gib(peak)} GiB, {format_gib(limit)} GiB asked for"
+    took, asked = format_gibs(peak, limit)
+    return f"took {took} GiB, {asked} GiB asked for"
 
 
 def compute_figure(state: SessionState, own: CellState) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txtop.forecast import memory_fit
-from txtop.formatting import format_gib
+from txtop.formatting import format_gibs
 from txtop.plan.cell import Cell
 from txtop.state.session import SessionState
 from txtop.system import free_memory
@@ -25,5 +25,6 @@ def explain_no_room(state: SessionState, cell: Cell) -> str:
     limit = free if asked is None else asked
     if limit is None or forecast.needed_bytes <= limit:
         return ""
-    room = f"{format_gib(limit)} GiB " + (f"of {where} are free" if asked is None else "asked for")
-    return f"needs {format_gib(forecast.needed_bytes)} GiB, {room}"
+    needed, room = format_gibs(forecast.needed_bytes, limit)
+    which = f"of {where} are free" if asked is None else "asked for"
+    return f"needs {needed} GiB, {room} GiB {which}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from txtop.forecast import memory_fit
-from txtop.formatting import format_gib
+from txtop.formatting import format_gibs
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
@@ -179,7 +179,7 @@ class ABRun:
             self._recorder.state, self._arms[0].cell, arm.cell
         )
         if shortage is not None:
-            needed, free = (f"{format_gib(size)} GiB" for size in shortage)
+            needed, free = (f"{size} GiB" for size in format_gibs(*shortage))
             raise _DoNotFit(
                 f"{labels.format_short_label(arm.cell)} needs {needed} beside the others,"
                 f" {free} are free"

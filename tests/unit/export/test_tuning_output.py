@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from copy import copy
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import format_report
+from txtop.export.text.tuning import format_tuning
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import Objective
 from txtop.protocol import events
@@ -34,7 +37,7 @@ def over() -> SessionState:
 def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState) -> None:
     text = format_report(over, FinalMetrics(), "night")
     assert (
-        "best tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4.0 GiB" in text
+        "best tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4.00 GiB" in text
     )
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x today's default, fp32 · sdpa · b1 [" in text
@@ -164,7 +167,30 @@ def test_a_race_that_was_stopped_says_neither_limits_nor_an_end() -> None:
     stopped = end(fold_all([race_session.ui_events.header(plan)]), "stopped")
     text = format_report(stopped, FinalMetrics(), "night")
     assert "no configuration can be named: none was measured" in text
-    assert "24 still in" in text and "to the end" not in text
+    assert "0 still in, 24 not timed" in text and "to the end" not in text
+
+
+def test_those_that_are_in_and_were_not_timed_are_counted_apart() -> None:
+    state = end(fold_all(list(race_session.Race(steps=5).events())), "stopped")
+    assert state.race is not None
+    race = state.race.race
+    timed = sum(bool(race.candidates[name].costs) for name in race.running)
+    assert 0 < timed < len(race.running)
+    counts = f"{timed} still in, {len(race.running) - timed} not timed"
+    assert counts in format_report(state, FinalMetrics(), "night")
+
+
+def test_the_memory_that_a_winner_keeps_looks_unlike_the_one_asked_for(over: SessionState) -> None:
+    result = find_result(over)
+    assert result is not None and result.winner.peak_bytes is not None and over.race is not None
+    tuning = msgspec.structs.replace(
+        over.race.tuning, memory_bytes=round(result.winner.peak_bytes) + (1 << 20)
+    )
+    state = copy(over)
+    state.race = replace(over.race, tuning=tuning)
+    (kept,) = (line for line in format_tuning(state) if "keeps:" in line)
+    figures = re.search(r"memory ([\d.]+) of ([\d.]+) GiB", kept)
+    assert figures is not None and float(figures[1]) < float(figures[2])
 
 
 def test_a_race_that_nobody_could_run_says_why() -> None:

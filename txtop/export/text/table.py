@@ -22,7 +22,7 @@ from txtop.export.text import (
 )
 from txtop.export.text.columns import cut_cells, measure_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
-from txtop.formatting import GIB, MISSING, format_figure, format_half_width
+from txtop.formatting import GIB, MISSING, format_figure, format_half_width, format_size
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
@@ -204,7 +204,7 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
 def _format_failure(state: CellState) -> str:
     place = f" at {state.finished.phase}" if state.finished and state.finished.phase else ""
     wanted_bytes = state.finished.wanted_bytes if state.finished else None
-    room = f"{format_figure(wanted_bytes / GIB)} GiB wanted" if wanted_bytes else ""
+    room = f"{format_size(wanted_bytes)} wanted" if wanted_bytes else ""
     reason = ": ".join(filter(None, (", ".join(filter(None, (state.reason, room))), state.hint)))
     return sanitise(f"{state.status}{place}" + (f": {reason}" if reason else ""))
 

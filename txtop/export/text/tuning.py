@@ -14,7 +14,7 @@ from txtop.analysis.tuning import (
     find_result,
     find_unit,
 )
-from txtop.formatting import format_clock, format_count, format_figure, format_gib
+from txtop.formatting import GIB, format_clock, format_count, format_figure, format_gibs
 from txtop.options.command_line import format_cell_command
 from txtop.plan import labels
 from txtop.plan.plan import Plan
@@ -63,7 +63,7 @@ def _format_goal(state: SessionState, tuning: Tuning) -> str:
     elif tuning.floor is not None:
         parts.append(f"quality at least {tuning.floor}")
     if tuning.memory_bytes is not None:
-        parts.append(f"in {format_gib(tuning.memory_bytes)} GiB")
+        parts.append(f"in {format_figure(tuning.memory_bytes / GIB)} GiB")
     return ", ".join(parts)
 
 
@@ -118,7 +118,9 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     if own.list_events(state):
         kept.append(f"output {own.forms[0]}")
     if winner.peak_bytes is not None:
-        kept.append(f"memory {format_gib(winner.peak_bytes)} GiB")
+        took, asked = format_gibs(winner.peak_bytes, race.tuning.memory_bytes)
+        of_asked = f" of {asked}" if race.tuning.memory_bytes is not None else ""
+        kept.append(f"memory {took}{of_asked} GiB")
     if kept:
         lines.append("keeps: " + ", ".join(kept))
     return lines + format_bindings(state, result)
@@ -170,9 +172,11 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     whys = Counter(own.left.why for own in candidates if own.left is not None)
     names = {"halved": "behind when time was short", "does not fit": "too large"}
     parts = [f"{count} {names.get(why, why)}" for why, count in whys.items()]
-    running = len(race.race.running)
+    timed = sum(bool(race.race.candidates[name].costs) for name in race.race.running)
     done = state.ended is not None and state.ended.reason == "done"
-    parts.append(f"{running} to the end" if done else f"{running} still in")
+    parts.append(f"{timed} to the end" if done else f"{timed} still in")
+    if untimed := len(race.race.running) - timed:
+        parts.append(f"{untimed} not timed")
     took = f"{format_clock(race.spent_s * NS_PER_S)} measured"
     if race.discarded:
         took += f", {format_count(race.discarded, 'block')} discarded"

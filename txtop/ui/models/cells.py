@@ -236,9 +236,7 @@ def format_failure_reason(state: CellState) -> str:
         return state.reason or state.status
     place = f"@{ending.phase}" if ending.phase else ""
     if ending.status == "oom":
-        requested = (
-            f" {formatting.format_gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
-        )
+        requested = f" {formatting.format_size(ending.wanted_bytes)}" if ending.wanted_bytes else ""
         return f"oom{place}{requested}"
     if ending.status == "timeout":
         return f"timeout{place}"

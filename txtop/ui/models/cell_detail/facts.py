@@ -96,7 +96,7 @@ def _list_failure(state: CellState) -> tuple[CellFact, ...]:
     facts += [CellFact("hint", state.hint)] if state.hint else []
     if ending is not None:
         if ending.wanted_bytes:
-            facts.append(CellFact("wanted", f"{formatting.format_gib(ending.wanted_bytes)} GiB"))
+            facts.append(CellFact("wanted", formatting.format_size(ending.wanted_bytes)))
         if ending.exit_code is not None:
             facts.append(CellFact("exit code", str(ending.exit_code)))
         lines = ending.stderr[-MAX_STDERR_LINES:]
@@ -276,7 +276,7 @@ def _format_peaks(session: SessionState, state: CellState) -> str:
     forecast = memory_fit.forecast_cell(session, state.cell)
     peak = state.peak_bytes
     if forecast is not None and peak:
-        peaks.append(f"forecast {100 * (forecast.peak_bytes / peak - 1):+.0f} %")
+        peaks.append(f"forecast {formatting.format_change(forecast.peak_bytes / peak - 1, 0)}")
     return ", ".join(peaks)
 
 

@@ -1,0 +1,37 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from txtop.formatting import GIB, format_change, format_gibs
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0 %"), (-0.004, "0 %"), (0.004, "0 %"), (-0.006, "−1 %"), (0.31, "+31 %")],
+)
+def test_a_change_that_rounds_to_zero_has_no_sign(share: float, text: str) -> None:
+    assert format_change(share, 0) == text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "texts"),
+    [
+        ((900 * MIB,), ["0.879"]),
+        ((900 * MIB, 2 * GIB, None), ["0.879", "2.00", "—"]),
+        ((23 * GIB, 23 * GIB - 8 * MIB), ["23.00", "22.99"]),
+        ((900 * MIB, 900 * MIB), ["0.879", "0.879"]),
+        ((None, None), ["—", "—"]),
+        ((2000 * GIB, 2001 * GIB), ["2,000.0", "2,001.0"]),
+    ],
+)
+def test_sizes_that_differ_look_different(sizes: tuple[int | None, ...], texts: list[str]) -> None:
+    assert format_gibs(*sizes) == texts
+
+
+def test_one_byte_is_seen() -> None:
+    first, second = format_gibs(24 * GIB, 24 * GIB + 1)
+    assert float(first) < float(second)
