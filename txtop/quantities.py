@@ -22,7 +22,7 @@ _PARTS = {"s": (3600.0, 60.0, 1.0, 0.001), "ms": (3_600_000.0, 60_000.0, 1000.0,
 # As a command that was printed spells a small one, with an exponent too.
 _PLAIN = re.compile(_NUMBER + r"(?:e[+-]?[0-9]{1,3})?")
 _CLOCK = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,4}):([0-9]{1,2}(?:\.[0-9]{1,3})?)")
-_SIZE = re.compile(rf"({_NUMBER})([kmgt]?)(i?)b?")
+_SIZE = re.compile(rf"({_NUMBER})([kmgt]?)(i?)(b?)")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -56,18 +56,23 @@ def parse_position(text: str) -> int | None:
 def parse_size(text: str, bare: str = "") -> int | None:
     """Return the bytes of `text`, None if it is no size. `24G` is 24 GB, `24GiB` 1024 to a step.
 
-    A number without a unit is in `bare`, as `g`, and in bytes without one.
+    A number without a unit is in `bare`, as `g`, and no size without one.
     """
     match = _SIZE.fullmatch(_normalise(text))
     if not match:
         return None
-    number, unit, binary = match.groups()
-    if binary and not unit:
+    number, unit, binary, byte = match.groups()
+    if not byte and not binary:
+        unit = unit or bare
+    if not unit and (binary or not byte):
         return None
-    if not unit and "b" not in text.lower():
-        unit = bare
     step = 1024.0 if binary else 1000.0
     return round(float(number) * step ** _POWERS[unit])
+
+
+def is_number(text: str) -> bool:
+    """Return True for a number without a unit."""
+    return _PLAIN.fullmatch(_normalise(text)) is not None
 
 
 def _normalise(text: str) -> str:

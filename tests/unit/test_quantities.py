@@ -50,14 +50,31 @@ def test_a_bare_number_is_in_the_unit_of_its_option() -> None:
     ("text", "size"),
     [
         ("24GiB", 24 << 30), ("24G", 24 * 10**9), ("24GB", 24 * 10**9), ("500MB", 5 * 10**8),
-        ("1.5 TiB", 3 << 39), ("512k", 512_000), ("4KiB", 4096), ("100", 100), ("100B", 100),
+        ("1.5 TiB", 3 << 39), ("512k", 512_000), ("4KiB", 4096), ("100B", 100),
         ("24gib", 24 << 30),
-        ("", None), ("G", None), ("-1G", None), ("24i", None), ("24GG", None), ("1e3", None),
-        ("nan", None), ("many", None),
+        ("", None), ("100", None), ("900.5", None), ("G", None), ("-1G", None), ("24i", None),
+        ("24GG", None), ("1e3", None), ("nan", None), ("many", None),
     ],
 )  # fmt: skip
 def test_sizes(text: str, size: int | None) -> None:
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("command", ["fit", "tune"])
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("900", "--memory 900: unit missing: 900MiB or 900GiB"),
+        ("0.5", "--memory 0.5: unit missing: 0.5MiB or 0.5GiB"),
+        ("much", "--memory: 'much' is not a size: write 24GiB, 24G or 500MB"),
+        ("0GiB", "--memory: '0GiB' is not a size: write 24GiB, 24G or 500MB"),
+    ],
+)
+def test_a_memory_needs_a_unit(
+    command: str, text: str, refusal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([command, "gpt2", "--memory", text]) == 2
+    assert capsys.readouterr().err == f"txtop: {refusal}\n"
 
 
 def test_a_bare_size_is_in_the_unit_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from txtop.options.run_options import build_duration_parameter
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD
 from txtop.plan.plan import Largest
-from txtop.quantities import SIZE_FORMS, parse_size
+from txtop.quantities import SIZE_FORMS, is_number, parse_size
 
 _GROWS = {"batch-size": ("batch_size",), "sequence-length": ("sequence_length",), "both": ()}
 
@@ -63,6 +63,8 @@ def parse_memory(text: str | None) -> int | None:
     if text is None:
         return None
     size = parse_size(text)
+    if size is None and is_number(text):
+        raise UsageError(f"--memory {text[:40]}: unit missing", f"{text[:40]}MiB or {text[:40]}GiB")
     if not size:
         raise UsageError(f"--memory: {text[:40]!a} is not a size", SIZE_FORMS)
     return size
