@@ -78,6 +78,7 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "mean KLD up to 0.1 and top-1 from 80 %; an encoder: similarities from 0.85",
             ),
             ("✗ broken", "beyond: its speed is no gain"),
+            ("?", "no badge: the output is not judged, as with random weights"),
             ("fidelity", "how far the output of a cell is from that of the reference"),
             ("reference", "the most precise cell of the same work; others are compared with it"),
             ("KLD", "Kullback-Leibler divergence of next-token distributions, in nats"),
