@@ -24,6 +24,7 @@ from txtop.state.ab import ABTest
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.stats.sequential import adjust_holm, compute_signed_rank_p
+from txtop.system import gpus
 
 AB = ({"precision": "fp32"}, {"precision": "bf16"})
 
@@ -167,9 +168,13 @@ def test_a_model_that_the_hub_lacks_is_refused_before_anything_loads(
 def test_a_device_that_torch_was_not_built_for_is_refused_before_anything_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("txtop.system.torch_build.has_cuda", lambda: False)
+    """A session may be resumed where there is none."""
     knobs = ({"precision": "fp32"}, {"device": "cuda"})
-    run, stream = conduct(tmp_path, arms_plan(knobs=knobs))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(gpus, "explain_absent_device", lambda device: "")
+        plan = arms_plan(knobs=knobs)
+    monkeypatch.setattr("txtop.system.torch_build.has_cuda", lambda: False)
+    run, stream = conduct(tmp_path, plan)
     assert statuses(run.state) == ["skipped", "rejected"]
     assert run.state.cells["B"].reason == "no cuda device: torch is built without CUDA"
     kinds = (events.ModelLoaded, events.Phase, events.Fidelity, events.FidelityProgress)
@@ -246,6 +251,7 @@ def test_the_second_arm_is_weighed_on_the_device_that_it_asks_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "explain_absent_device", lambda device: "")
     arms = ({"device": "cpu"}, {"device": "cuda:1"}, {"device": "GPU-a"}, {"device": "xpu"})
     plan = ab_plan.build_ab_plan("gpt2-large", arms, {}, ABOptions())
     state = fold_all([_header(plan)])

@@ -13,6 +13,7 @@ from txtop.cli.common import (
     NameOption,
     ScreenOptions,
     StartOptions,
+    check_name_option,
     check_screen_options,
 )
 from txtop.options.ab_options import (
@@ -46,6 +47,7 @@ def ab(
 ) -> int:
     """Decide which arm is faster, by how much, and what that costs in quality; live."""
     check_screen_options(screen)
+    check_name_option(name, start)
     from txtop.cli.start import run_plan
     from txtop.options.ab_plan import build_ab_plan, parse_arm
 

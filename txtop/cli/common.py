@@ -121,6 +121,14 @@ def check_json_target(value: str | None) -> str | None:
     return value
 
 
+def check_name_option(name: str | None, start: StartOptions) -> None:
+    """Raise `UsageError` for a `--name` that is taken or not valid."""
+    if name is not None:
+        from txtop.session.catalog import require_free_name
+
+        require_free_name(name, start.session_dir)
+
+
 def choose_plain_hangup(on_hangup: OnHangup | None) -> OnHangup:
     """Return what a run without a screen does at a hangup: the option, the setting, or stop."""
     return on_hangup or settings.load_settings().on_hangup or "stop"

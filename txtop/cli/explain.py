@@ -9,9 +9,10 @@ from txtop.cli.common import (
     NameOption,
     ScreenOptions,
     StartOptions,
+    check_name_option,
     check_screen_options,
 )
-from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions, list_given
+from txtop.options.ab_options import NO_EXPLAIN_KNOBS, ExplainKnobOptions, list_given
 from txtop.options.explain_options import NO_EXPLAIN_RULES, ExplainRuleOptions
 
 
@@ -19,7 +20,7 @@ def explain(
     model: ModelArgument,
     /,
     *,
-    shared: SharedKnobOptions = NOTHING_SHARED,
+    shared: ExplainKnobOptions = NO_EXPLAIN_KNOBS,
     rules: ExplainRuleOptions = NO_EXPLAIN_RULES,
     name: NameOption = None,
     start: StartOptions = DEFAULT_START,
@@ -27,6 +28,9 @@ def explain(
 ) -> int:
     """Explain where the time of a cell goes, why it is slow, and with --try what helps here."""
     check_screen_options(screen)
+    check_name_option(name, start)
+    if name is not None and rules.try_changes:
+        check_name_option(f"{name}-try", start)
     from txtop.cli.start import run_plan
     from txtop.options.explain_options import build_explain_plan
 

@@ -17,6 +17,7 @@ from txtop.cli.common import (
     ScreenOptions,
     StartOptions,
     check_json_target,
+    check_name_option,
     check_screen_options,
     report_after_screen,
 )
@@ -58,6 +59,7 @@ def run(
 ) -> int:
     """Measure models, live. Every combination of the lists is one cell."""
     check_screen_options(screen)
+    check_name_option(name, start)
     from txtop.cli.start import run_plan
     from txtop.options.run_plan import build_plan
 
@@ -94,9 +96,11 @@ def run(
         write_output(save_plan, plan_file.encode_plan_file(options))
         return 0
     if dry_run:
+        from txtop.cli.start import require_device
         from txtop.models.absent_models import explain_absent
         from txtop.plan.labels import format_short_label
 
+        require_device(plan)
         if refusal := next(filter(None, map(explain_absent, plan.cells)), None):
             raise UsageError(*refusal)
         if start.json_file is not None:

@@ -142,7 +142,7 @@ def is_incomplete(path: Path) -> bool:
 
 
 def require_searched_model(state: SessionState) -> None:
-    """Check that the model is here of which a search lacks probes.
+    """Check that the model and the device are here of a search that lacks probes.
 
     Raises `UsageError`: each of them would fail, and be taken for the edge.
     """
@@ -151,11 +151,14 @@ def require_searched_model(state: SessionState) -> None:
         return
     from txtop.forecast.edge import choose_next_probe
     from txtop.models.absent_models import explain_absent
+    from txtop.system.gpus import refuse_absent_device
 
     if choose_next_probe(state, search) is None:
         return
     if absent := explain_absent(search.base):
         raise UsageError(absent.cause, "put it back, or txtop fit MODEL begins anew")
+    if refusal := refuse_absent_device(search.base.device):
+        raise UsageError(*refusal)
 
 
 def _find_interrupted_session(folder: Path | None) -> Path:

@@ -14,6 +14,7 @@ from txtop.cli.common import (
     choose_plain_hangup,
     report_after_screen,
 )
+from txtop.errors import UsageError
 
 if TYPE_CHECKING:
     from txtop.cli.common import ScreenOptions, StartOptions
@@ -28,9 +29,13 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
 def launch_plan(
     plan: Plan, name: str | None, start: StartOptions, screen: ScreenOptions
 ) -> tuple[int, Path | None]:
-    """Measure `plan` in a new session. Return the exit code, and the session where it is known."""
+    """Measure `plan` in a new session. Return the exit code, and the session where it is known.
+
+    Raises `UsageError` if its device is not here.
+    """
     from txtop.ui.terminal.capabilities import detect_capabilities
 
+    require_device(plan)
     if start.detach:
         from txtop.cli.headless import announce_detached_run
         from txtop.runner import spawn
@@ -52,6 +57,14 @@ def launch_plan(
         plan, screen, name=name, session_dir=start.session_dir, on_hangup=start.on_hangup
     )
     return (report_after_screen(path, target), path) if path else (1, None)
+
+
+def require_device(plan: Plan) -> None:
+    """Raise `UsageError` if the device of `plan`, of an A/B its first arm's, is not here."""
+    from txtop.system.gpus import refuse_absent_device
+
+    if refusal := refuse_absent_device(plan.cells[0].device):
+        raise UsageError(*refusal)
 
 
 def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> int:

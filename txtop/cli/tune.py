@@ -11,6 +11,7 @@ from txtop.cli.common import (
     NameOption,
     ScreenOptions,
     StartOptions,
+    check_name_option,
     check_screen_options,
 )
 from txtop.options.ab_options import NOTHING_SHARED, SharedKnobOptions, list_given
@@ -29,6 +30,7 @@ def tune(
 ) -> int:
     """Find the best configuration to deploy, confirm it against the default, and say what binds."""
     check_screen_options(screen)
+    check_name_option(name, start)
     from txtop.cli.start import run_plan
     from txtop.forecast.memory_fit import require_process_memory
     from txtop.options.tune_plan import build_tune_plan

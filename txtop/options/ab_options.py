@@ -23,9 +23,10 @@ PicklesOption = Annotated[bool, Parameter(group=WHAT, help="read pickled weights
 RemoteCodeOption = Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")]
 
 
-def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
+def build_ab_field(knob: Knob, *, show: bool) -> tuple[str, Any, None]:
     """Return the dataclass field of a knob: the value that all arms share."""
     parameter = Parameter(
+        show=show,
         name=f"--{knob.single}",
         help=knob.help,
         group=SECTIONS[knob.section],
@@ -42,17 +43,33 @@ if TYPE_CHECKING:
         """The knobs that all arms share, by field; `None` for one not given."""
 
         def __getattr__(self, field: str) -> Any: ...
+
+    class FitKnobOptions(SharedKnobOptions): ...
+
+    class ExplainKnobOptions(SharedKnobOptions): ...
 else:
-    SharedKnobOptions = Parameter(name="*")(
-        make_dataclass(
-            "SharedKnobOptions",
-            [build_ab_field(knob) for knob in KNOBS if knob.field != "model"],
-            frozen=True,
-            kw_only=True,
-            # Without a module cyclopts takes the class for a built-in and ignores its fields.
-            namespace={"__module__": __name__},
+
+    def _build_knob_options(name: str, *refused: str) -> type:
+        """Build the options of a command that refuses, and so does not show, some knobs."""
+        return Parameter(name="*")(
+            make_dataclass(
+                name,
+                [
+                    build_ab_field(knob, show=knob.field not in ("prefix_cache", *refused))
+                    for knob in KNOBS
+                    if knob.field != "model"
+                ],
+                frozen=True,
+                kw_only=True,
+                # Without a module cyclopts takes the class for a built-in and ignores its fields.
+                namespace={"__module__": __name__},
+            )
         )
-    )
+
+    # A prefix cache is for servers, which `run` alone measures.
+    SharedKnobOptions = _build_knob_options("SharedKnobOptions")
+    FitKnobOptions = _build_knob_options("FitKnobOptions", "parallel", "prompts", "chat_template")
+    ExplainKnobOptions = _build_knob_options("ExplainKnobOptions", "parallel", "speculative")
 
 
 @Parameter(name="*", group=LONG)
@@ -128,4 +145,6 @@ def list_given(shared: SharedKnobOptions) -> dict[str, Any]:
 
 
 NOTHING_SHARED = SharedKnobOptions()
+NO_FIT_KNOBS = FitKnobOptions()
+NO_EXPLAIN_KNOBS = ExplainKnobOptions()
 NO_RULES = ABRuleOptions()

@@ -141,10 +141,15 @@ def explain_not_here(cell: Cell) -> str:
 def explain_refused(cell: Cell) -> tuple[str, str] | None:
     """Return reason and hint if a worker would refuse a feasible cell before it loads, else None.
 
-    Its prompt exceeds the context, its model or assistant is nowhere, or a library or device that
-    its precision needs is not here.
+    Its prompt exceeds the context, its model or assistant is nowhere, or its device, or a library
+    that its precision needs, is not here.
     """
-    return model_config.explain_refusal(cell) or explain_absent(cell) or explain_unavailable(cell)
+    return (
+        model_config.explain_refusal(cell)
+        or explain_absent(cell)
+        or gpus.refuse_absent_device(cell.device)
+        or explain_unavailable(cell)
+    )
 
 
 def _explain(cell: Cell, family: builtin.Family | None) -> str:

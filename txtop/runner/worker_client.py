@@ -203,12 +203,11 @@ class WorkerClient:
         # A library can be installed, and a resumed session may be on another machine.
         if refusal := model_config.explain_refusal(cell):
             self.reject(cell, *refusal)
-        elif refusal := explain_absent(cell):
-            self.reject(cell, *refusal, may_pass=True)
-        elif why := gpus.explain_absent_device(cell.device):
-            refusal = (f"no {cell.device} device: {why}", gpus.DEVICE_HINT)
-            self.reject(cell, *refusal, may_pass=True)
-        elif refusal := explain_unavailable(cell):
+        elif refusal := (
+            explain_absent(cell)
+            or gpus.refuse_absent_device(cell.device)
+            or explain_unavailable(cell)
+        ):
             self.reject(cell, *refusal, may_pass=True)
         return refusal is not None
 

@@ -69,6 +69,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def require_free_name(name: str, folder: Path | None) -> None:
+    """Raise `UsageError` if `name` cannot name a new session in `folder`, or is taken there."""
+    home = (folder or get_sessions_dir()).expanduser()
+    if any(_exists(home / (check_name(name) + ending)) for ending in ("", *_SUFFIXES)):
+        raise UsageError(f"a session {name!r} exists already", "choose another name")
+
+
 def get_session_id(path: Path) -> str:
     """Return the id of the session at `path`: its folder, or its file without the suffix."""
     for suffix in _SUFFIXES:

@@ -10,7 +10,7 @@ from pathlib import Path
 from txtop.errors import RunError, UsageError
 from txtop.quantities import parse_size
 from txtop.sanitise import sanitise
-from txtop.session.catalog import check_name, get_session_id, get_sessions_dir
+from txtop.session.catalog import get_session_id, get_sessions_dir, require_free_name
 from txtop.session.repair import TORN_NAME
 from txtop.session.writer import LOCK_NAME, LOG_NAME
 
@@ -37,9 +37,8 @@ def rename_session(path: Path, name: str) -> Path:
     Raises `UsageError` for a name that is taken or not valid, `RunError` if renaming fails.
     """
     suffix = "" if path.is_dir() else path.name.removeprefix(get_session_id(path))
-    target = path.parent / (check_name(name) + suffix)
-    if any((path.parent / (name + ending)).exists() for ending in ("", ".jsonl", ".jsonl.gz")):
-        raise UsageError(f"a session {name!r} exists already", "choose another name")
+    require_free_name(name, path.parent)
+    target = path.parent / (name + suffix)
     try:
         path.rename(target)
     except OSError as error:

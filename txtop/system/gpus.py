@@ -107,6 +107,12 @@ def explain_absent_device(device: str) -> str:
     return ""
 
 
+def refuse_absent_device(device: str) -> tuple[str, str] | None:
+    """Return reason and hint if this machine cannot have the kind of `device`, else None."""
+    why = explain_absent_device(device)
+    return (f"no {device} device: {why}", DEVICE_HINT) if why else None
+
+
 def _has_driver(*names: str) -> bool:
     return any((DEV / name).exists() for name in names)
 

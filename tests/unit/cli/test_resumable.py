@@ -11,6 +11,7 @@ from support import fit_session
 from txtop.cli.session_args import is_incomplete, require_searched_model
 from txtop.errors import UsageError
 from txtop.session import catalog
+from txtop.system import torch_build
 
 
 def test_a_search_whose_model_is_gone_is_refused_with_the_next_step() -> None:
@@ -19,6 +20,15 @@ def test_a_search_whose_model_is_gone_is_refused_with_the_next_step() -> None:
     gone = msgspec.structs.replace(search.base, model="/nowhere/model")
     state, _ = fit_session.begin(msgspec.structs.replace(search, base=gone))
     with pytest.raises(UsageError, match=r"no model at /nowhere/model.*txtop fit MODEL"):
+        require_searched_model(state)
+
+
+def test_a_search_whose_device_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: False)
+    search = fit_session.build_search()
+    there = msgspec.structs.replace(search.base, device="cuda")
+    state, _ = fit_session.begin(msgspec.structs.replace(search, base=there))
+    with pytest.raises(UsageError, match="no cuda device"):
         require_searched_model(state)
 
 
