@@ -35,9 +35,9 @@ class Axis:
     step: int
 
     @property
-    def unit(self) -> str:
+    def noun(self) -> str:
         """Return what the knob counts."""
-        return "sequences" if self.field == "batch_size" else "tokens"
+        return "sequence" if self.field == "batch_size" else "token"
 
     def format_value(self, cell: Cell) -> str:
         """Format the knob of `cell`, as `batch 8` or `4,096 tokens`."""
@@ -50,18 +50,21 @@ class Axis:
         return value
 
     def build_cell(self, search: EdgeSearch, steps: int, name: str = "") -> Cell:
-        """Build the cell of a probe, called `name`."""
-        return msgspec.structs.replace(search.base, id=name, **{self.field: steps * self.step})
+        """Build the cell of a probe, called `name`; the last step ends where the search does."""
+        value = steps * self.step
+        if steps == find_most(search, self):
+            value = find_end(search, self)
+        return msgspec.structs.replace(search.base, id=name, **{self.field: value})
 
     def count_steps(self, search: EdgeSearch, cell: Cell) -> int | None:
         """Return the steps of `cell`; None if it is no probe of this axis."""
-        value = self.read_value(cell)
-        if value % self.step:
+        value, own = self.read_value(cell), self.read_value(search.base)
+        if value % self.step and value == own != find_end(search, self):
+            # A length as given, at which the batch was searched.
             return None
-        plain = msgspec.structs.replace(cell, id="", alias=UNSET)
-        built = self.build_cell(search, value // self.step)
-        same = msgspec.structs.replace(built, id="", alias=UNSET) == plain
-        return value // self.step if same else None
+        plain = msgspec.structs.replace(cell, id="", alias=UNSET, **{self.field: own})
+        same = msgspec.structs.replace(search.base, id="", alias=UNSET) == plain
+        return -(-value // self.step) if same else None
 
 
 BATCH = Axis("largest batch", "batch_size", 1)
@@ -92,15 +95,31 @@ class Edge:
         return None if self.bracket.failed is None else self.probes.get(self.bracket.failed)
 
     @property
+    def judged(self) -> int:
+        """Return the number of probes that tell something: they ran or did not."""
+        return sum(has_outcome(own) for own in self.probes.values())
+
+    @property
     def is_found(self) -> bool:
         """Return True if both sides are a step apart, or all ran that the model allows."""
         return self.bracket.is_closed or self.bracket.ran >= self.most
 
     @property
+    def peak_bytes(self) -> float | None:
+        """Return the memory that the largest took; None if unknown."""
+        return self.largest.peak_bytes if self.largest is not None else None
+
+    @property
     def headroom_bytes(self) -> float | None:
         """Return the memory that the largest left free; None if unknown."""
-        peak = self.largest.peak_bytes if self.largest is not None else None
+        peak = self.peak_bytes
         return None if peak is None or self.limit_bytes is None else self.limit_bytes - peak
+
+    @property
+    def excess_bytes(self) -> float | None:
+        """Return the memory of the smallest that is too large and yet ran; None without one."""
+        own = self.smallest
+        return own.peak_bytes if own is not None and own.status == "ok" else None
 
     @property
     def spread(self) -> int:
@@ -137,19 +156,40 @@ def list_axes(search: EdgeSearch) -> tuple[Axis, ...]:
 
 
 def find_most(search: EdgeSearch, axis: Axis) -> int:
-    """Return the most steps that make sense: a prompt ends with the context of the model."""
+    """Return the most steps that make sense; the last may be a shorter one."""
+    return -(-find_end(search, axis) // axis.step)
+
+
+def find_end(search: EdgeSearch, axis: Axis) -> int:
+    """Return where a search ends at the latest: a prompt ends with the context of the model."""
     if axis is BATCH:
         return MAX_SEQUENCES
-    base, positions = search.base, model_config.find_context_length(search.base.model)
-    if positions is None:
-        return MAX_TOKENS // axis.step
-    new = base.new_tokens if model_config.find_family(base.model) == "causal" else 0
-    return max(0, positions - new) // axis.step
+    positions = model_config.find_context_length(search.base.model)
+    return MAX_TOKENS if positions is None else max(0, positions - _count_new(search.base))
+
+
+def explain_end(search: EdgeSearch, axis: Axis) -> str:
+    """Return what ends a search in which all ran, as `the model has 1,024 positions`."""
+    positions = model_config.find_context_length(search.base.model)
+    if axis is BATCH or positions is None:
+        return f"a search ends at {find_end(search, axis):,} {axis.noun}s"
+    new = _count_new(search.base)
+    return f"the model has {positions:,} positions" + (f", {new:,} for new tokens" if new else "")
+
+
+def _count_new(base: Cell) -> int:
+    """Return the new tokens that take positions of the prompt's."""
+    return base.new_tokens if model_config.find_family(base.model) == "causal" else 0
+
+
+def has_outcome(own: CellState) -> bool:
+    """Return True if a probe ended, and no person ended it."""
+    return own.over and own.status not in ("skipped", "cancelled")
 
 
 def judge_probe(own: CellState, search: EdgeSearch) -> Outcome | None:
-    """Return how a probe ended; None if it did not, or a person ended it."""
-    if not own.over or own.status in ("skipped", "cancelled"):
+    """Return how a probe ended; None if that tells nothing."""
+    if not has_outcome(own):
         return None
     peak = own.peak_bytes
     exceeds = search.asked and search.limit_bytes is not None and (peak or 0) > search.limit_bytes
@@ -205,7 +245,6 @@ def explain_failure(edge: Edge) -> str:
     own = edge.smallest
     if own is None:
         return ""
-    peak = own.peak_bytes
-    if own.status == "ok" and peak is not None and edge.limit_bytes is not None:
+    if edge.excess_bytes is not None and edge.limit_bytes is not None:
         return "its peak is above the limit"
     return own.reason or own.status or ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from txtop.analysis.edge import Axis, find_most, list_axes
+from txtop.analysis.edge import Axis, explain_end, find_most, list_axes
 from txtop.errors import UsageError
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
@@ -46,17 +46,18 @@ def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) ->
     for axis in list_axes(search):
         if not find_most(search, axis):
             raise UsageError(
-                f"no prompt of {axis.step} tokens fits the context of {base.model_name}",
+                f"no prompt fits the context of {base.model_name}: {explain_end(search, axis)}",
                 "fewer --new-tokens, or --largest batch-size",
             )
     return search
 
 
-def exceeds_machine(search: EdgeSearch) -> bool:
-    """Return True if the memory that was asked for is more than is free here, on a CPU."""
-    on_cpu = not runs_on_gpu(search.base.device)
-    limit = search.limit_bytes or 0
-    return search.asked and on_cpu and limit > free_memory.read_free_bytes()
+def find_too_little(search: EdgeSearch) -> int | None:
+    """Return the bytes that are free here on a CPU if they are fewer than was asked for."""
+    if not search.asked or runs_on_gpu(search.base.device):
+        return None
+    free = free_memory.read_free_bytes()
+    return free if free < (search.limit_bytes or 0) else None
 
 
 def build_fit_plan(search: EdgeSearch, rules: FitRuleOptions) -> Plan:

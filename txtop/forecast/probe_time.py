@@ -34,7 +34,8 @@ def estimate_probe_s(state: SessionState, own: CellState) -> float | None:
         if not ran:
             continue
         near = min(ran, key=lambda n: abs(n - steps))
-        call_s = fmean(ran[near].samples.e2e_ns) / NS_PER_S * steps / near
+        grown = axis.read_value(own.cell) / axis.read_value(ran[near].cell)
+        call_s = fmean(ran[near].samples.e2e_ns) / NS_PER_S * grown
         count = 1 + plan.expected_warmup + (plan.iterations or 0)
         if plan.timed:
             count = min(count, count_affordable(call_s, plan.budget_s))

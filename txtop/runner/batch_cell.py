@@ -161,10 +161,11 @@ class CellSchedule:
     def _build_verdict(
         self, block: _IssuedBlock, disturbed_by: block_validity.Disturbances
     ) -> DisturbedBlock:
-        # Without time for another, a block counts as it is.
+        # Without time for another, a block counts as it is; what fits is no matter of time.
         spent_s = (self._spent_ns["warmup"] + self._spent_ns["measured"]) / NS_PER_S
         late = self._is_timed and spent_s >= stopping.OVERRUN * self._budget_s
-        repeated = not late and self._repeats.allow(
+        counts = late or self._plan.edge_search is not None
+        repeated = not counts and self._repeats.allow(
             busy=bool(disturbed_by.contention),
             duration_ns=block.to_ns - block.from_ns,
             count=block.count,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.plan.plan import Plan
 from txtop.protocol.events import ABBlock, DisturbedBlock, RaceBlock
 from txtop.state.cell import CellState
 
@@ -27,9 +28,10 @@ def is_same_stretch(before: DisturbedBlock | None, block: DisturbedBlock) -> boo
     return near and is_same_trouble(before, block)
 
 
-def describe_fate(block: DisturbedBlock) -> str:
-    """Describe in a line what became of a block, and why."""
+def describe_fate(block: DisturbedBlock, plan: Plan) -> str:
+    """Describe in a line what became of a block, and why; one of a search for what fits counts."""
     limit = "time for repeats is used up" if block.contention else "three were repeated"
+    limit = "what fits does not depend on it" if plan.edge_search is not None else limit
     fate = f"kept, since {limit}" if block.kept else "repeated"
     return f"block of {block.count} {fate}: {', '.join(block.reasons)}"
 

@@ -168,7 +168,8 @@ def _fold_block(session: SessionState, state: CellState, event: events.Disturbed
         places = range(event.first, min(event.first + event.count, len(state.samples)))
         state.samples.discarded.update(places)
     if not disturbed_blocks.is_same_stretch(before, event):
-        session.say(disturbed_blocks.describe_fate(event), "warning", event.cell)
+        fate = disturbed_blocks.describe_fate(event, session.plan)
+        session.say(fate, "warning", event.cell)
 
 
 def _fold_header(session: SessionState, event: events.SessionHeader) -> None:

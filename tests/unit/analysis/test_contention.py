@@ -21,6 +21,7 @@ from txtop.analysis.ratios import compute_ratios
 from txtop.export import json as export_json
 from txtop.export.text import table
 from txtop.export.text.ab import format_ab
+from txtop.plan.plan import EdgeSearch
 from txtop.protocol.events import (
     CellFinished,
     Contention,
@@ -276,6 +277,16 @@ def test_others_throughout_make_the_cell_busy_without_an_interval() -> None:
     facts = [f for group in build_fact_groups(session, state, FrameCache()) for f in group.said]
     blocks = [fact.text for fact in facts if fact.label == "blocks"]
     assert len(blocks) == 2 and "discarded: waited 48 %" in blocks[0] and "kept" in blocks[1]
+
+
+def test_a_search_for_what_fits_repeats_nothing() -> None:
+    """A repeat may run out of memory where all that was asked for had run."""
+    search = EdgeSearch(largest="batch-size", base=plan_with().cells[0])
+    session, state = run((0.0, 1e6), iterations=3, edge_search=search)
+    assert state.samples.role == ["first", *["measured"] * 3] and not state.samples.discarded
+    (line,) = [line.text for line in session.log if "block" in line.text]
+    assert line.startswith("block of 1 kept, since what fits does not depend on it: waited")
+    assert exported(end(session) and session).busy
 
 
 def test_a_running_cell_says_so_at_once() -> None:

@@ -10,6 +10,7 @@ from support.fit_session import BASE, MIB, begin, build_search, run_probe
 from txtop.analysis.edge import (
     BATCH,
     LENGTH,
+    explain_end,
     explain_failure,
     find_edges,
     find_limit,
@@ -107,20 +108,46 @@ def test_both_searches_the_batch_and_then_the_length() -> None:
         grown.append((cell.batch_size, cell.sequence_length))
     batch, length = find_edges(state)
     assert batch.largest and measure_mib(batch.largest.cell) <= 2000
-    # Up to the context of gpt2 all ran: 1,024 positions, less 32 new tokens, in steps of 64.
-    assert length.largest and length.largest.cell.sequence_length == 960
+    # Up to the context of gpt2 all ran: 1,024 positions, less 32 new tokens.
+    assert length.largest and length.largest.cell.sequence_length == 992
     assert length.is_found and length.smallest is None
+    lines = edge_text.format_edges(state, FinalMetrics())
+    assert "  did not  nothing: the model has 1,024 positions, 32 for new tokens" in lines
     assert all(tokens == 128 for _, tokens in grown[: len(batch.probes)])
 
 
 @pytest.mark.parametrize(
-    ("model", "new", "most"), [("gpt2", 32, 15), ("bert-base-uncased", 32, 8), ("gpt2", 1000, 0)]
+    ("model", "new", "most", "end", "why"),
+    [
+        ("gpt2", 32, 16, 992, "the model has 1,024 positions, 32 for new tokens"),
+        ("gpt2", 64, 15, 960, "the model has 1,024 positions, 64 for new tokens"),
+        ("gpt2", 1000, 1, 24, "the model has 1,024 positions, 1,000 for new tokens"),
+        ("gpt2", 1024, 0, 0, "the model has 1,024 positions, 1,024 for new tokens"),
+        ("bert-base-uncased", 32, 8, 512, "the model has 512 positions"),
+        ("t5-small", 32, 1 << 14, 1 << 20, "a search ends at 1,048,576 tokens"),
+    ],
 )
-def test_a_prompt_ends_with_the_context(model: str, new: int, most: int) -> None:
+def test_a_prompt_ends_with_the_context(
+    model: str, new: int, most: int, end: int, why: str
+) -> None:
     base = msgspec.structs.replace(BASE, model=model, new_tokens=new)
     search = EdgeSearch(largest="sequence-length", base=base)
-    assert find_most(search, LENGTH) == most
+    assert (find_most(search, LENGTH), explain_end(search, LENGTH)) == (most, why)
     assert find_most(search, BATCH) > 10_000
+    for steps in range(1, min(most, 20) + 1):
+        cell = LENGTH.build_cell(search, steps)
+        assert cell.sequence_length == min(64 * steps, end)
+        assert LENGTH.count_steps(search, cell) == steps
+
+
+@pytest.mark.parametrize(("given", "steps"), [(100, None), (128, 2), (992, 16)])
+def test_a_length_as_given_is_a_probe_of_the_lengths_only_where_these_have_it(
+    given: int, steps: int | None
+) -> None:
+    base = msgspec.structs.replace(BASE, batch_size=1, sequence_length=given)
+    search = EdgeSearch(largest="both", base=base)
+    assert BATCH.count_steps(search, base) == 1
+    assert LENGTH.count_steps(search, base) == steps
 
 
 @pytest.mark.parametrize(
@@ -143,6 +170,26 @@ def test_an_edge_says_how_far_from_it_an_equal_search_may_end(
     course = edge_text.format_edges(state, FinalMetrics())[-1].strip()
     away = f"an equal search may end up to {spread} sequences away"
     assert course == ("2 probes; " + away if spread else "2 probes")
+
+
+def test_an_equal_search_may_end_one_sequence_away() -> None:
+    state, story = begin(build_search())
+    for name, batch, peak_mib in (("p02", 5, None), ("p03", 4, 1900)):
+        run(state, story, msgspec.structs.replace(BASE, id=name, batch_size=batch), peak_mib)
+    (edge,) = find_edges(state)
+    assert edge.largest is not None and edge.largest.load is not None
+    edge.largest.load.device, edge.largest.load.resident_bytes = "cpu", 1780 * MIB
+    course = edge_text.format_edges(state, FinalMetrics())[-1]
+    assert course == "  2 probes; an equal search may end up to 1 sequence away"
+
+
+def test_a_peak_just_above_the_limit_looks_above_it() -> None:
+    state, story = begin(build_search())
+    for name, batch, peak_mib in (("p02", 5, 2001), ("p03", 4, 1999)):
+        run(state, story, msgspec.structs.replace(BASE, id=name, batch_size=batch), peak_mib)
+    title, ran, failed, _ = edge_text.format_edges(state, FinalMetrics())
+    assert "in 1.953 GiB asked for" in title
+    assert ran.split()[3] == "1.952" and failed.endswith("1.954 GiB  its peak is above the limit")
 
 
 def test_a_limited_address_space_leaves_what_the_first_load_did_not_map() -> None:
@@ -174,15 +221,41 @@ def test_a_search_is_told_in_lines_and_exported() -> None:
     fold(state, end)
     finals = FinalMetrics()
     title, ran, failed, course = edge_text.format_edges(state, finals)
-    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 1.95 GiB asked for:"
+    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 1.953 GiB asked for:"
     assert ran.split()[:3] == ["ran", "batch", str(edge.largest.cell.batch_size)]
-    assert "% to spare" in ran and "tok/s" in ran and "forecast -" in ran
+    assert "% to spare" in ran and "tok/s" in ran and "forecast −" in ran
     assert failed.split()[:4] == ["did", "not", "batch", str(edge.smallest.cell.batch_size)]
     assert "probe" in course
     assert title in table.format_report(state, finals)
     exported = json.build_export(state, finals).edges
     assert isinstance(exported, list) and exported[0].found
     assert exit_code.choose_exit_code(state, recorded=True, last_line="") == 0
+
+
+def stop(state: SessionState, story: ui_events.Story) -> list[str]:
+    """Stop the session. Return the lines of its search, without the title."""
+    end = events.SessionEnded(
+        t_ns=story.t_ns, reason="stopped", wall_s=0.0, statistics_version=1, sha256=""
+    )
+    fold(state, end)
+    return [line.strip() for line in edge_text.format_edges(state, FinalMetrics())[1:]]
+
+
+def test_a_search_that_was_stopped_says_what_is_known() -> None:
+    state, story = begin(build_search())
+    first = next(iter(state.cells.values())).cell
+    assert stop(state, story) == ["stopped before anything ran"]
+    state, story = begin(build_search())
+    for event in story.started(first):
+        fold(state, event)
+    fold(state, events.CellFinished(t_ns=1, cell="p01", status="cancelled", stopped_by="stop", n=0))
+    assert stop(state, story) == ["stopped in its first probe"]
+    for peak_mib, where in ((1500, "above"), (None, "below")):
+        state, story = begin(build_search())
+        run(state, story, first, peak_mib)
+        assert stop(state, story)[-1] == f"1 probe, then stopped: the edge lies {where}"
+    run(state, story, msgspec.structs.replace(BASE, id="p02", batch_size=1), 900)
+    assert stop(state, story)[-1] == "2 probes, then stopped: the edge lies between"
 
 
 def test_a_session_without_a_search_has_no_edge() -> None:
@@ -196,8 +269,9 @@ def test_a_memory_that_is_not_here_is_answered_by_a_forecast() -> None:
     batch, length = fit_plan.predict_edges(search)
     assert batch is not None and length is not None
     assert batch[2] <= 80_000 * MIB < batch[3]
-    text = edge_text.format_predictions(search, [batch, length, None])
+    text = edge_text.format_predictions(search, [batch, length, None], 3 << 30)
+    assert "a forecast alone: 3.000 GiB are free here, 78.125 GiB were asked for" in text
     assert f"expected to fit      batch {batch[1]:,}" in text
     assert f"expected not to fit  batch {batch[1] + 1:,}" in text
-    assert "960 tokens" in text and "1,024 tokens" not in text, "the context of gpt2 ends there"
+    assert "992 tokens" in text and "1,024 tokens" not in text, "the context of gpt2 ends there"
     assert "gpt2: its configuration is not here" in text

@@ -29,7 +29,8 @@ def test_the_forecast_is_exported_where_it_is_asked_for(
     assert batch["beyond"] == batch["fits"] + 1
     assert batch["needed_bytes"] <= body["limit_bytes"] < batch["beyond_bytes"]
     # The context of gpt2 ends before the memory does.
-    assert length["fits"] == 960 and length["beyond"] is None
+    assert length["fits"] == 992 and length["beyond"] is None
+    assert 0 < body["free_bytes"] < body["limit_bytes"]
 
 
 def test_the_export_alone_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,10 @@ import msgspec
 
 from txtop.analysis import metrics
 from txtop.analysis.edge import (
-    BATCH,
-    MAX_SEQUENCES,
     Axis,
     Edge,
     describe_fixed,
+    explain_end,
     explain_failure,
     find_edges,
     find_most,
@@ -20,7 +19,13 @@ from txtop.analysis.edge import (
 )
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.schema import EXPORT_SCHEMA
-from txtop.formatting import GIB, MISSING, format_count, format_figure, format_share
+from txtop.formatting import (
+    format_change,
+    format_count,
+    format_figure,
+    format_gibs,
+    format_share,
+)
 from txtop.plan.plan import EdgeSearch
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
@@ -36,14 +41,17 @@ def format_edges(state: SessionState, finals: FinalMetrics) -> list[str]:
         return []
     lines: list[str] = []
     for edge in find_edges(state):
-        lines += [f"{_format_title(edge.axis, search, edge.limit_bytes)}:"]
-        lines += [f"  {line}" for line in _format_sides(state, edge, finals)]
+        limit, *peaks = format_gibs(edge.limit_bytes, edge.peak_bytes, edge.excess_bytes)
+        lines += [f"{_format_title(edge.axis, search, limit if edge.limit_bytes else '')}:"]
+        lines += [f"  {line}" for line in _format_sides(state, search, edge, peaks, finals)]
         lines += [f"  {_format_course(state, edge)}", ""]
     return lines[:-1]
 
 
-def format_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) -> str:
-    """Format what is predicted for a memory that this machine does not have."""
+def format_predictions(
+    search: EdgeSearch, predictions: Iterable[Prediction], free_bytes: int
+) -> str:
+    """Format what is predicted for more memory than the `free_bytes` of this machine."""
     lines = []
     for prediction in predictions:
         if prediction is None:
@@ -51,21 +59,25 @@ def format_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
             lines.append(f"{model}: its configuration is not here, so nothing can be predicted")
             continue
         axis, steps, needed, beyond = prediction
-        lines.append(f"{_format_title(axis, search, search.limit_bytes)}:")
+        sizes = format_gibs(needed, beyond, free_bytes, search.limit_bytes)
+        fits_in, takes, free, asked = sizes
+        lines.append(f"{_format_title(axis, search, asked)}:")
         if steps:
             fits = axis.format_value(axis.build_cell(search, steps))
-            lines.append(f"  expected to fit      {fits:<14} {_format_gib(needed)} GiB")
+            lines.append(f"  expected to fit      {fits:<14} {fits_in} GiB")
         if steps >= find_most(search, axis):
-            lines.append(f"  expected not to fit  nothing: {_explain_end(axis)}")
+            lines.append(f"  expected not to fit  nothing: {explain_end(search, axis)}")
         else:
             value = axis.format_value(axis.build_cell(search, steps + 1))
-            lines.append(f"  expected not to fit  {value:<14} {_format_gib(beyond)} GiB")
-        lines.append("  a forecast alone: this machine has less memory than was asked for")
+            lines.append(f"  expected not to fit  {value:<14} {takes} GiB")
+        lines.append(f"  a forecast alone: {free} GiB are free here, {asked} GiB were asked for")
     return "\n".join(lines) + "\n"
 
 
-def export_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) -> bytes:
-    """Export what is predicted for a memory that this machine does not have, as JSON.
+def export_predictions(
+    search: EdgeSearch, predictions: Iterable[Prediction], free_bytes: int
+) -> bytes:
+    """Export what is predicted for more memory than the `free_bytes` of this machine, as JSON.
 
     `fits` is None where nothing can be predicted, and `beyond` where the model's own limit ends
     the search.
@@ -78,9 +90,11 @@ def export_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
             {
                 "knob": axis.field,
                 "step": axis.step,
-                "fits": steps * axis.step if steps is not None else None,
+                "fits": _find_value(search, axis, steps) if steps is not None else None,
                 "needed_bytes": needed if steps else None,
-                "beyond": (steps + 1) * axis.step if steps is not None and not is_last else None,
+                "beyond": None
+                if steps is None or is_last
+                else _find_value(search, axis, steps + 1),
                 "beyond_bytes": None if is_last else beyond,
             }
         )
@@ -88,9 +102,14 @@ def export_predictions(search: EdgeSearch, predictions: Iterable[Prediction]) ->
         "schema": f"{EXPORT_SCHEMA}-forecast",
         "model": search.base.model,
         "limit_bytes": search.limit_bytes,
+        "free_bytes": free_bytes,
         "forecasts": rows,
     }
     return msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n"
+
+
+def _find_value(search: EdgeSearch, axis: Axis, steps: int) -> int:
+    return axis.read_value(axis.build_cell(search, steps))
 
 
 def format_title(axis: Axis, search: EdgeSearch) -> str:
@@ -99,16 +118,22 @@ def format_title(axis: Axis, search: EdgeSearch) -> str:
     return f"{model}, {describe_fixed(axis, search.base)}"
 
 
-def _format_title(axis: Axis, search: EdgeSearch, limit_bytes: float | None) -> str:
+def _format_title(axis: Axis, search: EdgeSearch, limit: str) -> str:
     where = "asked for" if search.asked else "free here"
-    room = f", in {_format_gib(limit_bytes)} GiB {where}" if limit_bytes else ""
-    return format_title(axis, search) + room
+    return format_title(axis, search) + (f", in {limit} GiB {where}" if limit else "")
 
 
-def _format_sides(state: SessionState, edge: Edge, finals: FinalMetrics) -> list[str]:
+def _format_sides(
+    state: SessionState, search: EdgeSearch, edge: Edge, peaks: list[str], finals: FinalMetrics
+) -> list[str]:
+    """Format what ran with the most and what did not with the least; empty before any probe.
+
+    `peaks` are theirs in GiB.
+    """
     lines = []
+    took, beyond = (f"{peak} GiB" for peak in peaks)
     if (largest := edge.largest) is not None:
-        parts = [f"{_format_gib(largest.peak_bytes)} GiB"]
+        parts = [took]
         if edge.headroom_bytes is not None and edge.limit_bytes:
             free = edge.headroom_bytes / edge.limit_bytes
             parts.append(f"{format_share(max(0.0, free))} to spare")
@@ -118,41 +143,38 @@ def _format_sides(state: SessionState, edge: Edge, finals: FinalMetrics) -> list
         if (error := format_error(state, largest)) is not None:
             parts.append(f"forecast {error}")
         lines.append(f"ran      {edge.axis.format_value(largest.cell):<14} " + "  ".join(parts))
-    else:
+    elif edge.judged:
         lines.append("ran      nothing")
     if (smallest := edge.smallest) is not None:
         why = sanitise(explain_failure(edge))
+        why = f"{beyond}  {why}" if edge.excess_bytes is not None else why
         lines.append(f"did not  {edge.axis.format_value(smallest.cell):<14} {why}")
     elif edge.is_found:
-        lines.append(f"did not  nothing: {_explain_end(edge.axis)}")
+        lines.append(f"did not  nothing: {explain_end(search, edge.axis)}")
     return lines
 
 
 def format_error(state: SessionState, own: CellState) -> str | None:
-    """Format by how much the first forecast of a probe was off, as `+2 %`; None if unknown."""
+    """Format by how much the forecast of a probe was off, as `+2 %`; None if unknown."""
     probe, peak = state.probes.get(own.cell.id), own.peak_bytes
     if probe is None or probe.forecast_bytes is None or not peak:
         return None
-    return f"{100 * (probe.forecast_bytes / peak - 1):+.0f} %"
+    return format_change(probe.forecast_bytes / peak - 1, 0)
 
 
 def _format_course(state: SessionState, edge: Edge) -> str:
-    count = format_count(len(edge.probes), "probe")
+    count = format_count(edge.judged, "probe")
     if edge.spread:
-        return f"{count}; an equal search may end up to {edge.spread:,} {edge.axis.unit} away"
+        away = format_count(edge.spread, edge.axis.noun)
+        return f"{count}; an equal search may end up to {away} away"
     if edge.is_found:
         return count
     if state.ended is None:
         return f"{count} so far"
-    return f"{count}: the edge lies between"
-
-
-def _explain_end(axis: Axis) -> str:
-    """Return what ends a search in which all ran."""
-    if axis is BATCH:
-        return f"a search ends at {MAX_SEQUENCES:,} sequences"
-    return "the model's own limit ends the search"
-
-
-def _format_gib(size: float | None) -> str:
-    return MISSING if size is None else format_figure(size / GIB)
+    stopped = state.ended.reason == "stopped"
+    if not edge.judged:
+        is_begun = any(own.over for own in edge.probes.values())
+        where = "in its first probe" if is_begun else "before anything ran"
+        return f"{'stopped' if stopped else 'ended'} {where}"
+    where = "between" if edge.largest and edge.smallest else "above" if edge.largest else "below"
+    return f"{count}{', then stopped' if stopped else ''}: the edge lies {where}"

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop import formatting
-from txtop.analysis.edge import Edge, describe_fixed, explain_failure, find_edges, judge_probe
+from txtop.analysis.edge import (
+    Edge,
+    describe_fixed,
+    explain_end,
+    explain_failure,
+    find_edges,
+    judge_probe,
+)
 from txtop.forecast.last_phase import format_about
 from txtop.forecast.probe_time import estimate_probe_s
 from txtop.plan.plan import EdgeSearch
@@ -42,7 +49,8 @@ class EdgeView:
     """One edge: `low` ran and `high` did not, each None until known, `step` apart if it is `found`.
 
     `probes` are in the order of their values. An equal search may end `spread` away, 0 if that is
-    unknown. `peak_share` is the peak of the largest that ran as a share of the limit.
+    unknown. `end` is what ended the search, where all ran. `peak_share` is the peak of the largest
+    that ran as a share of the limit.
     """
 
     title: str
@@ -54,6 +62,7 @@ class EdgeView:
     step: int
     found: bool
     spread: int = 0
+    end: str = ""
     peak: str = ""
     peak_share: float | None = None
 
@@ -72,15 +81,14 @@ def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeV
 def _build_edge(
     state: SessionState, search: EdgeSearch, edge: Edge, rows: Mapping[str, CellRow]
 ) -> EdgeView:
-    largest = edge.largest
-    peak, limit = None, edge.limit_bytes
-    if limit is not None and edge.headroom_bytes is not None:
-        peak = limit - edge.headroom_bytes
+    largest, peak, limit = edge.largest, edge.peak_bytes, edge.limit_bytes
+    peak_gib, limit_gib = formatting.format_gibs(peak, limit)
     where = "asked for" if search.asked else "free"
+    is_ended = edge.is_found and edge.smallest is None
     return EdgeView(
         title=edge.axis.title,
         fixed=describe_fixed(edge.axis, search.base),
-        room=f"{formatting.format_figure(limit / formatting.GIB)} GiB {where}" if limit else "",
+        room=f"{limit_gib} GiB {where}" if limit else "",
         probes=tuple(
             _build_probe(state, search, edge, own, rows)
             for _, own in sorted(edge.probes.items(), reverse=True)
@@ -90,7 +98,8 @@ def _build_edge(
         step=edge.axis.step,
         found=edge.is_found,
         spread=edge.spread,
-        peak=formatting.format_figure(peak / formatting.GIB) if peak is not None else "",
+        end=explain_end(search, edge.axis) if is_ended else "",
+        peak=peak_gib if peak is not None and limit else "",
         peak_share=peak / limit if peak is not None and limit else None,
     )
 

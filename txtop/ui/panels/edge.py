@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.formatting import format_count
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
@@ -45,7 +46,7 @@ def render_edges(view: View, area: Area) -> list[Row]:
 def _format_bracket(edge: EdgeView, g: Glyphs) -> str:
     """Format both sides of an edge, as `48 runs, 49 does not`."""
     low = f"{edge.low:,} runs" if edge.low is not None else ""
-    high = f"{edge.high:,} does not" if edge.high is not None else ""
+    high = f"{edge.high:,} does not" if edge.high is not None else edge.end
     return g(", ".join(filter(None, (low, high))) or "nothing is known yet")
 
 
@@ -64,7 +65,7 @@ def _render_edge(edge: EdgeView, area: Area, height: int) -> list[Row]:
 
 def _describe_course(edge: EdgeView) -> tuple[str, str]:
     """Describe how far the search is, with its colour."""
-    count = f"{len(edge.probes)} probe" + "s" * (len(edge.probes) != 1)
+    count = format_count(len(edge.probes), "probe")
     if edge.found:
         apart = f", ±{edge.spread:,} in an equal search" if edge.spread else ""
         return f"found in {count}{apart}", "ok"
