@@ -19,6 +19,7 @@ from txtop.analysis.edge import (
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import exit_code
 from txtop.export import json
+from txtop.export.html.page import render_page
 from txtop.export.text import edge as edge_text
 from txtop.export.text import table
 from txtop.forecast import fit_plan
@@ -227,6 +228,7 @@ def test_a_search_is_told_in_lines_and_exported() -> None:
     assert failed.split()[:4] == ["did", "not", "batch", str(edge.smallest.cell.batch_size)]
     assert "probe" in course
     assert title in table.format_report(state, finals)
+    assert f"<p>{title}</p>" in render_page(state, finals).decode()
     exported = json.build_export(state, finals).edges
     assert isinstance(exported, list) and exported[0].found
     assert exit_code.choose_exit_code(state, recorded=True, last_line="") == 0

@@ -23,7 +23,7 @@ from txtop.export.html.headline import build_headline
 from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
-from txtop.export.text import ab, explanation, outputs, serving_table, table, tuning
+from txtop.export.text import ab, edge, explanation, outputs, serving_table, table, tuning
 from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
@@ -87,6 +87,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         "version": header.versions.get("txtop", "") if header else "",
         "machine": describe_machine(state),
         "ab": _render_ab(state),
+        "edges": edge.format_edges(state, finals),
         "tuned": tuning.format_tuning(state),
         "cards": cards[:MAX_CARDS],
         "more_cards": max(0, len(cells) - MAX_CARDS),
