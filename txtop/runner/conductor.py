@@ -129,7 +129,7 @@ class Conductor:
             on_malformed=self._on_malformed,
             on_end=lambda child: self._deliver(child, None),
             on_request=self.control.handle,
-            on_orphaned=lambda: self.control.stop("the command that started it is gone"),
+            on_orphaned=lambda: self.control.stop("the end of the command that started it"),
             on_broken=lambda error: self._client.inbox.put((None, error)),
         )
         self._supervisor = SamplerSupervisor(sampler, screens or {}, self._io_loop, self.recorder)
