@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from txtop.analysis import contention, products
-from txtop.formatting import format_count, format_share
+from txtop.formatting import format_count, format_ratio, format_share
 from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 from txtop.stats import fidelity_bands
@@ -37,8 +37,9 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
         notes.append(f"{count}: {_advise_more_blocks(state)}")
     notes += _list_kernels(state, ab_test, name)
     notes += filter(None, [products.compare_products(state, ab_test, name)])
-    if not ab_test.one_work:
-        notes.append("the arms do different work: compared by work done per second")
+    if (longer := ab_test.compare_calls(name)) is not None:
+        work = "the arms do different work: compared by work done per second"
+        notes.append(f"{work}; a call takes {format_ratio(longer)} as long" if look.n else work)
     if ab_test.busy_blocks:
         taken = contention.describe_blocks(b for b in ab_test.blocks if b.kept)
         count = f"{ab_test.busy_blocks} of {format_count(ab_test.kept_blocks, 'block')}"

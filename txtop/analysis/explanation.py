@@ -33,6 +33,7 @@ DISTANT_FROM = 1.25
 # A part of at least this share of a step that moves more than this multiple of the memory's peak
 # shows that the peak is wrong: it was measured beside others.
 LARGE_PIECE, DISPROVED_FROM = 0.1, 1.15
+LOW_PEAK = "a part moved more than the measured peak, which is then too low"
 _MEASURED_AS = {
     "prefill": ("TTFT", "ttft_ms"),
     "decode": ("TPOT", "tpot_ms"),
@@ -170,10 +171,7 @@ def build_explanation_notes(
     notes = []
     peaks, dtype = find_peaks(session, state)
     if any(disproves_bandwidth(phase, peaks, dtype) for phase in explanation.phases):
-        notes.append(
-            "shares of the bandwidth are left out: a part moved more than the measured peak, which"
-            " is then too low"
-        )
+        notes.append(f"shares of the bandwidth are left out: {LOW_PEAK}")
     distances = [_describe_distance(phase, state) for phase in explanation.phases]
     if any(distances):
         told = "; ".join(filter(None, distances))
@@ -212,6 +210,17 @@ def _describe_distance(phase: PhaseExplanation, state: CellState) -> str:
     return (
         f"the {PHASE_NAMES[phase.name]} explained took {format_figure(explained_ms)} ms, {measured}"
     )
+
+
+def is_bandwidth_disproved(session: SessionState, peaks: DevicePeaks) -> bool:
+    """Return whether an explanation of the session shows that these peaks were measured too low."""
+    for name, explanation in session.explanations.items():
+        own_peaks, dtype = find_peaks(session, session.cells[name])
+        if own_peaks is peaks and any(
+            disproves_bandwidth(phase, peaks, dtype) for phase in explanation.phases
+        ):
+            return True
+    return False
 
 
 def disproves_bandwidth(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from txtop.analysis import contention, roofline
-from txtop.analysis.explanation import disproves_bandwidth, find_peaks
 from txtop.analysis.finding_facts import PRODUCTS, Facts
 from txtop.analysis.metrics import summarise_live
 from txtop.formatting import format_count, format_share, format_size
@@ -45,10 +44,10 @@ _SCORES = tuple(
 class Judgement:
     """The verdict of a rule on a cell: its cost in ns of a request, and the evidence of it.
 
-    `changes` are what may help, the knobs of each that differ from those of the cell.
+    The cost is None where none can be stated, and of a roof that is reached. `changes` are what may help, the knobs of each that differ from those of the cell.
     """
 
-    cost_ns: float
+    cost_ns: float | None
     evidence: str
     changes: Changes = ()
 
@@ -200,7 +199,7 @@ def _judge_threads(facts: Facts) -> Judgement | None:
     if facts.is_disturbed:
         # The cores that the model leaves idle may be those that others used.
         evidence += "; others used the machine meanwhile, so no number of threads is advised"
-        return Judgement(0.0, evidence)
+        return Judgement(None, evidence)
     return Judgement(cost_ns, evidence, ({"threads": cores},))
 
 
@@ -251,7 +250,7 @@ def _judge_clocks(facts: Facts) -> Judgement | None:
 def _judge_neighbour(facts: Facts) -> Judgement | None:
     if not contention.is_busy(facts.state):
         return None
-    return Judgement(0.0, contention.describe_busy_cell(facts.state))
+    return Judgement(None, contention.describe_busy_cell(facts.state))
 
 
 def _judge_bandwidth(facts: Facts) -> Judgement | None:
@@ -260,16 +259,13 @@ def _judge_bandwidth(facts: Facts) -> Judgement | None:
     )
     if position is None or position.mbu is None or position.mbu < BANDWIDTH_FROM:
         return None
-    peaks, dtype = find_peaks(facts.session, facts.state)
-    if any(disproves_bandwidth(phase, peaks, dtype) for phase in facts.explanation.phases):
-        return None
     evidence = f"decoding moves {position.mbu:.0f} % of the bytes that the memory can: a roof"
     lighter: Changes = ()
     if facts.cell.precision == "fp32":
         lighter = ({"precision": "bf16"},)
     elif not facts.cell.precision.startswith("int8"):
         lighter = ({"precision": "int8"},)
-    return Judgement(0.0, evidence, lighter)
+    return Judgement(None, evidence, lighter)
 
 
 def _judge_loading(facts: Facts) -> Judgement | None:
@@ -278,7 +274,7 @@ def _judge_loading(facts: Facts) -> Judgement | None:
     if load is None or load.page_cache != "cold" or seconds < COLD_FROM_S:
         return None
     rate = load.weight_bytes / seconds / 1e9
-    return Judgement(0.0, f"weights came from the disk at {rate:.2g} GB/s, in {seconds:.1f} s")
+    return Judgement(None, f"weights came from the disk at {rate:.2g} GB/s, in {seconds:.1f} s")
 
 
 RULES = (

@@ -17,7 +17,7 @@ from txtop.state.session import SessionState
 
 @dataclass(frozen=True)
 class CellFinding:
-    """A reason why a cell is slow. `cost` is a share of a request, 0 for a roof that is reached.
+    """A reason why a cell is slow. `cost` is a share of a request, None where none is stated.
 
     `changes` are arms to try: the knobs of each that differ from those of the cell.
     """
@@ -26,7 +26,7 @@ class CellFinding:
     title: str
     evidence: str
     threshold: str
-    cost: float
+    cost: float | None
     changes: Changes
 
 
@@ -42,13 +42,17 @@ def find_findings(session: SessionState, state: CellState) -> list[CellFinding]:
             title=rule.title,
             evidence=judgement.evidence,
             threshold=rule.threshold,
-            cost=min(1.0, judgement.cost_ns / facts.request_ns),
+            cost=_compute_share(judgement.cost_ns, facts.request_ns),
             changes=judgement.changes,
         )
         for rule in RULES
         if (judgement := rule.judge(facts)) is not None
     ]
-    return sorted(findings, key=lambda finding: -finding.cost)
+    return sorted(findings, key=lambda finding: -(finding.cost or 0.0))
+
+
+def _compute_share(cost_ns: float | None, request_ns: int) -> float | None:
+    return None if cost_ns is None else min(1.0, cost_ns / request_ns)
 
 
 def iterate_changes(cell: Cell, findings: list[CellFinding]) -> Iterator[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop.analysis import metrics
+from txtop.analysis.explanation import LOW_PEAK, is_bandwidth_disproved
 from txtop.plan import modes
 from txtop.plan.cell import Cell
 from txtop.protocol.events import DevicePeaks, Geometry
@@ -176,6 +177,8 @@ def _compute_memory_ceiling(session: SessionState, state: CellState) -> float:
     For an encoder these are sequences/s, its weights being read once a forward pass.
     """
     geometry, peaks = _require_facts(session, state)
+    if is_bandwidth_disproved(session, peaks):
+        raise _CeilingUnknown(LOW_PEAK)
     if geometry.step_bytes < peaks.cache_bytes:
         raise _CeilingUnknown("the weights fit into the device's cache")
     demand = _compute_step_bytes(state, geometry, geometry.step_bytes)

@@ -16,8 +16,9 @@ from txtop.state.session import SessionState
 class HelpfulChange:
     """A change whose interval of the speed lies above 1, and what it costs.
 
-    `output` is the badge of its fidelity; `memory` and `load` are factors of those of the cell,
-    None where one was not measured.
+    `output` is the badge of its fidelity; `memory`, `load` and `call` (how long one takes) are
+    factors of those of the cell: None where one was not measured, `call` where a call is the same
+    work, and the speed says it.
     """
 
     label: str
@@ -26,17 +27,23 @@ class HelpfulChange:
     output: str
     memory: float | None
     load: float | None
+    call: float | None
 
     @property
     def sentence(self) -> str:
         """Return one line, the speed first, then what it costs."""
         low, high = self.interval
+        speed = f"{self.ratio:.2f}x"
+        interval = f"[{low:.2f}, {high:.2f}]"
+        if self.call is not None:
+            speed += " the throughput"
+            interval += f"; a call takes {format_ratio(self.call)} as long"
         costs = [f"output {self.output}"]
         if self.memory is not None:
             costs.append(f"{format_ratio(self.memory)} the memory")
         if self.load is not None:
             costs.append(f"{format_ratio(self.load)} the load time")
-        return f"{self.label}: {self.ratio:.2f}x [{low:.2f}, {high:.2f}]  {', '.join(costs)}"
+        return f"{self.label}: {speed} {interval}  {', '.join(costs)}"
 
 
 def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]:
@@ -67,6 +74,7 @@ def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]
                 output=fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0],
                 memory=after / before if before and after else None,
                 load=loads[1].load_s / loads[0].load_s if loads[0] and loads[1] else None,
+                call=ab_test.compare_calls(name),
             )
         )
     return sorted(helpful, key=lambda change: -change.ratio), len(ab_test.sequences)

@@ -36,7 +36,7 @@ def _export_comparison(
     return ComparisonExport(
         a=first,
         b=name,
-        metric=_choose_metric(state, ab_test),
+        metric=_choose_metric(state, ab_test, name),
         ratio=look.ratio if has_verdict else None,
         ci95=look.interval if has_verdict else None,
         fixed_ci95=ab_test.fixed_interval(name, state.plan.seed) if has_verdict else None,
@@ -52,11 +52,11 @@ def _export_comparison(
     )
 
 
-def _choose_metric(state: SessionState, ab_test: ABTest) -> str:
+def _choose_metric(state: SessionState, ab_test: ABTest, name: str) -> str:
     """Return the metric of the ratio: the time of a request, or a rate if the work differs."""
     return (
         "e2e_ms"
-        if ab_test.one_work
+        if ab_test.compare_calls(name) is None
         else metrics.choose_headline_metric(state.cells[ab_test.first.id])
     )
 

@@ -16,13 +16,13 @@ from txtop.state.session import SessionState
 
 
 class FindingExport(msgspec.Struct, kw_only=True):
-    """A finding; `cost` is a share of a request, `changes` are knobs to try, arm by arm."""
+    """A finding; `cost` is a share of a request or null, `changes` are knobs to try, arm by arm."""
 
     rule: str
     title: str
     evidence: str
     threshold: str
-    cost: float
+    cost: float | None
     changes: list[dict[str, Any]]
 
 

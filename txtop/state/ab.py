@@ -81,11 +81,6 @@ class ABTest:
         return all(self.sequences[a.id].verdict is not None for a in self.left_in[1:])
 
     @property
-    def one_work(self) -> bool:
-        """True if a request is the same work in all arms; else speed is per unit of work."""
-        return len({(a.batch_size, a.sequence_length, a.new_tokens) for a in self.arms}) == 1
-
-    @property
     def first_look(self) -> int:
         """The number of blocks before which no verdict is given."""
         return next(iter(self.sequences.values())).first_look
@@ -102,6 +97,18 @@ class ABTest:
     def letter(self, name: str) -> str:
         """Return A for the first arm, B for the second, and so on."""
         return chr(ord("A") + next(i for i, arm in enumerate(self.arms) if arm.id == name))
+
+    def compare_calls(self, name: str) -> float | None:
+        """Return how many times as long a call of arm `name` takes as one of the first.
+
+        None if both are the same work: the ratio of their speeds says it. Else that is of the work
+        done per second.
+        """
+        first, own = self.first, next(arm for arm in self.arms if arm.id == name)
+        if _measure_call(first) == _measure_call(own):
+            return None
+        work = (own.batch_size * own.new_tokens) / (first.batch_size * first.new_tokens)
+        return work / self.look(name).ratio
 
     def add(self, block: ABBlock, times: dict[str, list[float]]) -> str:
         """Add a block and return a log line about it, empty if there is nothing to report.
@@ -210,6 +217,10 @@ class ABTest:
         duplicate.blocks, duplicate.out = list(self.blocks), dict(self.out)
         duplicate.sequences = {name: s.copy() for name, s in self.sequences.items()}
         return duplicate
+
+
+def _measure_call(arm: Cell) -> tuple[int, int, int]:
+    return arm.batch_size, arm.sequence_length, arm.new_tokens
 
 
 def _format_interval(low: float, high: float) -> str:

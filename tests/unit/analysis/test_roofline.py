@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from support import streams
+from support import explanations, streams
 from support.roofline_session import GPT2, PEAKS, told
 from txtop import resources
 from txtop.analysis import metrics, roofline
+from txtop.analysis.explanation import LOW_PEAK
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
@@ -123,6 +124,20 @@ def test_over_everything_there_is_an_error_and_no_number() -> None:
     assert now is not None and now.error
     assert (now.mbu, now.share, now.bound, now.lift) == (None, None, None, None)
     assert "MBU: accounting error: over 100 %" in table.format_report(state, FinalMetrics())
+
+
+def test_no_share_of_a_peak_is_stated_beside_an_explanation_that_disproves_it() -> None:
+    state = told()
+    assert exported(state)["mbu"]["mean"] is not None
+    part = events.StepPart(kind="mlp", ns=1000, read_bytes=100_000)
+    state.explanations["c001"] = events.Explanation(
+        t_ns=1, cell="c001", phases=[explanations.phase(parts=[part])]
+    )
+    figures = exported(state)
+    assert figures["mbu"]["mean"] is None and figures["mfu"]["mean"] is not None
+    assert figures["mbu"]["notes"] == [LOW_PEAK]
+    now = standing(state)
+    assert now is not None and now.mbu is None and now.ceiling is None
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,13 @@ def test_a_change_that_is_faster_is_shown_with_what_it_costs() -> None:
     assert heading == "tried 2, faster here: 1" and "output" in line and "2.00x" in line
 
 
+def test_a_larger_batch_is_faster_by_its_throughput_and_says_what_a_call_then_takes() -> None:
+    story = ab_sessions.script({"batch_size": 1}, {"batch_size": 8}, {"threads": 2})
+    _, batch, threads = format_trial(measure(story, (32.7, 15.0)))
+    assert "batch 8: 7.34x the throughput [7." in batch and "]; a call takes 1.09x as" in batch
+    assert "2 threads batch 1: 2.00x [" in threads and "call" not in threads
+
+
 def test_the_printed_table_has_intervals_and_no_p_value() -> None:
     state = tried(15.0, 30.0)
     assert state.ab_test is not None

@@ -160,7 +160,19 @@ def test_different_work_is_compared_by_work_done_a_second() -> None:
     state, ab_test = folded(made.end())
     assert ab_test.look("B").ratio == pytest.approx(2 / (61 / 60), rel=0.01)
     (comparison,) = exported(state)
-    assert comparison["metric"] == "tokens_per_s" and "different work" in str(comparison["notes"])
+    assert comparison["metric"] == "tokens_per_s"
+    assert "different work" in str(comparison["notes"]) and "takes 2.03x as long" in str(
+        comparison["notes"]
+    )
+
+
+def test_each_arm_is_judged_by_its_own_work() -> None:
+    made = script({"batch_size": 1}, {"batch_size": 8}, {"threads": 2}).begin()
+    for i in range(12):
+        made.block((30, 33 + i % 2, 20))
+    larger, same = exported(folded(made.end())[0])
+    assert (larger["metric"], same["metric"]) == ("tokens_per_s", "e2e_ms")
+    assert "different work" in str(larger["notes"]) and same["notes"] == []
 
 
 def test_kernels_of_fp32_that_do_not_agree_are_warned_of() -> None:

@@ -109,39 +109,46 @@ def test_modules_have_the_time_of_the_clock_and_the_profile_divides_it() -> None
 
 
 def test_the_cost_of_clocked_calls_is_taken_off_the_modules_around_them() -> None:
-    modules, scale = summarise_modules([ClockedStep(500, CLOCKED)], 460, 10.0)
+    modules, _, scale = summarise_modules([ClockedStep(500, CLOCKED)], 460, 10.0)
     assert scale == pytest.approx(1)
     spans = {path: (span.ns, span.own_ns) for path, span in modules.items()}
     assert spans[""] == (370, 90) and spans["h.0"] == (280, 90) and spans["cache"] == (50, 50)
     # A machine that was slower with the clock is not the clock's cost.
-    assert summarise_modules([ClockedStep(1000, CLOCKED)], 460, 1.0)[1] == pytest.approx(460 / 984)
+    assert summarise_modules([ClockedStep(1000, CLOCKED)], 460, 1.0)[2] == pytest.approx(460 / 984)
 
 
 def test_what_held_up_one_module_in_one_step_is_not_its_own() -> None:
     held_up = CLOCKED | {"cache": ModuleSpan(90, 90, 1)}
     steps = [ClockedStep(500, CLOCKED), ClockedStep(500, CLOCKED), ClockedStep(540, held_up)]
-    modules, scale = summarise_modules(steps, 500, 0.0)
+    modules, _, scale = summarise_modules(steps, 500, 0.0)
     assert scale == 1 and modules["cache"].own_ns == 50
     # Each was held up once in another module: the medians of the parts are less than the whole.
+    nested = ["", "h.0", "h.0.attn", "cache"]
     steps = [
         ClockedStep(
             600,
-            CLOCKED
-            | {name: ModuleSpan(CLOCKED[name].ns, CLOCKED[name].own_ns + 100, 1)}
-            | {"": ModuleSpan(500, 100 + 100 * (name == ""), 1, inner=1, below=3)},
+            {
+                path: ModuleSpan(
+                    span.ns + 100 * (nested.index(path) <= nested.index(name)),
+                    span.own_ns + 100 * (path == name), 1,
+                )
+                for path, span in CLOCKED.items()
+            },
         )
-        for name in ("h.0", "h.0.attn", "cache")
-    ]
-    modules, scale = summarise_modules(steps, 600, 0.0)
-    assert scale == pytest.approx(600 / 500) and modules[""].ns == pytest.approx(500)
+        for name in nested[1:]
+    ]  # fmt: skip
+    modules, short, scale = summarise_modules(steps, 600, 0.0)
+    assert scale == short == pytest.approx(600 / 500) and modules[""].ns == pytest.approx(500)
+    # One factor for both times of a module: without those below it takes no longer than with them.
+    assert modules["cache"].own_ns == modules["cache"].ns == 50
     # One that every second step calls is half as much of a step.
     expert = CLOCKED | {"h.0.expert": ModuleSpan(150, 150, 1)}
-    modules, _ = summarise_modules([ClockedStep(500, CLOCKED), ClockedStep(500, expert)], 500, 0.0)
+    modules, _, _ = summarise_modules([ClockedStep(500, CLOCKED), ClockedStep(500, expert)], 500, 0.0)
     assert modules["h.0.expert"].calls == 0.5
     assert modules["h.0.expert"].own_ns * 2 == pytest.approx(modules["h.0.attn"].own_ns)
     # Nor is a step that was slower as a whole: its modules keep their shares.
-    slower = {path: span.multiply(1.5, 1.5) for path, span in CLOCKED.items()}
-    modules, scale = summarise_modules([ClockedStep(750, slower)] * 3, 500, 0.0)
+    slower = {path: span.multiply(1.5) for path, span in CLOCKED.items()}
+    modules, _, scale = summarise_modules([ClockedStep(750, slower)] * 3, 500, 0.0)
     assert scale == pytest.approx(2 / 3) and modules["h.0.attn"].own_ns == pytest.approx(150)
     steps = [ClockedStep(ns, {}) for ns in (80, 10, 70, 20, 60, 30, 50, 40)]
     assert [step.ns for step in choose_faster_half(steps)] == [10, 20, 30, 40]

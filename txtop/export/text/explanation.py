@@ -108,8 +108,8 @@ def format_findings(findings: list[CellFinding]) -> list[str]:
         return ["no finding: no rule holds"]
     lines = ["why, by what it costs a request at most:"]
     for finding in findings:
-        cost = f"{format_share(finding.cost):>5}" if finding.cost else "    -"
-        lines.append(f"  {cost}  {finding.title}: {finding.evidence}")
+        cost = "-" if finding.cost is None else format_share(finding.cost)
+        lines.append(f"  {cost:>5}  {finding.title}: {finding.evidence}")
         tried = "; ".join(describe_change(change) for change in finding.changes)
         lines.append(f"         {finding.threshold}")
         lines += [f"         try {tried}"] if tried else []

@@ -137,7 +137,7 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
 
 def _build_finding(finding: CellFinding) -> FindingRow:
     return FindingRow(
-        cost=format_share(finding.cost) if finding.cost else "",
+        cost="" if finding.cost is None else format_share(finding.cost),
         title=finding.title,
         evidence=finding.evidence,
         threshold=finding.threshold,

@@ -105,14 +105,16 @@ def choose_faster_half(clocked: Iterable[ClockedStep]) -> list[ClockedStep]:
 
 def summarise_modules(
     clocked: Sequence[ClockedStep], step_ns: int, least_ns: float
-) -> tuple[dict[str, ModuleSpan], float]:
-    """Return the modules of the `clocked` steps, in the time of one that has no clock, and by what
-    their times were multiplied. `least_ns` is the cost of a clocked call, measured apart.
+) -> tuple[dict[str, ModuleSpan], float, float]:
+    """Return the modules of the `clocked` steps, in the time of one that has no clock.
+
+    With them the factor by which their own times still fall short of the step, and the one from
+    the clock's times to those of the parts, which do not. `least_ns` is the cost of a clocked call,
+    measured apart.
 
     Of each module, and of what lies outside of them, the median counts: what held up a single
     module in a single step is not its own. Of one that some steps do not call, such as an expert,
-    the mean over all steps counts. Medians of parts add up to less than that of the whole, so the
-    times of modules without those below are multiplied by more than the times with them.
+    the mean over all steps counts. Medians of parts add up to less than that of the whole.
     """
     calls = fmean(step.calls for step in clocked)
     call_ns = choose_cost(median(step.ns for step in clocked) - step_ns, calls, least_ns)
@@ -128,7 +130,7 @@ def summarise_modules(
     typical = {path: take_typical(of_steps, len(clocked)) for path, of_steps in spans.items()}
     scale = step_ns / (median(outside_ns) + sum(span.own_ns for span in typical.values()))
     whole = step_ns / median(whole_ns)
-    return {path: span.multiply(whole, scale) for path, span in typical.items()}, scale
+    return {path: span.multiply(whole) for path, span in typical.items()}, scale / whole, scale
 
 
 def compute_factors(
@@ -166,14 +168,14 @@ def build_phase(
     """Build the explanation of a phase from its profiled `steps` and its `clocked` ones."""
     count = len(steps)
     reads = _add(tree.reads for tree in steps)
-    modules, scale = (
+    modules, short, scale = (
         summarise_modules(clocked, step_ns, call_ns)
         if clocked
-        else ({}, compute_scale(steps, step_ns, event_ns))
+        else ({}, 1.0, compute_scale(steps, step_ns, event_ns))
     )
     own_ns: dict[str, float] = defaultdict(float)
     for path, span in modules.items():
-        own_ns[_get_kind(path, kinds)] += span.own_ns
+        own_ns[_get_kind(path, kinds)] += span.own_ns * short
     python, operators = _tally_by_kind(steps)
     profiled = {kind: (python[kind], operators[kind]) for kind in python.keys() | operators.keys()}
     raw = Correction(count, event_ns, 1.0)

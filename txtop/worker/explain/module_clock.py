@@ -34,17 +34,15 @@ class ModuleSpan:
     inner: int = 0
     below: int = 0
 
-    def multiply(self, whole: float, own: float) -> ModuleSpan:
-        """Return the span with `ns` multiplied by `whole`, and `own_ns` by `own`."""
-        return ModuleSpan(self.ns * whole, self.own_ns * own, self.calls)
+    def multiply(self, factor: float) -> ModuleSpan:
+        """Return the span with its times multiplied by `factor`."""
+        return ModuleSpan(self.ns * factor, self.own_ns * factor, self.calls)
 
     def take_off(self, call_ns: float) -> ModuleSpan:
         """Return the span without the cost of the clocked calls in it."""
-        return ModuleSpan(
-            max(0.0, self.ns - call_ns * self.below),
-            max(0.0, self.own_ns - call_ns * self.inner),
-            self.calls,
-        )
+        ns = max(0.0, self.ns - call_ns * self.below)
+        own_ns = max(0.0, self.own_ns - call_ns * self.inner)
+        return ModuleSpan(ns, min(ns, own_ns), self.calls)
 
 
 def take_typical(spans: Sequence[ModuleSpan], steps: int) -> ModuleSpan:
