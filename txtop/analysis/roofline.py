@@ -121,6 +121,18 @@ def summarise_utilisation(
     }
 
 
+def explain_missing_roofs(session: SessionState, state: CellState) -> str:
+    """Return which roofs of a cell are not known, and why; empty if both are."""
+    roofs = "bandwidth and arithmetic"
+    try:
+        geometry, peaks = _require_facts(session, state)
+        roofs = "arithmetic"
+        _get_peak_flops(geometry, peaks)
+    except _CeilingUnknown as why:
+        return f"no share of {roofs}: {why}"
+    return ""
+
+
 def list_accounting_errors(
     session: SessionState, state: CellState, figures: dict[str, Summary]
 ) -> list[str]:

@@ -312,11 +312,12 @@ def _report_missing(copies: FleetCopies, members: list[_Member]) -> None:
 
 def name_undone(state: SessionState) -> str:
     """Name what a session lacks beside its cells; empty if that is nothing."""
-    comparisons, answers, timings = list_pending_outputs(state)
+    comparisons, answers, timings, explanations = list_pending_outputs(state)
     counted = (
         (len(comparisons), "comparison", " of outputs"),
         (len(answers), "task", ""),
         (len(timings), "GPU time", ""),
+        (len(explanations), "explanation", ""),
     )
     return ", ".join(format_count(count, noun) + more for count, noun, more in counted if count)
 

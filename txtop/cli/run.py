@@ -151,6 +151,6 @@ def resume(
     path = session_args.find_resumable_session(session, start.session_dir)
     if not session_args.is_incomplete(path):
         target = check_json_target(start.json_file)
-        print(f"txtop: nothing of {path.name} is missing", file=sys.stderr)
+        print(f"txtop: {session_args.explain_completeness(path)}", file=sys.stderr)
         return report_after_screen(path, target)
     return resume_session(path, start, screen)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
 from txtop.fleet.folder import find_fleet, has_log, read_fleet
+from txtop.plan.labels import format_short_label
 from txtop.runner.liveness import is_entry_running, is_running
 from txtop.sanitise import sanitise
 from txtop.session import catalog
@@ -16,6 +17,7 @@ from txtop.session.reader import ReadProblems, read_all
 from txtop.state.fold import fold_all
 from txtop.state.pending_work import (
     find_missing_cells,
+    find_unexplained_cells,
     list_pending_outputs,
 )
 from txtop.state.session import SessionState
@@ -122,7 +124,7 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
 
 
 def is_incomplete(path: Path) -> bool:
-    """Return whether a session lacks results, comparisons, answers to tasks, GPU times, or its end.
+    """Return whether a session lacks results, outputs beside its cells, or its end.
 
     A runner may be killed between its last result and the end.
     """
@@ -139,6 +141,26 @@ def is_incomplete(path: Path) -> bool:
 
         return choose_step(state.race.race) is not None
     return bool(find_missing_cells(state)) or any(list_pending_outputs(state))
+
+
+def explain_completeness(path: Path) -> str:
+    """Say why there is nothing to resume in a session: all is there, or would fail again."""
+    from txtop.options.command_line import format_explain_command
+
+    state = load_session(path)[0]
+    failures = [
+        f"{format_short_label(cell)} is not explained ({state.explanations[cell.id].failed}):"
+        f" {format_explain_command(state.plan, cell)} explains it anew"
+        for cell in find_unexplained_cells(state)
+    ]
+    failures += [
+        f"{task} was not answered ({ending.failed}): mend it for a new run"
+        for (_, task), ending in state.answered.items()
+        if ending.failed
+    ]
+    if not failures:
+        return f"nothing of {path.name} is missing"
+    return sanitise(f"what failed in {path.name} would fail again: {'; '.join(failures)}")
 
 
 def require_searched_model(state: SessionState) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from txtop.errors import UsageError
 from txtop.options import ab_plan
+from txtop.options.explain_options import NO_EXPLAIN_RULES
 from txtop.options.one_cell import build_cell
 from txtop.options.parsing import format_numbers, parse_percentage
 from txtop.options.run_options import NOTHING, SECONDS, RunOptions, ServingOptions
@@ -134,6 +135,25 @@ def _format_run(plan: Plan, cell: Cell) -> list[str]:
     if plan.fitted or (plan.iterations is None and plan.budget_s != _DEFAULT_PLAN.budget_s):
         arguments += ["--budget", _format_exact_number(plan.budget_s)]
     return arguments + _format_rules(plan)
+
+
+def format_explain_command(plan: Plan, cell: Cell) -> str:
+    """Return the command that explains `cell` again, by the rules of a plan that did."""
+    arguments: list[str] = []
+    for knob in _KNOBS:
+        if _is_spelled(knob, cell):
+            arguments += [f"--{knob.field.replace('_', '-')}", str(knob.of(cell))]
+    for name in ("iterations", "budget_s"):
+        value, usual = getattr(plan, name), getattr(NO_EXPLAIN_RULES, name.removesuffix("_s"))
+        if value is not None and value != usual:
+            arguments += [f"--{name.removesuffix('_s')}", _format_exact_number(value)]
+    arguments += ["--nvtx"] if plan.nvtx else []
+    # Of the other rules an explanation sets some itself, and takes no option for them.
+    unset = {"warmup": None, "fidelity_positions": _DEFAULT_PLAN.fidelity_positions}
+    arguments += _format_rules(msgspec.structs.replace(plan, **unset))
+    if cell.model.startswith("-"):
+        return shlex.join(["txtop", "explain", *arguments, "--", cell.model])
+    return shlex.join(["txtop", "explain", cell.model, *arguments])
 
 
 def _format_traffic(cell: Cell, serving: Serving) -> list[str]:

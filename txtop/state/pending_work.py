@@ -121,12 +121,13 @@ def find_pending_profiles(state: SessionState) -> list[Cell]:
 
 def list_pending_outputs(
     state: SessionState,
-) -> tuple[list[tuple[Cell, Cell]], list[tuple[Cell, TaskSpec]], list[Cell]]:
-    """Return the comparisons, the answers to tasks and the GPU times that a session lacks."""
+) -> tuple[list[tuple[Cell, Cell]], list[tuple[Cell, TaskSpec]], list[Cell], list[Cell]]:
+    """Return the comparisons, answers to tasks, GPU times and explanations that a session lacks."""
     return (
         find_pending_comparisons(state),
         find_pending_answers(state),
         find_pending_profiles(state),
+        find_pending_explanations(state),
     )
 
 

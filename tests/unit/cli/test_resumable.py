@@ -8,8 +8,14 @@ import msgspec
 import pytest
 
 from support import fit_session
-from txtop.cli.session_args import is_incomplete, require_searched_model
+from support.explanations import list_explained_events
+from txtop.cli.session_args import (
+    explain_completeness,
+    is_incomplete,
+    require_searched_model,
+)
 from txtop.errors import UsageError
+from txtop.protocol import codec, events
 from txtop.session import catalog
 from txtop.system import torch_build
 
@@ -41,3 +47,34 @@ def test_a_run_that_was_killed_after_its_last_result_is_resumed_for_its_end(tmp_
     assert not is_incomplete(log.parent)
     log.write_bytes(b"".join(lines[:-1]))
     assert is_incomplete(log.parent)
+
+
+def write_explained(folder: Path, explanation: events.Explanation | None) -> Path:
+    """Write a run whose only cell was explained so, or was stopped before."""
+    folder.mkdir()
+    kept = [e for e in list_explained_events() if not isinstance(e, events.Explanation)]
+    made = [*kept[:-1], *([explanation] if explanation else []), kept[-1]]
+    for number, event in enumerate(made):
+        event.seq = number
+    (folder / "events.jsonl").write_bytes(b"".join(map(codec.encode_event, made)))
+    return folder
+
+
+def test_a_run_that_was_stopped_before_its_explanation_is_resumed_for_it(tmp_path: Path) -> None:
+    assert is_incomplete(write_explained(tmp_path / "stopped", None))
+    passing = events.Explanation(t_ns=0, cell="c000", failed="no room", may_pass=True)
+    assert is_incomplete(write_explained(tmp_path / "passing", passing))
+
+
+def test_what_failed_and_would_again_is_named_with_the_command_that_tries_anew(
+    tmp_path: Path,
+) -> None:
+    failed = events.Explanation(t_ns=0, cell="c000", failed="killed")
+    path = write_explained(tmp_path / "failed", failed)
+    assert not is_incomplete(path)
+    text = explain_completeness(path)
+    assert "gpt2" in text and "is not explained (killed): txtop explain gpt2" in text
+    assert "nothing of" not in text
+    explained = next(e for e in list_explained_events() if isinstance(e, events.Explanation))
+    whole = write_explained(tmp_path / "whole", explained)
+    assert explain_completeness(whole) == "nothing of whole is missing"

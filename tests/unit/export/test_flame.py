@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from support.explanations import build_explained_session, build_trace, phase, session
+from support.roofline_session import GPT2, told
 from txtop.analysis.explanation import describe_closure
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.explained import export_explanations
 from txtop.export.html.flame import build_frames, draw_flames
 from txtop.export.html.page import render_page
 from txtop.export.text.explanation import format_explanations
-from txtop.protocol.events import OperatorTime
+from txtop.protocol.events import Explanation, OperatorTime
 
 
 def test_calls_of_one_place_are_one_frame() -> None:
@@ -43,6 +46,28 @@ def test_the_printed_explanation_has_parts_findings_and_what_to_try() -> None:
     assert re.search(r"MLP +14\.0 +54 % +4 %", lines)
     assert "1 thread on 2 cores" in lines and "try --threads 2" in lines
     assert "Reported when matrix products take 50 % of the time or more" in lines
+
+
+def test_the_reason_of_dashes_for_roofs_is_printed_once() -> None:
+    lines = format_explanations(build_explained_session())
+    (reason,) = (line for line in lines if line.startswith("no share of"))
+    assert reason == "no share of bandwidth and arithmetic: the peaks of the device are not known"
+    for load, why in (
+        ({"family": "seq2seq"}, "bandwidth and arithmetic: there is no convention for an"),
+        (
+            {"geometry": msgspec.structs.replace(GPT2, dtype="int8")},
+            "arithmetic: the peak of int8 arithmetic is not known",
+        ),
+        ({}, ""),
+    ):
+        state = told(**load)
+        explanation = Explanation(t_ns=1, cell="c001", phases=[phase(parts=[])])
+        state.explanations["c001"] = explanation
+        reasons = [line for line in format_explanations(state) if "no share" in line]
+        assert len(reasons) == bool(why) and why in "".join(reasons)
+        cell = state.cells["c001"]
+        cell.cell = msgspec.structs.replace(cell.cell, compile="default")
+        assert sum("no share" in line for line in format_explanations(state)) == 1
 
 
 def test_a_compiled_graph_is_named_without_its_hash() -> None:

@@ -20,7 +20,7 @@ from txtop.models import model_config, precision_needs
 from txtop.models.precision_needs import explain_unavailable
 from txtop.options import feasibility
 from txtop.options.ab_plan import ABOptions, build_ab_plan
-from txtop.options.command_line import format_cell_command
+from txtop.options.command_line import format_cell_command, format_explain_command
 from txtop.options.feasibility import explain_infeasible, explain_lacking
 from txtop.options.run_options import RunOptions, ServingOptions
 from txtop.options.run_plan import build_plan
@@ -282,6 +282,18 @@ def test_only_what_is_not_by_default_is_said() -> None:
         "txtop run --models 'my models/x' --precisions bf16 --threads 2 --weights random"
         " --iterations 20 --warmup 3"
     )
+
+
+@pytest.mark.usefixtures("every_model_here")
+@pytest.mark.parametrize("model", ["gpt2", "--odd", "it's"])
+@pytest.mark.parametrize(
+    "options", ["", "--precision int8 --batch-size 3 --attention eager --iterations 5 --budget 2.5",
+                "--seed 4 --nvtx --timeout 90 --allow-pickles"],
+)  # fmt: skip
+def test_the_command_that_explains_a_cell_again_is_read_as_it(model: str, options: str) -> None:
+    plan = planned(f"txtop explain {options} -- {shlex.quote(model)}")
+    (cell,) = plan.cells
+    assert planned(format_explain_command(plan, cell)) == plan
 
 
 def test_a_preset_is_spelled_out() -> None:

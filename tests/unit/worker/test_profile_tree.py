@@ -143,7 +143,9 @@ def test_what_held_up_one_module_in_one_step_is_not_its_own() -> None:
     assert modules["cache"].own_ns == modules["cache"].ns == 50
     # One that every second step calls is half as much of a step.
     expert = CLOCKED | {"h.0.expert": ModuleSpan(150, 150, 1)}
-    modules, _, _ = summarise_modules([ClockedStep(500, CLOCKED), ClockedStep(500, expert)], 500, 0.0)
+    modules, _, _ = summarise_modules(
+        [ClockedStep(500, CLOCKED), ClockedStep(500, expert)], 500, 0.0
+    )
     assert modules["h.0.expert"].calls == 0.5
     assert modules["h.0.expert"].own_ns * 2 == pytest.approx(modules["h.0.attn"].own_ns)
     # Nor is a step that was slower as a whole: its modules keep their shares.

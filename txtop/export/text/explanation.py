@@ -13,6 +13,7 @@ from txtop.analysis.explanation import (
     find_peaks,
 )
 from txtop.analysis.findings import CellFinding, find_findings
+from txtop.analysis.roofline import explain_missing_roofs
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.plan import labels
@@ -55,8 +56,16 @@ def _format_explanation(state: SessionState, own: CellState, explanation: Explan
         label = labels.format_short_label(own.cell)
         lines += [*_format_phase(state, own, phase, label), ""]
     lines += format_findings(find_findings(state, own))
-    notes = build_explanation_notes(state, own, explanation)
+    notes = [why] if (why := explain_missing_roofs(state, own) or _name_uncounted(own)) else []
+    notes += build_explanation_notes(state, own, explanation)
     return [sanitise(line) for line in [*lines, *notes]]
+
+
+def _name_uncounted(own: CellState) -> str:
+    """Return why a cell has no shares although its roofs are known; empty if it has."""
+    if own.cell.compile == "none":
+        return ""
+    return "no share of bandwidth and arithmetic: the work of compiled code is not counted"
 
 
 def _format_phase(
