@@ -70,7 +70,7 @@ def _find_plain_command(arguments: list[str]) -> Callable[[], object] | None:
         from txtop.cli.session_list import print_sessions
 
         return print_sessions
-    if len(arguments) == 2 and arguments[0] == "show" and not arguments[1].startswith("-"):
+    if len(arguments) == 2 and arguments[0] == "show" and arguments[1][:1] not in ("", "-"):
         from txtop.cli.session_report import print_session
 
         return lambda: print_session(arguments[1])

@@ -125,7 +125,7 @@ def test_a_cell_that_answers_says_how_far_it_is() -> None:
     before = [*stream[:place], answers("c002", 0, 120)]
     assert fold_all(before).answering == ("c002", "facts")
     row = next(row for row in tradeoff_views.tried(before).cells if row.id == "c002")
-    assert row.note == "facts 120/300"
+    assert row.note == "answering facts: 120 of 300"
 
 
 def ab_with_task() -> Script:

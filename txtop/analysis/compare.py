@@ -75,7 +75,7 @@ class SessionComparison:
 
     `base` and `new` are the names of the sessions, `margin` is a share, and `outcome` a key of
     `EXIT_CODES`. `accuracy` is that in the tasks of both sides; with a `min_accuracy`, the least
-    difference that is no loss, it decides the outcome too.
+    difference that is allowed, it decides the outcome too.
     """
 
     base: tuple[str, ...]
@@ -146,9 +146,9 @@ def add_accuracy(outcome: str, answered: Iterable[AccuracyComparison]) -> str:
     Without a task on both sides, or one that is undecided, nothing is shown.
     """
     verdicts = {comparison.verdict for comparison in answered}
-    if outcome == "regression" or "loss" in verdicts:
+    if outcome == "regression" or "worse" in verdicts:
         return "regression"
-    return outcome if verdicts == {"no loss"} else "inconclusive"
+    return outcome if verdicts == {"no worse"} else "inconclusive"
 
 
 def decide_verdict(contrast: UnpairedRatio, margin: float) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop.plan.task import TaskKind, TaskSpec
 from txtop.state import accuracy
-from txtop.state.accuracy import AccuracyDifference, TaskScore
+from txtop.state.accuracy import AccuracyBand, AccuracyDifference, TaskScore
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.stats import paired_accuracy
 
 SessionCell = tuple[SessionState, CellState]
 
@@ -18,8 +18,8 @@ SessionCell = tuple[SessionState, CellState]
 class AccuracyComparison:
     """The accuracy of one cell in one task on both sides, as in `AccuracyDifference`.
 
-    `verdict` is "no loss", "loss" or "undecided", against the least difference that is allowed;
-    without an interval `reason` says why it is undecided.
+    `verdict` is the band of that difference, with the loss that is allowed for a margin; "undecided"
+    also without an interval. `reason` says why it is, and how many items would decide.
     """
 
     cell: str
@@ -33,7 +33,7 @@ class AccuracyComparison:
     gained: int | None
     lost: int | None
     deciding_items: int | None
-    verdict: str
+    verdict: AccuracyBand
     reason: str = ""
 
 
@@ -43,14 +43,14 @@ def compare_accuracy(
     """Compare one cell in each task whose file is the same on both sides.
 
     Of several sessions on a side the first that answered the task counts: the answers of a model do
-    not vary as times do. `least` is the smallest difference that is no loss, as -0.01.
+    not vary as times do. `least` is the smallest difference that is allowed, as -0.01.
     """
     comparisons = []
     for sha256 in dict.fromkeys(task.sha256 for state, _ in base for task in state.plan.tasks):
         one, other = (_find_answers(side, sha256) for side in (base, new))
         if one is not None and other is not None and one[1].keys() & other[1].keys():
             difference = _compare(one, other, -least)
-            comparisons.append(_build(label, difference, least))
+            comparisons.append(_build(label, _bound_unchanged(difference)))
     return comparisons
 
 
@@ -91,8 +91,21 @@ def _compare(
     return accuracy.compare_scores(select(base), select(new), ("base", "new"), targets, margin)
 
 
-def _build(label: str, difference: AccuracyDifference, least: float) -> AccuracyComparison:
-    low, high = difference.interval or (-math.inf, math.inf)
+def _bound_unchanged(difference: AccuracyDifference) -> AccuracyDifference:
+    """Return the difference, with the interval of this n alone if no item is answered otherwise.
+
+    The share of items that can differ bounds the loss: of right and wrong answers by itself, of
+    ranks if those pairs lose their order altogether. Sessions are compared once, at their end, so
+    that the wider interval, which holds at every look, is not needed.
+    """
+    if not difference.is_unchanged:
+        return difference
+    bound = paired_accuracy.bound_unchanged(difference.n)
+    needed = paired_accuracy.count_unchanged_items(difference.margin)
+    return replace(difference, interval=(-bound, bound), needed=needed, reason="")
+
+
+def _build(label: str, difference: AccuracyDifference) -> AccuracyComparison:
     return AccuracyComparison(
         cell=label,
         task=difference.task.name,
@@ -105,6 +118,6 @@ def _build(label: str, difference: AccuracyDifference, least: float) -> Accuracy
         gained=difference.gained,
         lost=difference.lost,
         deciding_items=difference.needed,
-        verdict="no loss" if low >= least else "loss" if high < least else "undecided",
-        reason=difference.reason,
+        verdict=difference.band or "undecided",
+        reason=difference.reason or accuracy.describe_needed(difference),
     )

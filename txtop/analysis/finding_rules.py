@@ -44,7 +44,8 @@ _SCORES = tuple(
 class Judgement:
     """The verdict of a rule on a cell: its cost in ns of a request, and the evidence of it.
 
-    The cost is None where none can be stated, and of a roof that is reached. `changes` are what may help, the knobs of each that differ from those of the cell.
+    The cost is None where none can be stated, and of a roof that is reached. `changes` are what may
+    help, the knobs of each that differ from those of the cell.
     """
 
     cost_ns: float | None

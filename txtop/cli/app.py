@@ -59,6 +59,7 @@ def run_command_line(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> object:
     """Run one command. Raises `UsageError` for what the parser refuses."""
+    _refuse_empty(arguments)
     try:
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except TxtopError as error:
@@ -69,6 +70,17 @@ def _run(arguments: list[str]) -> object:
 
         names = [name for name in app if not name.startswith("-")]
         raise UsageError(format_usage_error(error, arguments, names)) from error
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise `UsageError` for an empty argument: as a path it would mean the current directory."""
+    before = "an argument"
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if not argument or (argument.startswith("--") and argument != name and not value):
+            where = name or before
+            raise UsageError(f"{where} is empty", "is it a shell variable without a value?")
+        before = argument if argument.startswith("--") else before
 
 
 def _spell_options(error: TxtopError, command: str) -> None:

@@ -14,7 +14,7 @@ from txtop.export.text.fitting import format_table, wrap_line
 from txtop.export.text.ratios import format_ratio_cells
 from txtop.formatting import MISSING, format_figure, format_share
 from txtop.sanitise import escape_json
-from txtop.state.accuracy import format_points, format_score
+from txtop.state.accuracy import format_band, format_points, format_score
 
 COLUMNS = (
     ("cell", "<"),
@@ -60,7 +60,7 @@ def build_accuracy_row(own: AccuracyComparison) -> list[str]:
         format_score(own.kind, own.new),
         *format_paired(own.difference, own.ci95, own.gained, own.lost),
         f"{own.n:,}",
-        f"{own.verdict}: {own.reason}" if own.reason else own.verdict,
+        ": ".join(filter(None, (format_band(own.verdict), own.reason))),
     ]
 
 

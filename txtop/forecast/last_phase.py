@@ -52,7 +52,7 @@ def describe_last_phase(state: SessionState, pending: tuple[int, int, int]) -> t
         return _describe_comparisons(state, comparisons)
     if tasks and state.answering is not None:
         at = accuracy.describe_progress(state, *state.answering)
-        return f"answering {at}, {tasks} to go", f"answering {at}", "answering"
+        return f"{at}, {tasks} to go", at, "answering"
     if tasks:
         return f"answering tasks, {tasks} to go", "answering"
     if timings:

@@ -75,6 +75,8 @@ def build_tasks(names: Iterable[str]) -> tuple[TaskSpec, ...]:
 
 
 def _iterate_paths(name: str) -> Iterator[str]:
+    if not name:
+        raise UsageError("--task is empty", f"a .jsonl file, or {', '.join(list_built_in())}")
     if name.removeprefix(BUILT_IN) in list_built_in() and not Path(name).is_file():
         yield BUILT_IN + name.removeprefix(BUILT_IN)
         return

@@ -3,7 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+import msgspec
+
+_NOUNS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+# What the library says of a field, and the same for a person; named groups are put in.
+_FAULTS = (
+    (r"Object missing required field (?P<name>\w+)", "no field {name}"),
+    (r"Expected (?P<wanted>[\w |]+), got (?P<got>\w+)", "{got} in place of {wanted}"),
+    (r"Expected (str|array) of length >= 1", "empty"),
+    (r"Expected array of length >= (?P<least>\d+)", "fewer than {least} entries"),
+    (r"Expected array of length <= (?P<most>\d+)", "more than {most} entries"),
+    (r"Expected str of length <= (?P<most>\d+)", "more than {most} characters"),
+    (r"Expected (int|float) >= (?P<least>\S+)", "less than {least}"),
+    (r"Expected (int|float) <= (?P<most>\S+)", "more than {most}"),
+)
 
 
 class LineError(ValueError):
@@ -12,6 +35,24 @@ class LineError(ValueError):
 
 class RepeatedFieldError(LineError):
     """An object has a field twice, of which parsers keep the last. The text is its name."""
+
+
+def describe_fault(error: msgspec.ValidationError) -> str:
+    """Return the fault of a field for a person: `question: a whole number in place of text`."""
+    cause, _, place = str(error).replace("`", "").partition(" - at ")
+    for pattern, words in _FAULTS:
+        if match := re.fullmatch(pattern, cause):
+            cause = words.format(**{k: _name_value(v) for k, v in match.groupdict().items()})
+            break
+    field = place.removeprefix("$").removeprefix(".")
+    return f"{field}: {cause}" if field else cause
+
+
+def _name_value(text: str) -> str:
+    """Return types, a number or a name as a person reads them."""
+    if re.fullmatch(r"-?[0-9.]+(e[0-9]+)?", text):
+        return f"{float(text):,.12g}"
+    return " or ".join(_NOUNS.get(name, name) for name in text.split(" | "))
 
 
 def parse_line(text: str) -> Any:

@@ -7,7 +7,6 @@ is described in docs/prompts.md.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -17,7 +16,7 @@ from msgspec import Meta
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.plan.file_signature import describe_packed
-from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
+from txtop.plan.json_lines import LineError, RepeatedFieldError, describe_fault, parse_line
 
 MAX_LINE_BYTES = 4 << 20
 MAX_FILE_BYTES = 256 << 20
@@ -218,7 +217,7 @@ def _parse_line(text: str, number: int, at: str) -> Prompt:
     try:
         line = msgspec.convert(value, _Line)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{at}: {_describe(error)}", _FORMS) from None
+        raise UsageError(f"{at}: {describe_fault(error)}", _FORMS) from None
     if (line.text is None) == (line.messages is None):
         state = "neither text nor messages" if line.text is None else "both text and messages"
         raise UsageError(f"{at}: {state}", "one of them")
@@ -249,11 +248,3 @@ def _require_fields(value: dict[str, Any], fields: Sequence[str], at: str) -> No
         missing = [name for name in fields if name not in value]
         hint = did_you_mean(unknown[0], missing, f"fields: {', '.join(fields)}")
         raise UsageError(f"{at}: no field {unknown[0][:40]!a}", hint)
-
-
-def _describe(error: msgspec.ValidationError) -> str:
-    """Return a fault of a field as `max_new_tokens: expected int, got str`."""
-    cause, _, place = str(error).partition(" - at ")
-    field = re.sub(r"[`$]\.?", "", place)
-    cause = cause.replace("`", "")
-    return f"{field}: {cause[:1].lower()}{cause[1:]}" if field else cause

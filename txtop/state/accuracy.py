@@ -49,7 +49,7 @@ class AccuracyDifference:
     exist. The interval is the 95 % one that holds at every look, of correlations that of this n
     alone; without one `reason` says why. `gained` and `lost` items are those that the cell answers
     better and worse, None for pairs, `needed` those that would decide the margin, None if that
-    cannot be said.
+    cannot be said. `is_unchanged` if every item is as the reference has it, of pairs every rank.
     """
 
     task: TaskSpec
@@ -64,6 +64,7 @@ class AccuracyDifference:
     needed: int | None
     margin: float
     reason: str = ""
+    is_unchanged: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -196,6 +197,7 @@ def compare_scores(
             needed=None,
             margin=margin,
             reason=contrast.reason,
+            is_unchanged=contrast.is_unchanged,
         )
     counts = Counter(round(b - a, _DIGITS) for a, b in zip(base, own, strict=True))
     gained = sum(count for d, count in counts.items() if d > 0)
@@ -213,6 +215,7 @@ def compare_scores(
         # No item that changed is less than one, not none.
         needed=_count_needed(max(1, gained + lost) / n, margin),
         margin=margin,
+        is_unchanged=not gained + lost,
     )
 
 
@@ -309,9 +312,9 @@ def name_points(form: str) -> str:
 
 
 def describe_progress(session: SessionState, name: str, task: str) -> str:
-    """Describe how much of a task a cell has answered: `facts 120/157`."""
+    """Describe how far a cell is in a task: `answering facts: 120 of 157`."""
     answered, items = count_answers(session, name, task)
-    return f"{task} {answered:,}/{items:,}"
+    return f"answering {task}: {answered:,} of {items:,}"
 
 
 def count_answers(session: SessionState, name: str, task: str) -> tuple[int, int]:
@@ -369,12 +372,23 @@ def describe_difference(difference: AccuracyDifference) -> str:
     text = f"{points} {interval}".rstrip()
     if difference.task.kind == "pairs":
         remark = f": {difference.reason}" if difference.reason else ", interval at this n alone"
-        return f"{text}, {format_count(difference.n, 'pair')}{remark}"
-    text += f", {difference.gained} gained, {difference.lost} lost of {difference.n:,}"
-    if difference.still_needed:
-        margin = f"{100 * difference.margin:.3g} pt"
-        text += f"; about {difference.still_needed:,} items decide {margin}"
-    return text
+        text += f", {format_count(difference.n, 'pair')}{remark}"
+    else:
+        text += f", {difference.gained} gained, {difference.lost} lost of {difference.n:,}"
+    return "; ".join(filter(None, (text, describe_needed(difference))))
+
+
+def describe_needed(difference: AccuracyDifference) -> str:
+    """Say how many items would decide: `about 1,900 items decide 1 pt`; empty if they have."""
+    if not difference.still_needed:
+        return ""
+    noun = "pairs" if difference.task.kind == "pairs" else "items"
+    return f"about {difference.still_needed:,} {noun} decide {100 * difference.margin:.3g} pt"
+
+
+def format_band(band: AccuracyBand) -> str:
+    """Format a verdict: `✗ worse`."""
+    return f"{ACCURACY_GLYPHS[band]} {band}"
 
 
 def list_targets(session: SessionState, task: TaskSpec) -> tuple[float, ...]:

@@ -79,6 +79,20 @@ def excludes_zero(counts: Mapping[float, float]) -> bool:
     return bool(counts) and compute_log_evidence(counts, 0.0) >= -math.log(ALPHA)
 
 
+def bound_unchanged(n: int) -> float:
+    """Return the share of items that can differ at most where none of `n` did, for this n alone.
+
+    A larger one would have shown itself in n items with a probability of 95 %: the rule of three.
+    """
+    return float(1 - ALPHA ** (1 / n))
+
+
+def count_unchanged_items(loss: float) -> int | None:
+    """Return the items with which `bound_unchanged` is `loss` or less; None beyond 131,072."""
+    n = math.ceil(math.log(ALPHA) / math.log1p(-loss)) if 0 < loss < 1 else MAX_ITEMS + 1
+    return n if n <= MAX_ITEMS else None
+
+
 def count_deciding_items(discordant: float, loss: float) -> int | None:
     """Return the items with which a true loss of `loss` is found in 95 % of sessions.
 

@@ -16,19 +16,22 @@ MIN_PAIRS = 10
 TAIL = 0.025
 MAX_UNCHANGED = 0.05
 """The share of resamples without any difference from which on there is no interval."""
+TOO_FEW_RANKS = "too few ranks differ for an interval"
 _LARGEST = 2.0
 
 
 class CorrelationDifference(NamedTuple):
     """The correlations of two sides with the same targets, `None` where one does not exist.
 
-    `interval` is that of their difference; without one `reason` says why.
+    `interval` is that of their difference; without one `reason` says why. `is_unchanged` if no pair
+    has another rank.
     """
 
     base: float | None
     own: float | None
     interval: Interval | None = None
     reason: str = ""
+    is_unchanged: bool = False
 
 
 def compute_rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -52,6 +55,11 @@ def compare_correlations(
     reason = _explain_no_correlation(targets, base, own)
     if reason or len(targets) < MIN_PAIRS:
         return CorrelationDifference(*scores, None, reason or f"fewer than {MIN_PAIRS} pairs")
+    import numpy as np
+
+    first, second = _rank(np.asarray([base, own], float))
+    if (first == second).all():
+        return CorrelationDifference(*scores, None, TOO_FEW_RANKS, is_unchanged=True)
     return CorrelationDifference(*scores, *_bootstrap(targets, base, own))
 
 
@@ -95,7 +103,7 @@ def find_ends(drawn: npt.NDArray[np.float64]) -> tuple[Interval | None, str]:
     if missing.mean() >= TAIL:
         return None, "too few values differ for an interval"
     if (np.abs(drawn) < 1e-12).mean() > MAX_UNCHANGED:
-        return None, "too few ranks differ for an interval"
+        return None, TOO_FEW_RANKS
     low = np.quantile(np.where(missing, -_LARGEST, drawn), TAIL)
     high = np.quantile(np.where(missing, _LARGEST, drawn), 1 - TAIL)
     return (float(low), float(high)), ""

@@ -14,7 +14,7 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.formatting import format_count
 from txtop.plan.file_signature import describe_packed
-from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
+from txtop.plan.json_lines import LineError, RepeatedFieldError, describe_fault, parse_line
 from txtop.plan.task import BUILT_IN, KIND_NOUNS, TaskKind, TaskSpec
 from txtop.sanitise import sanitise
 from txtop.tasks.items import (
@@ -212,21 +212,11 @@ def _read_line(where: str, number: int, line: bytes) -> tuple[TaskKind, ItemBase
         item = msgspec.convert({**fields, "line": number}, struct)
     except msgspec.ValidationError as error:
         noun = KIND_NOUNS[kind]
-        cause = f"is no item of {noun}: {_describe_fault(str(error))}"
+        cause = f"is no item of {noun}: {describe_fault(error)}"
         raise _refuse(where, number, cause, _FORMAT) from None
     if fault := item.find_fault():
         raise _refuse(where, number, f"is no item of {KIND_NOUNS[kind]}: {fault}", _FORMAT)
     return kind, item
-
-
-def _describe_fault(text: str) -> str:
-    """Return a fault in a person's words from the library's.
-
-    ``Expected `str`, got `int` - at `$.question` `` becomes `question: expected str, got int`.
-    """
-    cause, _, place = text.replace("`", "").partition(" - at $.")
-    cause = cause[:1].lower() + cause[1:]
-    return f"{place}: {cause}" if place else cause
 
 
 def _refuse(where: str, number: int, cause: str, step: str) -> TaskFileError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -58,21 +59,24 @@ def compare(base: SessionState, new: SessionState, least: float = -0.01) -> list
 def test_items_pair_up_by_their_line_whatever_the_order() -> None:
     scores = [float(n % 3 > 0) for n in range(400)]
     base, new = answer(scores, range(400)), answer(scores, range(399, -1, -1))
-    assert compare(base, new) == ["undecided"]
-    assert compare(base, new, -0.05) == ["no loss"]
-    assert compare(base, answer([0.0] * 400, range(400))) == ["loss"]
+    assert compare(base, new) == ["no worse"]
+    other = [1 - score if n < 3 else score for n, score in enumerate(scores)]
+    assert compare(base, answer(other, range(400))) == ["undecided"]
+    assert compare(base, answer(other, range(400)), -0.05) == ["no worse"]
+    assert compare(base, answer([0.0] * 400, range(400))) == ["worse"]
     assert compare(base, answer(scores, range(400), "6" * 64)) == []
 
 
 @pytest.mark.parametrize(
     ("outcome", "verdicts", "expected"),
     [
-        ("no regression", ["no loss"], "no regression"),
-        ("no regression", ["no loss", "undecided"], "inconclusive"),
+        ("no regression", ["no worse"], "no regression"),
+        ("no regression", ["no worse", "undecided"], "inconclusive"),
         ("no regression", [], "inconclusive"),
-        ("no regression", ["undecided", "loss"], "regression"),
-        ("not comparable", ["no loss"], "not comparable"),
-        ("regression", ["no loss"], "regression"),
+        ("no regression", ["undecided", "worse"], "regression"),
+        ("no regression", ["loss"], "inconclusive"),
+        ("not comparable", ["no worse"], "not comparable"),
+        ("regression", ["no worse"], "regression"),
     ],
 )
 def test_a_loss_is_a_regression(outcome: str, verdicts: list[str], expected: str) -> None:
@@ -96,6 +100,29 @@ def test_pairs_read_as_show_writes_them() -> None:
         assert "interval of this n alone" in render(compare_sessions([base], [new], 0.03))
 
 
+@pytest.mark.parametrize("kind", ["choice", "pairs"])
+def test_answers_that_are_all_equal_are_no_loss_from_the_rule_of_three_on(kind: str) -> None:
+    for n, verdict, remark in (
+        (298, "undecided", f"about 299 {'pairs' if kind == 'pairs' else 'items'} decide 1 pt"),
+        (299, "no worse", ""),
+    ):
+        scores = [float(place % 7 > 2) + (kind == "pairs") * place / n for place in range(n)]
+        targets = [float(place % 6) for place in range(n)] if kind == "pairs" else ()
+        same = answer(scores, range(n), targets=targets)
+        (own,) = compare_sessions([same], [same], 0.03, -0.01).accuracy
+        assert (own.verdict, own.reason, own.difference) == (verdict, remark, 0)
+        assert own.ci95 == pytest.approx((-3 / n, 3 / n), rel=0.01)
+
+
+def test_the_items_that_would_decide_are_named_as_show_does() -> None:
+    scores = [float(n % 3 > 0) for n in range(400)]
+    changed = [1 - score if n < 3 else score for n, score in enumerate(scores)]
+    sides = [answer(each, range(400)) for each in (scores, changed)]
+    gated = compare_sessions([sides[0]], [sides[1]], 0.03, -0.01)
+    (row,) = map(comparison.build_accuracy_row, gated.accuracy)
+    assert re.fullmatch(r"≈ undecided: about [0-9],[0-9]{3} items decide 1 pt", row[-1])
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_correlation_that_does_not_exist_is_undecided() -> None:
     ranks = [float(n) for n in range(17)]
@@ -103,7 +130,7 @@ def test_a_correlation_that_does_not_exist_is_undecided() -> None:
     gated = compare_sessions([base], [new], 0.03, -0.01)
     (row,) = map(comparison.build_accuracy_row, gated.accuracy)
     reason = "no correlation: all similarities are equal"
-    assert row[2:] == ["1.000", "—", "—", "—", "—", "—", "17", f"undecided: {reason}"]
+    assert row[2:] == ["1.000", "—", "—", "—", "—", "—", "17", f"≈ undecided: {reason}"]
     (plain,) = msgspec.json.decode(comparison.render_json(gated))["accuracy"]
     assert [plain[key] for key in ("base", "new", "difference", "ci95")] == [1, None, None, None]
     assert (gated.exit_code, plain["gained"], plain["reason"]) == (3, None, reason)
@@ -118,4 +145,4 @@ def test_the_gate_decides_the_exit_code_and_stands_in_every_format() -> None:
     assert "−100.0" in text and "accuracy at least −1.0 pt" in text
     assert "quiz" in comparison.render_markdown(gated)
     plain = msgspec.json.decode(comparison.render_json(gated))
-    assert plain["accuracy"][0]["verdict"] == "loss" and plain["min_accuracy"] == -0.01
+    assert plain["accuracy"][0]["verdict"] == "worse" and plain["min_accuracy"] == -0.01

@@ -3,10 +3,43 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
+import msgspec
 import pytest
+from msgspec import Meta
 
-from txtop.plan.json_lines import LineError, RepeatedFieldError, parse_line
+from txtop.plan.json_lines import LineError, RepeatedFieldError, describe_fault, parse_line
+
+
+class Line(msgspec.Struct):
+    text: Annotated[str, Meta(min_length=1, max_length=3)]
+    names: Annotated[list[str], Meta(min_length=2, max_length=3)] = []
+    share: Annotated[float, Meta(ge=-1e9, le=1e9)] = 0.0
+    answer: int | str = 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "no field text"),
+        ({"text": 1}, "text: a whole number in place of text"),
+        ({"text": ""}, "text: empty"),
+        ({"text": "abcd"}, "text: more than 3 characters"),
+        ({"text": "a", "names": ["b"]}, "names: fewer than 2 entries"),
+        ({"text": "a", "names": list("abcd")}, "names: more than 3 entries"),
+        ({"text": "a", "names": ["a", True]}, "names[1]: true or false in place of text"),
+        ({"text": "a", "share": 2e9}, "share: more than 1,000,000,000"),
+        ({"text": "a", "share": -2e9}, "share: less than -1,000,000,000"),
+        ({"text": "a", "answer": [1]}, "answer: a list in place of a whole number or text"),
+        ({"text": "a", "answer": None}, "answer: null in place of a whole number or text"),
+        ([1], "a list in place of an object"),
+    ],
+)
+def test_the_fault_of_a_field_has_no_word_of_the_parser(fields: object, words: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as refused:
+        msgspec.convert(fields, Line)
+    assert describe_fault(refused.value) == words
 
 
 def test_a_line_is_the_value_that_the_library_reads() -> None:

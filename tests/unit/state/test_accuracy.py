@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from support.ui_events import header
@@ -13,7 +14,7 @@ from txtop.export import csv
 from txtop.export.html.page import render_page
 from txtop.export.json import build_export
 from txtop.export.markdown import to_markdown
-from txtop.export.text.accuracy import build_rows
+from txtop.export.text.accuracy import build_rows, list_remarks
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.task import TaskKind, TaskSpec
@@ -135,6 +136,20 @@ def test_half_answered_is_compared_as_far_as_it_goes() -> None:
     # A worker that begins again replaces what it had answered.
     fold(state, answers("b", [1]))
     assert accuracy.list_differences(state, "b")[0].n == 1
+
+
+def test_what_a_stopped_run_did_not_answer_is_named() -> None:
+    tasks = (a_task(4), *(msgspec.structs.replace(a_task(4), name=n) for n in ("more", "last")))
+    begun = [
+        header(Plan(cells=CELLS, tasks=tasks, margin=0.02)), questions(4), answers("a", [1] * 4),
+        answered("a"), answers("b", [1]),
+        events.TaskAnswered(t_ns=2, cell="a", task="last", failed="no room", may_pass=True),
+    ]  # fmt: skip
+    lines = list_remarks(fold_all(begun))
+    assert lines[-3:] == [
+        "last, A: no room", "quiz, B: 1 of 4 answered", "not asked: more (A, B); last (B)",
+    ]  # fmt: skip
+    assert list_remarks(answer_all([1], [1], margin=0.02)) == ["points against A; margin 1 pt"]
 
 
 def test_pairs_of_sentences_have_the_difference_of_correlations() -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from txtop.stats import paired_accuracy
 from txtop.stats.paired_accuracy import (
+    bound_unchanged,
     compute_difference_interval,
     compute_log_evidence,
     count_deciding_items,
+    count_unchanged_items,
     excludes_zero,
 )
 
@@ -106,3 +108,12 @@ def test_more_discordant_items_take_more_items() -> None:
     assert needed == sorted(needed, key=lambda n: n or 0)
     assert count_deciding_items(0.5, 0.0001) is None
     assert count_deciding_items(0.1, 0.0) is None
+
+
+def test_no_change_in_n_items_bounds_what_can_change() -> None:
+    for n in (1, 10, 300):
+        assert (1 - bound_unchanged(n)) ** n == pytest.approx(0.05)
+    for loss, n in ((0.01, 299), (0.05, 59), (0.5, 5)):
+        assert count_unchanged_items(loss) == n
+        assert bound_unchanged(n) <= loss < bound_unchanged(n - 1)
+    assert count_unchanged_items(0.0) is count_unchanged_items(1e-9) is None

@@ -34,8 +34,10 @@ def test_a_worse_one_is_seen() -> None:
     targets = random.normal(size=200)
     good = targets + random.normal(size=200) * 0.3
     bad = good + random.normal(size=200) * 2
-    one, worse, interval, reason = compare_correlations(list(targets), list(good), list(bad))
-    assert one is not None and worse is not None and not reason
+    one, worse, interval, reason, unchanged = compare_correlations(
+        list(targets), list(good), list(bad)
+    )
+    assert not unchanged and one is not None and worse is not None and not reason
     assert interval is not None and interval[0] < worse - one < interval[1] < 0
 
 
@@ -48,6 +50,7 @@ def test_ranks_that_are_as_good_as_equal_have_no_interval(n: int, swapped: int) 
     contrast = compare_correlations(targets, targets, own)
     assert contrast.base == pytest.approx(1) and contrast.own == pytest.approx(1, abs=0.01)
     assert (contrast.interval, contrast.reason) == (None, "too few ranks differ for an interval")
+    assert contrast.is_unchanged == (not swapped)
 
 
 RANKS = [float(place) for place in range(12)]

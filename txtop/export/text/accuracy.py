@@ -11,6 +11,7 @@ from txtop.plan.task import TaskSpec
 from txtop.sanitise import sanitise
 from txtop.state import accuracy
 from txtop.state.accuracy import AccuracyDifference
+from txtop.state.pending_work import find_pending_answers
 from txtop.state.session import SessionState
 from txtop.stats.intervals import Interval
 
@@ -43,18 +44,34 @@ def format_accuracy(state: SessionState, width: int | None) -> list[str]:
 
 
 def list_remarks(state: SessionState) -> list[str]:
-    """Return what the rows have in common, and the tasks that were not answered to their end."""
+    """Return what the rows have in common, and the tasks that were not answered, or not wholly."""
     differences = list_all_differences(state)
     margin = f"{100 * state.plan.accuracy_margin:.3g} pt"
     base = "A" if state.ab_test is not None else "the more precise cell"
     lines = [f"points against {base}; margin {margin}"] if differences else []
     if any(difference.task.kind == "pairs" for difference in differences):
         lines.append(PAIRS_REMARK)
-    return lines + [
+    lines += [
         f"{sanitise(task, 60)}, {name_cell(state, cell)}: {ending.failed}"
         for (cell, task), ending in state.answered.items()
         if ending.failed
     ]
+    return lines + _list_unanswered(state)
+
+
+def _list_unanswered(state: SessionState) -> list[str]:
+    """Return the tasks that cells answered in part alone, and those that were not asked."""
+    lines = []
+    unasked: dict[str, list[str]] = {}
+    for cell, task in find_pending_answers(state):
+        answered, items = accuracy.count_answers(state, cell.id, task.name)
+        label, name = name_cell(state, cell.id), sanitise(task.name, 60)
+        if answered:
+            lines.append(f"{name}, {label}: {answered:,} of {items:,} answered")
+        elif (cell.id, task.name) not in state.answered:
+            unasked.setdefault(name, []).append(label)
+    names = (f"{name} ({', '.join(cells)})" for name, cells in unasked.items())
+    return [*lines, f"not asked: {'; '.join(names)}"] if unasked else lines
 
 
 def list_all_differences(state: SessionState) -> list[AccuracyDifference]:
@@ -104,7 +121,7 @@ def _build_row(
         return [*row, *([MISSING] * 4), f"{n:,}", MISSING, "reference"]
     verdict = f"{MISSING} {beside.reason}"
     if beside.band is not None:
-        verdict = f"{accuracy.ACCURACY_GLYPHS[beside.band]} {beside.band}"
+        verdict = accuracy.format_band(beside.band)
     return [
         *row,
         *format_paired(beside.difference, beside.interval, beside.gained, beside.lost),
