@@ -127,14 +127,18 @@ def find_present_contention(session: SessionState, state: CellState | None) -> l
 
 
 def find_use_beside_load(session: SessionState) -> list[Contention]:
-    """Return what others take now, over the last two seconds, while a model is loaded.
+    """Return what others take now, over the last two seconds, while a model is loaded."""
+    return find_use(session, session.clock_ns - RECENT_NS, session.clock_ns)
 
-    What a worker waits meanwhile is no word on the machine.
+
+def find_use(session: SessionState, from_ns: int, to_ns: int) -> list[Contention]:
+    """Return what others took in a time in which a worker's waits are no word on the machine.
+
+    It loads, or waits for workers of the same run.
     """
     host = HostReadings.from_session(session, computes=True)
     if host is None:
         return []
-    from_ns, to_ns = session.clock_ns - RECENT_NS, session.clock_ns
     others_cores = _compute_slope(host.device, OTHERS_CPU, from_ns, to_ns) or 0.0
     return [*_judge_use(host, others_cores), *_judge_steal(host, from_ns, to_ns)]
 

@@ -6,16 +6,19 @@ outcome of each place.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 import msgspec
 
+from txtop.analysis import contention
 from txtop.plan.cell import Cell
 from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.protocol import commands, events
-from txtop.protocol.events import AnyEvent, Role
+from txtop.protocol.events import AnyEvent, Contention, Role
 from txtop.runner import worker_failure
+from txtop.runner.block_validity import NEIGHBOURS_VARIABLE
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -35,12 +38,23 @@ class _Given(Exception):
 
 
 def judge_isolation(
-    place: str, alone_ns: Sequence[float], beside_ns: Sequence[float], margin: float
+    place: str,
+    alone_ns: Sequence[float],
+    beside_ns: Sequence[float],
+    margin: float,
+    taken: Sequence[Contention] = (),
 ) -> events.Isolation:
     """Build the outcome of a place from its rounds: a block alone, and one beside the others.
 
-    The ratio is that of the pairs, which a drift of the machine leaves as it is.
+    The ratio is that of the pairs, which a drift of the machine leaves as it is. What others have
+    `taken` meanwhile cannot be told from what neighbours cost, so then there is none.
     """
+    if taken:
+        use = ", ".join(map(contention.describe_contention, taken))
+        return events.Isolation(
+            t_ns=now_ns(), place=place, rounds=len(alone_ns), margin=margin,
+            failed=f"this machine was {contention.BUSY}: {use}",
+        )  # fmt: skip
     ratio = compute_paired_ratio(beside_ns, alone_ns)
     return events.Isolation(
         t_ns=now_ns(),
@@ -106,6 +120,7 @@ class IsolationRun:
         rounds = max(LEAST_ROUNDS, min(MOST_ROUNDS, affordable))
         alone: dict[str, list[float]] = {place: [] for place in self._lanes}
         beside: dict[str, list[float]] = {place: [] for place in self._lanes}
+        since_ns = self._client.recorder.state.clock_ns
         for number in range(rounds):
             self._report(number, rounds)
             # Every other round begins with all of them, so that a drift favours neither.
@@ -113,7 +128,17 @@ class IsolationRun:
                 for places in [list(self._lanes)] if together else [[p] for p in self._lanes]:
                     for place, ns in self._work(places, counts).items():
                         (beside if together else alone)[place].append(ns)
-        return [judge_isolation(p, alone[p], beside[p], DEFAULT_MARGIN) for p in self._lanes]
+        taken = self._find_taken(since_ns)
+        return [judge_isolation(p, alone[p], beside[p], DEFAULT_MARGIN, taken) for p in self._lanes]
+
+    def _find_taken(self, since_ns: int) -> list[Contention]:
+        """Return what others took since then, second by second: they come and go."""
+        state = self._client.recorder.state
+        if os.environ.get(NEIGHBOURS_VARIABLE) == "ignore":
+            return []
+        starts = range(since_ns, state.clock_ns, NS_PER_S)
+        windows = ((from_ns, min(from_ns + NS_PER_S, state.clock_ns)) for from_ns in starts)
+        return contention.sum_up((1, contention.find_use(state, *ends)) for ends in windows)
 
     def _report(self, done: int = 0, rounds: int = 0) -> None:
         """Record how far the check is, for the screen."""

@@ -85,6 +85,18 @@ def test_a_wide_interval_decides_nothing() -> None:
     )
 
 
+def test_what_others_took_meanwhile_is_not_the_neighbours() -> None:
+    hog = events.Contention(
+        kind="others", size=1.3, processes=(events.ForeignProcess(pid=7, name="make", cores=1.3),)
+    )
+    alone = [1e8 * (1 + i / 1000) for i in range(6)]
+    outcome = judge_isolation("cpu:0", alone, [1.7 * ns for ns in alone], DEFAULT_MARGIN, [hog])
+    assert outcome.ratio is None and not is_slowed(outcome) and not is_cleared(outcome)
+    assert describe_isolation(outcome) == (
+        "neighbours of cpu:0 not judged: this machine was busy: others used 1.3 cores: make 7"
+    )
+
+
 def test_one_round_has_no_interval_and_says_so() -> None:
     outcome = judge_isolation("cuda:0", [1e8], [1e8], DEFAULT_MARGIN)
     assert outcome.ci95 is None and not is_slowed(outcome)
