@@ -18,8 +18,8 @@ SessionCell = tuple[SessionState, CellState]
 class AccuracyComparison:
     """The accuracy of one cell in one task on both sides, as in `AccuracyDifference`.
 
-    `verdict` is the band of that difference, with the loss that is allowed for a margin; "undecided"
-    also without an interval. `reason` says why it is, and how many items would decide.
+    `verdict` is the band of that difference, with the loss that is allowed for a margin;
+    "undecided" also without an interval. `reason` says why, and how many items would decide.
     """
 
     cell: str

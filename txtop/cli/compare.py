@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,10 +93,11 @@ def _compare_hardware(
     """
     from txtop.analysis.hardware import compare_hardware, group_by_kind, has_comparison
     from txtop.cli.output import check_output, write_output
-    from txtop.cli.session_args import load_sessions
+    from txtop.cli.session_args import load_sessions, resolve_sessions
     from txtop.export.hardware import WRITERS
     from txtop.export.text.fitting import get_width
     from txtop.export.text.hardware import render_text
+    from txtop.fleet.folder import find_fleet
 
     check_output(output)
     states = {
@@ -104,14 +106,17 @@ def _compare_hardware(
         for place, state in load_sessions(name, session_dir).items()
     }
     if len(states) < 2:
-        raise UsageError(
-            "compare needs two sessions or a fleet", "txtop compare A B, or --base A --new B"
-        )
+        fleet = find_fleet(names[0], session_dir)
+        cause = "compare needs two sessions or a fleet"
+        if fleet is not None:
+            cause = f"{fleet.name} has results of one place alone: {next(iter(states))}"
+        raise UsageError(cause, "txtop compare A B, or --base A --new B")
     sides = group_by_kind(states)
     if len(sides) < 2:
+        sessions = [one.path.name for name in names for one in resolve_sessions(name, session_dir)]
         raise UsageError(
             f"{next(iter(sides))} are machines of one kind",
-            "name the sessions of two of them, as txtop compare F-A F-B",
+            f"txtop compare {shlex.join(sessions[:2])} compares two sessions of such machines",
         )
     rows = compare_hardware(sides, margin)
     if format == "text":

@@ -32,6 +32,7 @@ from txtop.fleet.log_copy import LogCopy
 from txtop.fleet.model_copy import list_local_models, sync_models
 from txtop.fleet.places import (
     RemotePlace,
+    has_to_be_held,
     hold_places,
     parse_places,
     release_places,
@@ -132,6 +133,9 @@ def resume_fleet(folder: Path, start: StartOptions, screen: ScreenOptions = DEFA
     ]
     if not lacking:
         print_progress(f"nothing of {folder.name} is missing")
+        # A place that is held until its log was copied is given back below.
+        if all(member.released or not has_to_be_held(member.place) for member in fleet.members):
+            return _report_copies(FleetCopies(folder))
     with unwind_on_signals():
         replies = resume_members(folder, lacking, fleet.command, print_progress)
     refused = [reply for reply in replies if reply.code]
@@ -216,6 +220,11 @@ def show_fleet(
     if not all(copy.is_over for copy in copies.copies.values()):
         print_progress(f"the runs go on: txtop attach {folder.name} copies the rest")
         return 0
+    return _report_copies(copies)
+
+
+def _report_copies(copies: FleetCopies) -> int:
+    """Read what was copied, and print a report for each place. Return the worst exit code."""
     members = [_Member(label, copy) for label, copy in copies.copies.items()]
     for member in members:
         while member.follower.update():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from cyclopts import CycloptsError
@@ -48,6 +50,8 @@ def format_usage_error(
         names = [name for argument in error.argument_collection for name in argument.names]
         return f"no option {option[:MAX_SHOWN]}: {did_you_mean(option, names, step)}"
     if isinstance(error, CoercionError) and error.token is not None:
+        if chain == "export" and (formats := _list_fleet_formats(arguments)):
+            error.target_type = Literal[formats]  # type: ignore[assignment]
         return _format_wrong_value(error, step)
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         if error.keyword is None and not error.argument.tokens:
@@ -57,6 +61,16 @@ def format_usage_error(
     if isinstance(error, RepeatArgumentError):
         return f"{error.token.keyword} is given twice: give it once"
     return f"{' '.join(str(error).split()).removesuffix('.')}: {step}"
+
+
+def _list_fleet_formats(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats that a fleet has, if one of `arguments` names a fleet."""
+    from txtop.export.fleet import WRITERS
+    from txtop.fleet.folder import find_fleet
+
+    folder = dict(pairwise(arguments)).get("--session-dir")
+    is_fleet = any(find_fleet(name, Path(folder) if folder else None) for name in arguments[1:])
+    return tuple(WRITERS) if is_fleet else ()
 
 
 def _name(error: CycloptsError, keyword: str | None) -> str:

@@ -49,9 +49,12 @@ def check_places(places: Sequence[RemotePlace], order: FleetOrder) -> dict[str, 
         try:
             described[reply.place.label] = msgspec.json.decode(reply.output, type=Description)
         except msgspec.MsgspecError:
-            silent.append(f"{reply.place.label}: its txtop does not describe its machine")
+            why = "its txtop does not describe its machine: update it there"
+            if not reply.output:
+                why = f"{reply.place.spelt} ended without a word of txtop"
+            silent.append(f"{reply.place.label}: {why}")
     if silent:
-        raise UsageError("; ".join(silent), f"update txtop there; {NOTHING_STARTED}")
+        raise UsageError("; ".join(silent), NOTHING_STARTED)
     return described
 
 

@@ -14,6 +14,7 @@ from txtop.fleet.engines.prefix import EXEC
 from txtop.fleet.engines.ray import RAY
 from txtop.fleet.engines.slurm import SLURM
 from txtop.fleet.engines.ssh import SSH
+from txtop.sanitise import sanitise
 
 FORMS = (
     "ssh:HOST, slurm, ray, or exec:COMMAND as 'exec:kubectl exec -i POD --'; NAME=… names a place"
@@ -34,6 +35,11 @@ class RemotePlace(NamedTuple):
     engine: str
     target: str
     wish: str = ""
+
+    @property
+    def spelt(self) -> str:
+        """The place as `--on` takes it: `exec:COMMAND`."""
+        return sanitise(f"{self.engine}:{self.target}", 60)
 
     def build_command(self, txtop: Sequence[str], arguments: Sequence[str]) -> list[str]:
         """Build the command that runs `txtop` with `arguments` there."""
@@ -171,7 +177,8 @@ def _parse_places(text: str, number: int) -> list[RemotePlace]:
     asked, colon, target = rest.partition(":")
     engine, star, count = asked.partition("*")
     if engine not in ENGINES or (star and not count.isdecimal()):
-        hint = did_you_mean(engine, ENGINES, FORMS) if colon else FORMS
+        # A host without its engine is no misspelt one: gpu1.
+        hint = did_you_mean(engine, ENGINES, FORMS) if colon or engine.isalpha() else FORMS
         raise UsageError(f"--on cannot be {text[:60]!a}", hint)
     try:
         parts = shlex.split(target)

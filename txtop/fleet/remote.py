@@ -20,7 +20,10 @@ NOTHING_STARTED = "nothing was started"
 
 @dataclass(frozen=True)
 class PlaceReply:
-    """The reply of a place to a command: exit code, output, and the last line of its errors."""
+    """The reply of a place to a command: exit code, output, and the last line of its errors.
+
+    Without one it names the command that ended.
+    """
 
     place: RemotePlace
     code: int
@@ -31,7 +34,9 @@ class PlaceReply:
 def build_reply(place: RemotePlace, code: int, output: bytes, errors: bytes) -> PlaceReply:
     """Build the reply of a command that has ended."""
     lines = errors.decode(errors="replace").strip().splitlines()
-    last = lines[-1].removeprefix("txtop: ") if lines else f"exit code {code}"
+    last = (
+        lines[-1].removeprefix("txtop: ") if lines else f"{place.spelt} ended with exit code {code}"
+    )
     return PlaceReply(place, code, output, last)
 
 

@@ -87,28 +87,6 @@ def test_a_plain_command_prints_what_the_parser_would(
     assert (run_command_line(arguments), capsys.readouterr()) == plain
 
 
-@pytest.mark.parametrize(
-    ("arguments", "where"),
-    [
-        (["run", "--models", "gpt2", "--task", ""], "--task"),
-        (["run", "--models", "gpt2", "--task="], "--task"),
-        (["run", "--models", "gpt2", ""], "--models"),
-        (["run", "--plan", ""], "--plan"),
-        (["sessions", "--session-dir", ""], "--session-dir"),
-        (["export", "gpt2-precisions", "--output", ""], "--output"),
-        (["show", ""], "an argument"),
-    ],
-)
-def test_an_empty_argument_is_not_taken_for_this_folder(
-    arguments: list[str], where: str, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setattr(sys, "argv", ["txtop", *arguments])
-    assert main() == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"txtop: {where} is empty: ")
-
-
 @pytest.mark.parametrize("arguments", [["sessions"], ["show", "smollm2-int8"]])
 def test_a_plain_command_loads_no_parser(arguments: list[str], tmp_path: Path) -> None:
     code = (

@@ -9,11 +9,13 @@ import pytest
 from support.fleets import write_fleet
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import session_args
+from txtop.cli.app import run_command_line
+from txtop.cli.common import StartOptions
 from txtop.cli.compare import compare
 from txtop.cli.export import show
 from txtop.cli.fleet import _Member, _report_missing, list_commands
 from txtop.cli.replay import stop
-from txtop.cli.run import run
+from txtop.cli.run import resume, run
 from txtop.errors import SessionError, UsageError
 from txtop.export import fleet, markdown
 from txtop.fleet.fleet_run import FleetCopies
@@ -149,3 +151,35 @@ def test_a_run_that_lacks_comparisons_or_answers_can_be_resumed(
 def test_a_part_is_not_saved_as_the_whole() -> None:
     with pytest.raises(UsageError, match="--part and --save-plan contradict"):
         run(options=RunOptions(models=["gpt2"]), part="1/2", save_plan="-")
+
+
+def test_a_fleet_that_lacks_nothing_is_reported_and_not_copied_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, "minilm-task")
+    monkeypatch.setattr(FleetCopies, "start", lambda self: pytest.fail("asked the places"))
+    code = resume("f", start=StartOptions(session_dir=tmp_path, headless=True))
+    done = capsys.readouterr()
+    assert code == 0 and done.err == "nothing of f is missing\n"
+    assert done.out.count("txtop session") == 2
+
+
+def test_one_kind_of_machine_is_answered_with_what_can_be_compared(tmp_path: Path) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, RECORDING)
+    write_fleet(tmp_path, "one", {"a": 1.0}, RECORDING)
+    with pytest.raises(UsageError, match="a, b are machines of one kind: txtop compare f-a f-b"):
+        compare("f", session_dir=tmp_path)
+    with pytest.raises(UsageError, match="one has results of one place alone: a"):
+        compare("one", session_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["f", "gpt2-precisions"])
+def test_the_formats_that_are_offered_are_those_that_there_are(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fleet(tmp_path, "f", {"a": 1.0, "b": 1.0}, RECORDING)
+    place = ["--session-dir", str(tmp_path)] if name == "f" else []
+    assert run_command_line(["export", name, "--format", "xml", *place]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("one of json, jsonl, csv, md") == (name == "f")
+    assert ("llama-bench" in line) == (name != "f")

@@ -141,10 +141,10 @@ def test_a_place_that_takes_nothing_is_named(tmp_path: Path, model: Path) -> Non
     (tmp_path / "a" / model.name).write_text("a file where the folder should be")
     with pytest.raises(UsageError, match=r"a: .*File exists"):
         sync_models([place(tmp_path, "a")], [f"./{model.name}"], lambda _line: None)
-    with pytest.raises(UsageError, match="b: exit code 7"):
+    with pytest.raises(UsageError, match=r"b: exec:sh .* ended with exit code 7"):
         broken = RemotePlace("b", "exec", "sh -c 'exit 7' --")
         sync_models([broken], [f"./{model.name}"], lambda _line: None)
-    with pytest.raises(UsageError, match="b: exit code 7; c: exit code 7: nothing was started"):
+    with pytest.raises(UsageError, match=r"b: exec:sh .*; c: exec:sh .* 7: nothing was started"):
         both = [broken, broken._replace(label="c")]
         sync_models(both, [f"./{model.name}"], lambda _line: None)
 

@@ -10,6 +10,8 @@ import pytest
 from txtop.errors import UsageError
 from txtop.fleet import places as places_module
 from txtop.fleet.engines.ray import count_places, parse_wishes
+from txtop.fleet.fleet_run import check_places
+from txtop.fleet.folder import FleetOrder
 from txtop.fleet.places import RemotePlace, hold_places, parse_places
 
 
@@ -49,6 +51,8 @@ def test_ssh_quotes_for_the_shell_there_and_never_asks() -> None:
         ([], "at least one value"),
         (["gpu1"], "ssh:HOST"),
         (["shh:gpu1"], "did you mean ssh?"),
+        (["slrum"], "did you mean slurm?"),
+        (["ssh1"], "ssh:HOST"),
         (["ssh:"], "names no machine"),
         (["ssh:-oProxyCommand=evil"], "names no machine"),
         (["exec:'a"], "a quote is not closed"),
@@ -92,6 +96,20 @@ def test_what_a_place_of_ray_holds() -> None:
     for word in ("num_gpus", "num_gpus=-1", "num_gpus=nan", "=1"):
         with pytest.raises(UsageError, match="is no resource"):
             parse_wishes([word])
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("false", "a: exec:false ended with exit code 1: nothing was started"),
+        ("true", "a: exec:true ended without a word of txtop: nothing was started"),
+        ("echo", "a: its txtop does not describe its machine: update it there: nothing was"),
+    ],
+)
+def test_a_place_whose_command_ends_at_once_is_named_with_it(command: str, words: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        check_places([RemotePlace("a", "exec", command)], FleetOrder(["txtop"], b""))
+    assert str(refusal.value).startswith(words)
 
 
 def test_what_an_engine_got_is_given_back_when_a_later_one_refuses(
