@@ -40,7 +40,7 @@ def asked() -> events.TaskQuestions:
     numbers = list(range(1, ITEMS + 1))
     texts = [f"question {number}" for number in numbers]
     return events.TaskQuestions(
-        t_ns=0, task="facts", first=0, lines=numbers, asked=texts, right=["yes"] * ITEMS
+        t_ns=0, task="facts", first=0, lines=numbers, asked=texts, right=texts
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -14,6 +15,7 @@ from txtop.plan.task import TaskKind, TaskSpec
 from txtop.protocol import events
 from txtop.state.session import SessionState
 from txtop.stats import paired_accuracy, rank_correlation
+from txtop.stats.fidelity_bands import compute_wilson_interval
 from txtop.stats.intervals import Interval
 from txtop.stats.rank_correlation import CorrelationDifference
 
@@ -25,6 +27,7 @@ ACCURACY_GLYPHS: dict[AccuracyBand, str] = {
     "worse": "✗",
 }
 _DIGITS = 9
+_Z95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class AccuracyDifference:
     alone; without one `reason` says why. `gained` and `lost` items are those that the cell answers
     better and worse, None for pairs, `needed` those that would decide the margin, None if that
     cannot be said. `is_unchanged` if every item is as the reference has it, of pairs every rank.
+    `chance` is what one answer to all items, or a guess, would reach; None if it cannot be said.
     """
 
     task: TaskSpec
@@ -65,6 +69,7 @@ class AccuracyDifference:
     margin: float
     reason: str = ""
     is_unchanged: bool = False
+    chance: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -84,6 +89,19 @@ class AccuracyDifference:
         if low >= -self.margin:
             return "no worse"
         return "worse" if high < -self.margin else "loss" if high < 0 else "undecided"
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the reference is above chance: else a model that is broken does as well.
+
+        A difference that is shown tells all the same.
+        """
+        if self.band in ("worse", "loss") or self.reference_score is None:
+            return True
+        if self.task.kind == "pairs":
+            return abs(self.reference_score) > _Z95 / math.sqrt(max(1, self.n - 1))
+        interval = compute_wilson_interval(round(self.reference_score * self.n), self.n)
+        return self.chance is None or interval is None or interval[0] > self.chance
 
     @property
     def still_needed(self) -> int | None:
@@ -157,8 +175,21 @@ def list_differences(
             continue
         # What was answered before a failure is a sample like any other.
         names, targets = (reference.id, cell.id), list_targets(session, task)
-        differences.append(compare_scores(theirs, ours, names, targets, plan.accuracy_margin))
+        difference = compare_scores(theirs, ours, names, targets, plan.accuracy_margin)
+        chance = _compute_chance(session, task, difference.n)
+        differences.append(replace(difference, chance=chance))
     return differences
+
+
+def _compute_chance(session: SessionState, task: TaskSpec, n: int) -> float | None:
+    """Return what the commonest answer alone reaches in `n` items, or a guess if that is more."""
+    if task.kind in ("pairs", "retrieval"):
+        return None
+    parts = session.questions.get(task.name, ())
+    right = [text for part in parts for text in part.right][:n]
+    chances = [chance for part in parts for chance in part.chances][:n]
+    commonest = max(Counter(right).values(), default=0) / n
+    return max(commonest, sum(chances) / n)
 
 
 def _find_pair(session: SessionState, name: str, against: str | None) -> tuple[Cell, Cell] | None:

@@ -40,10 +40,12 @@ class Quality:
     def deciding(self) -> AccuracyDifference | None:
         """The difference that the badge shows: of the worst band the largest loss.
 
-        None where none could be judged. NaN or Inf in the output come before any task, and an
-        output that is visibly another one before a task that has too few items to decide.
+        None where none could be judged, or tells anything. NaN or Inf in the output come before any
+        task, and an output that is visibly another one before a task that has too few items to
+        decide.
         """
-        judged = [(_WORST_FIRST.index(d.band), d) for d in self.differences if d.band is not None]
+        telling = [d for d in self.differences if d.is_telling]
+        judged = [(_WORST_FIRST.index(d.band), d) for d in telling if d.band is not None]
         output = fidelity.compute_badge(self.output)
         if not judged or output == "INVALID":
             return None

@@ -42,7 +42,7 @@ def questions(items: int, targets: Sequence[float] = ()) -> events.TaskQuestions
         first=0,
         lines=list(range(1, items + 1)),
         asked=[f"question {n}" for n in range(items)],
-        right=["yes"] * items,
+        right=[f"yes {n}" for n in range(items)],
         targets=list(targets),
     )
 
@@ -149,7 +149,9 @@ def test_what_a_stopped_run_did_not_answer_is_named() -> None:
     assert lines[-3:] == [
         "last, A: no room", "quiz, B: 1 of 4 answered", "not asked: more (A, B); last (B)",
     ]  # fmt: skip
-    assert list_remarks(answer_all([1], [1], margin=0.02)) == ["points against A; margin 1 pt"]
+    assert list_remarks(answer_all([1] * 9, [1] * 9, margin=0.02)) == [
+        "points against A; margin 1 pt"
+    ]
 
 
 def test_pairs_of_sentences_have_the_difference_of_correlations() -> None:
@@ -287,6 +289,54 @@ def test_a_task_that_decides_nothing_hides_no_broken_output(
     assert own_quality.badge == badge
     if badge in ("visible", "broken"):
         assert own_quality.forms[0].startswith(("✗ broken", "▲ visible"))
+
+
+@pytest.mark.parametrize(
+    ("right", "chances", "reached", "lost", "badge"),
+    [
+        # One class, which a model that always names it answers as well.
+        (["a"], [], 1.0, 0, "minor"),
+        # A guess among four reaches as much.
+        (["a", "b", "c", "d"], [0.25], 0.26, 0, "minor"),
+        # Twice that is above chance, and a loss is one wherever the reference is.
+        (["a", "b", "c", "d"], [0.25], 0.5, 0, "no worse"),
+        (["a"], [], 1.0, 400, "worse"),
+    ],
+)
+def test_a_task_at_chance_leaves_the_badge_to_the_outputs(
+    right: list[str], chances: list[float], reached: float, lost: int, badge: str
+) -> None:
+    n = 2000
+    base = [float(i < reached * n) for i in range(n)]
+    own = [0.0] * lost + base[lost:]
+    asked = questions(n)
+    asked.right, asked.chances = (right * n)[:n], (chances * n)[:n]
+    state = fold_all(
+        [
+            header(Plan(cells=CELLS, tasks=(a_task(n),))), asked, answers("a", base), answered("a"),
+            answers("b", own), answered("b"),
+            events.Fidelity(
+                t_ns=3, cell="b", reference="a", weights="pretrained", positions=2000, top1=1990,
+                kld=0.005,
+            ),
+        ]
+    )  # fmt: skip
+    assert quality.get_quality(state, "b").badge == badge
+    remarks = [line for line in list_remarks(state) if "chance" in line]
+    level = "100.0 %" if len(right) == 1 else "25.0 %"
+    expected = [f"quiz, fp32: not above chance, {level}: no badge of a cell"]
+    assert remarks == (expected if badge == "minor" else [])
+
+
+def test_a_correlation_at_chance_leaves_the_badge_to_the_outputs() -> None:
+    targets = [float(n % 6) for n in range(60)]
+    noise = [float(n * 7919 % 61) for n in range(60)]
+    other = [float(n * 104729 % 59) for n in range(60)]
+    state = answer_pairs(targets, noise, other)
+    (difference,) = accuracy.list_differences(state, "b")
+    assert not difference.is_telling and quality.get_quality(state, "b").badge == "unmeasured"
+    (difference,) = accuracy.list_differences(answer_pairs(targets, targets, noise), "b")
+    assert difference.is_telling
 
 
 def test_a_correlation_of_few_pairs_is_no_badge() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table
-from txtop.formatting import MISSING
+from txtop.formatting import MISSING, format_share
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.task import TaskSpec
@@ -51,6 +51,12 @@ def list_remarks(state: SessionState) -> list[str]:
     lines = [f"points against {base}; margin {margin}"] if differences else []
     if any(difference.task.kind == "pairs" for difference in differences):
         lines.append(PAIRS_REMARK)
+    lines += dict.fromkeys(
+        f"{sanitise(own.task.name, 60)}, {name_cell(state, own.reference)}: not above chance"
+        f"{'' if own.chance is None else f', {format_share(own.chance, 1)}'}: no badge of a cell"
+        for own in differences
+        if not own.is_telling
+    )
     lines += [
         f"{sanitise(task, 60)}, {name_cell(state, cell)}: {ending.failed}"
         for (cell, task), ending in state.answered.items()

@@ -15,7 +15,8 @@ class TaskQuestions(Event, kw_only=True, tag="questions"):
     """Items of `task` in the order in which every cell answers them, from number `first` on.
 
     `lines` are their lines in the file; `asked` and `right`, the question and its answer, are cut.
-    Pairs of sentences have the similarity to reach in `targets`.
+    Pairs of sentences have the similarity to reach in `targets`, choices what a guess of each
+    reaches in `chances`.
     """
 
     task: Name
@@ -24,6 +25,7 @@ class TaskQuestions(Event, kw_only=True, tag="questions"):
     asked: list[Text]
     right: list[Text]
     targets: list[Score] = []
+    chances: list[Score] = []
 
 
 class TaskAnswers(Event, kw_only=True, tag="answers"):

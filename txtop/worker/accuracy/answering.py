@@ -105,6 +105,9 @@ class TaskAnswerer:
                     asked=[sanitise(item.asked, _MAX_CHARACTERS) for item in part],
                     right=[sanitise(item.right, _MAX_CHARACTERS) for item in part],
                     targets=[item.score for item in part if isinstance(item, PairItem)],
+                    chances=[
+                        1 / len(item.choices) for item in part if isinstance(item, ChoiceItem)
+                    ],
                 )
             )
 
