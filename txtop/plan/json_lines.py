@@ -40,9 +40,9 @@ class RepeatedFieldError(LineError):
 def describe_fault(error: msgspec.ValidationError) -> str:
     """Return the fault of a field for a person: `question: a whole number in place of text`."""
     cause, _, place = str(error).replace("`", "").partition(" - at ")
-    for pattern, words in _FAULTS:
+    for pattern, text in _FAULTS:
         if match := re.fullmatch(pattern, cause):
-            cause = words.format(**{k: _name_value(v) for k, v in match.groupdict().items()})
+            cause = text.format(**{k: _name_value(v) for k, v in match.groupdict().items()})
             break
     field = place.removeprefix("$").removeprefix(".")
     return f"{field}: {cause}" if field else cause

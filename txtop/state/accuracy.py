@@ -92,7 +92,7 @@ class AccuracyDifference:
 
     @property
     def is_telling(self) -> bool:
-        """Whether the reference is above chance: else a model that is broken does as well.
+        """True if the reference is above chance: else a model that is broken does as well.
 
         A difference that is shown tells all the same.
         """

@@ -117,7 +117,7 @@ def test_answers_that_are_all_equal_are_no_loss_from_the_rule_of_three_on(kind: 
 def test_the_items_that_would_decide_are_named_as_show_does() -> None:
     scores = [float(n % 3 > 0) for n in range(400)]
     changed = [1 - score if n < 3 else score for n, score in enumerate(scores)]
-    sides = [answer(each, range(400)) for each in (scores, changed)]
+    sides = [answer(scored, range(400)) for scored in (scores, changed)]
     gated = compare_sessions([sides[0]], [sides[1]], 0.03, -0.01)
     (row,) = map(comparison.build_accuracy_row, gated.accuracy)
     assert re.fullmatch(r"≈ undecided: about [0-9],[0-9]{3} items decide 1 pt", row[-1])

@@ -99,17 +99,17 @@ def test_what_a_place_of_ray_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "expected"),
     [
         ("false", "a: exec:false ended with exit code 1: nothing was started"),
         ("true", "a: exec:true ended without a word of txtop: nothing was started"),
         ("echo", "a: its txtop does not describe its machine: update it there: nothing was"),
     ],
 )
-def test_a_place_whose_command_ends_at_once_is_named_with_it(command: str, words: str) -> None:
+def test_a_place_whose_command_ends_at_once_is_named_with_it(command: str, expected: str) -> None:
     with pytest.raises(UsageError) as refusal:
         check_places([RemotePlace("a", "exec", command)], FleetOrder(["txtop"], b""))
-    assert str(refusal.value).startswith(words)
+    assert str(refusal.value).startswith(expected)
 
 
 def test_what_an_engine_got_is_given_back_when_a_later_one_refuses(

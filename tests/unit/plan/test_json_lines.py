@@ -20,7 +20,7 @@ class Line(msgspec.Struct):
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "expected"),
     [
         ({}, "no field text"),
         ({"text": 1}, "text: a whole number in place of text"),
@@ -36,10 +36,10 @@ class Line(msgspec.Struct):
         ([1], "a list in place of an object"),
     ],
 )
-def test_the_fault_of_a_field_has_no_word_of_the_parser(fields: object, words: str) -> None:
+def test_the_fault_of_a_field_has_no_word_of_the_parser(fields: object, expected: str) -> None:
     with pytest.raises(msgspec.ValidationError) as refused:
         msgspec.convert(fields, Line)
-    assert describe_fault(refused.value) == words
+    assert describe_fault(refused.value) == expected
 
 
 def test_a_line_is_the_value_that_the_library_reads() -> None:

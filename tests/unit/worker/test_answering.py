@@ -49,7 +49,9 @@ def answers_by_line(worker: InlineWorker) -> dict[int, tuple[float, str]]:
     parts = worker.of(events.TaskAnswers)
     given = [pair for part in parts for pair in zip(part.scores, part.answers, strict=True)]
     assert parts[0].first == 0
-    assert all(0 < chance < 1 for part in worker.of(events.TaskQuestions) for chance in part.chances)
+    assert all(
+        0 < chance < 1 for part in worker.of(events.TaskQuestions) for chance in part.chances
+    )
     return dict(zip(lines, given, strict=True))
 
 
