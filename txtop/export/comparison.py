@@ -37,6 +37,7 @@ def _build_row(cell: CellComparison) -> list[str]:
     return [cell.cell, *rates, f"{cell.unit}, {cell.average}", ratio, interval, n, cell.verdict]
 
 
+EQUAL_REMARK = "answers that are all equal: the share that can differ, of this n alone"
 ACCURACY_COLUMNS = (
     ("cell", "<"),
     ("task", "<"),
@@ -71,9 +72,11 @@ def _list_remarks(comparison: SessionComparison) -> list[str]:
         for remark in (*cell.reasons, *cell.notes):
             lines.setdefault(remark, []).append(cell.cell)
     has_pairs = any(own.kind == "pairs" for own in comparison.accuracy)
+    has_equal = any(own.gained == own.lost == 0 for own in comparison.accuracy)
     return [
         *(f"{', '.join(cells)}: {remark}" for remark, cells in lines.items()),
         *([PAIRS_REMARK] if has_pairs else []),
+        *([EQUAL_REMARK] if has_equal else []),
     ]
 
 

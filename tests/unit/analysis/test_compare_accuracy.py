@@ -109,7 +109,9 @@ def test_answers_that_are_all_equal_are_no_loss_from_the_rule_of_three_on(kind: 
         scores = [float(place % 7 > 2) + (kind == "pairs") * place / n for place in range(n)]
         targets = [float(place % 6) for place in range(n)] if kind == "pairs" else ()
         same = answer(scores, range(n), targets=targets)
-        (own,) = compare_sessions([same], [same], 0.03, -0.01).accuracy
+        compared = compare_sessions([same], [same], 0.03, -0.01)
+        (own,) = compared.accuracy
+        assert "of this n alone" in comparison.render_text(compared)
         assert (own.verdict, own.reason, own.difference) == (verdict, remark, 0)
         assert own.ci95 == pytest.approx((-3 / n, 3 / n), rel=0.01)
 
