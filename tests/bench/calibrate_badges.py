@@ -182,8 +182,10 @@ def describe_distance(base: Outputs, own: Outputs) -> str:
 
 def describe_loss(name: str, base: list[float], own: list[float]) -> str:
     if name == "pairs":
-        (one, other), interval = rank_correlation.compare_correlations(get_targets(), base, own)
-        points = other - one
+        contrast = rank_correlation.compare_correlations(get_targets(), base, own)
+        if contrast.base is None or contrast.own is None:
+            return f"{name} {contrast.reason}"
+        interval, points = contrast.interval, contrast.own - contrast.base
     else:
         counts: dict[float, float] = {}
         for a, b in zip(base, own, strict=True):
