@@ -354,6 +354,89 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     assert sum(isinstance(e, events.Fidelity) for e in stream) == 1, "the outputs are known"
 
 
+def list_loads(stream: list[events.AnyEvent]) -> list[str]:
+    return [e.cell for e in stream if isinstance(e, events.CellStarted)]
+
+
+def test_each_start_has_fresh_workers_and_who_loads_first_alternates(tmp_path: Path) -> None:
+    run, stream = conduct(tmp_path, arms_plan(blocks=2, starts=5))
+    ab_test = ab_test_of(run.state)
+    assert statuses(run.state) == ["ok", "ok"] and ab_test.verdict("B") == "faster"
+    assert ab_test.sequences["B"].n == 5 and ab_test.kept_blocks == 10
+    assert "".join(list_loads(stream)) == "ABBAABBAAB"
+    workers = {e.worker for e in stream if isinstance(e, events.CellStarted)}
+    assert len(workers) == 10
+    ends = [block.ends_start for block in rounds(stream)]
+    assert ends == [False, True] * 5
+    roles = Counter(run.state.cells["B"].samples.role)
+    assert roles["first"] == roles["warmup"] == 5, "each worker warms up"
+    played = fold_all(stream)
+    assert json.to_json(played, FinalMetrics()) == json.to_json(run.state, FinalMetrics())
+
+
+def test_a_large_effect_is_decided_by_the_fourth_start(tmp_path: Path) -> None:
+    run, stream = conduct(tmp_path, arms_plan(starts=8))
+    assert ab_test_of(run.state).verdict("B") == "faster"
+    assert {c.finished.stopped_by for c in run.state.cells.values() if c.finished} == {"decided"}
+    assert len(list_loads(stream)) == 8 and ab_test_of(run.state).kept_blocks == 40
+
+
+def test_a_start_takes_its_part_of_the_budget(tmp_path: Path) -> None:
+    run, stream = conduct(tmp_path, arms_plan(knobs=(AB[0], AB[0]), starts=4, budget_s=0.8))
+    ab_test = ab_test_of(run.state)
+    assert len(ab_test.units) == 4 and ab_test.kept_blocks < 40
+    longest_s = max(e.e2e_ns for e in stream if isinstance(e, events.Iteration)) / 1e9
+    block = max(sum(map(len, b.iterations.values())) for b in rounds(stream))
+    assert run.state.sum_measured_s() <= 0.8 + 4 * block * longest_s
+
+
+def cut_after_block(folder: Path, count: int) -> None:
+    """Leave what is on the disk where the run is killed in the block after these."""
+    log = folder / "events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    ends = [i for i, line in enumerate(lines) if b'"round"' in line]
+    log.write_bytes(b"".join(lines[: ends[count - 1] + 3]) + b'{"t":"iter')
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("killed", [False, True])
+def test_starts_that_are_complete_outlive_an_interruption(tmp_path: Path, killed: bool) -> None:
+    from support.fake_run import FAKE
+    from txtop.runner.conductor import Conductor
+
+    run = Run(tmp_path / "s", arms_plan(blocks=3, starts=6)).start()
+    if not killed:
+        run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 7)
+        run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
+    run.join()
+    if killed:
+        cut_after_block(run.folder, 7)
+    before = ab_test_of(fold_all(read_all(run.folder)[0]))
+    again = Conductor(None, run.folder, worker=FAKE, sampler=None)
+    assert again.run() == ("done", True)
+    state = again.recorder.state
+    ab_test = ab_test_of(state)
+    assert statuses(state) == ["ok", "ok"] and ab_test.sequences["B"].n == 6
+    done = before.sequences["B"].differences
+    assert ab_test.sequences["B"].differences[: len(done)] == done and len(done) >= 2
+    assert ab_test.kept_blocks == 18, "the open start goes on where it was"
+    kept = {i for b in ab_test.blocks if b.kept for i in b.iterations["A"]}
+    assert set(state.cells["A"].samples.kept()) == kept
+    played = fold_all(read_all(run.folder)[0])
+    assert json.to_json(played, FinalMetrics()) == json.to_json(state, FinalMetrics())
+
+
+def test_where_each_turn_is_a_load_each_block_is_a_start(tmp_path: Path) -> None:
+    run, stream = conduct(tmp_path, arms_plan("crowded", starts=6))
+    ab_test = ab_test_of(run.state)
+    assert ab_test.reloaded and ab_test.verdict("B") == "faster"
+    assert ab_test.sequences["B"].n == ab_test.kept_blocks == 4
+    since = next(i for i, e in enumerate(stream) if isinstance(e, ABBlock))
+    assert len(list_loads(stream[since:])) == 3 * 3, (
+        "A B B A: no load is shared with the next block"
+    )
+
+
 def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later(
     tmp_path: Path,
 ) -> None:

@@ -108,6 +108,9 @@ def test_a_race_that_was_cut_off_repeats_no_block(finished: Run, tmp_path: Path)
         assert len(dealt) == len(set(dealt))
         state = fold_all(read_all(folder)[0])
         assert name_winner(state) == name_winner(finished.state)
+        for name, cell in state.cells.items():
+            counted = {i for b in after if b.kept for i in b.iterations.get(name, [])}
+            assert set(cell.samples.kept()) == counted, "no block that the kill left open counts"
         assert not verify_log(folder).wrong
 
 

@@ -106,6 +106,7 @@ class Script:
         reasons: Sequence[str] = (),
         paired: bool = False,
         reloaded: bool = False,
+        ends_start: bool = False,
         contention: Sequence[events.Contention] = (),
     ) -> Script:
         """Add a block in which a request of each arm takes its given time, wherever its turn is."""
@@ -122,6 +123,7 @@ class Script:
                 kept=kept,
                 paired=paired,
                 reloaded=reloaded,
+                ends_start=ends_start,
                 reasons=list(reasons),
                 contention=list(contention),
             )
@@ -134,6 +136,11 @@ class Script:
             off = 1 + wobble * ((i * 7919) % 11 - 5) / 5
             self.block((30.0, 30.0 / (ratio * off)), **facts)  # type: ignore[arg-type]
         return self
+
+    def start(self, blocks: int, ratio: float) -> Script:
+        """Add one of several starts of two arms, with `blocks` that differ by next to nothing."""
+        self.blocks(blocks - 1, ratio, 0.002)
+        return self.block((30.0, 30.0 / ratio), ends_start=True)
 
     def end(self, status: events.CellStatus = "ok", reason: str = "done") -> list[AnyEvent]:
         """End the arms and the session."""
@@ -156,10 +163,12 @@ class Script:
         return self.made
 
 
-def script(*knobs: dict[str, object], model: str = "gpt2", **facts: object) -> Script:
+def script(
+    *knobs: dict[str, object], model: str = "gpt2", starts: int = 1, **facts: object
+) -> Script:
     """Return an A/B of fp32 and bf16, or of these arms."""
     chosen = knobs or ({"precision": "fp32"}, {"precision": "bf16"})
     plan = ab_plan.build_ab_plan(
-        model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions()
+        model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions(starts=starts)
     )
     return Script(plan, **facts)  # type: ignore[arg-type]

@@ -223,6 +223,22 @@ def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
     assert low <= 0.9 < 1.2 <= high and round(low * 20) == low * 20
 
 
+def test_starts_have_their_name_wherever_blocks_have() -> None:
+    made = script(starts=8).begin().start(3, 1.1).start(3, 0.9).start(3, 1.2).blocks(2, 1.1)
+    ab_view = dueled(made, ended=False)
+    assert (ab_view.block, ab_view.first_look, ab_view.winners) == (3, 4, ("B", "A", "B"))
+    assert ab_view.comparison.rows[1] == ("starts", "B 2  A 1", "won", "at least 4")
+    assert 0.2 <= ab_view.share < 0.3, "two of ten blocks"
+    drawn = "\n".join(text(render_ab_verdict(ab_view, Area(120, 13, G, boxed=True))))
+    assert "start 3 of at least 4" in drawn and "start 3 " in drawn and "block" not in drawn
+    assert "start 3 of at least 4" in "\n".join(text(header.render_header(viewed(made), 120, G)))
+    decided = dueled(
+        script(starts=8).begin().start(3, 2.0).start(3, 2.0).start(3, 2.01).start(3, 2.0)
+    )
+    assert decided.comparison.rows[0][3] == "outside since start 4"
+    assert decided.comparison.surely == "assumes normal noise"
+
+
 def test_more_blocks_than_rows_keep_the_first_and_the_newest() -> None:
     looks = [look(n, 1.1 - 0.5 / n, 1.1 + 0.5 / n) for n in range(2, 60)]
     lines = text(render_funnel(looks, 0.02, "accent-b", Area(60, 8, G), small=True))

@@ -13,7 +13,7 @@ from txtop.stats import fidelity_bands
 SMALL_RATIO = 1.10
 ONE_START = (
     "each arm is one process, and equal processes differ by up to 3 %, with large temporaries by up"
-    " to 8 %, for as long as they live: repeat a difference as small as this"
+    " to 8 %, for as long as they live: --starts 8 measures eight of each"
 )
 
 
@@ -23,8 +23,9 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     look = ab_test.look(name)
     if ab_test.verdict(name) == "equivalent" and ab_test.sequences[name].excludes_one:
         notes.append(f"measurable: {format_share(abs(look.ratio - 1), 1)}, inside the margin")
-    named = ab_test.verdict(name) in ("faster", "slower") and not ab_test.reloaded
-    if named and abs(math.log(look.ratio)) < math.log(SMALL_RATIO):
+    named = ab_test.verdict(name) in ("faster", "slower")
+    one_start = ab_test.starts == 1 and not ab_test.reloaded
+    if named and one_start and abs(math.log(look.ratio)) < math.log(SMALL_RATIO):
         notes.append(ONE_START)
     if look.interval and look.interval[0] > look.interval[1]:
         notes.append("results contradict each other: the machine changed during the run")
@@ -33,7 +34,7 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     if ab_test.paired:
         notes.append("requests are long, so a block is a pair; the interval assumes normal noise")
     if not notes and state.ended and ab_test.verdict(name) is None and look.n < ab_test.first_look:
-        count = f"{format_count(look.n, 'block')} of at least {ab_test.first_look}"
+        count = f"{format_count(look.n, ab_test.unit)} of at least {ab_test.first_look}"
         notes.append(f"{count}: {_advise_more_blocks(state)}")
     notes += _list_kernels(state, ab_test, name)
     notes += filter(None, [products.compare_products(state, ab_test, name)])
@@ -56,6 +57,8 @@ def _advise_more_blocks(state: SessionState) -> str:
     """Return the step that brings the blocks that are missing."""
     if not state.is_done:
         return "txtop resume measures the rest"
+    if state.plan.starts > 1:
+        return "more --starts decide"
     return "more --blocks decide" if state.plan.iterations else "a longer --budget decides"
 
 

@@ -88,7 +88,8 @@ class ComparisonExport(msgspec.Struct, kw_only=True):
 
     `ratio` is the speed of b over a by `metric`; `ci95` holds at every look, `fixed_ci95` for this
     number of blocks alone. `verdict` is None if an arm could not be measured, and `won` counts the
-    blocks in which b was faster.
+    blocks in which b was faster. Where an arm has several `starts`, the intervals are over those
+    that are complete, and `won` counts them.
     """
 
     a: str
@@ -101,6 +102,7 @@ class ComparisonExport(msgspec.Struct, kw_only=True):
     verdict: Literal["faster", "slower", "equivalent", "inconclusive"] | None
     blocks: int
     blocks_discarded: int
+    starts: int
     won: int
     wilcoxon_p: float | None
     fidelity: FidelityExport | None

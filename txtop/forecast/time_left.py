@@ -42,7 +42,7 @@ def compute_progress(cell: CellState, state: SessionState) -> float:
         made = len(cell.samples) - len(cell.samples.discarded)
         shares.append(made / (1 + plan.expected_warmup + plan.fixed_iterations))
     elif plan.iterations is not None and state.ab_test is not None:
-        shares.append(state.ab_test.kept_blocks / plan.iterations)
+        shares.append(state.ab_test.kept_blocks / (plan.iterations * plan.starts))
     if plan.timed:
         shares.append(sum(cell.samples.e2e_ns) / NS_PER_S / plan.budget_s)
     return min(1.0, max(shares, default=0.0))

@@ -86,7 +86,15 @@ class ABRuleOptions:
             "--budget", "time limit for measuring, all arms together, as 90s or 2m; default 120"
         ),
     ] = None
-    blocks: Annotated[int | None, Parameter(help="measure exactly this many blocks")] = None
+    blocks: Annotated[
+        int | None, Parameter(help="measure exactly this many blocks, in each start")
+    ] = None
+    starts: Annotated[
+        int,
+        Parameter(
+            help="starts of each arm in fresh processes, over which the interval is; default 1"
+        ),
+    ] = 1
     warmup: Annotated[
         int | None, Parameter(help="exactly this many iterations; default until steady")
     ] = None
@@ -127,6 +135,7 @@ class ABRuleOptions:
             margin=parse_percentage("--margin", self.margin),
             budget_s=self.budget,
             blocks=self.blocks,
+            starts=self.starts,
             warmup=self.warmup,
             timeout_s=self.timeout,
             cost_per_hour=self.cost_per_hour,

@@ -19,8 +19,9 @@ from txtop.options.one_cell import Values, build_cell, check_knobs
 from txtop.options.tasks import require_answerable
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD
-from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
+from txtop.plan.plan import DEFAULT_MARGIN, MAX_STARTS, Allowed, Plan, Profile
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN, TaskSpec
+from txtop.stats.sequential import FIRST_LOOK_STARTS
 
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
@@ -33,12 +34,13 @@ class ABOptions:
     """The rules of an A/B: how long it runs and what it decides; `None` for an option not given.
 
     `margin` is a share of 1. `blocks` is an exact number, `budget_s` the time of all arms together;
-    at most one of them is given.
+    at most one of them is given. Each of several `starts` has its part of the time, or the blocks.
     """
 
     margin: float = DEFAULT_MARGIN
     budget_s: float | None = None
     blocks: int | None = None
+    starts: int = 1
     warmup: int | None = None
     timeout_s: float | None = None
     cost_per_hour: float | None = None
@@ -127,6 +129,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         cells=cells,
         margin=rules.margin,
         iterations=rules.blocks,
+        starts=rules.starts,
         warmup=rules.warmup,
         budget_s=rules.budget_s or DEFAULT_BUDGET_S,
         timeout_s=rules.timeout_s,
@@ -147,6 +150,11 @@ def _check(model: str, shared: Values, rules: ABOptions) -> None:
     if rules.margin <= 0:
         raise UsageError("--margin 0 % leaves no two arms equal", "above 0 and below 100 %, as 2%")
     limits.check_integer("--blocks", rules.blocks)
+    if rules.starts != 1 and not FIRST_LOOK_STARTS <= rules.starts <= MAX_STARTS:
+        least = f"fewer than {FIRST_LOOK_STARTS} have no interval to judge by"
+        raise UsageError(
+            f"--starts {rules.starts} is not 1, nor {FIRST_LOOK_STARTS} to {MAX_STARTS}", least
+        )
     limits.check_common_rules(rules)
     if rules.budget_s is not None and rules.blocks is not None:
         raise UsageError(

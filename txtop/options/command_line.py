@@ -222,6 +222,7 @@ def _format_ab(plan: Plan) -> list[str]:
         arguments += ["--blocks", str(plan.iterations)]
     elif plan.budget_s != ab_plan.DEFAULT_BUDGET_S:
         arguments += ["--budget", _format_exact_number(plan.budget_s)]
+    arguments += ["--starts", str(plan.starts)] if plan.starts > 1 else []
     arguments += _format_rules(plan)
     if model.startswith("-"):
         return ["txtop", "ab", *arguments, "--", model]

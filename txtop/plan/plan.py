@@ -17,6 +17,7 @@ from txtop.system.device_names import Device
 
 MIN_GATE_ITERATIONS = 20
 MAX_PLACES = 256
+MAX_STARTS = 100
 DEFAULT_MARGIN = 0.02
 """The smallest difference in speed that matters, as a share of 1."""
 
@@ -81,7 +82,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     With a `margin` the cells are the arms of an A/B: they take turns, each is compared with the
     first, and `budget_s` is the time that all measure together. The margin is the smallest
-    difference in speed that matters, as a share of 1; `iterations` then counts blocks.
+    difference in speed that matters, as a share of 1; `iterations` then counts blocks. With several
+    `starts` the arms are measured in that many fresh processes each, one after the other: each has
+    its part of the budget, or `iterations` blocks.
     `note` is a remark for the session's log on why these cells are measured. `fidelity_positions`
     is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
@@ -106,6 +109,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     allowed: Allowed = Allowed()
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
+    starts: Annotated[int, Meta(gt=0, le=MAX_STARTS)] = 1
     fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
     profile: Profile = "gpu"
     note: Annotated[str, Meta(max_length=200)] = ""

@@ -3,8 +3,8 @@
 A block is a palindrome (A B B A), which cancels a linear drift of the machine; its order is drawn
 at random for each block. Every arm has a worker of its own that stays loaded; if the arms do not
 fit in memory beside each other, or the GPU admits one process alone, each turn loads its arm
-again. If requests are so long that ten
-such blocks exceed the budget, a block is a pair (A B or B A).
+again. If requests are so long that ten such blocks exceed the budget, a block is a pair (A B or
+B A). With several starts all arms get fresh workers after each of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
-from txtop.stats.sequential import FIRST_LOOK
+from txtop.stats.sequential import BLOCKS_OF_START, FIRST_LOOK
 from txtop.units import NS_PER_S
 
 TURN_NS = 100_000_000
@@ -71,9 +71,13 @@ class ABRun:
         self._recorder, self._control = client.recorder, client.control
         self._arms: list[ArmRun] = []
         self._reloads = False
-        self._repeats = Repeats(self._plan.budget_s, self._plan.iterations)
+        planned = self._plan.iterations
+        self._repeats = Repeats(self._plan.budget_s, planned and planned * self._plan.starts)
         self._requests = 1
         self._pairs = False
+        self._start_budget_s = self._plan.budget_s / self._plan.starts
+        self._start_from_s = 0.0
+        self._is_start_over = False
 
     def refuse(self) -> None:
         """Reject arms that cannot be measured, before the output of any is compared."""
@@ -137,13 +141,36 @@ class ABRun:
         for arm in self._arms:
             if not self._reloads and arm is not self._arms[0]:
                 self._check_room(arm)
-            self._record_start(arm, goes_on=False)
+            # A run that was cut off goes on with the starts that it has.
+            goes_on = self._plan.starts > 1 and bool(self._ab.blocks) and not self._reloads
+            self._record_start(arm, goes_on=goes_on)
             self._load_and_warm(arm)
             if self._reloads:
                 self._end_worker(arm)
         self._reject_mixed_families()
         self._finish_left_out_arms()
         self._plan_turns([self._get_state(arm).samples.e2e_ns[-1] for arm in self._arms])
+        self._begin_start()
+
+    def _begin_start(self) -> None:
+        self._is_start_over = False
+        self._start_from_s = self._recorder.state.sum_measured_s()
+
+    def _load_afresh(self) -> None:
+        """Replace all workers by fresh ones, those first that were loaded last the time before.
+
+        The first may get the better pages: in one order that would be a difference between arms.
+        """
+        for arm in self._arms:
+            self._end_worker(arm)
+        backwards = len(self._ab.units) % 2
+        for arm in self._arms[::-1] if backwards else self._arms:
+            # Where each turn is a load of its own, the next one is.
+            if not self._reloads:
+                self._record_start(arm, goes_on=True)
+                self._load_and_warm(arm)
+        self._finish_left_out_arms()
+        self._begin_start()
 
     def _plan_turns(self, requests_ns: list[int]) -> None:
         """Set how many requests a turn of any arm has, and whether a block is a pair.
@@ -158,7 +185,7 @@ class ABRun:
         self._requests = max(least, math.ceil(turn_ns / min(requests_ns)))
         ten_blocks_s = 2 * FIRST_LOOK * self._requests * sum(requests_ns) / NS_PER_S
         fixed = self._plan.iterations is not None
-        self._pairs = not self._reloads and not fixed and ten_blocks_s > self._plan.budget_s
+        self._pairs = not self._reloads and not fixed and ten_blocks_s > self._start_budget_s
 
     def _reject_mixed_families(self) -> None:
         """Fail encoder arms beside generating ones: they have no metric in common."""
@@ -200,7 +227,7 @@ class ABRun:
         """
         worker = arm.worker
         assert worker is not None
-        share_s = self._plan.budget_s / len(self._plan.cells)
+        share_s = self._start_budget_s / len(self._plan.cells)
         state = self._get_state(arm)
         arm.schedule = CellSchedule(
             self._plan, self._recorder.state, state, share_s, len(state.samples)
@@ -274,6 +301,9 @@ class ABRun:
     def _run_blocks(self) -> None:
         random = Random(self._plan.seed)
         while len(self._arms) > 1 and self._find_stop_reason() is None:
+            if self._is_start_over:
+                self._load_afresh()
+                continue
             order = list(self._arms)
             random.shuffle(order)
             self._run_block(order)
@@ -281,12 +311,12 @@ class ABRun:
 
     def _find_stop_reason(self) -> str | None:
         """Return why no further block is measured, None to continue."""
-        blocks = self._ab.kept_blocks
-        if self._plan.iterations is not None:
-            return "iterations" if blocks >= self._plan.iterations else None
-        if self._ab.decided:
+        if self._plan.iterations is None and self._ab.decided:
             return "decided"
-        if self._reloads and blocks < MIN_RELOADED_BLOCKS:
+        planned = self._plan.starts if self._plan.starts > 1 else self._plan.iterations
+        if planned is not None:
+            return "iterations" if len(self._ab.units) >= planned else None
+        if self._reloads and self._ab.kept_blocks < MIN_RELOADED_BLOCKS:
             return None
         return "budget" if self._recorder.state.sum_measured_s() >= self._plan.budget_s else None
 
@@ -337,6 +367,19 @@ class ABRun:
             arm.open += range(first, len(samples))
         return paused
 
+    def _ends_start(self) -> bool:
+        """Return whether the open block, which counts, is the last of one of several starts.
+
+        Where each turn is a load of its own, so is each block a start.
+        """
+        if self._plan.starts == 1:
+            return False
+        blocks = self._ab.open_blocks + 1
+        if self._plan.iterations is not None:
+            return blocks >= self._plan.iterations
+        spent_s = self._recorder.state.sum_measured_s() - self._start_from_s
+        return self._reloads or blocks >= BLOCKS_OF_START or spent_s >= self._start_budget_s
+
     def _discard_block(self, reason: str) -> None:
         """Record the open block, if any, as discarded."""
         if any(arm.open for arm in self._arms):
@@ -349,6 +392,7 @@ class ABRun:
         reasons: list[str],
         taken: list[events.Contention],
     ) -> None:
+        self._is_start_over = kept and self._ends_start()
         self._recorder.record(
             events.ABBlock(
                 t_ns=now_ns(),
@@ -357,6 +401,7 @@ class ABRun:
                 kept=kept,
                 paired=self._pairs,
                 reloaded=self._reloads,
+                ends_start=self._is_start_over,
                 reasons=reasons,
                 contention=taken,
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from txtop.formatting import format_share
 from txtop.plan.cell import Cell
@@ -18,6 +19,7 @@ from txtop.stats.sequential import (
     ALPHA,
     FIRST_LOOK_PAIRED,
     FIRST_LOOK_RELOADED,
+    FIRST_LOOK_STARTS,
     ConfidenceSequence,
     Look,
     SequentialVerdict,
@@ -36,6 +38,9 @@ class ABTest:
     `sequences` holds the comparison of each later arm with the first, `out` the reason for which an
     arm is no longer compared. Several comparisons share the 5 % equally (Bonferroni), so that all
     of them may be looked at, at any time; the p-values of the final table are adjusted by Holm.
+
+    A comparison is over blocks, or over the `starts` if there are several, since equal processes
+    differ for as long as they live. `open_start` holds the differences in its blocks so far.
     """
 
     arms: tuple[Cell, ...]
@@ -43,6 +48,8 @@ class ABTest:
     blocks: list[ABBlock] = field(default_factory=list)
     sequences: dict[str, ConfidenceSequence] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
+    starts: int = 1
+    open_start: dict[str, list[float]] = field(default_factory=dict)
     reloaded: bool = False
     paired: bool = False
 
@@ -53,7 +60,14 @@ class ABTest:
             return None
         alpha = ALPHA / (len(plan.cells) - 1)
         sequences = {c.id: ConfidenceSequence(plan.margin, alpha) for c in plan.cells[1:]}
-        return cls(plan.cells, plan.margin, sequences=sequences)
+        ab_test = cls(plan.cells, plan.margin, sequences=sequences, starts=plan.starts)
+        if plan.starts > 1:
+            ab_test._expect_few(FIRST_LOOK_STARTS)
+        return ab_test
+
+    def _expect_few(self, first_look: int) -> None:
+        for sequence in self.sequences.values():
+            sequence.expect_few_blocks(first_look)
 
     @property
     def first(self) -> Cell:
@@ -64,6 +78,21 @@ class ABTest:
     def kept_blocks(self) -> int:
         """The number of blocks that count."""
         return sum(block.kept for block in self.blocks)
+
+    @property
+    def unit(self) -> str:
+        """The name of what is compared: a block, or a start."""
+        return "start" if self.starts > 1 else "block"
+
+    @property
+    def units(self) -> list[ABBlock]:
+        """The blocks that count, or those of them that ended a start."""
+        return [b for b in self.blocks if b.kept and (self.starts == 1 or b.ends_start)]
+
+    @property
+    def open_blocks(self) -> int:
+        """The number of blocks of the open start."""
+        return max(map(len, self.open_start.values()), default=0)
 
     @property
     def busy_blocks(self) -> int:
@@ -82,8 +111,13 @@ class ABTest:
 
     @property
     def first_look(self) -> int:
-        """The number of blocks before which no verdict is given."""
+        """The number of blocks, or starts, before which no verdict is given."""
         return next(iter(self.sequences.values())).first_look
+
+    @property
+    def are_few(self) -> bool:
+        """True if the interval is that for few blocks, or starts, which assumes normal noise."""
+        return self.paired or self.starts > 1
 
     @property
     def surely(self) -> str:
@@ -91,7 +125,7 @@ class ABTest:
         busy = ", on a busy machine" if self.busy_blocks else ""
         if self.reloaded:
             return f"indicative: each turn was a load of its own{busy}"
-        noise = ", assumes normally distributed noise" if self.paired else ""
+        noise = ", assumes normally distributed noise" if self.are_few else ""
         return f"95 %, holds however often you check{noise}{busy}"
 
     def letter(self, name: str) -> str:
@@ -120,18 +154,20 @@ class ABTest:
             return f"block discarded: {', '.join(block.reasons)}"
         if (block.reloaded or block.paired) and self.kept_blocks == 1:
             self.reloaded, self.paired = block.reloaded, block.paired
-            for sequence in self.sequences.values():
-                sequence.expect_few_blocks(
-                    FIRST_LOOK_RELOADED if block.reloaded else FIRST_LOOK_PAIRED
-                )
+            if self.starts == 1:
+                self._expect_few(FIRST_LOOK_RELOADED if block.reloaded else FIRST_LOOK_PAIRED)
         lines = []
         baseline = times.get(self.first.id)
         for name, sequence in self.sequences.items():
             mine = times.get(name)
             if not baseline or not mine:
                 continue
+            differences = self.open_start.setdefault(name, [])
+            differences.append(compute_block_difference(baseline, mine))
+            if self.starts > 1 and not block.ends_start:
+                continue
             before = sequence.verdict
-            sequence.add(compute_block_difference(baseline, mine))
+            sequence.add(fmean(self.open_start.pop(name)))
             if sequence.verdict != before:
                 lines.append(self.words(name))
         return "; ".join(lines)
@@ -181,7 +217,7 @@ class ABTest:
             return f"{b} against {a}: no verdict, {why}"
         look, verdict = self.look(name), self.verdict(name, over=over)
         if look.interval is None:
-            return f"{b} against {a}: block {look.n} of at least {self.first_look}"
+            return f"{b} against {a}: {self.unit} {look.n} of at least {self.first_look}"
         (low, high), ratio = look.interval, look.ratio
         surely = self.surely
         if verdict == "faster":
@@ -200,7 +236,7 @@ class ABTest:
             return f"{b} is as fast as {a} within {self.margin:.3g}  {between}{least}"
         if verdict == "inconclusive" and low > high:
             return f"{b} against {a}: inconclusive, results contradict each other"
-        word = "inconclusive" if verdict else f"block {look.n}, no verdict yet"
+        word = "inconclusive" if verdict else f"{self.unit} {look.n}, no verdict yet"
         return f"{b} against {a}: {word}  {between}"
 
     def what_if(self, margin: float) -> ABTest:
@@ -216,6 +252,9 @@ class ABTest:
         duplicate = copy.copy(self)
         duplicate.blocks, duplicate.out = list(self.blocks), dict(self.out)
         duplicate.sequences = {name: s.copy() for name, s in self.sequences.items()}
+        duplicate.open_start = {
+            name: list(differences) for name, differences in self.open_start.items()
+        }
         return duplicate
 
 

@@ -54,7 +54,7 @@ def word_verdict(
         why = ("inconclusive: the results contradict each other",) if contradicts else ()
         return VerdictWording("", look.ratio, (*why, "inconclusive"), interval, contradicts)
     at_least = f" of at least {ab_test.first_look}" if look.n < ab_test.first_look else ""
-    claims = f"no verdict yet: block {look.n}{at_least}", "measuring"
+    claims = f"no verdict yet: {ab_test.unit} {look.n}{at_least}", "measuring"
     return VerdictWording("", look.ratio, claims, interval)
 
 

@@ -328,7 +328,7 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     """Start a cell. One that is measured again is a new object without its earlier samples."""
     if event.cell not in session.cells:
         return
-    if event.goes_on and session.race is not None:
+    if event.goes_on and (session.race is not None or session.plan.starts > 1):
         race_fold.continue_candidate(session, event)
         return
     if event.goes_on and event.cell in session.working:

@@ -1,4 +1,7 @@
-"""Fold the events of a race. Apart from `fold` for its length alone."""
+"""Fold the events of a race, and how its cells and the arms of several starts go on.
+
+Apart from `fold` for its length alone.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def _word_departure(session: SessionState, event: events.Standing) -> str:
 
 
 def continue_candidate(session: SessionState, event: events.CellStarted) -> None:
-    """Continue a candidate in another worker, with what was measured of it so far.
+    """Continue a candidate, or an arm, in another worker, with what was measured of it so far.
 
     One that was not at work is a new object, so that an older snapshot of it stays true.
     """
@@ -98,6 +101,7 @@ def continue_candidate(session: SessionState, event: events.CellStarted) -> None
         )
         session.cells[event.cell] = state
         session.working.add(event.cell)
+        _discard_open_block(session, event.cell)
     session.current = event.cell
     state.worker, state.stage, state.progress = event.worker, "loading", None
     state.shares_weights = event.shares_weights
@@ -105,3 +109,13 @@ def continue_candidate(session: SessionState, event: events.CellStarted) -> None
         state.load = session.loads.get(state.cell.group, state.load)
     state.open_index = -1
     del state.open_gaps_ns[:]
+
+
+def _discard_open_block(session: SessionState, name: str) -> None:
+    """Discard the iterations of a block that has no end: the run was killed in it."""
+    compared = session.race or session.ab_test
+    assert compared is not None
+    samples = session.cells[name].samples
+    ends = (b.iterations[name][-1] + 1 for b in reversed(compared.blocks) if b.iterations.get(name))
+    open_ = range(next(ends, 0), len(samples))
+    samples.discarded.update(i for i in open_ if samples.role[i] == "measured")

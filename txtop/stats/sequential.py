@@ -22,6 +22,11 @@ from txtop.stats.intervals import Interval, compute_anytime_half_width, compute_
 FIRST_LOOK = 10
 FIRST_LOOK_RELOADED = 5
 FIRST_LOOK_PAIRED = 3
+# Starts before the first look that counts. If a process is fast or slow by a toss, four starts show
+# the same difference by chance once in 128, three once in 32.
+FIRST_LOOK_STARTS = 4
+# The most blocks of one of several starts: more would show better what differs from start to start.
+BLOCKS_OF_START = FIRST_LOOK
 MAX_EXPECTED_BLOCKS = 1 << 14
 ALPHA = 0.05
 # The largest n for which the exact distribution of the signed-rank statistic is computed.

@@ -61,9 +61,9 @@ def test_arms_stand_over_what_they_share() -> None:
 
 
 def test_without_arms_fp32_stands_against_bf16() -> None:
-    made = build_ab_plan("gpt2", (), {}, ABOptions(margin=0.05, blocks=12))
+    made = build_ab_plan("gpt2", (), {}, ABOptions(margin=0.05, blocks=12, starts=4))
     assert [c.precision for c in made.cells] == ["fp32", "bf16"]
-    assert (made.margin, made.iterations) == (0.05, 12)
+    assert (made.margin, made.iterations, made.starts) == (0.05, 12, 4)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,9 @@ def test_without_arms_fp32_stands_against_bf16() -> None:
         (({}, {}), {}, {"margin": 0.0}, "--margin 0"),
         (({}, {}), {}, {"blocks": 3, "budget_s": 1.0}, "contradict"),
         (({}, {}), {}, {"budget_s": -1.0}, "--budget -1"),
+        (({}, {}), {}, {"starts": 0}, "--starts 0 is not 1, nor 4 to 100"),
+        (({}, {}), {}, {"starts": 3}, "--starts 3 is not 1, nor 4 to 100"),
+        (({}, {}), {}, {"starts": 101}, "--starts 101"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

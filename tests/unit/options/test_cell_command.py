@@ -344,23 +344,26 @@ ARMS = st.lists(
     st.sampled_from(("gpt2", "t5-small", "--odd", "a,b")),
     ARMS,
     st.none() | NUMBERS,
+    st.sampled_from((1, 4, 100)),
     st.integers(1, 990),
     st.booleans(),
     st.fixed_dictionaries(RULES),
 )
-@example("gpt2", [{}, {}], None, 20, True, {})
-@example("gpt2", [{}, {"threads": 2}], 12, 37, True, {"warmup": 0})
+@example("gpt2", [{}, {}], None, 1, 20, True, {})
+@example("gpt2", [{}, {"threads": 2}], 12, 8, 37, True, {"warmup": 0})
 def test_any_ab_comes_back(
     model: str,
     knobs: list[dict[str, Any]],
     blocks: int | None,
+    starts: int,
     thousandths: int,
     percent: bool,
     kept: dict[str, Any],
 ) -> None:
     margin = thousandths / 10 / 100 if percent else thousandths / 1000
     try:
-        plan = build_ab_plan(model, knobs, {}, ABOptions(margin=margin, blocks=blocks, **kept))
+        rules = ABOptions(margin=margin, blocks=blocks, starts=starts, **kept)
+        plan = build_ab_plan(model, knobs, {}, rules)
     except UsageError:
         assume(False)
     for cell in plan.cells[:2]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from statistics import fmean, stdev
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from txtop.state.ab import ABTest
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.state.snapshot import restore_snapshot, take_snapshot
+from txtop.stats.intervals import compute_anytime_t_half_width
 from txtop.stats.sequential import ConfidenceSequence
 
 
@@ -117,6 +119,48 @@ def test_a_small_win_may_be_that_of_a_process(ratio: float, is_noted: bool) -> N
     assert ab_test.verdict("B") in ("faster", "slower")
     (comparison,) = exported(state)
     assert (ONE_START in str(comparison["notes"])) == is_noted
+
+
+def test_the_interval_is_over_starts_and_not_over_their_blocks() -> None:
+    made, ratios = script(starts=8).begin(), [1.09, 0.93, 1.03, 0.97, 1.05]
+    for ratio in ratios:
+        made.start(10, ratio)
+    state, ab_test = folded(made.blocks(6, 1.5).made)
+    sequence, look = ab_test.sequences["B"], ab_test.look("B")
+    assert sequence.differences == pytest.approx([math.log(r) for r in ratios], abs=2e-3)
+    assert sequence.n == 5 and ab_test.kept_blocks == 56, "the open start is no observation yet"
+    logs = sequence.differences
+    half = compute_anytime_t_half_width(5, stdev(logs))
+    low = max(fmean(logs[:n]) - compute_anytime_t_half_width(n, stdev(logs[:n])) for n in (4, 5))
+    assert look.interval is not None and look.interval[0] == pytest.approx(math.exp(low))
+    assert half > 0.1 and ab_test.verdict("B") is None, "blocks alone would have named a winner"
+    assert "start 5, no verdict yet" in ab_test.words("B")
+    assert "assumes normally distributed noise" in ab_test.words("B")
+    (comparison,) = exported(state)
+    assert [comparison[k] for k in ("starts", "blocks", "won")] == [5, 56, 3]
+    report = table.format_report(state, FinalMetrics())
+    assert "5 starts, 56 blocks" in report and " starts  verdict" in report
+    assert ab_test.copy().open_start == ab_test.open_start != {}
+
+
+def test_no_verdict_before_the_fourth_start_however_many_blocks() -> None:
+    made = script(starts=4).begin()
+    for count in range(1, 5):
+        made.start(10, 1.5 + 0.01 * count)
+        _, ab_test = folded(made.made)
+        assert ab_test.verdict("B") == (None if count < 4 else "faster")
+    three = script(starts=4).begin().start(10, 1.5).start(10, 1.51).start(9, 1.52)
+    (comparison,) = exported(folded(three.end())[0])
+    assert "3 starts of at least 4: more --starts decide" in str(comparison["notes"])
+
+
+def test_a_small_win_over_starts_is_no_longer_that_of_a_process() -> None:
+    made = script(starts=8).begin()
+    for count in range(8):
+        made.start(10, 1.06 + 0.001 * (count % 3))
+    state, ab_test = folded(made.end())
+    assert ab_test.verdict("B") == "faster"
+    assert ONE_START not in str(exported(state)[0]["notes"]) and "--starts 8" in ONE_START
 
 
 def test_no_speed_is_claimed_for_an_arm_that_makes_nan() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from statistics import median
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats as oracle
 
 from txtop.stats.intervals import compute_anytime_t_half_width
 from txtop.stats.sequential import (
+    FIRST_LOOK_STARTS,
     ConfidenceSequence,
     adjust_holm,
     compute_block_difference,
@@ -148,6 +150,32 @@ def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
         excluded += sequence.excludes_one
         won += sequence.verdict in ("faster", "slower")
     assert excluded <= 0.04 * 2_000 and won <= 0.01 * 2_000
+
+
+def _draw_process(random: np.random.Generator, kind: str) -> float:
+    """Return how much slower a process is than another of the same program, as a log."""
+    if kind == "normal":
+        return float(random.normal(0, 0.04 / math.sqrt(2)))
+    return 0.08 * float(random.random() < 0.5)
+
+
+@pytest.mark.parametrize("kind", ["normal", "fast or slow"])
+def test_equal_arms_have_no_winner_over_starts_though_one_start_names_one(kind: str) -> None:
+    """Starts of equal arms differ by 4 %, blocks of one start by 1 %."""
+    random = np.random.default_rng(21)
+    won = Counter[str]()
+    for _ in range(400):
+        offsets = [_draw_process(random, kind) - _draw_process(random, kind) for _ in range(8)]
+        one_start, starts = ConfidenceSequence(MARGIN), ConfidenceSequence(MARGIN)
+        starts.expect_few_blocks(FIRST_LOOK_STARTS)
+        for difference in random.normal(offsets[0], 0.01, 80).tolist():
+            one_start.add(difference)
+        for offset in offsets:
+            starts.add(float(random.normal(offset, 0.01, 10).mean()))
+        for name, sequence in (("one start", one_start), ("starts", starts)):
+            won[name] += sequence.verdict in ("faster", "slower")
+    assert won["one start"] >= 0.4 * 400, "no number of blocks shows what differs by start"
+    assert won["starts"] <= 0.02 * 400
 
 
 def test_few_blocks_show_a_large_effect_and_no_small_one() -> None:

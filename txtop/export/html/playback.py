@@ -125,6 +125,7 @@ def _build_comparisons(state: SessionState) -> list[dict[str, Any]]:
         {
             "letter": ab_test.letter(name),
             "margin": ab_test.margin,
+            "unit": ab_test.unit,
             "looks": _list_looks(state, ab_test, name),
             "final": _to_plain(build_headline(state, ab_test, name)),
         }
@@ -167,11 +168,9 @@ def _to_plain(headline: Headline) -> dict[str, Any]:
 
 
 def _list_block_times_s(state: SessionState, ab_test: ABTest, name: str) -> list[float]:
-    """Return when each block ended in which both the first arm and arm `name` took part."""
+    """Return when each block, or start, ended in which the first arm and arm `name` took part."""
     times = []
-    for block in ab_test.blocks:
-        if not block.kept:
-            continue
+    for block in ab_test.units:
         ends = [
             [at_ns[i] for i in block.iterations.get(arm, []) if i < len(at_ns)]
             for arm in (ab_test.first.id, name)

@@ -129,7 +129,7 @@
     const ends = draw(chart.svg, "path", { class: "ends warm" });
     const counted = draw(chart.svg, "path", { class: "ends b" });
     chart.scale.textContent = `${least.toFixed(2)}x to ${largest.toFixed(2)}x`;
-    chart.note.textContent = `${comparison.letter} over A after each block; the line is 1`;
+    chart.note.textContent = `${comparison.letter} over A after each ${comparison.unit}; the line is 1`;
     return { comparison, looks, y, ends, counted };
   });
 

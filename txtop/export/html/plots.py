@@ -219,13 +219,13 @@ def draw_funnel(ab_test: ABTest, name: str) -> str:
             ends = [look.interval for look in drawn if look.interval is not None]
             axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=get_colour(role))
             axes.plot(blocks, [look.ratio for look in drawn], "o", color=get_colour(role), ms=3)
-        axes.set_xlabel("block")
+        axes.set_xlabel(ab_test.unit)
         axes.set_ylabel(
             f"{ab_test.letter(name)} / {ab_test.letter(ab_test.first.id)}, times as fast"
         )
         simplify_axes(axes)
 
-    description = "ratio of speeds and its 95 % interval after every block"
+    description = f"ratio of speeds and its 95 % interval after every {ab_test.unit}"
     return render_svg(f"funnel-{name}", SIZE_INCHES, draw, description)
 
 

@@ -53,7 +53,8 @@ def build_table(
     state: SessionState, ab_test: ABTest
 ) -> tuple[tuple[tuple[str, str], ...], list[list[str]]]:
     """Return name and side of each column, and a row for each comparison."""
-    return HEADING, [_build_row(state, ab_test, name) for name in ab_test.sequences]
+    heading = tuple((f"{ab_test.unit}s" if n == "blocks" else n, side) for n, side in HEADING)
+    return heading, [_build_row(state, ab_test, name) for name in ab_test.sequences]
 
 
 def describe_table(ab_test: ABTest) -> str:
@@ -71,7 +72,8 @@ def list_notes(state: SessionState, ab_test: ABTest) -> list[str]:
 
 def _format_blocks(ab_test: ABTest) -> str:
     discarded = len(ab_test.blocks) - ab_test.kept_blocks
-    count = format_count(ab_test.kept_blocks, "block")
+    starts = f"{format_count(len(ab_test.units), 'start')}, " if ab_test.starts > 1 else ""
+    count = starts + format_count(ab_test.kept_blocks, "block")
     return count + (f", {discarded} discarded" if discarded else "")
 
 

@@ -29,7 +29,8 @@ class ABBlock(Event, kw_only=True, tag="round"):
     In a palindrome the arms take their turns in `order` and then in reverse. A block that is not
     `kept` counts for nothing, for the `reasons`. `paired`: turns are so long that there will be few
     blocks, so each arm has one turn and not two. `reloaded`: the arms do not fit into memory
-    together, so each turn loads its model again. `contention` is as in a `DisturbedBlock`.
+    together, so each turn loads its model again. `ends_start`: where the arms have several starts,
+    it is the last block of one. `contention` is as in a `DisturbedBlock`.
     """
 
     order: list[Name]
@@ -37,6 +38,7 @@ class ABBlock(Event, kw_only=True, tag="round"):
     kept: bool
     paired: bool = False
     reloaded: bool = False
+    ends_start: bool = False
     reasons: list[Name] = []
     contention: list[Contention] = []
 

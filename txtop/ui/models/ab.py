@@ -13,9 +13,11 @@ from txtop.plan import labels
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.stats.sequential import BLOCKS_OF_START
 from txtop.ui.models.ab_comparison import ABComparisonView, build_ab_comparison, get_memory_bytes
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero import HeroView, build_hero
+from txtop.units import NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class ABArmView:
 class ABView:
     """An A/B for its screen: its blocks, comparisons and arms.
 
-    `chosen` is the index of the comparison on the screen. `winners` has a letter a block, empty for
-    a discarded one; `share` is the part of the open block that is done.
+    `chosen` is the index of the comparison on the screen. `block` counts blocks, or starts where
+    the `unit` is the start. `winners` has a letter for each, empty for a discarded block; `share`
+    is the part of the open one that is done.
     """
 
     model: str
@@ -47,6 +50,7 @@ class ABView:
     margin: float
     block: int
     first_look: int
+    unit: str
     winners: tuple[str, ...]
     share: float
     left: str
@@ -81,8 +85,9 @@ def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
         model=next(iter(models)) if len(models) == 1 else "",
         shared=shared,
         margin=ab_test.margin,
-        block=ab_test.kept_blocks,
+        block=len(ab_test.units),
         first_look=ab_test.first_look,
+        unit=ab_test.unit,
         winners=_list_winners(ab_test),
         share=_compute_block_share(state, ab_test),
         left=_format_time_left(state, ab_test),
@@ -97,11 +102,11 @@ def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
 
 
 def _list_winners(ab_test: ABTest) -> tuple[str, ...]:
-    """Return the letter of the fastest arm of each block; `=` where none was."""
+    """Return the letter of the fastest arm of each block, or start; `=` where none was."""
     winners = []
     place = 0
     sequences = ab_test.sequences
-    for block in ab_test.blocks:
+    for block in ab_test.blocks if ab_test.starts == 1 else ab_test.units:
         if not block.kept:
             winners.append("")
             continue
@@ -116,24 +121,32 @@ def _list_winners(ab_test: ABTest) -> tuple[str, ...]:
 
 
 def _compute_block_share(state: SessionState, ab_test: ABTest) -> float:
-    """Return the part of the open block that is done, by the size of the one before."""
+    """Return the part of the open block, or start, that is done, by the size of the one before."""
     if not ab_test.blocks or state.ended is not None:
         return 0.0
     expected = max(1, sum(map(len, ab_test.blocks[-1].iterations.values())))
     closed = sum(len(p) for block in ab_test.blocks for p in block.iterations.values())
     measured = sum(c.samples.role.count("measured") for c in state.cells.values())
-    return min(1.0, max(0, measured - closed) / expected)
+    share = min(1.0, max(0, measured - closed) / expected)
+    if ab_test.starts == 1:
+        return share
+    planned = state.plan.iterations or BLOCKS_OF_START
+    return min(1.0, (ab_test.open_blocks + share) / planned)
 
 
 def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
     """Estimate the time left to the verdict or to the end of the budget, whichever is nearer.
 
-    Only time spent measuring counts.
+    Only time spent measuring counts; of starts that of loading as well.
     """
     if state.ended is not None:
         return ""
-    if not ab_test.kept_blocks:
+    if not ab_test.units:
         return formatting.PENDING
+    if ab_test.starts > 1:
+        done = len(ab_test.units) + _compute_block_share(state, ab_test)
+        so_far_s = (state.clock_ns - state.cells[ab_test.first.id].started_at_ns) / NS_PER_S
+        return formatting.format_estimate(max(0.0, ab_test.starts - done) * so_far_s / done)
     spent_s = state.sum_measured_s()
     block_s = spent_s / len(ab_test.blocks)
     if state.plan.iterations is not None:

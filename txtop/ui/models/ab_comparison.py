@@ -139,7 +139,7 @@ def _explain_end(state: SessionState, ab_test: ABTest) -> str:
     ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
     if "budget" in ended:
         return "time limit reached"
-    return "stopped" if ended & {"stop", "skip"} else f"{ab_test.kept_blocks} blocks"
+    return "stopped" if ended & {"stop", "skip"} else f"{len(ab_test.units)} {ab_test.unit}s"
 
 
 def _describe_certainty(ab_test: ABTest) -> str:
@@ -148,7 +148,7 @@ def _describe_certainty(ab_test: ABTest) -> str:
         return "on a busy machine"
     if ab_test.reloaded:
         return "indicative"
-    return "assumes normal noise" if ab_test.paired else "holds at every check"
+    return "assumes normal noise" if ab_test.are_few else "holds at every check"
 
 
 def _describe_stage(state: SessionState) -> str:
@@ -207,9 +207,9 @@ def _list_rows(
     rows = [("margin ░", margin, "text", _describe_margin(ab_test, name))]
     won = f"{ab_test.letter(name)} {sequence.wins}  A {lost}"
     if ab_test.explain_no_verdict(name):
-        rows.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
+        rows.append((f"{ab_test.unit}s", f"{sequence.n} that say nothing", "muted", ""))
     else:
-        rows.append(("blocks", won, "won", remark))
+        rows.append((f"{ab_test.unit}s", won, "won", remark))
     own = quality.get_quality(state, name, ab_test.first.id)
     rows.append(("accuracy" if own.deciding else "fidelity", *_describe_quality(state, own)))
     if ran := products.compare_products(state, ab_test, name):
@@ -228,7 +228,7 @@ def _describe_margin(ab_test: ABTest, name: str) -> str:
     if sequence.verdict is None:
         return "interval still overlaps it"
     side = "inside" if sequence.verdict == "equivalent" else "outside"
-    return f"{side} since block {_find_verdict_block(ab_test, name)}"
+    return f"{side} since {ab_test.unit} {_find_verdict_block(ab_test, name)}"
 
 
 def _find_verdict_block(ab_test: ABTest, name: str) -> int:

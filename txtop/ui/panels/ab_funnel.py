@@ -33,12 +33,18 @@ def compute_ratio_range(looks: Sequence[FunnelInterval], margin: float) -> tuple
 
 
 def render_funnel(
-    looks: Sequence[FunnelInterval], margin: float, role: str, area: Area, *, small: bool
+    looks: Sequence[FunnelInterval],
+    margin: float,
+    role: str,
+    area: Area,
+    *,
+    small: bool,
+    unit: str = "block",
 ) -> list[Row]:
     """Render the intervals, the newest heavy and at the bottom, then the axis.
 
     Where some are left out, a mark stands behind the one before them. `role` is the colour of an
-    interval that is clear of the band.
+    interval that is clear of the band; `unit` names what the intervals are over.
     """
     g = area.glyphs
     label = SMALL_LABEL_WIDTH if small else LABEL_WIDTH
@@ -52,7 +58,7 @@ def render_funnel(
     for i, look in enumerate(visible):
         newest = i == len(visible) - 1
         skips = i == 0 and 1 < len(visible) < len(looks)
-        name = f"block {look.block}"
+        name = f"{unit} {look.block}"
         marked = f"{name} {g('…')}"
         name = fit(marked if skips and measure_text(marked) <= label else name, label)
         rows.append(

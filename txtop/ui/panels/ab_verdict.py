@@ -33,6 +33,7 @@ def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
         view.comparison.role if view.comparison.role.startswith("accent") else "text",
         Area(room, inside.height - (1 if area.boxed else 0), g),
         small=not area.boxed,
+        unit=view.unit,
     )
     drawn = [[], *drawn] if area.boxed else drawn
     body = join_blocks(ratio, drawn, left)
@@ -41,7 +42,7 @@ def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
 
 def _render_subtitle(view: ABView, g: Glyphs, *, trusted: bool) -> Row:
     """Render what is compared and the block; `trusted` if the trust has a row of its own."""
-    progress = f"block {view.block}"
+    progress = f"{view.unit} {view.block}"
     if view.block < view.first_look:
         progress += f" of at least {view.first_look}"
     others = len(view.comparisons) - 1
