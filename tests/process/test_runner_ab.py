@@ -422,7 +422,9 @@ def test_starts_that_are_complete_outlive_an_interruption(tmp_path: Path, killed
     assert ab_test.kept_blocks == 18, "the open start goes on where it was"
     kept = {i for b in ab_test.blocks if b.kept for i in b.iterations["A"]}
     assert set(state.cells["A"].samples.kept()) == kept
-    played = fold_all(read_all(run.folder)[0])
+    stream = read_all(run.folder)[0]
+    assert sum(block.kept for block in rounds(stream)) == 18, "no block is measured again"
+    played = fold_all(stream)
     assert json.to_json(played, FinalMetrics()) == json.to_json(state, FinalMetrics())
 
 

@@ -103,6 +103,11 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("block", "in an A/B: turns A B B A or B A A B; else about 0.1 s of iterations"),
             ("confidence sequence", "an interval that holds however often you check"),
             ("margin", "the smallest difference that matters, 2 % unless set"),
+            (
+                "start",
+                "fresh processes of all arms; with --starts what an A/B is decided by, in place of"
+                " blocks",
+            ),
             ("funnel", "the intervals of an A/B, one row a block"),
             ("Pareto-optimal", "no other cell has more throughput and less latency"),
         ),
