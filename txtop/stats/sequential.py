@@ -128,14 +128,14 @@ class ConfidenceSequence:
             return None
         deviation = math.sqrt(self._squares / (self.n - 1))
 
-        def undecided(n: int) -> bool:
+        def decides(n: int) -> bool:
             half = self._half_width(n, deviation, self.alpha)
-            return judge_log_ratio(self._mean - half, self._mean + half, self.margin) is None
+            return judge_log_ratio(self._mean - half, self._mean + half, self.margin) is not None
 
         least = max(self.n, self.first_look)
-        if undecided(MAX_EXPECTED_BLOCKS):
+        if not decides(MAX_EXPECTED_BLOCKS):
             return None
-        return least + bisect_left(range(least, MAX_EXPECTED_BLOCKS), False, key=undecided)
+        return least + bisect_left(range(least, MAX_EXPECTED_BLOCKS), True, key=decides)
 
     def copy(self) -> ConfidenceSequence:
         """Return an independent copy."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from statistics import median
+from statistics import median, stdev
 
 import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from txtop.stats.intervals import compute_anytime_t_half_width
+from txtop.stats.intervals import compute_anytime_half_width, compute_anytime_t_half_width
 from txtop.stats.sequential import (
     FIRST_LOOK_STARTS,
     ConfidenceSequence,
@@ -205,10 +205,22 @@ def test_the_guess_of_blocks_is_near_what_it_takes() -> None:
             took.append(sequence.n)
     assert len(took) > 100
     assert 0.6 <= median(guesses) / median(took) <= 1.7
+    assert len(set(guesses)) > 10, "a guess depends on what was measured"
     on_the_edge = ConfidenceSequence(MARGIN)
     for i in range(12):
         on_the_edge.add(math.log1p(MARGIN) + 0.01 * (-1) ** i)
     assert on_the_edge.expected_blocks() is None
+
+
+def test_the_guess_of_blocks_is_the_first_number_that_decides() -> None:
+    sequence = ConfidenceSequence(MARGIN)
+    for i in range(12):
+        sequence.add(0.05 + 0.04 * (-1) ** i)
+    deviation = stdev(sequence.differences)
+    halves = [compute_anytime_half_width(n, deviation) for n in range(1, 1_000)]
+    assert sequence.expected_blocks() == 1 + next(
+        i for i, half in enumerate(halves) if 0.05 - half > math.log1p(MARGIN)
+    )
 
 
 def test_the_anytime_t_interval_is_that_of_its_formula() -> None:
