@@ -45,14 +45,14 @@ class TuneResult:
 def explain_below_floor(state: SessionState, name: str) -> str:
     """Return why the output of a candidate is below the floor; empty if it is not.
 
-    Random weights have no quality to lose.
+    Random weights have no quality to lose, but for NaN and Inf, which its own calls show as well.
     """
     tuning, result = state.plan.tuning, state.output_of(name)
+    if state.cells[name].invalid:
+        return "NaN or Inf in its output"
     if tuning is None or result is None:
         return ""
     badge = fidelity.compute_badge(result)
-    if badge == "INVALID":
-        return "NaN or Inf in its output"
     if tuning.floor_kld is not None:
         if result.kld is None or result.kld <= tuning.floor_kld:
             return ""

@@ -19,7 +19,7 @@ from txtop.models import (
     precision_rules,
 )
 from txtop.models.absent_models import explain_absent
-from txtop.models.local_accelerator import find_accelerator
+from txtop.models.local_accelerator import find_accelerator, settle_place
 from txtop.models.precision_needs import (
     explain_missing_needs,
     explain_unavailable,
@@ -37,28 +37,38 @@ def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
     """Return each cell with the reason not to measure it beside the others, or with "".
 
     Cells of an encoder that differ only in what it ignores are one cell: the first is kept. So are
-    those of a checkpoint that is stored quantised, whatever precision was asked for.
+    those of a checkpoint that is stored quantised, whatever precision was asked for, and those with
+    threads or a device that are what the default means here.
     """
     judged: list[tuple[Cell, str]] = []
-    seen: set[Cell] = set()
+    seen: dict[Cell, Cell] = {}
+    in_one_place = len({(cell.device, cell.threads) for cell in cells}) == 1
     families = {name: model_config.find_family(name) for name in {cell.model for cell in cells}}
     for asked in cells:
         cell = settle_precision(asked)
         reason = _explain(cell, families[cell.model])
         plain = msgspec.structs.replace(cell, id="")
-        if cell.precision != asked.precision and not reason and plain in seen:
-            reason = f"{cell.model_name} is stored quantised: one cell, in {cell.precision}"
         if families[cell.model] == "encoder":
             first = cells[0].new_tokens
             plain = msgspec.structs.replace(
                 plain, new_tokens=first, cache="dynamic", speculative="none"
             )
-            if not reason and plain in seen:
-                reason = "an encoder has no KV cache and makes no new tokens: one cell is enough"
         if not reason:
-            seen.add(plain)
+            twin = seen.setdefault(plain if in_one_place else settle_place(plain), plain)
+            reason = _explain_twin(asked, plain, twin) if twin is not plain else ""
         judged.append((msgspec.structs.replace(plain, id=cell.id), reason))
     return judged
+
+
+def _explain_twin(asked: Cell, plain: Cell, twin: Cell) -> str:
+    """Return why `asked`, settled as `plain`, runs as `twin` does."""
+    for field in ("threads", "device"):
+        own, other = BY_FIELD[field].call(plain), BY_FIELD[field].call(twin)
+        if own != other:
+            return f"{own} and {other} are the same here: one cell is enough"
+    if plain.precision != asked.precision:
+        return f"{plain.model_name} is stored quantised: one cell, in {plain.precision}"
+    return "an encoder has no KV cache and makes no new tokens: one cell is enough"
 
 
 def drop_infeasible(

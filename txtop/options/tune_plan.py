@@ -79,6 +79,11 @@ def build_tune_plan(
     if rules.floor != "none" and not modes.is_dense(best):
         say(f"quality is not checked: no candidate is more precise than {best}")
         floor = kld = None
+    positions = rules.fidelity_positions
+    if all(cell.weights == "random" for cell in candidates):
+        # The first calls of each find NaN and Inf, which is all that there is to find.
+        say("quality is not checked: random weights have none to lose")
+        floor, kld, positions = None, None, 0
     memory = parse_memory(rules.memory)
     tasks = build_tasks(rules.task or ())
     require_answerable(tasks, (model,))
@@ -102,9 +107,9 @@ def build_tune_plan(
             budget_s=rules.budget,
         ),
     )
-    if rules.fidelity_positions is None:
+    if positions is None:
         return plan
-    return msgspec.structs.replace(plan, fidelity_positions=rules.fidelity_positions)
+    return msgspec.structs.replace(plan, fidelity_positions=positions)
 
 
 def _check_rules(rules: TuneRuleOptions) -> None:
@@ -276,8 +281,7 @@ def _list_usual(default: Cell, objective: Objective) -> list[dict[str, list[Any]
 
 
 def _list_threads() -> list[int | None]:
-    """Return the usual threads (all cores but one), half of the cores, and all."""
-    cores = cpu.count_allowed_cores()
-    usual = max(1, cores - 1)
+    """Return the usual threads, half of the cores, and all."""
+    cores, usual = cpu.count_allowed_cores(), cpu.choose_thread_count()
     others = [n for n in (cores // 2, cores) if n >= 1 and n != usual]
     return [None, *dict.fromkeys(others)]

@@ -42,6 +42,9 @@ class OutputRun(ABC, Generic[Other]):
         worker: ChildProcess | None = None
         try:
             for cell, other in self.find_pending(self._client.recorder.state):
+                # What was found since may have made the rest needless.
+                if (cell, other) not in self.find_pending(self._client.recorder.state):
+                    continue
                 if self._client.control.stops:
                     return
                 refused = self._client.refused

@@ -7,6 +7,7 @@ log ends. Cells that share weights share a worker, and workers stay loaded while
 from __future__ import annotations
 
 import math
+import time
 from random import Random
 
 from txtop.analysis import tuning as rules
@@ -23,7 +24,16 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState, compute_cost
-from txtop.stats.race import LeaveRace, Measure, RejoinRace, Why, choose_step
+from txtop.stats.race import (
+    LEAST_BUDGET_S,
+    LeaveRace,
+    Measure,
+    RejoinRace,
+    Stage,
+    Why,
+    choose_step,
+    judge_first_call,
+)
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
 
@@ -45,7 +55,7 @@ class TuneRun:
         self._outputs, self._answers = outputs, answers
         self._plan, self._recorder, self._control = client.plan, client.recorder, client.control
         self._pool = WorkerPool(client)
-        self._repeats = Repeats(self._plan.budget_s)
+        self._repeats = Repeats(tuning.budget_s or LEAST_BUDGET_S)
         self._random = Random(self._plan.seed)
         self._since_ns: dict[str, int] = {}
         self._confirmed: frozenset[str] = frozenset()
@@ -129,7 +139,7 @@ class TuneRun:
 
     # Workers
 
-    def _get_key(self, name: str, stage: str) -> str:
+    def _get_key(self, name: str, stage: Stage) -> str:
         """Return the key of a worker: confirmed configurations have one each, freshly loaded."""
         return f"confirm {name}" if stage == "confirm" else self._get_state(name).cell.group
 
@@ -139,7 +149,7 @@ class TuneRun:
         near = [n for n in self._race.race.running if self._get_key(n, "race") in order]
         return sorted(near, key=lambda n: order[self._get_key(n, "race")])
 
-    def _prepare(self, name: str, stage: str) -> PooledWorker:
+    def _prepare(self, name: str, stage: Stage) -> PooledWorker:
         """Return a worker that is warm for the candidate, loaded if need be.
 
         Raises:
@@ -176,14 +186,66 @@ class TuneRun:
         schedule = self._build_schedule(cell.id)
         while (block := schedule.next_warmup()) is not None:
             self._client.wait_while_paused(pooled.process)
-            self._client.iterate(pooled.process, cell, *block)
+            if block[0] != "first":
+                self._client.iterate(pooled.process, cell, *block)
+            elif (step := self._make_first_call(pooled, cell)) is not None:
+                return self._let_leave(step)
         pooled.warm.add(cell.id)
         self._since_ns.setdefault(cell.id, self._recorder.state.clock_ns)
+        state = self._get_state(cell.id)
+        if why := rules.explain_below_floor(self._recorder.state, cell.id):
+            return self._record_standing(cell.id, "below the floor", detail=why)
+        newest = len(state.samples) - 1
+        cost = compute_cost(state, self._tuning.objective, [newest])
+        call_s = state.samples.e2e_ns[newest] / NS_PER_S
+        if cost is not None and (step := self._judge_call(cell, cost, call_s)) is not None:
+            self._let_leave(step)
+
+    def _judge_call(self, cell: Cell, cost: float, call_s: float) -> LeaveRace | None:
+        return judge_first_call(self._race.race, cell.id, cost, call_s)
+
+    def _make_first_call(self, pooled: PooledWorker, cell: Cell) -> LeaveRace | None:
+        """Make the first call of a candidate in a worker.
+
+        Return its departure if the call was cut off: unfinished it already cost more than one of
+        the leader, and took longer than there is time.
+        """
+        since_s, departure = time.monotonic(), None
+        work = self._count_open_work(cell)
+
+        def is_over(event: events.AnyEvent | None) -> bool:
+            nonlocal departure
+            call_s = time.monotonic() - since_s
+            if event is None and work:
+                departure = self._judge_call(cell, math.log(call_s * NS_PER_S / work), call_s)
+            return isinstance(event, events.Iteration) or departure is not None
+
+        index = len(self._get_state(cell.id).samples)
+        command = commands.Iterate(cell=cell.id, role="first", index=index, count=1)
+        pooled.process.send(command)
+        self._client.wait_for(pooled.process, cell, is_over)
+        if departure is not None:
+            self._client.cancel(pooled.process, cell)
+            pooled.prepared = ""
+        return departure
 
     def _build_schedule(self, name: str) -> CellSchedule:
         state = self._get_state(name)
         since = len(state.samples)
         return CellSchedule(self._plan, self._recorder.state, state, WARMUP_BUDGET_S, since)
+
+    def _count_open_work(self, cell: Cell) -> int:
+        """Return the units of work of a call before its end; 0 if it cannot be judged before.
+
+        That is so for an objective of a part of the call, and for prompts that ask for tokens of
+        their own.
+        """
+        if cell.prompts is not None:
+            return 0
+        tokens = 1 if self._get_state(cell.id).family == "encoder" else cell.new_tokens
+        units = {"tokens_per_s": tokens, "cost": tokens, "sequences_per_s": 1}
+        work = cell.batch_size * units.get(self._tuning.objective, 0)
+        return 1 if self._tuning.objective == "e2e" else work
 
     # Blocks
 
@@ -194,6 +256,7 @@ class TuneRun:
         if step.stage == "confirm" and not self._confirmed.issuperset(step.names):
             # Confirmed by processes that are as fresh as the figures.
             self._pool.end_all()
+            self._pool.evictions = 0
             self._confirmed = frozenset(step.names)
         order = list(step.names)
         if step.stage == "confirm":
@@ -209,6 +272,8 @@ class TuneRun:
                     self._prepare(name, step.stage)
             for name in turns:
                 pooled = self._prepare(name, step.stage)
+                if step.stage == "race" and self._race.race.candidates[name].left is not None:
+                    return
                 self._client.wait_while_paused(pooled.process)
                 from_ns = from_ns or self._recorder.state.clock_ns
                 begun_ns = self._recorder.state.clock_ns
@@ -224,8 +289,11 @@ class TuneRun:
         since_ns = {name: self._since_ns.get(name, 0) for name in order}
         disturbed_by = find_block_disturbances(session, since_ns, from_ns)
         reasons, taken = disturbed_by.reasons, disturbed_by.contention
+        race = self._race.race
         kept = not reasons or not self._repeats.allow(
-            busy=bool(taken), duration_ns=session.clock_ns - from_ns
+            busy=bool(taken),
+            duration_ns=session.clock_ns - from_ns,
+            dealt=race.spent_s / (race.budget_s or LEAST_BUDGET_S),
         )
         joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
         self._record(step, order, places, kept, paired, reasons, taken, joules)
@@ -252,17 +320,21 @@ class TuneRun:
         race = self._race.race
         if (confirmation := race.find_confirmation(step.names)) is not None:
             return confirmation.paired
-        calls_s = [max(BLOCK_NS / NS_PER_S, race.candidates[name].call_s) for name in step.names]
-        return 2 * FIRST_LOOK * sum(calls_s) > max(race.confirm_s, FIRST_LOOK)
+        left_s = max(race.confirm_s, race.budget_s - race.spent_s)
+        block_s = self._get_block_ns() / NS_PER_S
+        turns_s = [max(block_s, race.candidates[name].call_s) for name in step.names]
+        return 2 * FIRST_LOOK * sum(turns_s) > left_s
+
+    def _get_block_ns(self) -> int:
+        if self._tuning.objective == "energy":
+            return turn_energy.TURN_NS
+        return RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
 
     def _take_turn(self, pooled: PooledWorker, name: str) -> range:
         """Measure the calls of one turn. Return their numbers."""
         state = self._get_state(name)
-        block_ns = RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
-        if self._tuning.objective == "energy":
-            block_ns = turn_energy.TURN_NS
         first = len(state.samples)
-        count = max(1, math.ceil(block_ns / state.samples.e2e_ns[-1]))
+        count = max(1, math.ceil(self._get_block_ns() / state.samples.e2e_ns[-1]))
         self._client.iterate(pooled.process, state.cell, "measured", count)
         last = len(self._get_state(name).samples)
         if state.memory is None:
@@ -305,7 +377,7 @@ class TuneRun:
 
     # Ends
 
-    def _handle_loss(self, name: str, stage: str, error: WorkerDied | CellEnded) -> None:
+    def _handle_loss(self, name: str, stage: Stage, error: WorkerDied | CellEnded) -> None:
         """Record the end of a candidate whose worker failed, and forget the worker."""
         state, key = self._get_state(name), self._get_key(name, stage)
         pooled = self._pool.take(key)

@@ -41,6 +41,9 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     if not plan.fidelity_positions:
         return []
     if plan.tuning is not None:
+        if any(one.weights == "random" and not one.failed for one in state.fidelity.values()):
+            # The first comparison told that there is no quality to lose.
+            return []
         best = references.find_most_precise(plan.cells)
         pairs = [
             (best, c)

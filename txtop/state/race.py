@@ -29,7 +29,10 @@ WHYS: tuple[Why, ...] = (
 
 @dataclass
 class RaceState:
-    """The race of a session, with the blocks that were measured for it."""
+    """The race of a session, with the blocks that were measured for it.
+
+    `lost_s` is the part of its time in blocks that do not count.
+    """
 
     tuning: Tuning
     race: Race
@@ -53,7 +56,7 @@ class RaceState:
     @property
     def spent_s(self) -> float:
         """Return the seconds measured so far, with those of blocks that do not count."""
-        return self.race.spent_s + self.lost_s
+        return self.race.spent_s
 
     @property
     def is_busy(self) -> bool:
@@ -81,6 +84,7 @@ class RaceState:
                 costs[name] = cost
         if not block.kept or costs.keys() != block.iterations.keys():
             self.lost_s += spent_s
+            self.race.add_lost(block.stage, block.order, spent_s, paired=block.paired)
             return
         for name, places in block.iterations.items():
             self.race.add_calls(name, self._count_calls(cells[name], places))

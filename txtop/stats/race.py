@@ -25,6 +25,7 @@ from txtop.stats.log_ratio import LogRatio, compute_log_ratio
 from txtop.stats.sequential import ALPHA
 from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
+Stage = Literal["race", "confirm"]
 Why = Literal["slower", "halved", "over the limit", "does not fit", "below the floor", "failed"]
 # Before a round is compared at all: of fewer the interval is infinite anyway.
 MIN_ROUNDS = 4
@@ -33,7 +34,8 @@ LEAST_LEFT = 2
 # Of what a sweep of the candidates would measure, each within the budget of a cell.
 SWEEP_SHARE = 0.38
 CONFIRM_SHARE = 0.25
-LEAST_BUDGET_S = 20.0
+# Ten palindromes of three arms, of blocks of 0.1 s, fit into what is for the confirmation.
+LEAST_BUDGET_S = 24.0
 # Before the calls within blocks tell how much one differs from another.
 LEAST_FREEDOM = 8
 CELL_BUDGET_S = 30.0
@@ -90,7 +92,7 @@ class RaceRules:
 class Measure:
     """The next step: one block of the candidates `names`, in the race or to confirm."""
 
-    stage: Literal["race", "confirm"]
+    stage: Stage
     names: tuple[str, ...]
     round: int
 
@@ -161,13 +163,24 @@ class Race:
         own.spent_s += spent_s
         self.race_spent_s += spent_s
 
+    def add_lost(self, stage: Stage, names: Iterable[str], spent_s: float, *, paired: bool) -> None:
+        """Add a block that is measured again: it counts for nothing, and its time was spent."""
+        if stage == "race":
+            self.race_spent_s += spent_s
+        else:
+            self._begin_confirmation(names, paired=paired).spent_s += spent_s
+
     def add_confirmation(self, costs: Mapping[str, float], spent_s: float, *, paired: bool) -> None:
         """Add a block of a confirmation, of all its arms or of those that are still open."""
-        own = self.find_confirmation(costs)
-        if own is None:
-            own = self.confirmations[frozenset(costs)] = Confirmation(frozenset(costs), paired)
+        own = self._begin_confirmation(costs, paired=paired)
         own.blocks.append(dict(costs))
         own.spent_s += spent_s
+
+    def _begin_confirmation(self, names: Iterable[str], *, paired: bool) -> Confirmation:
+        """Return the confirmation of these candidates, a new one before its first block."""
+        arms = frozenset(names)
+        own = self.find_confirmation(arms)
+        return own or self.confirmations.setdefault(arms, Confirmation(arms, paired))
 
     def leave(self, name: str, departure: Departure) -> None:
         """Take a candidate out."""
@@ -363,15 +376,25 @@ def _choose_block(race: Race, loaded: Sequence[str]) -> Step | None:
     running, number = race.running, race.round
     waiting = [n for n in running if number not in race.candidates[n].costs]
     begun = len(waiting) < len(running) or number == 0
-    if begun and waiting and not _is_time_over(race, number):
+    if begun and waiting and _is_in_time(race, number):
         near = [name for name in loaded if name in waiting]
         return Measure("race", ((near or waiting)[0],), number)
     return _judge_round(race, number)
 
 
-def _is_time_over(race: Race, number: int) -> bool:
-    """Return True if the race has used up its time, and every candidate was compared."""
-    return race.race_spent_s >= race.race_s and number >= MIN_ROUNDS
+def _is_in_time(race: Race, number: int) -> bool:
+    """Return True if there is time for what the race has to measure yet.
+
+    That is another block, or the first rounds of all who are in. Without a leader nobody could
+    leave for the want of time, so that these are measured whatever they take.
+    """
+    left_s = race.race_s - race.race_spent_s
+    if number >= MIN_ROUNDS:
+        return left_s > 0
+    if number == 0 or race.leader is None:
+        return True
+    own = (race.candidates[name] for name in race.running)
+    return sum(c.block_s * max(0, MIN_ROUNDS - _count_rounds(c)) for c in own) <= left_s
 
 
 def _judge_round(race: Race, number: int) -> Step | None:
@@ -383,10 +406,10 @@ def _judge_round(race: Race, number: int) -> Step | None:
                 return LeaveRace(name, Departure("slower", leader))
     if leader is not None and (race.is_decided or _is_for_confirmation(race, number)):
         return None
-    if leader is not None and number >= MIN_ROUNDS and len(race.running) > _count_allowed(race):
+    if leader is not None and len(race.running) > _count_allowed(race, number):
         worst = next(n for n in reversed(race.rank()) if n != leader)
         return LeaveRace(worst, Departure("halved", leader))
-    if _is_time_over(race, number):
+    if not _is_in_time(race, number):
         return None
     waiting = [n for n in race.running if number not in race.candidates[n].costs]
     return Measure("race", (waiting[0],), number) if waiting else None
@@ -400,12 +423,30 @@ def _is_for_confirmation(race: Race, number: int) -> bool:
     return number >= MIN_ROUNDS and set(race.running) <= set(choose_arms(race))
 
 
-def _count_allowed(race: Race) -> int:
-    """Return how many may be in by now: half as many after each equal part of the time."""
+def _count_allowed(race: Race, number: int) -> int:
+    """Return how many may be in by now: half as many after each equal part of the time.
+
+    In the first rounds as many as these can be measured of.
+    """
+    if number < MIN_ROUNDS:
+        return max(LEAST_LEFT, len(race.running) - (not _is_in_time(race, number)))
     total = len(race.candidates)
     halvings = max(1, math.ceil(math.log2(max(2, total))) - 1)
     done = int(halvings * min(1.0, race.race_spent_s / race.race_s))
     return max(LEAST_LEFT, math.ceil(total / (1 << done)))
+
+
+def judge_first_call(race: Race, name: str, cost: float, call_s: float) -> LeaveRace | None:
+    """Judge a candidate by a call before its first block: its departure, None if it stays.
+
+    One that is no better than the leader leaves if its block would take longer than there is time.
+    """
+    leader = race.leader
+    if leader is None or race.candidates[name].costs:
+        return None
+    is_late = race.race_spent_s + call_s > race.race_s
+    is_behind = cost >= fmean(race.candidates[leader].costs.values())
+    return LeaveRace(name, Departure("halved", leader)) if is_late and is_behind else None
 
 
 def choose_arms(race: Race) -> tuple[str, ...]:

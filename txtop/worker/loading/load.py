@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from txtop.models import builtin, decoding_rules, model_config
+from txtop.models.local_accelerator import choose_threads
 from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
 from txtop.plan.modes import BY_NAME
 from txtop.protocol import commands, events
-from txtop.system import cpu
-from txtop.system.device_names import get_cores
 from txtop.worker import memory
 from txtop.worker.device import (
     confine_process,
@@ -369,12 +368,6 @@ def _hide_torchao() -> None:
     import transformers.utils
 
     setattr(transformers.utils, "is_torchao_available", lambda *_: False)  # noqa: B010
-
-
-def choose_threads(cell: Cell) -> int:
-    """Return the threads of each process of `cell`: those asked for, else its part of the cores."""
-    cores = len(get_cores(cell.device)) or cpu.choose_thread_count()
-    return cell.threads or max(1, cores // cell.ranks)
 
 
 def configure_environment(threads: int) -> None:

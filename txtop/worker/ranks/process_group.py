@@ -8,12 +8,13 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from txtop.models.local_accelerator import choose_threads
 from txtop.plan.cell import Cell
 from txtop.system import torch_build
 from txtop.system.device_names import get_device_kind
 from txtop.worker.device import confine_process, find_device
 from txtop.worker.failures import AbsentError
-from txtop.worker.loading.load import choose_threads, configure_environment
+from txtop.worker.loading.load import configure_environment
 
 if TYPE_CHECKING:
     import torch
