@@ -154,6 +154,59 @@ def test_who_is_over_a_limit_is_not_named_though_it_is_the_fastest(tmp_path: Pat
     }
 
 
+def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(tmp_path: Path) -> None:
+    """In bf16 it takes 10 s, of a budget of 0.4 s: the worker lives on, and nothing is lost."""
+    run = Run(tmp_path / "s", build_plan("emulates", budget_s=0.4)).start()
+    assert run.join(8.0) == ("done", True)
+    assert run.state.race is not None
+    for name, own in run.state.race.race.candidates.items():
+        cell = run.state.cells[name]
+        is_slow = cell.cell.precision == "bf16"
+        assert (own.left is not None and own.left.why == "halved") is is_slow
+        assert (cell.status, bool(cell.samples)) == (
+            ("skipped", False) if is_slow else ("ok", True)
+        )
+    assert name_winner(run.state) == ("fp32", 4)
+    assert not verify_log(run.folder).wrong
+
+
+def test_who_makes_nan_leaves_before_its_first_block(tmp_path: Path) -> None:
+    """Outputs are not compared: the calls of the warm-up show it."""
+    run = Run(tmp_path / "s", build_plan("overflows"))
+    run.run()
+    assert run.state.race is not None
+    left = {
+        run.state.cells[name].cell.precision: own.left
+        for name, own in run.state.race.race.candidates.items()
+        if own.left is not None
+    }
+    assert left["bf16"].why == "below the floor" and "NaN" in left["bf16"].detail
+    assert name_winner(run.state) == ("fp32", 4)
+    assert {cell for block in list_blocks(run.folder) for cell in block.iterations} == {
+        name for name, own in run.state.cells.items() if own.cell.precision == "fp32"
+    }
+
+
+def test_one_comparison_tells_that_weights_are_random(tmp_path: Path) -> None:
+    """The outputs of bf16 and of int8 would else be compared with that of fp32, one by one."""
+    cells = expand_matrix(
+        models=["untrained"], precisions=["fp32", "bf16", "int8"], sequence_lengths=[8],
+        new_tokens=[4],
+    )  # fmt: skip
+    plan = build_plan()
+    plan = msgspec.structs.replace(
+        plan,
+        cells=cells,
+        fidelity_positions=8,
+        tuning=msgspec.structs.replace(plan.tuning, default=cells[0].id, budget_s=0.1),
+    )
+    run = Run(tmp_path / "s", plan)
+    run.run()
+    compared = [e for e in read_all(run.folder)[0] if isinstance(e, events.Fidelity)]
+    assert len(compared) == 1 and run.ended == ("done", True)
+    assert all(own.samples for own in run.state.cells.values())
+
+
 def test_a_candidate_without_the_figure_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

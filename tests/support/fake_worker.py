@@ -10,7 +10,9 @@ measured iteration), nan (its output is), absent (the Hub has none of that name)
 worker finds no memory), exclusive (its GPU admits one worker at a time, by a lock on the file
 TXTOP_FAKE_GPU), mute (dies when its output is to be compared), holds-N (runs out of memory with a
 batch above N), GPU-lost (dies when it is to be profiled), GPU-stuck (hangs there), hogged (on
-cuda:1 half as slow again beside another worker at work, by locks on the file TXTOP_FAKE_GPU). As a
+cuda:1 half as slow again beside another worker at work, by locks on the file TXTOP_FAKE_GPU),
+emulates (in bf16 as slow from its first call on), overflows (in bf16 its calls make NaN), untrained
+(has random weights when its output is compared). As a
 server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves (out
 of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
@@ -285,7 +287,7 @@ class Fake:
                 t_ns=now,
                 cell=cell,
                 reference=reference,
-                weights="pretrained",
+                weights="random" if order.cell.model == "untrained" else "pretrained",
                 positions=order.positions,
                 invalid=invalid,
                 texts=(ESCAPES, "a", "b"),
@@ -334,9 +336,10 @@ class Fake:
         if self.model.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()
-        if self.model in ("slow", "deaf") and order.role == "measured":
+        emulates = self.model == "emulates" and self.precision == "bf16"
+        if emulates or (self.model in ("slow", "deaf") and order.role == "measured"):
             for _ in range(1000):
-                if self.cancelled.is_set() and self.model == "slow":
+                if self.cancelled.is_set() and self.model != "deaf":
                     return
                 time.sleep(0.01)
         wobble = 1 + (index * 7919 % 13 - 6) / 2000
@@ -361,6 +364,7 @@ class Fake:
                 e2e_ns=sum(gaps),
                 ttft_ns=gaps[0],
                 tokens=4,
+                invalid=3 if self.model == "overflows" and self.precision == "bf16" else 0,
             )
         )
 

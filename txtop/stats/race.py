@@ -385,13 +385,14 @@ def _choose_block(race: Race, loaded: Sequence[str]) -> Step | None:
 def _is_in_time(race: Race, number: int) -> bool:
     """Return True if there is time for what the race has to measure yet.
 
-    That is another block, or the first rounds of all who are in. Without a leader nobody could
-    leave for the want of time, so that these are measured whatever they take.
+    That is another block, or of a budget that was given the first rounds of all who are in: without
+    one, these tell how long a sweep would take. Where nobody keeps the limits they are measured
+    whatever they take.
     """
     left_s = race.race_s - race.race_spent_s
     if number >= MIN_ROUNDS:
         return left_s > 0
-    if number == 0 or race.leader is None:
+    if number == 0 or race.rules.budget_s is None or race.leader is None:
         return True
     own = (race.candidates[name] for name in race.running)
     return sum(c.block_s * max(0, MIN_ROUNDS - _count_rounds(c)) for c in own) <= left_s
@@ -436,15 +437,15 @@ def _count_allowed(race: Race, number: int) -> int:
     return max(LEAST_LEFT, math.ceil(total / (1 << done)))
 
 
-def judge_first_call(race: Race, name: str, cost: float, call_s: float) -> LeaveRace | None:
+def judge_first_call(race: Race, name: str, cost: float, needed_s: float) -> LeaveRace | None:
     """Judge a candidate by a call before its first block: its departure, None if it stays.
 
-    One that is no better than the leader leaves if its block would take longer than there is time.
+    One that is no better than the leader leaves if it needs more of a given budget than is left.
     """
     leader = race.leader
-    if leader is None or race.candidates[name].costs:
+    if leader is None or race.candidates[name].costs or race.rules.budget_s is None:
         return None
-    is_late = race.race_spent_s + call_s > race.race_s
+    is_late = race.race_spent_s + needed_s > race.race_s
     is_behind = cost >= fmean(race.candidates[leader].costs.values())
     return LeaveRace(name, Departure("halved", leader)) if is_late and is_behind else None
 

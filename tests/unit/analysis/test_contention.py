@@ -210,6 +210,23 @@ def test_repeats_while_others_come_take_half_a_budget() -> None:
     assert sum(allowed) == MAX_REPEATS
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_repeats_of_a_race_are_dealt_over_it(busy: bool) -> None:
+    """On a machine that is never calm the first candidate uses up three, and the last has some."""
+    repeats = Repeats(budget_s=20.0)
+    spent_s, taken = 0.0, [0, 0, 0, 0]
+    while spent_s < 20.0:
+        quarter = int(spent_s / 5)
+        dealt = spent_s / 20.0
+        taken[quarter] += repeats.allow(busy=busy, duration_ns=S // 10, dealt=dealt)
+        spent_s += 0.1
+    assert all(20 <= count <= 30 for count in taken) and sum(taken) <= 101
+    first = Repeats(budget_s=20.0)
+    allowed = [first.allow(busy=busy, duration_ns=S // 10, dealt=0.0) for _ in range(6)]
+    assert sum(allowed) == MAX_REPEATS
+    assert not first.allow(busy=busy, duration_ns=28 * S, dealt=1.0), "longer than all of it"
+
+
 # A cell from its schedule to what is printed
 
 

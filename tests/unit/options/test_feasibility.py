@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from txtop.errors import UsageError
 from txtop.models import decoding_rules
@@ -13,7 +14,7 @@ from txtop.options.feasibility import drop_infeasible
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
-from txtop.system import torch_build
+from txtop.system import cpu, torch_build
 
 BASE: dict[str, Any] = {
     "models": ["gpt2"],
@@ -85,6 +86,27 @@ def test_what_is_left_out(
     assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
     assert len(reasons) == bool(reason)
     assert reason in "".join(reasons)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"threads": 3}, "3 threads and usual threads are the same here"),
+        ({"device": "cpu"}, "cpu and device auto are the same here"),
+        ({"device": "cpu:0-3"}, ""),
+        ({"threads": 4}, ""),
+        ({"threads": 3, "device": "cpu", "batch_size": 8}, ""),
+    ],
+)
+def test_what_the_default_means_here_is_no_other_cell(
+    change: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: False)
+    monkeypatch.setattr(cpu, "choose_thread_count", lambda: 3)
+    (usual,) = expand_matrix(**BASE)
+    cells, reasons = drop_infeasible((usual, structs.replace(usual, id="c002", **change)))
+    assert len(cells) == 1 + (not reason) and cells[0] == usual
+    assert len(reasons) == bool(reason) and reason in "".join(reasons)
 
 
 def test_a_plan_says_what_it_leaves_out() -> None:

@@ -21,6 +21,7 @@ from txtop.options.tune_plan import (
 )
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit
+from txtop.system import cpu
 
 SMALL = {"sequence_length": 16, "new_tokens": 8, "device": "cpu"}
 
@@ -90,6 +91,27 @@ def test_a_space_that_cannot_be_read_is_refused(text: str, cause: str) -> None:
 def test_one_candidate_is_no_race() -> None:
     with pytest.raises(UsageError, match="one candidate is no race"):
         build(["precisions=fp32"])
+
+
+def test_candidates_that_run_the_same_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default keeps its name, and the usual space has no such pair."""
+    monkeypatch.setattr(cpu, "choose_thread_count", lambda: 2)
+    monkeypatch.setattr(cpu, "count_allowed_cores", lambda: 4)
+    plan = build(["threads=1,2,4"])
+    assert [cell.threads for cell in plan.cells] == [None, 1, 4]
+    lines: list[str] = []
+    plan = build_tune_plan("gpt2", SMALL, TuneRuleOptions(), lines.append)
+    assert {cell.threads for cell in plan.cells} == {None, 4}
+    assert not any("the same here" in line for line in lines)
+
+
+def test_random_weights_have_no_quality_to_check() -> None:
+    lines: list[str] = []
+    fixed = {**SMALL, "weights": "random"}
+    plan = build_tune_plan("gpt2", fixed, TuneRuleOptions(), lines.append)
+    assert plan.tuning is not None and plan.tuning.floor is None and plan.fidelity_positions == 0
+    assert "quality is not checked: random weights have none to lose" in lines
+    assert build().fidelity_positions == 2048
 
 
 def test_limits_are_of_a_percentile() -> None:

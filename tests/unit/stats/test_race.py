@@ -28,6 +28,7 @@ from txtop.stats.race import (
     choose_arms,
     choose_step,
     estimate_sweep_s,
+    judge_first_call,
 )
 from txtop.stats.race_outcome import name_outcome
 from txtop.stats.sequential import FIRST_LOOK
@@ -86,10 +87,12 @@ class Machine:
         return [(len(taken), sum(s > self.limit_s for s in taken))]
 
 
-def simulate(machine: Machine, default: str, *, limited: bool = False) -> Race:
+def simulate(
+    machine: Machine, default: str, *, limited: bool = False, budget_s: float | None = None
+) -> Race:
     """Run a whole race on `machine`, by the steps that the real one takes."""
     shares = (LIMIT_SHARE,) if limited else ()
-    race = Race.of(machine.calls, RaceRules(MARGIN, shares=shares, default=default))
+    race = Race.of(machine.calls, RaceRules(MARGIN, budget_s, shares, default))
     while (step := choose_step(race)) is not None:
         if isinstance(step, LeaveRace):
             race.leave(step.name, step.departure)
@@ -98,18 +101,27 @@ def simulate(machine: Machine, default: str, *, limited: bool = False) -> Race:
         elif step.stage == "race":
             (name,) = step.names
             cost, seconds, taken = machine.run(name)
+            warm = math.log(taken[0] / machine.work[name])
+            if (departure := judge_first_call(race, name, warm, MIN_ROUNDS * taken[0])) is not None:
+                race.leave(name, departure.departure)
+                continue
             race.add_calls(name, machine.count_over(taken) if limited else [])
             logs = list(map(math.log, taken))
             squares = sum((log - fmean(logs)) ** 2 for log in logs)
             race.add_block(name, step.round, cost, seconds, len(taken), squares)
         else:
-            turns = {name: (machine.run(name), machine.run(name)) for name in step.names}
+            both_s = [2 * max(machine.block_s, race.candidates[n].call_s) for n in step.names]
+            left_s = max(race.confirm_s, race.budget_s - race.spent_s)
+            begun = race.find_confirmation(step.names)
+            paired = begun.paired if begun else FIRST_LOOK * sum(both_s) > left_s
+            count = 1 if paired else 2
+            turns = {n: [machine.run(n) for _ in range(count)] for n in step.names}
             for name, both in turns.items():
                 for _, _, taken in both:
                     race.add_calls(name, machine.count_over(taken) if limited else [])
             costs = {name: fmean(cost for cost, _, _ in both) for name, both in turns.items()}
             seconds = sum(s for both in turns.values() for _, s, _ in both)
-            race.add_confirmation(costs, seconds, paired=False)
+            race.add_confirmation(costs, seconds, paired=paired)
     return race
 
 
@@ -502,3 +514,85 @@ def test_the_order_of_turns_does_not_make_another_confirmation() -> None:
     confirmation = race.find_confirmation(("b", "a"))
     assert confirmation is not None and len(confirmation.blocks) == 2
     assert race.find_confirmation(("a", "c")) is None
+
+
+@pytest.mark.parametrize(("slower", "most_s", "least_near"), [(1, 21.0, 19), (5, 24.0, 15)])
+def test_a_budget_that_was_given_binds_though_a_call_is_longer(
+    sweep: dict[str, dict[str, list[float] | float]], slower: int, most_s: float, least_near: int
+) -> None:
+    """As on a CPU that emulates bf16: a call of it takes 11 s at the least, of a budget of 20 s."""
+    machine = build_machine(sweep, 0)
+    pace = {name: slower * (200 if "bf16" in name else 1) for name in sweep}
+    machine.calls = {name: [s * pace[name] for s in own] for name, own in machine.calls.items()}
+    costs = {
+        name: fmean(math.log(s / machine.work[name]) for s in own)
+        for name, own in machine.calls.items()
+    }
+    near = 0
+    for seed in SEEDS:
+        machine.random.seed(seed)
+        race = simulate(machine, next(iter(sweep)), budget_s=20.0)
+        assert race.spent_s <= most_s
+        slow = [own for name, own in race.candidates.items() if "bf16" in name]
+        assert {own.left.why for own in slow if own.left} == {"halved"}
+        assert not any(own.costs for own in slow) and len(slow) == 12
+        outcome = name_outcome(race)
+        assert outcome is not None
+        near += costs[outcome.winner] <= min(costs.values()) - math.log(0.97)
+    assert near >= least_near
+
+
+def add_round(race: Race, number: int, seconds: Mapping[str, float]) -> None:
+    for name, took_s in seconds.items():
+        race.add_block(name, number, math.log(took_s), took_s)
+
+
+def test_who_is_worst_leaves_after_one_round_if_four_do_not_fit() -> None:
+    seconds = {"a": 0.5, "b": 0.6, "c": 0.7, "slow": 27.8}
+    race = Race.of(seconds, RaceRules(MARGIN, budget_s=60.0))
+    add_round(race, 0, seconds)
+    assert choose_step(race) == LeaveRace("slow", Departure("halved", "a"))
+    race.leave("slow", Departure("halved", "a"))
+    assert choose_step(race) == Measure("race", ("a",), 1)
+    # Without a budget the rounds tell how long a sweep would take, and all four are measured.
+    race = Race.of(seconds, RaceRules(MARGIN))
+    add_round(race, 0, seconds)
+    assert choose_step(race) == Measure("race", ("a",), 1)
+
+
+def test_two_whose_rounds_do_not_fit_are_confirmed_at_once() -> None:
+    race = Race.of("ab", RaceRules(MARGIN, budget_s=20.0))
+    add_round(race, 0, {"a": 5.0, "b": 6.0})
+    assert choose_step(race) == Measure("confirm", ("a", "b"), 0)
+    # Who leads keeps the limits: while nobody does, there is nobody to leave for.
+    race = Race.of("abc", RaceRules(MARGIN, budget_s=20.0, shares=(0.9,)))
+    add_round(race, 0, {"a": 5.0, "b": 6.0, "c": 7.0})
+    for name in "abc":
+        race.add_calls(name, [(1, 1)])
+    assert race.leader is None
+    assert choose_step(race) == Measure("race", ("a",), 1)
+
+
+def test_a_first_call_that_is_behind_and_too_long_leaves_before_a_block() -> None:
+    race = Race.of("abc", RaceRules(MARGIN, budget_s=20.0))
+    assert judge_first_call(race, "a", 9.0, 100.0) is None, "nobody leads"
+    race.add_block("a", 0, 1.0, 0.5)
+    gone = LeaveRace("b", Departure("halved", "a"))
+    assert judge_first_call(race, "b", 2.0, 14.6) == gone
+    assert judge_first_call(race, "b", 2.0, 14.4) is None, "there is time for it"
+    assert judge_first_call(race, "b", 0.9, 100.0) is None, "it may be the best"
+    assert judge_first_call(race, "a", 2.0, 100.0) is None, "it has a block"
+    race.rules = RaceRules(MARGIN)
+    assert judge_first_call(race, "b", 2.0, 100.0) is None, "no budget was given"
+
+
+def test_blocks_that_are_measured_again_take_their_time_from_the_budget() -> None:
+    race = build_race({"a": wobble(0.0), "b": wobble(1.0)}, budget_s=20.0)
+    before_s = race.spent_s
+    race.add_lost("race", "a", 3.0, paired=False)
+    race.add_lost("confirm", "ab", 2.0, paired=True)
+    race.add_confirmation({"b": 1.0, "a": 0.0}, 1.0, paired=True)
+    assert race.spent_s == pytest.approx(before_s + 6.0)
+    assert race.race_spent_s == pytest.approx(before_s + 3.0)
+    (confirmation,) = race.confirmations.values()
+    assert (confirmation.spent_s, len(confirmation.blocks), confirmation.paired) == (3.0, 1, True)
