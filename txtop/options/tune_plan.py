@@ -75,15 +75,15 @@ def build_tune_plan(
             "fewer values in --space",
         )
     floor, kld = parse_floor(rules.floor)
-    best = find_most_precise(candidates).precision
-    if rules.floor != "none" and not modes.is_dense(best):
-        say(f"quality is not checked: no candidate is more precise than {best}")
+    best = find_most_precise(candidates)
+    unchecked = ""
+    if best.weights == "random":
+        unchecked = "random weights have none to lose"
+    elif not modes.is_dense(best.precision):
+        unchecked = f"no candidate is more precise than {best.precision}"
+    if rules.floor != "none" and unchecked:
+        say(f"quality is not checked: {unchecked}")
         floor = kld = None
-    positions = rules.fidelity_positions
-    if all(cell.weights == "random" for cell in candidates):
-        # The first calls of each find NaN and Inf, which is all that there is to find.
-        say("quality is not checked: random weights have none to lose")
-        floor, kld, positions = None, None, 0
     memory = parse_memory(rules.memory)
     tasks = build_tasks(rules.task or ())
     require_answerable(tasks, (model,))
@@ -107,9 +107,9 @@ def build_tune_plan(
             budget_s=rules.budget,
         ),
     )
-    if positions is None:
+    if rules.fidelity_positions is None:
         return plan
-    return msgspec.structs.replace(plan, fidelity_positions=positions)
+    return msgspec.structs.replace(plan, fidelity_positions=rules.fidelity_positions)
 
 
 def _check_rules(rules: TuneRuleOptions) -> None:

@@ -41,10 +41,11 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     if not plan.fidelity_positions:
         return []
     if plan.tuning is not None:
-        if any(one.weights == "random" and not one.failed for one in state.fidelity.values()):
-            # The first comparison told that there is no quality to lose.
-            return []
         best = references.find_most_precise(plan.cells)
+        told = (one.weights for one in state.fidelity.values() if not one.failed)
+        if "random" in (best.weights, *told):
+            # There is no quality to lose, and calls find NaN and Inf; one comparison tells it.
+            return []
         pairs = [
             (best, c)
             for c in plan.cells

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import takewhile
 
 from txtop.plan import labels
 from txtop.plan.plan import Plan
@@ -43,7 +44,9 @@ def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
         return
     for state, places in turns:
         disturbed_blocks.add_turns(state, event, places)
-    before = race.blocks[-1] if race.blocks else None
+    # On a busy machine blocks are repeated and kept by turns: each fate is news once a stretch.
+    stretch = takewhile(lambda block: block.contention, reversed(race.blocks))
+    before = next((block for block in stretch if block.kept == event.kept), None)
     race.add(event, session.cells)
     if event.kept and event.stage == "confirm":
         confirmation = race.race.find_confirmation(event.iterations)

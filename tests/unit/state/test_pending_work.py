@@ -8,7 +8,9 @@ import pytest
 
 from support import streams
 from txtop.plan.cell import Cell
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
+from txtop.plan.tuning import Tuning
 from txtop.protocol import events
 from txtop.state import pending_work
 from txtop.state.fold import fold_all
@@ -60,6 +62,22 @@ def test_what_was_refused_is_nobodys_reference() -> None:
     state = fold_all(refused)
     pairs = pending_work.find_pending_comparisons(state)
     assert [(best.id, cell.id) for best, cell in pairs] == [("c3", "c2")]
+
+
+@pytest.mark.parametrize(
+    ("weights", "told", "count"),
+    [("auto", None, 2), ("random", None, 0), ("auto", "random", 0), ("auto", "pretrained", 1)],
+)
+def test_candidates_with_random_weights_are_not_compared(
+    weights: str, told: str | None, count: int
+) -> None:
+    cells = expand_matrix(models=["gpt2"], precisions=["fp32", "bf16", "int8"], weights=[weights])
+    made = streams.stream(Plan(cells=cells, tuning=Tuning(default=cells[0].id)))[:2]
+    if told is not None:
+        fidelity = events.Fidelity(t_ns=made[-1].t_ns, cell="c002", reference="c001")
+        fidelity.weights = told  # type: ignore[assignment]
+        made.append(fidelity)
+    assert len(pending_work.find_pending_comparisons(fold_all(made))) == count
 
 
 def _resolve(model: str) -> Callable[[], object]:

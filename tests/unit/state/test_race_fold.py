@@ -141,3 +141,23 @@ def test_a_busy_block_that_counts_makes_its_candidate_busy() -> None:
     own.samples.discarded.clear()
     fold(state, calm)
     assert not contention.is_busy(own), "the confirmation measured it afresh"
+
+
+def test_blocks_that_are_repeated_and_kept_by_turns_are_told_once() -> None:
+    """A calm block ends the stretch: the next disturbed one is news."""
+    state = SessionState()
+    for event in race_session.Race(steps=30).events():
+        fold(state, event)
+    assert state.race is not None
+    (name, *_), taken = state.race.race.running, [events.Contention(kind="others", size=1.0)]
+    for number in range(18):
+        is_calm = number == 12
+        block = events.RaceBlock(
+            t_ns=state.clock_ns, stage="race", round=99 + number, order=[name],
+            iterations={name: [0]}, kept=number % 3 < 2, contention=[] if is_calm else taken,
+            reasons=[] if is_calm else ["others used 1.0 cores"],
+        )  # fmt: skip
+        fold(state, block)
+    lines = [line.text for line in state.log if line.text.startswith("block ")]
+    told = ["block kept on a busy machine", "block discarded"]
+    assert [line.split(":")[0] for line in lines] == told * 2

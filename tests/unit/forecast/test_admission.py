@@ -1,0 +1,40 @@
+"""A candidate fits if it does both where it is measured and where it is deployed."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import streams
+from txtop.forecast.admission import explain_no_room
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import Tuning
+from txtop.state.fold import fold_all
+from txtop.system import free_memory
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("asked_gib", "reason", "hint"),
+    [
+        (None, "20.0 GiB of RAM are free", "free memory"),
+        (64, "20.0 GiB of RAM are free", "free memory"),
+        (4, "4.0 GiB asked for", "another --memory"),
+    ],
+)
+def test_a_machine_measures_for_no_larger_one_what_it_does_not_hold(
+    asked_gib: int | None, reason: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free_memory, "read_free_bytes", lambda: 20 * GIB)
+    small, large = expand_matrix(
+        models=["gpt2"], batch_sizes=[1, 4096], sequence_lengths=[128], new_tokens=[32],
+        device=["cpu"],
+    )  # fmt: skip
+    memory = asked_gib and asked_gib * GIB
+    plan = Plan(cells=(small, large), tuning=Tuning(default=small.id, memory_bytes=memory))
+    state = fold_all(streams.stream(plan)[:1])
+    assert explain_no_room(state, small) is None
+    refusal = explain_no_room(state, large)
+    assert refusal is not None
+    assert refusal[0].startswith("needs ") and reason in refusal[0] and hint in refusal[1]
