@@ -132,7 +132,7 @@ class TuneRun:
 
     def _let_leave(self, step: LeaveRace) -> None:
         departure, detail = step.departure, step.departure.detail
-        if departure.why == "over the limit":
+        if departure.why == "over the limit" and detail.isdigit():
             limit = self._tuning.limits[int(detail)]
             detail = rules.describe_over_limit(self._get_state(step.name), limit)
         self._record_standing(step.name, departure.why, departure.against, detail)
@@ -198,27 +198,23 @@ class TuneRun:
         newest = len(state.samples) - 1
         cost = compute_cost(state, self._tuning.objective, [newest])
         call_s = state.samples.e2e_ns[newest] / NS_PER_S
-        if cost is not None and (step := self._judge_call(cell, cost, call_s)) is not None:
+        if (step := judge_first_call(self._race.race, cell.id, call_s, cost)) is not None:
             self._let_leave(step)
-
-    def _judge_call(self, cell: Cell, cost: float, call_s: float) -> LeaveRace | None:
-        return judge_first_call(self._race.race, cell.id, cost, call_s)
 
     def _make_first_call(self, pooled: PooledWorker, cell: Cell) -> LeaveRace | None:
         """Make the first call of a candidate in a worker.
 
-        Return its departure if the call was cut off: unfinished it already cost more than one of
-        the leader, and took longer than there is time.
+        Return its departure if the call was cut off, as it takes longer than the budget can bear.
         """
         since_s, departure = time.monotonic(), None
-        work = self._count_open_work(cell)
 
         def is_over(event: events.AnyEvent | None) -> bool:
             nonlocal departure
-            call_s = time.monotonic() - since_s
-            if event is None and work:
-                departure = self._judge_call(cell, math.log(call_s * NS_PER_S / work), call_s)
-            return isinstance(event, events.Iteration) or departure is not None
+            if isinstance(event, events.Iteration):
+                return True
+            if (call_s := time.monotonic() - since_s) > WARMUP_BUDGET_S:
+                departure = judge_first_call(self._race.race, cell.id, call_s)
+            return departure is not None
 
         index = len(self._get_state(cell.id).samples)
         command = commands.Iterate(cell=cell.id, role="first", index=index, count=1)
@@ -233,19 +229,6 @@ class TuneRun:
         state = self._get_state(name)
         since = len(state.samples)
         return CellSchedule(self._plan, self._recorder.state, state, WARMUP_BUDGET_S, since)
-
-    def _count_open_work(self, cell: Cell) -> int:
-        """Return the units of work of a call before its end; 0 if it cannot be judged before.
-
-        That is so for an objective of a part of the call, and for prompts that ask for tokens of
-        their own.
-        """
-        if cell.prompts is not None:
-            return 0
-        tokens = 1 if self._get_state(cell.id).family == "encoder" else cell.new_tokens
-        units = {"tokens_per_s": tokens, "cost": tokens, "sequences_per_s": 1}
-        work = cell.batch_size * units.get(self._tuning.objective, 0)
-        return 1 if self._tuning.objective == "e2e" else work
 
     # Blocks
 

@@ -22,7 +22,7 @@ from txtop.stats.intervals import (
     compute_deviation,
 )
 from txtop.stats.log_ratio import LogRatio, compute_log_ratio
-from txtop.stats.sequential import ALPHA
+from txtop.stats.sequential import ALPHA, FIRST_LOOK_PAIRED
 from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Stage = Literal["race", "confirm"]
@@ -437,16 +437,23 @@ def _count_allowed(race: Race, number: int) -> int:
     return max(LEAST_LEFT, math.ceil(total / (1 << done)))
 
 
-def judge_first_call(race: Race, name: str, cost: float, needed_s: float) -> LeaveRace | None:
-    """Judge a candidate by a call before its first block: its departure, None if it stays.
+def judge_first_call(
+    race: Race, name: str, call_s: float, cost: float | None = None
+) -> LeaveRace | None:
+    """Judge a candidate under a given budget before its first block: its departure, if it leaves.
 
-    One that is no better than the leader leaves if it needs more of a given budget than is left.
+    One leaves whose first rounds would take longer than the race; and of those that are no better
+    than the leader, as far as a call has shown its cost, whose rounds take longer than is left.
     """
     leader = race.leader
     if leader is None or race.candidates[name].costs or race.rules.budget_s is None:
         return None
-    is_late = race.race_spent_s + needed_s > race.race_s
-    is_behind = cost >= fmean(race.candidates[leader].costs.values())
+    rounds_s = MIN_ROUNDS * call_s
+    if rounds_s > race.race_s:
+        detail = f"{MIN_ROUNDS} of its calls take longer than the race, {race.race_s:.3g} s"
+        return LeaveRace(name, Departure("over the limit", detail=detail))
+    is_late = race.race_spent_s + rounds_s > race.race_s
+    is_behind = cost is not None and cost >= fmean(race.candidates[leader].costs.values())
     return LeaveRace(name, Departure("halved", leader)) if is_late and is_behind else None
 
 
@@ -472,6 +479,9 @@ def _choose_confirmation(race: Race) -> Step | None:
         return None
     confirmation = race.find_confirmation(arms) or Confirmation(frozenset(arms))
     margin, blocks = race.rules.margin, len(confirmation.blocks)
+    least_s = FIRST_LOOK_PAIRED * sum(race.candidates[name].call_s for name in arms)
+    if not blocks and race.rules.budget_s is not None and least_s > race.budget_s:
+        return None
     is_time_over = confirmation.spent_s >= race.confirm_s and blocks >= confirmation.least_blocks
     if is_time_over or confirmation.is_decided(arms, margin):
         return None

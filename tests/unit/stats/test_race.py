@@ -102,8 +102,8 @@ def simulate(
             (name,) = step.names
             cost, seconds, taken = machine.run(name)
             warm = math.log(taken[0] / machine.work[name])
-            if (departure := judge_first_call(race, name, warm, MIN_ROUNDS * taken[0])) is not None:
-                race.leave(name, departure.departure)
+            if (gone := judge_first_call(race, name, taken[0], warm)) is not None:
+                race.leave(name, gone.departure)
                 continue
             race.add_calls(name, machine.count_over(taken) if limited else [])
             logs = list(map(math.log, taken))
@@ -388,7 +388,7 @@ def test_the_leader_is_confirmed_against_the_default_and_who_is_close() -> None:
     race = build_race(
         {"default": wobble(1.0), "a": wobble(0.0), "b": wobble(0.005, -0.01)},
         default="default",
-        budget_s=0.1,
+        budget_s=1.0,
     )
     race.leave("default", Departure("slower", "a"))
     assert choose_arms(race) == ("a", "default", "b")
@@ -534,7 +534,7 @@ def test_a_budget_that_was_given_binds_though_a_call_is_longer(
         race = simulate(machine, next(iter(sweep)), budget_s=20.0)
         assert race.spent_s <= most_s
         slow = [own for name, own in race.candidates.items() if "bf16" in name]
-        assert {own.left.why for own in slow if own.left} == {"halved"}
+        assert {own.left.why for own in slow if own.left} == {"over the limit"}
         assert not any(own.costs for own in slow) and len(slow) == 12
         outcome = name_outcome(race)
         assert outcome is not None
@@ -562,7 +562,7 @@ def test_who_is_worst_leaves_after_one_round_if_four_do_not_fit() -> None:
 
 def test_two_whose_rounds_do_not_fit_are_confirmed_at_once() -> None:
     race = Race.of("ab", RaceRules(MARGIN, budget_s=20.0))
-    add_round(race, 0, {"a": 5.0, "b": 6.0})
+    add_round(race, 0, {"a": 2.0, "b": 3.0})
     assert choose_step(race) == Measure("confirm", ("a", "b"), 0)
     # Who leads keeps the limits: while nobody does, there is nobody to leave for.
     race = Race.of("abc", RaceRules(MARGIN, budget_s=20.0, shares=(0.9,)))
@@ -573,17 +573,33 @@ def test_two_whose_rounds_do_not_fit_are_confirmed_at_once() -> None:
     assert choose_step(race) == Measure("race", ("a",), 1)
 
 
-def test_a_first_call_that_is_behind_and_too_long_leaves_before_a_block() -> None:
+def test_a_first_call_is_judged_by_what_four_of_it_would_take() -> None:
+    """Of 20 s the race has 15."""
     race = Race.of("abc", RaceRules(MARGIN, budget_s=20.0))
-    assert judge_first_call(race, "a", 9.0, 100.0) is None, "nobody leads"
-    race.add_block("a", 0, 1.0, 0.5)
-    gone = LeaveRace("b", Departure("halved", "a"))
-    assert judge_first_call(race, "b", 2.0, 14.6) == gone
-    assert judge_first_call(race, "b", 2.0, 14.4) is None, "there is time for it"
-    assert judge_first_call(race, "b", 0.9, 100.0) is None, "it may be the best"
-    assert judge_first_call(race, "a", 2.0, 100.0) is None, "it has a block"
+    assert judge_first_call(race, "a", 100.0) is None, "nobody leads"
+    race.add_block("a", 0, 1.0, 3.0)
+    detail = "4 of its calls take longer than the race, 15 s"
+    too_long = LeaveRace("b", Departure("over the limit", detail=detail))
+    assert judge_first_call(race, "b", 3.8, 0.5) == judge_first_call(race, "b", 3.8) == too_long
+    behind = LeaveRace("b", Departure("halved", "a"))
+    assert judge_first_call(race, "b", 3.1, 2.0) == behind
+    assert judge_first_call(race, "b", 2.9, 2.0) is None, "there is time for four"
+    assert judge_first_call(race, "b", 3.1, 0.9) is None, "it may be the best"
+    assert judge_first_call(race, "b", 3.1) is None, "it may be the best"
+    assert judge_first_call(race, "a", 100.0) is None, "it has a block"
     race.rules = RaceRules(MARGIN)
-    assert judge_first_call(race, "b", 2.0, 100.0) is None, "no budget was given"
+    assert judge_first_call(race, "b", 100.0, 2.0) is None, "no budget was given"
+
+
+@pytest.mark.parametrize(("call_s", "is_confirmed"), [(3.3, True), (3.4, False)])
+def test_a_budget_that_is_too_small_to_confirm_anything_confirms_nothing(
+    call_s: float, is_confirmed: bool
+) -> None:
+    """Three pairs of two would take longer than everything together may."""
+    race = Race.of("ab", RaceRules(MARGIN, budget_s=20.0))
+    add_round(race, 0, {"a": call_s, "b": call_s + 0.01})
+    step = choose_step(race)
+    assert step == (Measure("confirm", ("a", "b"), 0) if is_confirmed else None)
 
 
 def test_blocks_that_are_measured_again_take_their_time_from_the_budget() -> None:
