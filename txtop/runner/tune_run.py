@@ -103,8 +103,8 @@ class TuneRun:
             # What was timed before the run was cut off has passed.
             if self._race.race.candidates[name].costs or self._client.refuse(cell):
                 continue
-            if refusal := explain_no_room(self._recorder.state, cell):
-                self._reject(cell, "does not fit", *refusal)
+            if why := explain_no_room(self._recorder.state, cell):
+                self._reject(cell, "does not fit", why, "fewer values in --space, or more memory")
         # Only who is near enough is asked: answers take longer than a comparison of outputs.
         for outputs, explain, option in (
             (self._outputs, rules.explain_below_floor, "--floor"),

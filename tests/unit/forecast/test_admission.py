@@ -16,15 +16,15 @@ GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("asked_gib", "reason", "hint"),
+    ("asked_gib", "reason"),
     [
-        (None, "20.0 GiB of RAM are free", "free memory"),
-        (64, "20.0 GiB of RAM are free", "free memory"),
-        (4, "4.0 GiB asked for", "another --memory"),
+        (None, "20.0 GiB of RAM are free"),
+        (64, "20.0 GiB of RAM are free"),
+        (4, "4.0 GiB asked for"),
     ],
 )
 def test_a_machine_measures_for_no_larger_one_what_it_does_not_hold(
-    asked_gib: int | None, reason: str, hint: str, monkeypatch: pytest.MonkeyPatch
+    asked_gib: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(free_memory, "read_free_bytes", lambda: 20 * GIB)
     small, large = expand_matrix(
@@ -34,7 +34,6 @@ def test_a_machine_measures_for_no_larger_one_what_it_does_not_hold(
     memory = asked_gib and asked_gib * GIB
     plan = Plan(cells=(small, large), tuning=Tuning(default=small.id, memory_bytes=memory))
     state = fold_all(streams.stream(plan)[:1])
-    assert explain_no_room(state, small) is None
-    refusal = explain_no_room(state, large)
-    assert refusal is not None
-    assert refusal[0].startswith("needs ") and reason in refusal[0] and hint in refusal[1]
+    assert explain_no_room(state, small) == ""
+    why = explain_no_room(state, large)
+    assert why.startswith("needs ") and why.endswith(reason)

@@ -574,7 +574,7 @@ def test_two_whose_rounds_do_not_fit_are_confirmed_at_once() -> None:
 
 
 def test_a_first_call_is_judged_by_what_four_of_it_would_take() -> None:
-    """Of 20 s the race has 15."""
+    """The race has 15 of the 20 s."""
     race = Race.of("abc", RaceRules(MARGIN, budget_s=20.0))
     assert judge_first_call(race, "a", 100.0) is None, "nobody leads"
     race.add_block("a", 0, 1.0, 3.0)

@@ -177,7 +177,7 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     parts.append(f"{timed} to the end" if done else f"{timed} still in")
     if untimed := len(race.race.running) - timed:
         parts.append(f"{untimed} not timed")
-    took = f"{format_clock(race.spent_s * NS_PER_S)} measured"
+    took = format_spent(race)
     if race.discarded:
         took += f", {format_count(race.discarded, 'block')} discarded"
     if state.ended is not None:
@@ -185,12 +185,20 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     return [f"race: {format_count(len(candidates), 'candidate')}: {', '.join(parts)}; {took}"]
 
 
+def format_spent(race: RaceState) -> str:
+    """Format the time measured so far, of the budget that was given or that the race has found."""
+    spent, budget_s = format_clock(race.spent_s * NS_PER_S), race.race.budget_s
+    if race.tuning.budget_s is None and (race.race.round == 0 or race.spent_s > budget_s):
+        return f"{spent} measured"
+    return f"{spent} of {format_clock(budget_s * NS_PER_S)} measured"
+
+
 def describe_course(race: RaceState) -> str:
     """Describe in a line how far a race is."""
     at = race.race
     stage = "confirming" if at.confirmations else f"round {at.round + 1}"
     parts = [f"{stage}, {len(at.running)} of {len(at.candidates)} in"]
-    parts.append(f"{format_clock(race.spent_s * NS_PER_S)} measured")
+    parts.append(format_spent(race))
     if race.discarded:
         parts.append(f"{format_count(race.discarded, 'block')} discarded")
     return ", ".join(parts)

@@ -14,7 +14,6 @@ from txtop.state import fidelity, quality
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.stats.race import Candidate, choose_arms
-from txtop.units import NS_PER_S
 
 OBJECTIVES: dict[Objective, str] = {
     "tokens_per_s": "most tokens/s",
@@ -98,7 +97,7 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
         running=len(order),
         count=len(race.race.candidates),
         departures=tuple((_name_departed(why, count), count) for why, count in departures.items()),
-        spent=_format_spent(race),
+        spent=wording.format_spent(race),
         verdict=verdict,
         role=role,
         margin=race.tuning.margin,
@@ -121,14 +120,6 @@ def _order_departed(race: RaceState) -> list[Candidate]:
 def _format_goal(race: RaceState) -> str:
     limits = [limit.format() for limit in race.tuning.limits]
     return ", ".join([OBJECTIVES[race.tuning.objective], *limits])
-
-
-def _format_spent(race: RaceState) -> str:
-    spent = formatting.format_clock(race.spent_s * NS_PER_S)
-    budget_s = race.race.budget_s
-    if not budget_s or race.race.round == 0 or race.spent_s > budget_s:
-        return f"{spent} measured"
-    return f"{spent} of {formatting.format_clock(budget_s * NS_PER_S)} measured"
 
 
 def _describe_stage(state: SessionState, race: RaceState) -> str:
