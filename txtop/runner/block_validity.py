@@ -27,7 +27,7 @@ BUSY_REPEATS_S = 15.0
 
 @dataclass
 class Repeats:
-    """The blocks of one cell, one A/B or one race that were repeated.
+    """The blocks of one cell or one A/B that were repeated.
 
     Three of them, at most. While others take the processor, as long as that costs less than 15 s,
     half of the budget, and measuring what was `planned`: iterations or blocks, None for as many as
@@ -42,25 +42,14 @@ class Repeats:
     _busy_iterations: int = 0
     _busy_ns: int = 0
 
-    def allow(
-        self, *, busy: bool, duration_ns: int, count: int = 1, dealt: float | None = None
-    ) -> bool:
-        """Return whether a disturbed block of `count` iterations is repeated; count it if so.
-
-        In a race, whatever disturbed it, the time for repeats is `dealt` as the race goes on: the
-        share of it that may be used by now. The blocks of one candidate would else use it up. It
-        is never exceeded: a call that is longer than all of it is kept.
-        """
-        if not busy and dealt is None:
+    def allow(self, *, busy: bool, duration_ns: int, count: int = 1) -> bool:
+        """Return whether a disturbed block of `count` iterations is repeated; count it if so."""
+        if not busy:
             allowed = self._count < MAX_REPEATS
             self._count += allowed
             return allowed
         most_ns = min(BUSY_REPEATS_SHARE * self.budget_s, BUSY_REPEATS_S) * NS_PER_S
         spent_ns, iterations = self._busy_ns + duration_ns, self._busy_iterations + count
-        if dealt is not None:
-            if spent_ns > most_ns:
-                return False
-            most_ns *= dealt
         if self.planned is not None:
             most_ns = min(most_ns, self.planned * spent_ns / iterations)
         if self._busy_count >= MAX_REPEATS and self._busy_ns >= most_ns:
@@ -68,6 +57,20 @@ class Repeats:
         self._busy_count += 1
         self._busy_ns, self._busy_iterations = spent_ns, iterations
         return True
+
+
+def may_repeat_in_race(
+    discarded: int, lost_s: float, duration_s: float, *, budget_s: float, spent_s: float
+) -> bool:
+    """Return whether a race repeats a block that took `duration_s`, whatever disturbed it.
+
+    So far it has `discarded` blocks, which took `lost_s`, and spent `spent_s` of `budget_s`. The
+    time that a cell has for repeats is dealt as the race goes on, after three blocks, and never
+    exceeded: the first candidate would else use it up.
+    """
+    most_s = min(BUSY_REPEATS_SHARE * budget_s, BUSY_REPEATS_S)
+    is_dealt = discarded < MAX_REPEATS or lost_s * budget_s < spent_s * most_s
+    return is_dealt and lost_s + duration_s <= most_s
 
 
 @dataclass(frozen=True)

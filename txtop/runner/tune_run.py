@@ -17,7 +17,7 @@ from txtop.plan.tuning import Tuning
 from txtop.protocol import commands, events
 from txtop.runner import turn_energy, worker_failure
 from txtop.runner.batch_cell import CellSchedule
-from txtop.runner.block_validity import Repeats, find_block_disturbances
+from txtop.runner.block_validity import find_block_disturbances, may_repeat_in_race
 from txtop.runner.output_run import AccuracyRun, FidelityRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -55,7 +55,6 @@ class TuneRun:
         self._outputs, self._answers = outputs, answers
         self._plan, self._recorder, self._control = client.plan, client.recorder, client.control
         self._pool = WorkerPool(client)
-        self._repeats = Repeats(tuning.budget_s or LEAST_BUDGET_S)
         self._random = Random(self._plan.seed)
         self._since_ns: dict[str, int] = {}
         self._confirmed: frozenset[str] = frozenset()
@@ -272,11 +271,12 @@ class TuneRun:
         since_ns = {name: self._since_ns.get(name, 0) for name in order}
         disturbed_by = find_block_disturbances(session, since_ns, from_ns)
         reasons, taken = disturbed_by.reasons, disturbed_by.contention
-        race = self._race.race
-        kept = not reasons or not self._repeats.allow(
-            busy=bool(taken),
-            duration_ns=session.clock_ns - from_ns,
-            dealt=race.spent_s / (race.budget_s or LEAST_BUDGET_S),
+        kept = not reasons or not may_repeat_in_race(
+            self._race.discarded,
+            self._race.lost_s,
+            (session.clock_ns - from_ns) / NS_PER_S,
+            budget_s=self._race.race.budget_s or LEAST_BUDGET_S,
+            spent_s=self._race.spent_s,
         )
         joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
         self._record(step, order, places, kept, paired, reasons, taken, joules)

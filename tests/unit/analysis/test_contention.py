@@ -29,7 +29,7 @@ from txtop.protocol.events import (
     ForeignProcess,
     Telemetry,
 )
-from txtop.runner.block_validity import MAX_REPEATS, Repeats
+from txtop.runner.block_validity import MAX_REPEATS, Repeats, may_repeat_in_race
 from txtop.session.reader import read_all
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
@@ -210,21 +210,20 @@ def test_repeats_while_others_come_take_half_a_budget() -> None:
     assert sum(allowed) == MAX_REPEATS
 
 
-@pytest.mark.parametrize("busy", [True, False])
-def test_repeats_of_a_race_are_dealt_over_it(busy: bool) -> None:
-    """On a machine that is never calm the first candidate uses up three, and the last has some."""
-    repeats = Repeats(budget_s=20.0)
-    spent_s, taken = 0.0, [0, 0, 0, 0]
-    while spent_s < 20.0:
-        quarter = int(spent_s / 5)
-        dealt = spent_s / 20.0
-        taken[quarter] += repeats.allow(busy=busy, duration_ns=S // 10, dealt=dealt)
-        spent_s += 0.1
-    assert all(20 <= count <= 30 for count in taken) and sum(taken) <= 101
-    first = Repeats(budget_s=20.0)
-    allowed = [first.allow(busy=busy, duration_ns=S // 10, dealt=0.0) for _ in range(6)]
-    assert sum(allowed) == MAX_REPEATS
-    assert not first.allow(busy=busy, duration_ns=28 * S, dealt=1.0), "longer than all of it"
+def test_repeats_of_a_race_are_dealt_over_it() -> None:
+    """On a machine that is never calm each quarter has as many; the time for them is no longer."""
+
+    def may_repeat(discarded: int, spent_s: float, block_s: float = 0.1) -> bool:
+        lost_s = discarded * 0.1
+        return may_repeat_in_race(discarded, lost_s, block_s, budget_s=20.0, spent_s=spent_s)
+
+    taken = [0, 0, 0, 0]
+    for number in range(200):
+        taken[number // 50] += may_repeat(sum(taken), number / 10)
+    assert all(23 <= count <= 28 for count in taken) and sum(taken) <= 100
+    first = [may_repeat(discarded, spent_s=0.0) for discarded in range(6)]
+    assert first == [True] * MAX_REPEATS + [False] * 3
+    assert not may_repeat(0, 20.0, block_s=28.0), "a call that is longer than all of it"
 
 
 # A cell from its schedule to what is printed
