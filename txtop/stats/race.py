@@ -34,8 +34,7 @@ LEAST_LEFT = 2
 # Of what a sweep of the candidates would measure, each within the budget of a cell.
 SWEEP_SHARE = 0.38
 CONFIRM_SHARE = 0.25
-# Ten palindromes of three arms, of blocks of 0.1 s, fit into what is for the confirmation.
-LEAST_BUDGET_S = 24.0
+LEAST_BUDGET_S = 20.0
 # Before the calls within blocks tell how much one differs from another.
 LEAST_FREEDOM = 8
 CELL_BUDGET_S = 30.0
