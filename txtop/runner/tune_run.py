@@ -10,6 +10,8 @@ import math
 import time
 from random import Random
 
+import msgspec
+
 from txtop.analysis import tuning as rules
 from txtop.forecast.admission import explain_no_room
 from txtop.plan.cell import Cell
@@ -26,6 +28,7 @@ from txtop.state.cell import CellState
 from txtop.state.race import RaceState, compute_cost
 from txtop.stats.race import (
     LEAST_BUDGET_S,
+    Departure,
     LeaveRace,
     Measure,
     RejoinRace,
@@ -224,6 +227,20 @@ class TuneRun:
             pooled.prepared = ""
         return departure
 
+    def _find_too_long(self, name: str) -> Departure | None:
+        """Return the departure of a smaller batch whose first call was too long; None without one.
+
+        That of a larger one is no shorter.
+        """
+        cell = self._get_state(name).cell
+        for other in self._race.race.candidates.values():
+            smaller = self._get_state(other.name).cell
+            alike = msgspec.structs.replace(smaller, id=cell.id, batch_size=cell.batch_size) == cell
+            is_out = other.left is not None and other.left.why == "over the limit"
+            if is_out and not other.costs and alike and smaller.batch_size < cell.batch_size:
+                return other.left
+        return None
+
     def _build_schedule(self, name: str) -> CellSchedule:
         state = self._get_state(name)
         since = len(state.samples)
@@ -233,6 +250,8 @@ class TuneRun:
 
     def _measure(self, step: Measure) -> None:
         """Measure one block of the candidates of `step`, in turns if there are several."""
+        if step.stage == "race" and (departure := self._find_too_long(*step.names)) is not None:
+            return self._let_leave(LeaveRace(step.names[0], departure))
         self._client.start_deadline(self._plan.timeout_s)
         self._control.skip = False
         if step.stage == "confirm" and not self._confirmed.issuperset(step.names):
@@ -395,4 +414,5 @@ class TuneRun:
             if kept:
                 self._client.finish(state.cell, "ok", stopped_by="race", n=kept)
             elif left is not None:
-                self._client.finish(state.cell, "skipped", reason=left.why)
+                why = "behind when time was short" if left.why == "halved" else left.why
+                self._client.finish(state.cell, "skipped", reason=left.detail or why)
