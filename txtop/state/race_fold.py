@@ -6,6 +6,7 @@ Apart from `fold` for its length alone.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -119,6 +120,7 @@ def _discard_open_block(session: SessionState, name: str) -> None:
     compared = session.race or session.ab_test
     assert compared is not None
     samples = session.cells[name].samples
-    ends = (b.iterations[name][-1] + 1 for b in reversed(compared.blocks) if b.iterations.get(name))
+    blocks: Sequence[events.RaceBlock | events.ABBlock] = compared.blocks
+    ends = (b.iterations[name][-1] + 1 for b in reversed(blocks) if b.iterations.get(name))
     open_ = range(next(ends, 0), len(samples))
     samples.discarded.update(i for i in open_ if samples.role[i] == "measured")
