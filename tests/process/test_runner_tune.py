@@ -168,7 +168,7 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
     for name, own in run.state.race.race.candidates.items():
         cell = run.state.cells[name]
         is_slow = cell.cell.precision == "bf16"
-        assert (own.left is not None and own.left.why == "over the limit") is is_slow
+        assert (own.left is not None and own.left.why == "too long") is is_slow
         assert (cell.status, bool(cell.samples)) == (
             ("skipped", False) if is_slow else ("ok", True)
         )

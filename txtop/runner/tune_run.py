@@ -134,7 +134,7 @@ class TuneRun:
 
     def _let_leave(self, step: LeaveRace) -> None:
         departure, detail = step.departure, step.departure.detail
-        if departure.why == "over the limit" and detail.isdigit():
+        if departure.why == "over the limit":
             limit = self._tuning.limits[int(detail)]
             detail = rules.describe_over_limit(self._get_state(step.name), limit)
         self._record_standing(step.name, departure.why, departure.against, detail)
@@ -236,8 +236,8 @@ class TuneRun:
         for other in self._race.race.candidates.values():
             smaller = self._get_state(other.name).cell
             alike = msgspec.structs.replace(smaller, id=cell.id, batch_size=cell.batch_size) == cell
-            is_out = other.left is not None and other.left.why == "over the limit"
-            if is_out and not other.costs and alike and smaller.batch_size < cell.batch_size:
+            is_out = other.left is not None and other.left.why == "too long"
+            if is_out and alike and smaller.batch_size < cell.batch_size:
                 return other.left
         return None
 

@@ -21,6 +21,7 @@ WHYS: tuple[Why, ...] = (
     "slower",
     "halved",
     "over the limit",
+    "too long",
     "does not fit",
     "below the floor",
     "failed",

@@ -26,7 +26,9 @@ from txtop.stats.sequential import ALPHA, FIRST_LOOK_PAIRED
 from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Stage = Literal["race", "confirm"]
-Why = Literal["slower", "halved", "over the limit", "does not fit", "below the floor", "failed"]
+Why = Literal[
+    "slower", "halved", "over the limit", "too long", "does not fit", "below the floor", "failed"
+]
 # Before a round is compared at all: of fewer the interval is infinite anyway.
 MIN_ROUNDS = 4
 # Halving begins once each candidate could be compared, and leaves two at the least.
@@ -450,7 +452,7 @@ def judge_first_call(
     rounds_s = MIN_ROUNDS * call_s
     if rounds_s > race.race_s:
         detail = f"{MIN_ROUNDS} of its calls take longer than the race, {race.race_s:.3g} s"
-        return LeaveRace(name, Departure("over the limit", detail=detail))
+        return LeaveRace(name, Departure("too long", detail=detail))
     is_late = race.race_spent_s + rounds_s > race.race_s
     is_behind = cost is not None and cost >= fmean(race.candidates[leader].costs.values())
     return LeaveRace(name, Departure("halved", leader)) if is_late and is_behind else None

@@ -534,7 +534,7 @@ def test_a_budget_that_was_given_binds_though_a_call_is_longer(
         race = simulate(machine, next(iter(sweep)), budget_s=20.0)
         assert race.spent_s <= most_s
         slow = [own for name, own in race.candidates.items() if "bf16" in name]
-        assert {own.left.why for own in slow if own.left} == {"over the limit"}
+        assert {own.left.why for own in slow if own.left} == {"too long"}
         assert not any(own.costs for own in slow) and len(slow) == 12
         outcome = name_outcome(race)
         assert outcome is not None
@@ -579,7 +579,7 @@ def test_a_first_call_is_judged_by_what_four_of_it_would_take() -> None:
     assert judge_first_call(race, "a", 100.0) is None, "nobody leads"
     race.add_block("a", 0, 1.0, 3.0)
     detail = "4 of its calls take longer than the race, 15 s"
-    too_long = LeaveRace("b", Departure("over the limit", detail=detail))
+    too_long = LeaveRace("b", Departure("too long", detail=detail))
     assert judge_first_call(race, "b", 3.8, 0.5) == judge_first_call(race, "b", 3.8) == too_long
     behind = LeaveRace("b", Departure("halved", "a"))
     assert judge_first_call(race, "b", 3.1, 2.0) == behind
