@@ -9,12 +9,19 @@ from txtop.formatting import format_count, format_ratio, format_share
 from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 from txtop.stats import fidelity_bands
+from txtop.stats.sequential import SequentialVerdict
 
 SMALL_RATIO = 1.10
 ONE_START = (
     "each arm is one process, and equal processes differ by up to 3 %, with large temporaries by up"
-    " to 8 %, for as long as they live: --starts 8 measures eight of each"
+    " to 8 %, for as long as they live: txtop ab --starts 8 measures eight of each"
 )
+
+
+def note_one_start(verdict: SequentialVerdict | None, ratio: float) -> list[str]:
+    """Return a note if one process of each arm is too few for a difference as small as this."""
+    is_small = abs(math.log(ratio)) < math.log(SMALL_RATIO)
+    return [ONE_START] if verdict in ("faster", "slower") and is_small else []
 
 
 def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> list[str]:
@@ -23,10 +30,8 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     look = ab_test.look(name)
     if ab_test.verdict(name) == "equivalent" and ab_test.sequences[name].excludes_one:
         notes.append(f"measurable: {format_share(abs(look.ratio - 1), 1)}, inside the margin")
-    named = ab_test.verdict(name) in ("faster", "slower")
-    one_start = ab_test.starts == 1 and not ab_test.reloaded
-    if named and one_start and abs(math.log(look.ratio)) < math.log(SMALL_RATIO):
-        notes.append(ONE_START)
+    if ab_test.starts == 1 and not ab_test.reloaded:
+        notes += note_one_start(ab_test.verdict(name), look.ratio)
     if look.interval and look.interval[0] > look.interval[1]:
         notes.append("results contradict each other: the machine changed during the run")
     if ab_test.reloaded:

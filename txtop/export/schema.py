@@ -350,6 +350,7 @@ class ConfirmationExport(msgspec.Struct, kw_only=True):
     ratio: float
     ci95: tuple[float, float] | None
     verdict: str
+    notes: list[str]
 
 
 class CandidateExport(msgspec.Struct, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.tuning import (
     compare_candidates,
     compute_figure,
@@ -72,7 +73,12 @@ def _export_confirmation(
     compared = confirmation.compare(winner.cell.id, other)
     ratio, ci95 = _export_ratio(compared)
     return ConfirmationExport(
-        against=other, blocks=compared.n, ratio=ratio, ci95=ci95, verdict=verdict
+        against=other,
+        blocks=compared.n,
+        ratio=ratio,
+        ci95=ci95,
+        verdict=verdict,
+        notes=note_one_start(verdict, ratio),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from support import race_session, streams
+from txtop.analysis.ab_notes import ONE_START
 from txtop.analysis.metrics import FinalMetrics, compute_cost
 from txtop.analysis.tuning import compute_figure, find_result, find_unit
 from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
@@ -203,3 +204,13 @@ def test_a_race_that_nobody_could_run_says_why() -> None:
     state = end(fold_all([race_session.ui_events.header(plan), *refused]), "done")
     text = format_report(state, FinalMetrics(), "night")
     assert f"was measured\n  today's default: {why}" in text
+
+
+def test_a_small_gain_of_one_process_each_has_a_note() -> None:
+    """The runner-up is beaten by a tenth at the most: two equal processes may differ by that."""
+    state = fold_all(list(race_session.Race(upset=True).events()))
+    text = format_report(state, FinalMetrics(), "")
+    assert text.count(ONE_START) == 1
+    confirmations = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"]
+    noted = {round(own["ratio"], 1): own["notes"] for own in confirmations}
+    assert noted.pop(1.1) == [ONE_START] and set(map(len, noted.values())) == {0}

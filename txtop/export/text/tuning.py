@@ -6,6 +6,7 @@ from collections import Counter
 
 import msgspec
 
+from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.tuning import (
     TuneResult,
     compute_figure,
@@ -109,6 +110,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     today = " (today's default)" if is_default else ""
     lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, result)}"]
     lines += format_confirmations(state, race, result)
+    lines += _list_notes(race, result)
     kept = [
         f"{limit.quantile} {format_figure(reached)} ms"
         for limit in race.tuning.limits
@@ -165,6 +167,23 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
         else:
             lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}  {surely}")
     return lines
+
+
+def _list_notes(race: RaceState, result: TuneResult) -> list[str]:
+    """Return a note if what was confirmed may be a difference of two processes."""
+    outcome = result.outcome
+    confirmation = race.race.find_confirmation(outcome.arms)
+    if confirmation is None:
+        return []
+    notes = [
+        note_one_start(verdict, compute_gain(confirmation.compare(outcome.winner, other))[0])
+        for other, verdict in (
+            (race.tuning.default, outcome.gain),
+            (outcome.runner_up, outcome.close),
+        )
+        if other is not None
+    ]
+    return max(notes, default=[])
 
 
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
