@@ -105,8 +105,7 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("margin", "the smallest difference that matters, 2 % unless set"),
             (
                 "start",
-                "fresh processes of all arms; with --starts what an A/B is decided by, in place of"
-                " blocks",
+                "fresh processes of all arms; with --starts they decide an A/B, in place of blocks",
             ),
             ("funnel", "the intervals of an A/B, one row a block"),
             ("Pareto-optimal", "no other cell has more throughput and less latency"),
