@@ -20,7 +20,7 @@ GIB = 1 << 30
     [
         (None, "20.0 GiB of RAM are free"),
         (64, "20.0 GiB of RAM are free"),
-        (4, "4.0 GiB asked for"),
+        (4, "4.00 GiB asked for"),
     ],
 )
 def test_a_machine_measures_for_no_larger_one_what_it_does_not_hold(
