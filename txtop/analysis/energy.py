@@ -46,15 +46,16 @@ def select_measuring_samples(
 def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[int, int]]:
     """Return when the device worked for this cell, as (from, to) in ns on the session's clock.
 
-    This is one interval from the first measured iteration to the last; in an A/B it is one for each
-    turn of the arm.
+    This is one interval from the first measured iteration to the last; of a cell that takes turns
+    it is one for each turn.
     """
-    if session.ab_test is None:
+    if not session.takes_turns:
         return [(state.measured_from_ns, state.measured_to_ns)] if state.measured_to_ns else []
     intervals: list[tuple[int, int]] = []
     samples = state.samples
-    for role, end_ns, e2e_ns in zip(samples.role, samples.at_ns, samples.e2e_ns, strict=True):
-        if role != "measured":
+    for i in range(samples.since, len(samples)):
+        end_ns, e2e_ns = samples.at_ns[i], samples.e2e_ns[i]
+        if samples.role[i] != "measured":
             continue
         if intervals and end_ns - e2e_ns - intervals[-1][1] < MAX_TURN_GAP_NS:
             intervals[-1] = (intervals[-1][0], end_ns)
@@ -66,10 +67,10 @@ def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[i
 def explain_too_short(session: SessionState, state: CellState) -> str:
     """Return why a GPU's power and utilisation are not this cell's; empty if they are.
 
-    The rule is that of energy: a single interval of 2 s, turns of an arm of 1 s each.
+    The rule is that of energy: a single interval of 2 s, turns of 1 s each.
     """
     intervals = find_work_intervals(session, state)
-    if session.ab_test is not None:
+    if session.takes_turns:
         return energy.explain_too_short_turns(intervals)
     return energy.explain_too_short(intervals[0]) if intervals else ""
 
@@ -95,9 +96,9 @@ def summarise_device(session: SessionState, state: CellState) -> dict[str, Summa
 def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summary]:
     """Return joules per token or sequence, gross first, then net of idle.
 
-    Energy is that of the whole time from the first measured iteration to the last (in an A/B, of
-    the arm's turns), divided by everything made in that time. Empty if the device reports neither
-    energy nor power.
+    Energy is that of the whole time from the first measured iteration to the last (of a cell that
+    takes turns, of these), divided by everything made in that time. Empty if the device reports
+    neither energy nor power.
     """
     name = session.gpu(state.load.device_id) if state.load else None
     device = session.devices.get(name or HOST)
@@ -134,7 +135,7 @@ def compute_idle(session: SessionState, name: str) -> Energy:
 
 
 def _compute_cell_energy(session: SessionState, state: CellState, device: WatchedDevice) -> Energy:
-    if session.ab_test is None:
+    if not session.takes_turns:
         return _compute_used(device, state.measured_from_ns, state.measured_to_ns)
     counter, power = (device.series.get(key, EMPTY_SERIES) for key in ("energy_j", "power_w"))
     return energy.compute_energy_of_turns(counter, power, find_work_intervals(session, state))
@@ -154,9 +155,8 @@ def _compute_net(used: Energy, idle: Energy) -> Energy:
 def _count_made(state: CellState) -> int:
     """Count tokens (encoder: sequences) of all measured iterations, repeated blocks included."""
     samples = state.samples
-    per_sequence = (
-        samples.tokens[i] or 1 for i, role in enumerate(samples.role) if role == "measured"
-    )
+    own = range(samples.since, len(samples))
+    per_sequence = (samples.tokens[i] or 1 for i in own if samples.role[i] == "measured")
     return state.cell.batch_size * sum(per_sequence)
 
 

@@ -5,10 +5,10 @@ Pure, and empty without evidence: a reason that is only likely is left to `txtop
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from statistics import fmean
 
+from txtop.analysis import energy
 from txtop.analysis.device_time import find_busy_step
 from txtop.analysis.finding_rules import BANDWIDTH_FROM, IDLE_FROM
 from txtop.analysis.roofline import compute_position
@@ -49,14 +49,8 @@ def find_live_reason(
 def _read_utilisation(session: SessionState, state: CellState) -> float | None:
     """Return the mean utilisation of a cell's GPU while it was measured; None if not known."""
     device = session.gpu(state.load.device_id) if state.load is not None else None
-    if device is None or state.measured_to_ns - state.measured_from_ns < LEAST_READ_NS:
+    worked_ns = sum(high - low for low, high in energy.find_work_intervals(session, state))
+    if device is None or worked_ns < LEAST_READ_NS:
         return None
-    series = session.devices[device].series.get("utilization")
-    if series is None:
-        return None
-    readings = [
-        value
-        for at_ns, value in zip(*series, strict=True)
-        if state.measured_from_ns <= at_ns <= state.measured_to_ns and not math.isnan(value)
-    ]
+    readings = energy.select_measuring_samples(session, state, device, "utilization")
     return fmean(readings) / 100 if readings else None

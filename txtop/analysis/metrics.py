@@ -42,8 +42,9 @@ LOAD_PHASES = (
 )
 
 MetricFunction = Callable[[CellState, int], float | None]
-# (start, number of iterations, whether peak memory is there); figures are kept while it is equal.
-FinalsKey = tuple[int, tuple[int, int, int], bool]
+# (start, number of iterations, which of them count, whether peak memory is there); figures are kept
+# while it is equal.
+FinalsKey = tuple[int, int, tuple[int, ...], bool]
 
 
 def _ttft_ms(state: CellState, i: int) -> float | None:
@@ -431,8 +432,8 @@ class FinalMetrics:
     def _final(
         self, state: CellState, seed: int
     ) -> tuple[FinalsKey, SteadyState, dict[str, Summary]]:
-        size = (len(state.samples), len(state.samples.discarded), state.samples.since)
-        key = (state.started_at_ns, size, state.memory is not None)
+        size, has_memory = len(state.samples), state.memory is not None
+        key = (state.started_at_ns, size, state.counted, has_memory)
         cached = self._known.get(state.cell.id)
         if cached is None or cached[0] != key:
             steady_part = judge_cell(state)

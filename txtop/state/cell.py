@@ -183,6 +183,12 @@ class CellState:
         return [block for block in self.blocks if block.kept and block.first >= self.samples.since]
 
     @property
+    def counted(self) -> tuple[int, ...]:
+        """Numbers that change with the iterations that count: a key for figures made of them."""
+        samples = self.samples
+        return len(samples.discarded), samples.since, len(self.blocks), self.in_turns
+
+    @property
     def over(self) -> bool:
         """True if nothing changes this cell any more."""
         return self.stage in ("finished", "rejected")

@@ -18,7 +18,7 @@ from txtop.formatting import format_count, format_number
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import accuracy_fold, disturbed_blocks, isolation, measured_fold, race_fold
+from txtop.state import accuracy_fold, disturbed_blocks, isolation, measured_fold, turns_fold
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import INVALID_OUTPUT, SessionState, WatchedDevice, merge_peaks
@@ -176,7 +176,7 @@ def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.ab_test = ABTest.of(event.plan)
-    race_fold.begin_race(session, event.plan)
+    turns_fold.begin_race(session, event.plan)
 
 
 def _fold_probe(session: SessionState, event: events.Probe) -> None:
@@ -206,7 +206,10 @@ def _create_cell(session: SessionState, cell: Cell) -> CellState:
 
 
 def _create_samples(session: SessionState) -> Samples:
-    return Samples(cut=session.warmup_cut)
+    """Return samples with the warm-up cut that was chosen; blocks of cells in turns have none."""
+    plan = session.plan
+    takes_turns = plan.margin is not None or plan.tuning is not None
+    return Samples(cut=None if takes_turns else session.warmup_cut)
 
 
 def _fold_segment(session: SessionState, event: events.Segment) -> None:
@@ -216,6 +219,7 @@ def _fold_segment(session: SessionState, event: events.Segment) -> None:
     session.boot_ids.append(event.boot_id)
     session.ended = session.current = session.comparing = session.answering = None
     session.isolating = None
+    turns_fold.discard_open_blocks(session)
     session.working.clear()
     session.paused = False
     if event.torn_bytes:
@@ -305,7 +309,7 @@ def _fold_rejection(session: SessionState, event: events.CellRejected) -> None:
     session.withdraw(event.cell, "was refused")
     state.stage = "rejected"
     state.ended_at_ns = session.clock_ns
-    if not race_fold.has_left(session, event.cell):
+    if not turns_fold.has_left(session, event.cell):
         session.say(f"refused: {event.reason}", "error", event.cell)
 
 
@@ -328,14 +332,11 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     """Start a cell. One that is measured again is a new object without its earlier samples."""
     if event.cell not in session.cells:
         return
-    if event.goes_on and (session.race is not None or session.plan.starts > 1):
-        race_fold.continue_candidate(session, event)
-        return
-    if event.goes_on and event.cell in session.working:
-        _replace_worker(session, session.cells[event.cell], event)
+    if event.goes_on and (event.cell in session.working or turns_fold.can_resume(session)):
+        turns_fold.continue_cell(session, event)
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
-    if session.ab_test is None and session.race is None:
+    if not session.takes_turns:
         # One cell at a time in a place; without places there is one for all.
         session.working -= {c for c in session.working if session.cells[c].place == event.place}
     elif session.ab_test is not None and state.cell == session.ab_test.first:
@@ -356,35 +357,6 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
         session.say("started (model already loaded)", cell=event.cell)
     else:
         session.say("started", cell=event.cell)
-
-
-def _replace_worker(session: SessionState, state: CellState, event: events.CellStarted) -> None:
-    """Continue a cell with a new worker in place of one that died; the open iteration is lost."""
-    session.current = event.cell
-    state.worker, state.stage, state.progress = event.worker, "loading", None
-    state.open_index = -1
-    del state.open_gaps_ns[:]
-    session.say("a fresh worker is loaded", "warning", event.cell)
-
-
-def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
-    """Fold a block of an A/B; iterations of one that does not count are discarded."""
-    if session.ab_test is None or not event.iterations.keys() <= session.cells.keys():
-        return
-    times: dict[str, list[float]] = {}
-    for name, places in event.iterations.items():
-        cell = session.cells[name]
-        samples, work = cell.samples, cell.cell.batch_size
-        complete = [i for i in places if i < len(samples)]
-        disturbed_blocks.add_turns(cell, event, complete)
-        times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
-    before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
-    line = session.ab_test.add(event, times)
-    news = not disturbed_blocks.is_same_trouble(before, event)
-    if event.kept and event.contention and news:
-        session.say(f"block kept on a busy machine: {', '.join(event.reasons)}", "warning")
-    if line and (event.kept or news):
-        session.say(line, "info" if event.kept else "warning")
 
 
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
@@ -460,9 +432,9 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.CellStarted: _fold_cell_start,
     events.CellRejected: _fold_rejection,
     events.CellFinished: _fold_cell_end,
-    events.ABBlock: _fold_ab_block,
-    events.RaceBlock: race_fold.fold_race_block,
-    events.Standing: race_fold.fold_standing,
+    events.ABBlock: turns_fold.fold_ab_block,
+    events.RaceBlock: turns_fold.fold_race_block,
+    events.Standing: turns_fold.fold_standing,
     events.FidelityProgress: measured_fold.fold_fidelity_progress,
     events.Fidelity: measured_fold.fold_fidelity,
     events.TaskQuestions: accuracy_fold.fold_questions,

@@ -69,8 +69,8 @@ class RaceState:
         """Return the number of blocks that count for nothing, which were measured again."""
         return sum(not block.kept for block in self.blocks)
 
-    def add(self, block: RaceBlock, cells: dict[str, CellState]) -> None:
-        """Add a block. One that is not kept counts for nothing; its repeats are bounded."""
+    def add(self, block: RaceBlock, cells: dict[str, CellState]) -> bool:
+        """Add a block. Return whether it counts: one that is not kept, or has no cost, does not."""
         self.blocks.append(block)
         spent_ns = sum(
             cells[name].samples.e2e_ns[i]
@@ -86,17 +86,18 @@ class RaceState:
         if not block.kept or costs.keys() != block.iterations.keys():
             self.lost_s += spent_s
             self.race.add_lost(block.stage, block.order, spent_s, paired=block.paired)
-            return
+            return False
         for name, places in block.iterations.items():
             self.race.add_calls(name, self._count_calls(cells[name], places))
         if block.stage == "confirm":
             self.race.add_confirmation(costs, spent_s, paired=block.paired)
-        else:
-            ((name, places),) = block.iterations.items()
+            return True
+        for name, places in block.iterations.items():
             logs = [math.log(ns) for i in places if (ns := cells[name].samples.e2e_ns[i]) > 0]
             mean = fmean(logs) if logs else 0.0
             squares = sum((log - mean) ** 2 for log in logs)
             self.race.add_block(name, block.round, costs[name], spent_s, len(places), squares)
+        return True
 
     def _count_calls(self, state: CellState, places: list[int]) -> list[tuple[int, int]]:
         """Return for each limit how many calls there are, and how many were over it."""

@@ -243,10 +243,14 @@ class SessionState:
             return self.working
         return {self.current} if self.current is not None else set()
 
+    @property
+    def takes_turns(self) -> bool:
+        """True if blocks of cells take turns: those of an A/B or of a race."""
+        return self.ab_test is not None or self.race is not None
+
     def follow(self, name: str) -> None:
         """Make the cell `name`, which is at work, the current one, unless another place has it."""
-        takes_turns = self.ab_test is not None or self.race is not None
-        if takes_turns or self.current not in self.working:
+        if self.takes_turns or self.current not in self.working:
             self.current = name
 
     def find_next_current(self) -> str | None:

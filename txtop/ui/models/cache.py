@@ -70,7 +70,7 @@ class FrameCache:
         n = len(state.samples)
         if state.cell.serving is not None and not state.over:
             n -= n % max(1, n // 50)
-        made_of = state.samples, n
+        made_of = state.samples, n, state.counted
         return self.get_or_make(
             ("live", state.cell.id, name), made_of, lambda: metrics.summarise_live(state, name)
         )
@@ -91,15 +91,15 @@ class FrameCache:
             self._told.add((state.cell.id, len(state.samples)))
             final = self.finals.of(state, seed).get("itl_ms")
             return tuple((f"p{p}", getattr(final, f"p{p}", None)) for p in ITL_PERCENTILES)
-        size = len(state.samples)
-        samples, counted, percentiles = self._itl.get(state.cell.id, (None, 0, ()))
+        size, made_of = len(state.samples), (state.samples, state.counted)
+        before, counted, percentiles = self._itl.get(state.cell.id, (None, 0, ()))
         due = size > counted and size >= RESORT_GROWTH * counted
-        if samples is not state.samples or due:
+        if before != made_of or due:
             gaps, count = self._sort_gaps(state)
             percentiles = tuple(
                 (f"p{p}", compute_percentile_above_floor(gaps, count, p)) for p in ITL_PERCENTILES
             )
-            self._itl[state.cell.id] = state.samples, size, percentiles
+            self._itl[state.cell.id] = made_of, size, percentiles
         return percentiles
 
     def _sort_gaps(self, state: CellState) -> tuple[list[float], int]:

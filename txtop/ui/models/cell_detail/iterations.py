@@ -55,7 +55,7 @@ class IterationsView:
 def build_iterations(session: SessionState, state: CellState, cache: FrameCache) -> IterationsView:
     """Build the view of all iterations so far; the steady part is judged once the cell is over."""
     lead_ns = compute_lead_ns(session, state)
-    size = (len(state.samples), len(state.samples.discarded))
+    size = len(state.samples), state.counted
     key = (state.cell.id, state.started_at_ns, size, state.over, lead_ns)
     return cache.get_or_make(
         "iterations", key, lambda: _compute_iterations(session, state, cache, lead_ns)
@@ -75,7 +75,7 @@ def compute_refresh_key(state: CellState) -> tuple[object, ...]:
         state.cell.id,
         state.started_at_ns,
         due,
-        len(state.samples.discarded),
+        state.counted,
         reached,
         state.over,
     )

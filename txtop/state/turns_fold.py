@@ -1,12 +1,8 @@
-"""Fold the events of a race, and how its cells and the arms of several starts go on.
-
-Apart from `fold` for its length alone.
-"""
+"""Fold the events of cells that take turns: the arms of an A/B, the candidates of a race."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -41,25 +37,44 @@ def fold_race_block(session: SessionState, event: events.RaceBlock) -> None:
     if race is None or not event.iterations.keys() <= session.cells.keys():
         return
     turns = [(session.cells[name], places) for name, places in event.iterations.items()]
-    if any(i >= len(state.samples) for state, places in turns for i in places):
+    if not all(places and max(places) < len(state.samples) for state, places in turns):
         return
     for state, places in turns:
         disturbed_blocks.add_turns(state, event, places)
     # On a busy machine blocks are repeated and kept by turns: each fate is news once a stretch.
     stretch = takewhile(lambda block: block.contention, reversed(race.blocks))
     before = next((block for block in stretch if block.kept == event.kept), None)
-    race.add(event, session.cells)
-    if event.kept and event.stage == "confirm":
+    if race.add(event, session.cells) and event.stage == "confirm":
         confirmation = race.race.find_confirmation(event.iterations)
         if confirmation is not None and len(confirmation.blocks) == 1:
             for state, places in turns:
                 state.samples.since = min(places)
     reasons, discarded = ", ".join(event.reasons), race.discarded
-    if event.reasons and not disturbed_blocks.is_same_trouble(before, event):
+    if event.reasons and not (before is not None and event.contention):
         fate = "kept on a busy machine" if event.kept else "discarded"
         session.say(f"block {fate}: {reasons}", "warning")
     elif not event.kept and discarded % 10 == 0:
         session.say(f"{discarded} blocks discarded so far, the last: {reasons}", "warning")
+
+
+def fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
+    """Fold a block of an A/B; iterations of one that does not count are discarded."""
+    if session.ab_test is None or not event.iterations.keys() <= session.cells.keys():
+        return
+    times: dict[str, list[float]] = {}
+    for name, places in event.iterations.items():
+        cell = session.cells[name]
+        samples, work = cell.samples, cell.cell.batch_size
+        complete = [i for i in places if i < len(samples)]
+        disturbed_blocks.add_turns(cell, event, complete)
+        times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
+    before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
+    line = session.ab_test.add(event, times)
+    news = not disturbed_blocks.is_same_trouble(before, event)
+    if event.kept and event.contention and news:
+        session.say(f"block kept on a busy machine: {', '.join(event.reasons)}", "warning")
+    if line and (event.kept or news):
+        session.say(line, "info" if event.kept else "warning")
 
 
 def has_left(session: SessionState, name: str) -> bool:
@@ -89,10 +104,17 @@ def _word_departure(session: SessionState, event: events.Standing) -> str:
     return f"left the race: {_BEATEN[event.why].format(names[event.against])}"
 
 
-def continue_candidate(session: SessionState, event: events.CellStarted) -> None:
-    """Continue a candidate, or an arm, in another worker, with what was measured of it so far.
+def can_resume(session: SessionState) -> bool:
+    """Return True if a cell that is not at work goes on with what was measured of it before."""
+    ab_test = session.ab_test
+    return session.race is not None or (ab_test is not None and ab_test.starts > 1)
 
-    One that was not at work is a new object, so that an older snapshot of it stays true.
+
+def continue_cell(session: SessionState, event: events.CellStarted) -> None:
+    """Continue a cell in another worker, with what was measured of it so far.
+
+    The open iteration is lost. One that was not at work is a new object, so that an older snapshot
+    of it stays true.
     """
     state = session.cells[event.cell]
     if event.cell not in session.working:
@@ -105,7 +127,8 @@ def continue_candidate(session: SessionState, event: events.CellStarted) -> None
         )
         session.cells[event.cell] = state
         session.working.add(event.cell)
-        _discard_open_block(session, event.cell)
+    elif not can_resume(session):
+        session.say("a fresh worker is loaded", "warning", event.cell)
     session.current = event.cell
     state.worker, state.stage, state.progress = event.worker, "loading", None
     state.shares_weights = event.shares_weights
@@ -115,12 +138,13 @@ def continue_candidate(session: SessionState, event: events.CellStarted) -> None
     del state.open_gaps_ns[:]
 
 
-def _discard_open_block(session: SessionState, name: str) -> None:
+def discard_open_blocks(session: SessionState) -> None:
     """Discard the iterations of a block that has no end: the run was killed in it."""
-    compared = session.race or session.ab_test
-    assert compared is not None
-    samples = session.cells[name].samples
-    blocks: Sequence[events.RaceBlock | events.ABBlock] = compared.blocks
-    ends = (b.iterations[name][-1] + 1 for b in reversed(blocks) if b.iterations.get(name))
-    open_ = range(next(ends, 0), len(samples))
-    samples.discarded.update(i for i in open_ if samples.role[i] == "measured")
+    race, ab_test = session.race, session.ab_test
+    blocks: list[events.RaceBlock | events.ABBlock] = []
+    blocks += race.blocks if race is not None else ab_test.blocks if ab_test is not None else []
+    for name in session.working if session.takes_turns else ():
+        samples = session.cells[name].samples
+        ends = (b.iterations[name][-1] + 1 for b in reversed(blocks) if b.iterations.get(name))
+        open_ = range(next(ends, 0), len(samples))
+        samples.discarded.update(i for i in open_ if samples.role[i] == "measured")

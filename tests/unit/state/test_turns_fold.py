@@ -11,13 +11,14 @@ import msgspec
 import pytest
 
 from support import race_session
-from txtop.analysis import contention, metrics
+from txtop.analysis import contention, energy, metrics
 from txtop.analysis.tuning import find_result
 from txtop.export.text.tuning import describe_course
 from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.stats.race import Why
+from txtop.ui.models.cache import FrameCache
 
 
 def leave(why: str, *, against: str = "", detail: str = "") -> str:
@@ -161,3 +162,76 @@ def test_blocks_that_are_repeated_and_kept_by_turns_are_told_once() -> None:
     lines = [line.text for line in state.log if line.text.startswith("block ")]
     told = ["block kept on a busy machine", "block discarded"]
     assert [line.split(":")[0] for line in lines] == told * 2
+
+
+def test_energy_and_utilisation_of_a_candidate_are_of_its_own_turns() -> None:
+    """Not of all between its first round and its last block, and not of the race once confirmed."""
+    state = fold_all(list(race_session.Race().events()))
+    result = find_result(state)
+    assert result is not None
+    for own in (result.winner, state.cells["c002"]):
+        intervals = energy.find_work_intervals(state, own)
+        worked_ns = sum(high - low for low, high in intervals)
+        assert worked_ns == sum(own.samples.e2e_ns[i] for i in own.samples.kept())
+        assert len(intervals) > 1
+
+
+def test_another_warm_up_cut_leaves_alone_what_takes_turns() -> None:
+    made = list(race_session.Race().events())
+    usual, cut = fold_all(made), fold_all(made, warmup_cut=1)
+    assert {n: c.samples.kept() for n, c in cut.cells.items()} == {
+        n: c.samples.kept() for n, c in usual.cells.items()
+    }
+
+
+def test_a_block_of_the_confirmation_that_does_not_count_replaces_nothing() -> None:
+    """Energy is raced, and the second block has none for one arm: it is measured for nothing."""
+    state = fold_all(list(race_session.Race(steps=60).events()))
+    assert state.race is not None
+    state.race.tuning = msgspec.structs.replace(state.race.tuning, objective="energy")
+    names = state.race.race.running[:2]
+    ends = {name: len(state.cells[name].samples) for name in names}
+    for back, joules in ((2, dict.fromkeys(names, 1.0)), (1, {names[0]: 1.0})):
+        block = events.RaceBlock(
+            t_ns=state.clock_ns, stage="confirm", round=0, order=names, kept=True, joules=joules,
+            iterations={name: [ends[name] - back] for name in names},
+        )  # fmt: skip
+        fold(state, block)
+    assert {n: state.cells[n].samples.since for n in names} == {n: ends[n] - 2 for n in names}
+
+
+def test_a_block_that_a_kill_left_open_counts_for_nobody() -> None:
+    """Also of a candidate that is not measured again after the run was resumed."""
+    made = list(race_session.Race(steps=30).events())
+    last = max(i for i, e in enumerate(made) if isinstance(e, events.RaceBlock))
+    state = fold_all(made[:last])
+    (name,) = (n for n, places in made[last].iterations.items() if places)
+    before = len(state.cells[name].samples.kept())
+    fold(state, events.Segment(t_ns=state.clock_ns, wall_s=0.0, torn_bytes=0, boot_id="b", pid=1))
+    assert len(state.cells[name].samples.kept()) < before
+
+
+def test_what_no_txtop_wrote_is_folded_without_an_error() -> None:
+    state = fold_all(list(race_session.Race(steps=30).events()))
+    name = next(iter(state.cells))
+    for iterations in ({}, {name: []}, {name: [0], "c002": [0]}):
+        block = events.RaceBlock(
+            t_ns=state.clock_ns, stage="race", round=0, order=[], iterations=iterations, kept=True
+        )
+        fold(state, block)
+
+
+def test_a_live_figure_is_made_again_once_other_iterations_count() -> None:
+    """A block may be discarded after its last iteration: nothing new is measured then."""
+    state, cache = fold_all(list(race_session.Race(steps=30).events())), FrameCache()
+    assert state.race is not None
+    name = next(iter(state.race.race.running))
+    own = state.cells[name]
+    before = cache.summarise_live(own, "tokens_per_s")
+    block = events.RaceBlock(
+        t_ns=state.clock_ns, stage="race", round=99, order=[name], kept=False,
+        iterations={name: own.samples.kept()[-1:]}, reasons=["stopped"],
+    )  # fmt: skip
+    fold(state, block)
+    now = cache.summarise_live(own, "tokens_per_s")
+    assert now.n == before.n - 1 and now == metrics.summarise_live(own, "tokens_per_s")
