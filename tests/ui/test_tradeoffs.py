@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support import ab_sessions
+from support.explanations import phase
 from support.paths import SESSIONS
 from support.roofline_session import GPT2, PEAKS
 from support.tradeoff_views import a_plan, at_work, sweep, tried, whole
@@ -263,17 +264,34 @@ def test_a_session_of_another_plan_is_not_mistaken() -> None:
         assert sorted(int(p.label) for p in plot.points) == batches
 
 
-@pytest.mark.parametrize(("source", "how"), [("probe", "measured"), ("table", "published")])
-def test_the_roof_is_that_of_the_cell_which_the_memory_allows_most(source: str, how: str) -> None:
-    plan, state = a_plan(precisions=["fp32", "bf16"], batch_sizes=[1, 8]), SessionState()
+def fold_under_a_roof(plan: Plan, source: str = "probe") -> SessionState:
+    state = SessionState()
     for event in whole(plan):
         if isinstance(event, events.ModelLoaded):
             event.geometry = GPT2
             told = PEAKS | {"device": event.device_id or event.device_name, "source": source}
             fold(state, events.DevicePeaks(t_ns=event.t_ns, **{**told, "threads": event.threads}))
         fold(state, event)
+    return state
+
+
+@pytest.mark.parametrize(("source", "how"), [("probe", "measured"), ("table", "published")])
+def test_the_roof_is_that_of_the_cell_which_the_memory_allows_most(source: str, how: str) -> None:
+    state = fold_under_a_roof(a_plan(precisions=["fp32", "bf16"], batch_sizes=[1, 8]), source)
     (plot,) = of(build_view(state), "rates")[:1]
     ((height, name),) = plot.ceilings
     ceilings = [roofline.compute_ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]
     assert None not in ceilings and height == max(ceilings)  # type: ignore[type-var]
     assert name == f"memory bandwidth, {how}: fp32 batch 8"
+
+
+def test_a_roof_goes_once_an_explanation_disproves_the_peak() -> None:
+    state = fold_under_a_roof(a_plan(batch_sizes=[1, 8]))
+    cache = FrameCache()
+    for _ in range(3):
+        (plot,) = build_view(state, cache=cache).tradeoffs.plots
+    assert plot.ceilings and build_view(state, cache=cache).tradeoffs.plots[0] is plot
+    name = next(iter(state.cells))
+    part = events.StepPart(kind="mlp", ns=1000, read_bytes=10**9)
+    state.explanations[name] = events.Explanation(t_ns=1, cell=name, phases=[phase(parts=[part])])
+    assert build_view(state, cache=cache).tradeoffs.plots[0].ceilings == ()

@@ -17,6 +17,7 @@ from support.explanations import (
 )
 from support.pilot import opened, session_screen, text, until
 from support.scenes import explained, recording
+from txtop.analysis.roofline import LOW_PEAK
 from txtop.cli.progress_lines import describe_activity
 from txtop.protocol import events
 from txtop.protocol.events import ModuleTime
@@ -125,6 +126,22 @@ def test_a_module_shows_its_own_once_it_is_open() -> None:
     assert (kinds["mlp"], kinds["attn"], kinds["h.1"]) == ("MLP", "attention", ""), (
         "as the bar calls them, and nothing where the name says it"
     )
+
+
+def test_the_explanation_of_another_cell_that_disproves_the_peak_is_noted_at_once() -> None:
+    part = events.StepPart(kind="mlp", ns=1000, read_bytes=100)
+    state, cache = session(phase(parts=[part])), FrameCache()
+    fold(state, events.DevicePeaks(
+        t_ns=3, device="d", source="probe", bandwidth_bytes_per_s=5e8, flops_per_s={}, threads=1,
+    ))  # fmt: skip
+    own = state.cells["c1"]
+    before = build_why(state, own, cache)
+    assert before is not None and before is build_why(state, own, cache)
+    state.cells["c2"] = own
+    state.explanations["c2"] = events.Explanation(t_ns=4, cell="c2", phases=[phase()])
+    after = build_why(state, own, cache)
+    assert after is not None
+    assert [LOW_PEAK in note for note in after.notes] == [True] and not before.notes
 
 
 def test_a_cell_without_an_explanation_says_how_to_have_one() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from txtop.analysis.metrics import summarise_live
+from txtop.analysis.roofline import (
+    LOW_PEAK,
+    compute_bytes_per_s,
+    get_part_ns,
+    is_bandwidth_disproved,
+)
 from txtop.formatting import format_figure, format_share
-from txtop.protocol.events import DevicePeaks, Explanation, PhaseExplanation, StepPart
+from txtop.protocol.events import Explanation, PhaseExplanation, StepPart
 from txtop.state.cell import CellState
 from txtop.state.pending_work import find_pending_explanations
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 SCALED_FROM = 0.05
 """The factor of the parts, as its distance from 1, from which on a note says so."""
@@ -30,10 +37,6 @@ KIND_NAMES = {
 }
 # An explained step that differs by more than this factor from the measured one is another.
 DISTANT_FROM = 1.25
-# A part of at least this share of a step that moves more than this multiple of the memory's peak
-# shows that the peak is wrong: it was measured beside others.
-LARGE_PIECE, DISPROVED_FROM = 0.1, 1.15
-LOW_PEAK = "a part moved more than the measured peak, which is then too low"
 _MEASURED_AS = {
     "prefill": ("TTFT", "ttft_ms"),
     "decode": ("TPOT", "tpot_ms"),
@@ -116,52 +119,42 @@ def describe_closure(phase: PhaseExplanation) -> str:
     )
 
 
-def build_pieces(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> list[Piece]:
-    """Return the pieces of a step, largest first; without shares of a peak that they disprove.
+def build_pieces(session: SessionState, state: CellState, phase: PhaseExplanation) -> list[Piece]:
+    """Return the pieces of a step, largest first; without shares of a peak that is disproved.
 
     Of a step on a GPU they are the kernels of each kind, and the time in which it waits.
     """
-    pieces = _list_pieces(phase, peaks, dtype)
-    if disproves_bandwidth(phase, peaks, dtype):
-        return [replace(piece, bandwidth_share=None) for piece in pieces]
-    return pieces
-
-
-def _list_pieces(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> list[Piece]:
-    if phase.busy_ns is not None:
-        pieces = [
-            _build_piece(part, part.device_ns, 0, peaks, dtype)
-            for part in phase.parts
-            if part.device_ns
-        ]
-        idle_ns = max(0, phase.step_ns - sum(piece.ns for piece in pieces))
-        return [*sorted(pieces, key=lambda piece: -piece.ns), Piece("idle", idle_ns, idle_ns)]
-    return [
-        _build_piece(part, part.ns, part.ns - part.operators_ns, peaks, dtype)
+    load = state.load
+    peaks = session.peaks_of(load) if load else None
+    bandwidth = flops = None
+    if peaks is not None and not is_bandwidth_disproved(session, peaks):
+        bandwidth = peaks.bandwidth_bytes_per_s
+    if peaks is not None and load and load.geometry:
+        flops = peaks.flops_per_s.get(load.geometry.dtype)
+    on_gpu = phase.busy_ns is not None
+    pieces = [
+        _build_piece(part, ns, 0 if on_gpu else ns - part.operators_ns, bandwidth, flops)
         for part in phase.parts
-        if part.ns
+        if (ns := get_part_ns(phase, part))
     ]
+    if not on_gpu:
+        return pieces
+    idle_ns = max(0, phase.step_ns - sum(piece.ns for piece in pieces))
+    return [*sorted(pieces, key=lambda piece: -piece.ns), Piece("idle", idle_ns, idle_ns)]
 
 
 def _build_piece(
-    part: StepPart, ns: int, python_ns: int, peaks: DevicePeaks | None, dtype: str
+    part: StepPart, ns: int, python_ns: int, bandwidth: float | None, flops: float | None
 ) -> Piece:
-    bandwidth = flops = None
-    if peaks is not None and ns and part.read_bytes is not None:
-        moved = part.read_bytes + (part.written_bytes or 0)
-        bandwidth = moved / (ns / 1e9) / peaks.bandwidth_bytes_per_s
-        peak = peaks.flops_per_s.get(dtype)
-        if peak and part.flops:
-            flops = part.flops / (ns / 1e9) / peak
-    return Piece(part.kind, ns, python_ns, bandwidth, flops)
-
-
-def find_peaks(session: SessionState, state: CellState) -> tuple[DevicePeaks | None, str]:
-    """Return the peaks of a cell's device, None if not known, and the type it multiplies in."""
-    if state.load is None:
-        return None, ""
-    geometry = state.load.geometry
-    return session.peaks_of(state.load), geometry.dtype if geometry else ""
+    """Return the piece of a part; its shares are of these peaks, None where one is not known."""
+    moved = compute_bytes_per_s(part, ns)
+    return Piece(
+        part.kind,
+        ns,
+        python_ns,
+        moved / bandwidth if bandwidth and moved is not None else None,
+        part.flops / (ns / NS_PER_S) / flops if flops and part.flops else None,
+    )
 
 
 def build_explanation_notes(
@@ -169,8 +162,10 @@ def build_explanation_notes(
 ) -> list[str]:
     """Return what a reader of the parts must know: what they miss, and what disturbed them."""
     notes = []
-    peaks, dtype = find_peaks(session, state)
-    if any(disproves_bandwidth(phase, peaks, dtype) for phase in explanation.phases):
+    peaks = session.peaks_of(state.load) if state.load else None
+    parts = [part for phase in explanation.phases for part in phase.parts]
+    has_counted = any(part.read_bytes is not None for part in parts)
+    if has_counted and peaks is not None and is_bandwidth_disproved(session, peaks):
         notes.append(f"shares of the bandwidth are left out: {LOW_PEAK}")
     distances = [_describe_distance(phase, state) for phase in explanation.phases]
     if any(distances):
@@ -209,28 +204,4 @@ def _describe_distance(phase: PhaseExplanation, state: CellState) -> str:
     measured = f"the {label} measured {format_figure(measured_ms)}"
     return (
         f"the {PHASE_NAMES[phase.name]} explained took {format_figure(explained_ms)} ms, {measured}"
-    )
-
-
-def is_bandwidth_disproved(session: SessionState, peaks: DevicePeaks) -> bool:
-    """Return whether an explanation of the session shows that these peaks were measured too low."""
-    for name, explanation in session.explanations.items():
-        own_peaks, dtype = find_peaks(session, session.cells[name])
-        if own_peaks is peaks and any(
-            disproves_bandwidth(phase, peaks, dtype) for phase in explanation.phases
-        ):
-            return True
-    return False
-
-
-def disproves_bandwidth(phase: PhaseExplanation, peaks: DevicePeaks | None, dtype: str) -> bool:
-    """Return whether a part moved more than the memory can: then the peak was measured too low.
-
-    Small parts are left out, whose data stay in the caches.
-    """
-    return any(
-        piece.bandwidth_share is not None
-        and piece.bandwidth_share > DISPROVED_FROM
-        and piece.ns >= LARGE_PIECE * phase.step_ns
-        for piece in _list_pieces(phase, peaks, dtype)
     )

@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop.analysis import metrics
-from txtop.analysis.explanation import LOW_PEAK, is_bandwidth_disproved
 from txtop.plan import modes
 from txtop.plan.cell import Cell
-from txtop.protocol.events import DevicePeaks, Geometry
+from txtop.protocol.events import AnyEvent, DevicePeaks, Geometry, PhaseExplanation, StepPart
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats import roofline
 from txtop.stats.roofline import ACCOUNTING_ERROR, Bound
 from txtop.stats.summary import Summary
+from txtop.units import NS_PER_S
 
 PeakSource = Literal["measured", "published"]
 CeilingFunction = Callable[[SessionState, CellState], float]
 # A smaller gain from int8 weights is not worth a hint.
 MIN_LIFT = 1.05
+# A part of at least this share of a step that moves more than this multiple of the memory's peak
+# shows that the peak is wrong: it was measured beside others.
+LARGE_PART, DISPROVED_FROM = 0.1, 1.15
+LOW_PEAK = "a part of an explained step moved more than the measured peak, which is then too low"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,46 @@ class RooflinePosition:
 
 class _CeilingUnknown(Exception):
     """A ceiling cannot be computed; the message is the note shown in place of the figure."""
+
+
+def list_roof_facts(session: SessionState) -> list[AnyEvent]:
+    """Return the events of a session that its roofs depend on, whichever cell they are of."""
+    return [*session.peaks.values(), *session.explanations.values()]
+
+
+def is_bandwidth_disproved(session: SessionState, peaks: DevicePeaks) -> bool:
+    """Return whether an explained step of the session shows that these peaks are too low."""
+    return any(
+        _moves_more_than(peaks.bandwidth_bytes_per_s, phase)
+        for name, explanation in session.explanations.items()
+        if (load := session.cells[name].load) is not None and session.peaks_of(load) is peaks
+        for phase in explanation.phases
+    )
+
+
+def _moves_more_than(peak: float, phase: PhaseExplanation) -> bool:
+    """Return whether a part moved more than a memory of this peak can.
+
+    Small parts are left out, whose data stay in the caches.
+    """
+    return any(
+        (moved := compute_bytes_per_s(part, ns := get_part_ns(phase, part))) is not None
+        and moved > DISPROVED_FROM * peak
+        and ns >= LARGE_PART * phase.step_ns
+        for part in phase.parts
+    )
+
+
+def get_part_ns(phase: PhaseExplanation, part: StepPart) -> int:
+    """Return the time of a part: on a GPU that of its kernels."""
+    return part.ns if phase.busy_ns is None else part.device_ns
+
+
+def compute_bytes_per_s(part: StepPart, ns: int) -> float | None:
+    """Return what a part reads and writes over its time; None if that was not counted."""
+    if not ns or part.read_bytes is None:
+        return None
+    return (part.read_bytes + (part.written_bytes or 0)) / (ns / NS_PER_S)
 
 
 def compute_ceiling_tokens_per_s(session: SessionState, state: CellState) -> float | None:

@@ -9,6 +9,7 @@ from support.explanations import PARTS, phase, session
 from txtop.analysis.explanation import build_explanation_notes, build_pieces
 from txtop.analysis.finding_rules import RULES
 from txtop.analysis.findings import CellFinding, find_findings, iterate_changes
+from txtop.analysis.roofline import LOW_PEAK
 from txtop.options.explain_options import build_try_plan
 from txtop.protocol import events
 from txtop.protocol.events import OperatorTime, StepPart
@@ -87,7 +88,7 @@ def test_a_gpu_that_waits_is_launch_bound_and_its_waiting_is_a_piece() -> None:
     uncounted = session(msgspec.structs.replace(waiting, launches=None), device="cuda")
     (finding,) = find_findings(uncounted, uncounted.cells["c1"])
     assert "for the launches of a step" in finding.evidence
-    pieces = [(piece.kind, piece.ns) for piece in build_pieces(waiting, None, "")]
+    pieces = [(piece.kind, piece.ns) for piece in build_pieces(state, state.cells["c1"], waiting)]
     assert pieces == [("mlp", 250), ("attention", 150), ("idle", 600)]
 
 
@@ -183,18 +184,69 @@ def test_an_explained_step_that_is_not_the_measured_one_says_so() -> None:
     assert "the prefill explained took" in note and "; the decode step explained took" in note
 
 
+def fold_peak(state: SessionState, gb_per_s: float, threads: int = 1) -> None:
+    peaks = events.DevicePeaks(
+        t_ns=3, device="d", source="probe", bandwidth_bytes_per_s=gb_per_s * 1e9,
+        flops_per_s={}, threads=threads,
+    )  # fmt: skip
+    fold(state, peaks)
+
+
+def list_shares(state: SessionState) -> list[float]:
+    """Return the shares of the bandwidth of all steps of the first cell, without those unknown."""
+    return [
+        piece.bandwidth_share
+        for own in state.explanations["c1"].phases
+        for piece in build_pieces(state, state.cells["c1"], own)
+        if piece.bandwidth_share is not None
+    ]
+
+
+def has_low_peak(state: SessionState) -> bool:
+    return any(LOW_PEAK in note for note in list_notes(state))
+
+
 @pytest.mark.parametrize(("gb_per_s", "is_disproved"), [(2.0, False), (0.5, True)])
 def test_a_part_beyond_the_peak_disproves_it(gb_per_s: float, is_disproved: bool) -> None:
     state = session()
-    peaks = events.DevicePeaks(
-        t_ns=3, device="d", source="probe", bandwidth_bytes_per_s=gb_per_s * 1e9,
-        flops_per_s={}, threads=1,
-    )  # fmt: skip
-    fold(state, peaks)
-    own = state.explanations["c1"].phases[0]
-    shares = [piece.bandwidth_share for piece in build_pieces(own, peaks, "float32")]
-    assert (shares == [None] * len(shares)) is is_disproved
-    assert any("too low" in note for note in list_notes(state)) is is_disproved
+    fold_peak(state, gb_per_s)
+    assert (list_shares(state) == []) is is_disproved
+    assert has_low_peak(state) is is_disproved
+
+
+SLOW = phase("prefill", parts=[StepPart(kind="mlp", ns=1000, read_bytes=100)])
+
+
+def test_a_peak_that_one_phase_disproves_has_no_share_in_another() -> None:
+    state = session(SLOW)
+    fold_peak(state, 0.5)
+    assert list_shares(state) == [pytest.approx(0.2)]
+    state = session(SLOW, phase())
+    fold_peak(state, 0.5)
+    assert list_shares(state) == [] and has_low_peak(state)
+
+
+@pytest.mark.parametrize(("threads", "is_disproved"), [(1, True), (2, False)])
+def test_a_peak_that_one_cell_disproves_has_no_share_in_another(
+    threads: int, is_disproved: bool
+) -> None:
+    state, other = session(SLOW), session().cells["c1"]
+    for count in (1, 2):
+        fold_peak(state, 0.5, count)
+    assert other.load is not None
+    other.load = msgspec.structs.replace(other.load, threads=threads)
+    state.cells["c2"] = other
+    state.explanations["c2"] = events.Explanation(t_ns=4, cell="c2", phases=[phase()])
+    assert (list_shares(state) == []) is is_disproved
+    assert has_low_peak(state) is is_disproved
+
+
+def test_a_cell_without_counted_work_has_no_share_to_leave_out() -> None:
+    state = session(phase(parts=python(0.1)))
+    fold_peak(state, 0.5)
+    state.cells["c2"] = state.cells["c1"]
+    state.explanations["c2"] = events.Explanation(t_ns=4, cell="c2", phases=[phase()])
+    assert not has_low_peak(state)
 
 
 def test_every_change_of_a_rule_is_a_knob_of_the_table() -> None:

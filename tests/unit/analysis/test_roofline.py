@@ -13,8 +13,8 @@ from support import explanations, streams
 from support.roofline_session import GPT2, PEAKS, told
 from txtop import resources
 from txtop.analysis import metrics, roofline
-from txtop.analysis.explanation import LOW_PEAK
 from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.roofline import LOW_PEAK
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.plan.cell import Compile

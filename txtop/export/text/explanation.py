@@ -10,7 +10,6 @@ from txtop.analysis.explanation import (
     build_explanation_notes,
     build_pieces,
     describe_closure,
-    find_peaks,
 )
 from txtop.analysis.findings import CellFinding, find_findings
 from txtop.analysis.roofline import explain_missing_roofs
@@ -71,7 +70,6 @@ def _name_uncounted(own: CellState) -> str:
 def _format_phase(
     state: SessionState, own: CellState, phase: PhaseExplanation, label: str
 ) -> list[str]:
-    peaks, dtype = find_peaks(state, own)
     step_ms = phase.step_ns / 1e6
     lines = [
         f"a {PHASE_NAMES[phase.name]} of {label}: {format_figure(step_ms)} ms"
@@ -79,7 +77,7 @@ def _format_phase(
     ]
     if phase.busy_ns is not None:
         lines[0] += f"  GPU busy {format_share(phase.busy_ns / phase.step_ns)}"
-    rows = [_build_row(piece, phase) for piece in build_pieces(phase, peaks, dtype)]
+    rows = [_build_row(piece, phase) for piece in build_pieces(state, own, phase)]
     table = align_columns(HEADING, [[name for name, _ in HEADING], *rows])
     lines += [_INDENT + line for line in table]
     lines += [_INDENT + line for line in _format_operators(phase)]

@@ -11,10 +11,10 @@ from txtop.analysis.explanation import (
     build_pieces,
     describe_closure,
     describe_present_step,
-    find_peaks,
     rank_phases,
 )
 from txtop.analysis.findings import CellFinding, find_findings
+from txtop.analysis.roofline import list_roof_facts
 from txtop.formatting import format_figure, format_share
 from txtop.plan.knobs import describe_change
 from txtop.protocol.events import Explanation, ModuleTime, PhaseExplanation
@@ -96,7 +96,7 @@ def build_why(
     if not explanation.phases:
         reason = explanation.failed or "its steps were not profiled"
         return WhyView(pending=f"not explained: {reason}; {ANEW}", is_missing=True)
-    made_of = (explanation, own.stage, len(own.samples))
+    made_of = (explanation, own.stage, len(own.samples), list_roof_facts(state))
     return cache.get_or_make("why", made_of, lambda: _build(state, own, explanation))
 
 
@@ -114,7 +114,6 @@ def _build_absence(state: SessionState, own: CellState, *, is_over: bool) -> Why
 
 
 def _build(state: SessionState, own: CellState, explanation: Explanation) -> WhyView:
-    peaks, dtype = find_peaks(state, own)
     phases = rank_phases(explanation, own)
     return WhyView(
         bars=tuple(
@@ -123,7 +122,7 @@ def _build(state: SessionState, own: CellState, explanation: Explanation) -> Why
                 ms=format_figure(phase.step_ns / 1e6),
                 pieces=tuple(
                     (piece.name, piece.ns / phase.step_ns, piece.python_ns / phase.step_ns)
-                    for piece in build_pieces(phase, peaks, dtype)
+                    for piece in build_pieces(state, own, phase)
                 ),
                 remark=describe_closure(phase),
             )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from txtop.analysis.roofline import list_roof_facts
 from txtop.models.builtin import FAMILY_NAMES, Family
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -40,10 +41,11 @@ def build_tradeoffs(
     inputs = {row.id: _collect_point_inputs(row, session.cells[row.id], cache) for row in rows}
     plots: list[TradeoffPlot] = []
     at: int | None = None
+    roofs = list_roof_facts(session)
     for i, group in enumerate(cache.get_or_make("sheets", plan, lambda: group_cells(plan))):
         made_of = [inputs[member.cell] for member in group.members]
         make = partial(_build_plots, session, group, inputs, cache)
-        drawn = cache.get_or_make(("plots", i), (group, made_of), make)
+        drawn = cache.get_or_make(("plots", i), (group, made_of, roofs), make)
         if (
             at is None
             and current
