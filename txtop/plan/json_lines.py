@@ -18,7 +18,7 @@ _NOUNS = {
 }
 # What the library says of a field, and the same for a person; named groups are put in.
 _FAULTS = (
-    (r"Object missing required field (?P<name>\w+)", "no field {name}"),
+    (r"Object missing required field (?P<name>\w+)", "{name} is missing"),
     (r"Expected (?P<wanted>[\w |]+), got (?P<got>\w+)", "{got} in place of {wanted}"),
     (r"Expected (str|array) of length >= 1", "empty"),
     (r"Expected array of length >= (?P<least>\d+)", "fewer than {least} entries"),

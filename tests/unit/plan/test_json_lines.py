@@ -22,7 +22,7 @@ class Line(msgspec.Struct):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, "no field text"),
+        ({}, "text is missing"),
         ({"text": 1}, "text: a whole number in place of text"),
         ({"text": ""}, "text: empty"),
         ({"text": "abcd"}, "text: more than 3 characters"),
