@@ -154,7 +154,7 @@ def explain_completeness(path: Path) -> str:
         for cell in find_unexplained_cells(state)
     ]
     failures += [
-        f"{task} was not answered ({ending.failed}): mend it for a new run"
+        f"{task} was not answered ({ending.failed}): correct the task, then start a new run"
         for (_, task), ending in state.answered.items()
         if ending.failed
     ]

@@ -49,8 +49,10 @@ def test_a_run_that_was_killed_after_its_last_result_is_resumed_for_its_end(tmp_
     assert is_incomplete(log.parent)
 
 
-def write_explained(folder: Path, explanation: events.Explanation | None) -> Path:
-    """Write a run whose only cell was explained so, or was stopped before."""
+def write_explained(
+    folder: Path, explanation: events.Explanation | events.TaskAnswered | None
+) -> Path:
+    """Write a run whose only cell was explained or answered so, or was stopped before."""
     folder.mkdir()
     kept = [e for e in list_explained_events() if not isinstance(e, events.Explanation)]
     made = [*kept[:-1], *([explanation] if explanation else []), kept[-1]]
@@ -75,6 +77,9 @@ def test_what_failed_and_would_again_is_named_with_the_command_that_tries_anew(
     text = explain_completeness(path)
     assert "gpt2" in text and "is not explained (killed): txtop explain gpt2" in text
     assert "nothing of" not in text
+    answered = events.TaskAnswered(t_ns=0, cell="c000", task="arc", failed="no item")
+    text = explain_completeness(write_explained(tmp_path / "answered", answered))
+    assert text.endswith(": arc was not answered (no item): correct the task, then start a new run")
     explained = next(e for e in list_explained_events() if isinstance(e, events.Explanation))
     whole = write_explained(tmp_path / "whole", explained)
     assert explain_completeness(whole) == "nothing of whole is missing"
