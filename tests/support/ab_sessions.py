@@ -100,7 +100,7 @@ class Script:
 
     def block(
         self,
-        times_ms: Sequence[float],
+        times_ms: Sequence[float | None],
         *,
         kept: bool = True,
         reasons: Sequence[str] = (),
@@ -109,10 +109,14 @@ class Script:
         ends_start: bool = False,
         contention: Sequence[events.Contention] = (),
     ) -> Script:
-        """Add a block in which a request of each arm takes its given time, wherever its turn is."""
-        order = [cell.id for cell in self.plan.cells]
+        """Add a block in which a request of each arm takes its given time, wherever its turn is.
+
+        An arm with None takes no part.
+        """
+        ids = [cell.id for cell in self.plan.cells]
+        ms = {name: time for name, time in zip(ids, times_ms, strict=True) if time is not None}
+        order = list(ms)
         places: dict[str, list[int]] = {name: [] for name in order}
-        ms = dict(zip(order, times_ms, strict=True))
         for name in order if paired else [*order, *reversed(order)]:
             places[name].append(self.request(name, ms[name]))
         self.made.append(

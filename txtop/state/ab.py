@@ -175,6 +175,7 @@ class ABTest:
     def withdraw(self, name: str, why: str) -> None:
         """Stop comparing the arm `name`, for the reason `why`."""
         self.out.setdefault(name, why)
+        self.open_start.pop(name, None)
 
     def explain_no_verdict(self, name: str) -> str:
         """Return the reason for which arm `name` cannot have a verdict; empty if it can."""

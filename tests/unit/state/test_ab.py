@@ -196,6 +196,18 @@ def test_a_failed_arm_leaves_the_others_to_be_compared() -> None:
     assert state.working == {"A", "C"}
 
 
+def test_an_arm_that_leaves_within_a_start_takes_its_open_blocks_with_it() -> None:
+    made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}, starts=4)
+    made.begin()
+    for _ in range(5):
+        made.block((30, 20, 25))
+    made.made.append(events.CellFinished(t_ns=made.at_ns, cell="B", status="failed"))
+    made.block((30, None, 25), ends_start=True).block((30, None, 25))
+    _, ab_test = folded(made.made)
+    assert ab_test.open_blocks == 1 and ab_test.sequences["C"].n == 1
+    assert ab_test.sequences["B"].n == 0, "its start was never complete"
+
+
 def test_different_work_is_compared_by_work_done_a_second() -> None:
     made = script({"batch_size": 1}, {"batch_size": 4}).begin()
     for i in range(12):
