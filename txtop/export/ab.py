@@ -42,7 +42,7 @@ def _export_comparison(
         fixed_ci95=ab_test.fixed_interval(name, state.plan.seed) if has_verdict else None,
         margin=ab_test.margin,
         verdict=ab_test.verdict(name, over=state.is_done),
-        blocks=sequence.n if ab_test.starts == 1 else ab_test.kept_blocks,
+        blocks=sum(block.kept and name in block.iterations for block in ab_test.blocks),
         blocks_discarded=len(ab_test.blocks) - ab_test.kept_blocks,
         starts=1 if ab_test.starts == 1 else sequence.n,
         won=sequence.wins,

@@ -196,6 +196,17 @@ def test_a_failed_arm_leaves_the_others_to_be_compared() -> None:
     assert state.working == {"A", "C"}
 
 
+@pytest.mark.parametrize("starts", [1, 4])
+def test_the_export_counts_the_blocks_in_which_an_arm_took_part(starts: int) -> None:
+    knobs = ({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"})
+    made = script(*knobs, starts=starts).begin()
+    made.block((30, 20, 25)).block((30, 20, 25), ends_start=True).block((30, 20, 25), kept=False)
+    made.made.append(events.CellFinished(t_ns=made.at_ns, cell="B", status="failed"))
+    made.block((30, None, 25)).block((30, None, 25), ends_start=True).block((30, None, 25))
+    left, stayed = exported(folded(made.end())[0])
+    assert (left["blocks"], stayed["blocks"]) == (2, 5)
+
+
 def test_an_arm_that_leaves_within_a_start_takes_its_open_blocks_with_it() -> None:
     made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}, starts=4)
     made.begin()
