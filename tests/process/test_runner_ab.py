@@ -22,6 +22,7 @@ from txtop.runner import control_protocol
 from txtop.session.reader import read_all
 from txtop.state.ab import ABTest
 from txtop.state.fold import fold, fold_all
+from txtop.state.pending_work import find_missing_cells
 from txtop.state.session import SessionState
 from txtop.stats.sequential import adjust_holm, compute_signed_rank_p
 from txtop.system import gpus
@@ -428,6 +429,71 @@ def test_starts_that_are_complete_outlive_an_interruption(tmp_path: Path, killed
     assert json.to_json(played, FinalMetrics()) == json.to_json(state, FinalMetrics())
 
 
+def resume(folder: Path) -> tuple[SessionState, list[events.AnyEvent]]:
+    """Go on with a session. Return its state and the events of the run that went on."""
+    from support.fake_run import FAKE
+    from txtop.runner.conductor import Conductor
+
+    again = Conductor(None, folder, worker=FAKE, sampler=None)
+    assert again.run() == ("done", True)
+    stream = read_all(folder)[0]
+    since = max(i for i, event in enumerate(stream) if isinstance(event, events.Segment))
+    return again.recorder.state, stream[since:]
+
+
+@pytest.mark.parametrize("starts", [1, 5])
+def test_an_arm_that_failed_is_measured_by_the_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, starts: int
+) -> None:
+    """The third worker dies: of three arms C in the first start, of two B in the second."""
+    knobs = AB if starts > 1 else (*AB, {"precision": "int8"})
+    plan = arms_plan("mortal", knobs, blocks=4, starts=starts, fidelity_positions=0)
+    with monkeypatch.context() as once:
+        once.setattr("txtop.runner.ab_run.MAX_DEATHS", 1)
+        run, _ = conduct(tmp_path, plan)
+    failed = "B" if starts > 1 else "C"
+    assert run.state.cells[failed].status == "failed"
+    done = ab_test_of(run.state).sequences["B"].differences
+    state, _ = resume(run.folder)
+    ab_test = ab_test_of(state)
+    assert set(statuses(state)) == {"ok"} and not ab_test.out
+    own = ab_test.sequences[failed]
+    assert own.n == (starts if starts > 1 else 4)
+    assert starts == 1 or own.differences[: len(done)] == done and done
+    assert not find_missing_cells(state)
+
+
+def test_an_arm_that_failed_catches_up_on_the_starts_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txtop.runner.ab_run.MAX_DEATHS", 1)
+    plan = arms_plan(
+        "mortal", (*AB, {"precision": "int8"}), blocks=4, starts=4, fidelity_positions=0
+    )
+    run, _ = conduct(tmp_path, plan)
+    assert statuses(run.state) == ["ok", "failed", "failed"]
+    state, _ = resume(run.folder)
+    counts = {name: s.n for name, s in ab_test_of(state).sequences.items()}
+    assert set(statuses(state)) == {"ok"} and counts == {"B": 5, "C": 4}
+
+
+def test_a_complete_ab_of_starts_is_not_loaded_again(tmp_path: Path) -> None:
+    run, _ = conduct(tmp_path, arms_plan(blocks=2, starts=5))
+    cut_after_block(run.folder, 10)
+    state, stream = resume(run.folder)
+    assert not list_loads(stream) and statuses(state) == ["ok", "ok"]
+    for name, cell in state.cells.items():
+        assert cell.samples.kept() == run.state.cells[name].samples.kept()
+    assert ab_test_of(state).look("B") == ab_test_of(run.state).look("B")
+
+
+def test_a_run_that_goes_on_loads_the_arms_in_the_order_of_its_start(tmp_path: Path) -> None:
+    run, _ = conduct(tmp_path, arms_plan(blocks=2, starts=5))
+    cut_after_block(run.folder, 7)
+    _, stream = resume(run.folder)
+    assert "".join(list_loads(stream)) == "BAAB"
+
+
 def test_where_each_turn_is_a_load_each_block_is_a_start(tmp_path: Path) -> None:
     run, stream = conduct(tmp_path, arms_plan("crowded", starts=6))
     ab_test = ab_test_of(run.state)
@@ -445,7 +511,7 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
     from support.fake_run import FAKE
     from txtop.plan.matrix import expand_matrix
     from txtop.runner.conductor import Conductor
-    from txtop.state.pending_work import find_missing_cells, find_pending_comparisons
+    from txtop.state.pending_work import find_pending_comparisons
 
     cells = expand_matrix(
         models=["ok"],

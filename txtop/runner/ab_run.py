@@ -26,6 +26,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
+from txtop.state.pending_work import lacks_result
 from txtop.stats.sequential import BLOCKS_OF_START, FIRST_LOOK
 from txtop.units import NS_PER_S
 
@@ -111,17 +112,27 @@ class ABRun:
     # Arms that take part
 
     def _admit(self) -> None:
-        """Reject arms whose output is too different."""
+        """Reject arms whose output is too different. One that failed in an earlier run may come."""
         for cell in self._plan.cells:
             why = self._ab.out.get(cell.id)
             if why and not self._recorder.state.cells[cell.id].over:
                 self._client.reject(cell, f"the output {why}", "another precision")
-        self._arms = [ArmRun(cell) for cell in self._ab.left_in]
+        self._arms = [ArmRun(cell) for cell in self._plan.cells if self._may_be_measured(cell)]
+        if not self._may_be_measured(self._ab.first):
+            self._arms = []
+
+    def _may_be_measured(self, cell: Cell) -> bool:
+        if cell.id not in self._ab.out:
+            return True
+        state = self._recorder.state.cells[cell.id]
+        return lacks_result(state) and not state.invalid and cell.id not in self._client.refused
 
     def _compare(self) -> None:
         try:
-            self._load_all()
-            self._run_blocks()
+            # Of starts nothing may be left to measure in a run that goes on.
+            if self._plan.starts == 1 or self._find_stop_reason() is None:
+                self._load_all()
+                self._run_blocks()
         except _DoNotFit as reason:
             self._recorder.warn(f"{reason}: each turn is a load of its own")
             for arm in self._arms:
@@ -138,11 +149,12 @@ class ABRun:
 
     def _load_all(self) -> None:
         """Load and warm up every arm, and leave out those that fail."""
-        for arm in self._arms:
-            if not self._reloads and arm is not self._arms[0]:
-                self._check_room(arm)
-            # A run that was cut off goes on with the starts that it has.
-            goes_on = self._plan.starts > 1 and bool(self._ab.blocks) and not self._reloads
+        # A run that was cut off goes on with the starts that it has.
+        goes_on = self._plan.starts > 1 and bool(self._ab.blocks) and not self._reloads
+        arms = self._list_in_load_order() if goes_on else self._arms
+        for arm in arms:
+            if not self._reloads and arm is not arms[0]:
+                self._check_room(arm, beside=arms[0])
             self._record_start(arm, goes_on=goes_on)
             self._load_and_warm(arm)
             if self._reloads:
@@ -157,20 +169,23 @@ class ABRun:
         self._start_from_s = self._recorder.state.sum_measured_s()
 
     def _load_afresh(self) -> None:
-        """Replace all workers by fresh ones, those first that were loaded last the time before.
-
-        The first may get the better pages: in one order that would be a difference between arms.
-        """
+        """Replace all workers by fresh ones."""
         for arm in self._arms:
             self._end_worker(arm)
-        backwards = len(self._ab.units) % 2
-        for arm in self._arms[::-1] if backwards else self._arms:
+        for arm in self._list_in_load_order():
             # Where each turn is a load of its own, the next one is.
             if not self._reloads:
                 self._record_start(arm, goes_on=True)
                 self._load_and_warm(arm)
         self._finish_left_out_arms()
         self._begin_start()
+
+    def _list_in_load_order(self) -> list[ArmRun]:
+        """Return the arms, those first that were loaded last in the start before.
+
+        The first may get the better pages: in one order that would be a difference between arms.
+        """
+        return self._arms[::-1] if len(self._ab.units) % 2 else self._arms
 
     def _plan_turns(self, requests_ns: list[int]) -> None:
         """Set how many requests a turn of any arm has, and whether a block is a pair.
@@ -196,15 +211,13 @@ class ABRun:
                 reason = f"an {families[1]} model cannot be compared with {families[0]}"
                 self._client.finish(arm.cell, "failed", reason=reason)
 
-    def _check_room(self, arm: ArmRun) -> None:
-        """Compare the memory that `arm` needs with what is free beside the others.
+    def _check_room(self, arm: ArmRun, beside: ArmRun) -> None:
+        """Compare the memory that `arm` needs with what is free beside the others, one of them.
 
         Raises:
             _DoNotFit: the arm is known to need more than is free.
         """
-        shortage = memory_fit.find_memory_shortage(
-            self._recorder.state, self._arms[0].cell, arm.cell
-        )
+        shortage = memory_fit.find_memory_shortage(self._recorder.state, beside.cell, arm.cell)
         if shortage is not None:
             needed, free = (f"{size} GiB" for size in format_gibs(*shortage))
             raise _DoNotFit(
@@ -311,11 +324,13 @@ class ABRun:
 
     def _find_stop_reason(self) -> str | None:
         """Return why no further block is measured, None to continue."""
-        if self._plan.iterations is None and self._ab.decided:
+        # An arm that came later than others has fewer starts than they.
+        compared = [self._ab.sequences[arm.cell.id] for arm in self._arms[1:]]
+        if self._plan.iterations is None and all(s.verdict is not None for s in compared):
             return "decided"
         planned = self._plan.starts if self._plan.starts > 1 else self._plan.iterations
         if planned is not None:
-            return "iterations" if len(self._ab.units) >= planned else None
+            return "iterations" if all(s.n >= planned for s in compared) else None
         if self._reloads and self._ab.kept_blocks < MIN_RELOADED_BLOCKS:
             return None
         return "budget" if self._recorder.state.sum_measured_s() >= self._plan.budget_s else None

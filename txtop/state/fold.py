@@ -319,8 +319,7 @@ def _close_cell(session: SessionState, name: str) -> CellState | None:
     if state is None or state.over:
         return None
     if name not in session.working:
-        raced = session.race is not None
-        state = replace(state) if raced else _create_cell(session, state.cell)
+        state = replace(state) if session.keeps_measured else _create_cell(session, state.cell)
         session.cells[name] = state
     session.working.discard(name)
     if session.current == name:
@@ -332,7 +331,9 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     """Start a cell. One that is measured again is a new object without its earlier samples."""
     if event.cell not in session.cells:
         return
-    if event.goes_on and (event.cell in session.working or turns_fold.can_resume(session)):
+    if session.ab_test is not None and not session.cells[event.cell].invalid:
+        session.ab_test.out.pop(event.cell, None)
+    if event.goes_on and (event.cell in session.working or session.keeps_measured):
         turns_fold.continue_cell(session, event)
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
@@ -340,10 +341,11 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
         # One cell at a time in a place; without places there is one for all.
         session.working -= {c for c in session.working if session.cells[c].place == event.place}
     elif session.ab_test is not None and state.cell == session.ab_test.first:
+        out = session.ab_test.out
         session.ab_test = ABTest.of(session.plan)
-        for name, other in session.cells.items():
-            if other.invalid and name != event.cell:
-                session.withdraw(name, INVALID_OUTPUT)
+        for name, why in out.items():
+            if name != event.cell:
+                session.withdraw(name, why)
     session.working.add(event.cell)
     session.follow(event.cell)
     session.comparing = None

@@ -9,6 +9,7 @@ from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.task import TaskSpec
 from txtop.state import accuracy
+from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
 # Measured, skipped on purpose, or bound to end the same way again. Everything else is missing.
@@ -21,13 +22,14 @@ def find_missing_cells(state: SessionState) -> frozenset[str]:
 
     Arms are compared with each other: if one of them is missing, all are.
     """
-    missing = frozenset(
-        name
-        for name, cell in state.cells.items()
-        if cell.status not in SETTLED_STATUSES
-        or (cell.rejected is not None and cell.rejected.may_pass)
-    )
+    missing = frozenset(name for name, cell in state.cells.items() if lacks_result(cell))
     return frozenset(state.cells) if missing and state.plan.margin is not None else missing
+
+
+def lacks_result(cell: CellState) -> bool:
+    """Return whether `cell` by itself has no result, and may have one."""
+    may_pass = cell.rejected is not None and cell.rejected.may_pass
+    return may_pass or cell.status not in SETTLED_STATUSES
 
 
 def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:

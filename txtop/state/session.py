@@ -253,6 +253,11 @@ class SessionState:
         if self.takes_turns or self.current not in self.working:
             self.current = name
 
+    @property
+    def keeps_measured(self) -> bool:
+        """True if what was measured of a cell stays, whichever run or worker goes on with it."""
+        return self.race is not None or self.plan.starts > 1
+
     def find_next_current(self) -> str | None:
         """Return the cell that follows the current one: of other places the first begun."""
         beside = self.working if self.plan.places else ()

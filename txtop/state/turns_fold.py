@@ -104,12 +104,6 @@ def _word_departure(session: SessionState, event: events.Standing) -> str:
     return f"left the race: {_BEATEN[event.why].format(names[event.against])}"
 
 
-def can_resume(session: SessionState) -> bool:
-    """Return True if a cell that is not at work goes on with what was measured of it before."""
-    ab_test = session.ab_test
-    return session.race is not None or (ab_test is not None and ab_test.starts > 1)
-
-
 def continue_cell(session: SessionState, event: events.CellStarted) -> None:
     """Continue a cell in another worker, with what was measured of it so far.
 
@@ -127,7 +121,7 @@ def continue_cell(session: SessionState, event: events.CellStarted) -> None:
         )
         session.cells[event.cell] = state
         session.working.add(event.cell)
-    elif not can_resume(session):
+    elif not session.keeps_measured:
         session.say("a fresh worker is loaded", "warning", event.cell)
     session.current = event.cell
     state.worker, state.stage, state.progress = event.worker, "loading", None
