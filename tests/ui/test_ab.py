@@ -223,6 +223,13 @@ def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
     assert low <= 0.9 < 1.2 <= high and round(low * 20) == low * 20
 
 
+def test_an_arm_that_comes_later_wins_no_start_before() -> None:
+    knobs = ({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"})
+    made = script(*knobs, starts=4).begin()
+    made.block((30, None, 20), ends_start=True).block((30, 20, 25), ends_start=True)
+    assert dueled(made).winners == ("C", "B")
+
+
 def test_starts_have_their_name_wherever_blocks_have() -> None:
     made = script(starts=8).begin().start(3, 1.1).start(3, 0.9).start(3, 1.2).blocks(2, 1.1)
     ab_view = dueled(made, ended=False)

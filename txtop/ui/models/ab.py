@@ -104,19 +104,19 @@ def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
 def _list_winners(ab_test: ABTest) -> tuple[str, ...]:
     """Return the letter of the fastest arm of each block, or start; `=` where none was."""
     winners = []
-    place = 0
-    sequences = ab_test.sequences
+    differences = {name: iter(s.differences) for name, s in ab_test.sequences.items()}
     for block in ab_test.blocks if ab_test.starts == 1 else ab_test.units:
         if not block.kept:
             winners.append("")
             continue
         ahead = {
-            ab_test.letter(name): s.differences[place] if place < len(s.differences) else 0.0
-            for name, s in sequences.items()
+            ab_test.letter(name): next(own, 0.0)
+            for name, own in differences.items()
+            if name in block.iterations
         }
-        best = max(ahead, key=lambda letter: ahead[letter])
-        winners.append(best if ahead[best] > 0 else "A" if max(ahead.values()) < 0 else "=")
-        place += 1
+        best = max(ahead, key=lambda letter: ahead[letter], default="")
+        lead = ahead.get(best, 0.0)
+        winners.append(best if lead > 0 else "A" if lead < 0 else "=")
     return tuple(winners)
 
 
