@@ -43,9 +43,10 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
         notes.append(f"{count}: {_advise_more_blocks(state)}")
     notes += _list_kernels(state, ab_test, name)
     notes += filter(None, [products.compare_products(state, ab_test, name)])
-    if (longer := ab_test.compare_calls(name)) is not None:
-        work = "the arms do different work: compared by work done per second"
-        notes.append(f"{work}; a call takes {format_ratio(longer)} as long" if look.n else work)
+    if not ab_test.does_same_work(name):
+        longer = ab_test.compare_calls(name)
+        takes = "" if longer is None else f"; a call takes {format_ratio(longer)} as long"
+        notes.append(f"the arms do different work: compared by work done per second{takes}")
     if ab_test.busy_blocks:
         taken = contention.describe_blocks(b for b in ab_test.blocks if b.kept)
         count = f"{ab_test.busy_blocks} of {format_count(ab_test.kept_blocks, 'block')}"

@@ -57,7 +57,7 @@ def _choose_metric(state: SessionState, ab_test: ABTest, name: str) -> str:
     """Return the metric of the ratio: the time of a request, or a rate if the work differs."""
     return (
         "e2e_ms"
-        if ab_test.compare_calls(name) is None
+        if ab_test.does_same_work(name)
         else metrics.choose_headline_metric(state.cells[ab_test.first.id])
     )
 

@@ -132,17 +132,24 @@ class ABTest:
         """Return A for the first arm, B for the second, and so on."""
         return chr(ord("A") + next(i for i, arm in enumerate(self.arms) if arm.id == name))
 
+    def does_same_work(self, name: str) -> bool:
+        """Return whether a call of arm `name` is the same work as one of the first."""
+        return _get_work(self._get_arm(name)) == _get_work(self.first)
+
     def compare_calls(self, name: str) -> float | None:
         """Return how many times as long a call of arm `name` takes as one of the first.
 
-        None if both are the same work: the ratio of their speeds says it. Else that is of the work
-        done per second.
+        None before the first look, and if both are the same work: the ratio of their speeds says
+        it. Else that is of the work done per second.
         """
-        first, own = self.first, next(arm for arm in self.arms if arm.id == name)
-        if _measure_call(first) == _measure_call(own):
+        look, first, own = self.look(name), self.first, self._get_arm(name)
+        if not look.n or self.does_same_work(name):
             return None
         work = (own.batch_size * own.new_tokens) / (first.batch_size * first.new_tokens)
-        return work / self.look(name).ratio
+        return work / look.ratio
+
+    def _get_arm(self, name: str) -> Cell:
+        return next(arm for arm in self.arms if arm.id == name)
 
     def add(self, block: ABBlock, times: dict[str, list[float]]) -> str:
         """Add a block and return a log line about it, empty if there is nothing to report.
@@ -259,7 +266,7 @@ class ABTest:
         return duplicate
 
 
-def _measure_call(arm: Cell) -> tuple[int, int, int]:
+def _get_work(arm: Cell) -> tuple[int, int, int]:
     return arm.batch_size, arm.sequence_length, arm.new_tokens
 
 

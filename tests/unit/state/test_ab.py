@@ -221,6 +221,10 @@ def test_an_arm_that_leaves_within_a_start_takes_its_open_blocks_with_it() -> No
 
 def test_different_work_is_compared_by_work_done_a_second() -> None:
     made = script({"batch_size": 1}, {"batch_size": 4}).begin()
+    state, ab_test = folded(made.made)
+    assert not ab_test.does_same_work("B") and ab_test.compare_calls("B") is None
+    (comparison,) = exported(state)
+    assert comparison["metric"] == "tokens_per_s" and "as long" not in str(comparison["notes"])
     for i in range(12):
         made.block((30, 60 + i % 3))
     state, ab_test = folded(made.end())
