@@ -505,6 +505,35 @@ def test_where_each_turn_is_a_load_each_block_is_a_start(tmp_path: Path) -> None
     )
 
 
+def test_a_run_that_goes_on_where_each_turn_is_a_load_loads_for_each_turn(tmp_path: Path) -> None:
+    """The arms fit beside each other by now: their starts would be of two kinds."""
+    run, stream = conduct(tmp_path, arms_plan("crowded", starts=6))
+    cut_after_block(run.folder, 2)
+    done = ab_test_of(run.state).sequences["B"].differences[:2]
+    state, _ = resume(run.folder)
+    ab_test = ab_test_of(state)
+    assert all(block.reloaded for block in ab_test.blocks) and ab_test.verdict("B") == "faster"
+    assert ab_test.sequences["B"].differences[:2] == done
+
+
+@pytest.mark.fault(4)
+def test_a_worker_that_is_killed_within_a_start_is_replaced_and_the_start_goes_on(
+    tmp_path: Path,
+) -> None:
+    run, stream = conduct(tmp_path, arms_plan("mortal", blocks=3, starts=4))
+    ab_test = ab_test_of(run.state)
+    assert statuses(run.state) == ["ok", "ok"] and ab_test.verdict("B") == "faster"
+    blocks = rounds(stream)
+    lost = [block.reasons for block in blocks if not block.kept]
+    assert lost == [["B: the worker killed by SIGKILL"]] * 2 and not blocks[1].kept
+    assert [b.ends_start for b in blocks if b.kept] == [False, False, True] * 4
+    assert ab_test.sequences["B"].n == 4 and ab_test.kept_blocks == 12
+    assert "".join(list_loads(stream)) == "ABBBBAABBA", "B has three workers in its first start"
+    for name, cell in run.state.cells.items():
+        kept = {i for b in blocks if b.kept for i in b.iterations[name]}
+        assert set(cell.samples.kept()) == kept
+
+
 def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later(
     tmp_path: Path,
 ) -> None:

@@ -128,6 +128,7 @@ class ABRun:
         return lacks_result(state) and not state.invalid and cell.id not in self._client.refused
 
     def _compare(self) -> None:
+        self._reloads = self._plan.starts > 1 and self._ab.reloaded
         try:
             # Of starts nothing may be left to measure in a run that goes on.
             if self._plan.starts == 1 or self._find_stop_reason() is None:
@@ -149,8 +150,9 @@ class ABRun:
 
     def _load_all(self) -> None:
         """Load and warm up every arm, and leave out those that fail."""
-        # A run that was cut off goes on with the starts that it has.
-        goes_on = self._plan.starts > 1 and bool(self._ab.blocks) and not self._reloads
+        # A run that was cut off goes on with the starts that it has, loaded as they were.
+        has_starts = self._plan.starts > 1 and bool(self._ab.blocks)
+        goes_on = has_starts and self._reloads == self._ab.reloaded
         arms = self._list_in_load_order() if goes_on else self._arms
         for arm in arms:
             if not self._reloads and arm is not arms[0]:
