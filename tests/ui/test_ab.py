@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from support.ab_sessions import Script, script
+from support.ab_sessions import START_NS, Script, script
 from support.live_screen import Bench
 from support.panels import MODES, G
 from support.pilot import footer_keys, opened, session_screen, until
 from support.screen_text import lines as text
 from support.tiling import tiled
+from txtop.formatting import format_estimate
 from txtop.options import feasibility
 from txtop.plan import labels
 from txtop.plan.cell import Cell
@@ -244,6 +245,25 @@ def test_starts_have_their_name_wherever_blocks_have() -> None:
     )
     assert decided.comparison.rows[0][3] == "outside since start 4"
     assert decided.comparison.surely == "assumes normal noise"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "starts", "blocks", "left"),
+    [
+        ((2.0, 2.01, 2.0), 8, None, 1),
+        ((2.0, 2.01, 2.0), 20, None, 1),
+        ((2.0, 2.01, 2.0), 8, 100, 5),
+        ((2.0, 1.0, 0.5), 8, None, 5),
+    ],
+)
+def test_the_time_left_is_that_of_the_starts_which_the_verdict_takes(
+    ratios: tuple[float, ...], starts: int, blocks: int | None, left: int
+) -> None:
+    made = Script(msgspec.structs.replace(script(starts=starts).plan, iterations=blocks)).begin()
+    for ratio in ratios:
+        made.start(100, ratio)
+    took_s = (made.at_ns - START_NS) / 1e9
+    assert dueled(made, ended=False).left == format_estimate(left * took_s / 3)
 
 
 def test_more_blocks_than_rows_keep_the_first_and_the_newest() -> None:

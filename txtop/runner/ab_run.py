@@ -387,7 +387,7 @@ class ABRun:
     def _ends_start(self) -> bool:
         """Return whether the open block, which counts, is the last of one of several starts.
 
-        Where each turn is a load of its own, so is each block a start.
+        Where each turn is a load of its own, so is each block a start, without `--blocks`.
         """
         if self._plan.starts == 1:
             return False

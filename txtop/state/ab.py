@@ -105,9 +105,14 @@ class ABTest:
         return [] if self.first.id in self.out else [a for a in self.arms if a.id not in self.out]
 
     @property
+    def compared(self) -> list[ConfidenceSequence]:
+        """The comparisons that can have a verdict."""
+        return [self.sequences[arm.id] for arm in self.left_in[1:]]
+
+    @property
     def decided(self) -> bool:
         """True if every comparison that can have a verdict has one."""
-        return all(self.sequences[a.id].verdict is not None for a in self.left_in[1:])
+        return all(sequence.verdict is not None for sequence in self.compared)
 
     @property
     def first_look(self) -> int:

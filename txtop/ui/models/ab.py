@@ -135,32 +135,45 @@ def _compute_block_share(state: SessionState, ab_test: ABTest) -> float:
 
 
 def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
-    """Estimate the time left to the verdict or to the end of the budget, whichever is nearer.
+    """Estimate the time left to the verdict, or to the end of the budget or of the starts.
 
-    Only time spent measuring counts; of starts that of loading as well.
+    The nearest counts; with `--blocks` the end alone. Only time spent measuring counts; of starts
+    that of loading as well.
     """
     if state.ended is not None:
         return ""
     if not ab_test.units:
         return formatting.PENDING
+    fixed = state.plan.iterations is not None
     if ab_test.starts > 1:
-        done = len(ab_test.units) + _compute_block_share(state, ab_test)
+        share = _compute_block_share(state, ab_test)
         so_far_s = (state.clock_ns - state.cells[ab_test.first.id].started_at_ns) / NS_PER_S
-        return formatting.format_estimate(max(0.0, ab_test.starts - done) * so_far_s / done)
+        start_s = so_far_s / (len(ab_test.units) + share)
+        left = ab_test.starts - min((s.n for s in ab_test.compared), default=ab_test.starts)
+        expected = None if fixed else _count_units_left(ab_test)
+        left = left if expected is None else min(left, expected)
+        return formatting.format_estimate(max(0.0, left - share) * start_s)
     spent_s = state.sum_measured_s()
     block_s = spent_s / len(ab_test.blocks)
-    if state.plan.iterations is not None:
+    if fixed:
         return formatting.format_estimate(
             max(0, state.plan.iterations - ab_test.kept_blocks) * block_s
         )
     rest_s = state.plan.budget_s - spent_s
-    open_ = [s for name, s in ab_test.sequences.items() if ab_test.verdict(name) is None]
-    expected = [s.expected_blocks() for s in open_]
-    if expected and all(n is not None for n in expected):
-        rest_s = min(
-            rest_s, max((n or 0) - s.n for n, s in zip(expected, open_, strict=True)) * block_s
-        )
+    if (expected := _count_units_left(ab_test)) is not None:
+        rest_s = min(rest_s, expected * block_s)
     return formatting.format_estimate(max(0.0, rest_s))
+
+
+def _count_units_left(ab_test: ABTest) -> int | None:
+    """Return how many more blocks, or starts, all verdicts are expected to take; None if unknown."""
+    left = 0
+    for sequence in ab_test.compared:
+        if sequence.verdict is None:
+            if (expected := sequence.expected_blocks()) is None:
+                return None
+            left = max(left, expected - sequence.n)
+    return left
 
 
 def _describe_work(state: SessionState, name: str) -> str:
