@@ -19,6 +19,7 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import ABBlock
 from txtop.runner import control_protocol
+from txtop.runner.block_validity import MAX_REPEATS, Disturbances
 from txtop.session.reader import read_all
 from txtop.state.ab import ABTest
 from txtop.state.fold import fold, fold_all
@@ -389,6 +390,20 @@ def test_a_start_takes_its_part_of_the_budget(tmp_path: Path) -> None:
     longest_s = max(e.e2e_ns for e in stream if isinstance(e, events.Iteration)) / 1e9
     block = max(sum(map(len, b.iterations.values())) for b in rounds(stream))
     assert run.state.sum_measured_s() <= 0.8 + 4 * block * longest_s
+
+
+def test_on_a_busy_machine_each_start_repeats_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Disturbances(["others"], [events.Contention(kind="others", size=1.0)])
+    monkeypatch.setattr("txtop.runner.ab_run.find_block_disturbances", lambda *_: taken)
+    _, stream = conduct(tmp_path, arms_plan(blocks=2, starts=4))
+    repeated = [0]
+    for block in rounds(stream):
+        repeated[-1] += not block.kept
+        repeated += [0] * block.ends_start
+    first, *later, _ = repeated
+    assert first == MAX_REPEATS and len(later) == 3 and all(later)
 
 
 def cut_after_block(folder: Path, count: int) -> None:

@@ -168,6 +168,7 @@ class ABRun:
 
     def _begin_start(self) -> None:
         self._is_start_over = False
+        self._repeats.dealt = min(1.0, (len(self._ab.units) + 1) / self._plan.starts)
         self._start_from_s = self._recorder.state.sum_measured_s()
 
     def _load_afresh(self) -> None:

@@ -32,11 +32,13 @@ class Repeats:
     Three of them, at most. While others take the processor, as long as that costs less than 15 s,
     half of the budget, and measuring what was `planned`: iterations or blocks, None for as many as
     fit. A neighbour comes for seconds, and blocks last tenths of one. A machine that is
-    never calm still gets a result: what comes after that is kept, with a word.
+    never calm still gets a result: what comes after that is kept, with a word. Only the share
+    `dealt` of that time may be spent so far: the first of several starts would else use it up.
     """
 
     budget_s: float
     planned: int | None = None
+    dealt: float = 1.0
     _count: int = 0
     _busy_count: int = 0
     _busy_iterations: int = 0
@@ -52,7 +54,7 @@ class Repeats:
         spent_ns, iterations = self._busy_ns + duration_ns, self._busy_iterations + count
         if self.planned is not None:
             most_ns = min(most_ns, self.planned * spent_ns / iterations)
-        if self._busy_count >= MAX_REPEATS and self._busy_ns >= most_ns:
+        if self._busy_count >= MAX_REPEATS and self._busy_ns >= self.dealt * most_ns:
             return False
         self._busy_count += 1
         self._busy_ns, self._busy_iterations = spent_ns, iterations

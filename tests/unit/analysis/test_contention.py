@@ -210,6 +210,14 @@ def test_repeats_while_others_come_take_half_a_budget() -> None:
     assert sum(allowed) == MAX_REPEATS
 
 
+def test_repeats_of_several_starts_are_dealt_over_them() -> None:
+    repeats, taken = Repeats(budget_s=120.0), []
+    for start in range(1, 5):
+        repeats.dealt = start / 4
+        taken.append(sum(repeats.allow(busy=True, duration_ns=S) for _ in range(20)))
+    assert taken == [4, 4, 4, 3]
+
+
 def test_repeats_of_a_race_are_dealt_over_it() -> None:
     """On a machine that is never calm each quarter has as many; the time for them is no longer."""
 
