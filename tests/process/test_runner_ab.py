@@ -492,6 +492,16 @@ def test_an_arm_that_failed_catches_up_on_the_starts_of_the_others(
     assert set(statuses(state)) == {"ok"} and counts == {"B": 5, "C": 4}
 
 
+def test_an_arm_that_found_no_memory_alone_does_not_come_again(tmp_path: Path) -> None:
+    """Nobody waits for its verdict either: the two others are decided, not out of budget."""
+    run, _ = conduct(tmp_path, arms_plan(knobs=(AB[0], {"model": "oom"}, AB[1])))
+    cut_after_block(run.folder, 1)
+    state, stream = resume(run.folder)
+    assert set(list_loads(stream)) == {"A", "C"} and ab_test_of(state).out == {"B": "oom"}
+    assert statuses(state) == ["ok", "oom", "ok"]
+    assert {c.finished.stopped_by for c in state.cells.values() if c.finished} == {"", "decided"}
+
+
 def test_a_complete_ab_of_starts_is_not_loaded_again(tmp_path: Path) -> None:
     run, _ = conduct(tmp_path, arms_plan(blocks=2, starts=5))
     cut_after_block(run.folder, 10)
