@@ -474,7 +474,7 @@ def test_an_arm_that_failed_is_measured_by_the_run_that_goes_on(
     assert set(statuses(state)) == {"ok"} and not ab_test.out
     own = ab_test.sequences[failed]
     assert own.n == (starts if starts > 1 else 4)
-    assert starts == 1 or own.differences[: len(done)] == done and done
+    assert starts == 1 or (own.differences[: len(done)] == done and done)
     assert not find_missing_cells(state)
 
 
@@ -532,7 +532,7 @@ def test_where_each_turn_is_a_load_each_block_is_a_start(tmp_path: Path) -> None
 
 def test_a_run_that_goes_on_where_each_turn_is_a_load_loads_for_each_turn(tmp_path: Path) -> None:
     """The arms fit beside each other by now: their starts would be of two kinds."""
-    run, stream = conduct(tmp_path, arms_plan("crowded", starts=6))
+    run, _ = conduct(tmp_path, arms_plan("crowded", starts=6))
     cut_after_block(run.folder, 2)
     done = ab_test_of(run.state).sequences["B"].differences[:2]
     state, _ = resume(run.folder)

@@ -144,21 +144,19 @@ def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
         return ""
     if not ab_test.units:
         return formatting.PENDING
-    fixed = state.plan.iterations is not None
+    planned = state.plan.iterations
     if ab_test.starts > 1:
         share = _compute_block_share(state, ab_test)
         so_far_s = (state.clock_ns - state.cells[ab_test.first.id].started_at_ns) / NS_PER_S
         start_s = so_far_s / (len(ab_test.units) + share)
         left = ab_test.starts - min((s.n for s in ab_test.compared), default=ab_test.starts)
-        expected = None if fixed else _count_units_left(ab_test)
-        left = left if expected is None else min(left, expected)
+        if planned is None and (expected := _count_units_left(ab_test)) is not None:
+            left = min(left, expected)
         return formatting.format_estimate(max(0.0, left - share) * start_s)
     spent_s = state.sum_measured_s()
     block_s = spent_s / len(ab_test.blocks)
-    if fixed:
-        return formatting.format_estimate(
-            max(0, state.plan.iterations - ab_test.kept_blocks) * block_s
-        )
+    if planned is not None:
+        return formatting.format_estimate(max(0, planned - ab_test.kept_blocks) * block_s)
     rest_s = state.plan.budget_s - spent_s
     if (expected := _count_units_left(ab_test)) is not None:
         rest_s = min(rest_s, expected * block_s)
@@ -166,7 +164,7 @@ def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
 
 
 def _count_units_left(ab_test: ABTest) -> int | None:
-    """Return how many more blocks, or starts, all verdicts are expected to take; None if unknown."""
+    """Return how many more blocks, or starts, the verdicts may take; None if unknown."""
     left = 0
     for sequence in ab_test.compared:
         if sequence.verdict is None:
