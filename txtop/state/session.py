@@ -256,7 +256,7 @@ class SessionState:
     @property
     def keeps_measured(self) -> bool:
         """True if what was measured of a cell stays, whichever run or worker goes on with it."""
-        return self.race is not None or self.plan.starts > 1
+        return self.race is not None or (self.ab_test is not None and self.plan.starts > 1)
 
     def find_next_current(self) -> str | None:
         """Return the cell that follows the current one: of other places the first begun."""
