@@ -13,6 +13,7 @@ from txtop.state.cell import CellState
 from txtop.state.race import RaceState, count_work, read_time_ns
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
+from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.units import NS_PER_MS
@@ -140,12 +141,15 @@ def _compute_energy(state: SessionState, own: CellState) -> float | None:
     return joules / work if work else None
 
 
-def compute_gain(tuning_ratio: LogRatio) -> tuple[float, float | None, float | None]:
-    """Return (ratio, low, high) of how many times as good the second of a comparison is."""
-    interval = tuning_ratio.interval
-    if interval is None:
-        return math.exp(-tuning_ratio.mean), None, None
-    return math.exp(-tuning_ratio.mean), math.exp(-interval[1]), math.exp(-interval[0])
+def compute_gain(compared: LogRatio) -> tuple[float | None, Interval | None]:
+    """Return how many times as good the first of a comparison is, with its interval.
+
+    None without a block of both: who was not timed is not as good as the other.
+    """
+    if not compared.n:
+        return None, None
+    ratio, interval = math.exp(-compared.mean), compared.interval
+    return ratio, (math.exp(-interval[1]), math.exp(-interval[0])) if interval else None
 
 
 def compare_candidates(race: RaceState, name: str, other: str) -> LogRatio:
@@ -187,7 +191,7 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
         better = [
             (reached, name, ratio)
             for reached, name in beyond
-            if (ratio := math.exp(-compare_candidates(race, name, winner).mean)) > 1
+            if (ratio := compute_gain(compare_candidates(race, name, winner))[0]) and ratio > 1
         ]
         if better:
             _, name, ratio = min(better)
@@ -204,9 +208,8 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             name = min(out)[1]
             candidate = race.race.candidates[name]
             detail = candidate.left.detail if candidate.left is not None else ""
-            compared = compare_candidates(race, name, winner)
-            gain = math.exp(-compared.mean) if candidate.costs else None
-            bindings.append(Binding(title, state.cells[name], detail, gain))
+            ratio, _ = compute_gain(compare_candidates(race, name, winner))
+            bindings.append(Binding(title, state.cells[name], detail, ratio))
     return bindings
 
 

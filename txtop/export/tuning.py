@@ -16,7 +16,6 @@ from txtop.export.snippet import build_serve_command, build_snippet
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
-from txtop.stats.log_ratio import LogRatio
 from txtop.stats.sequential import SequentialVerdict
 
 
@@ -71,7 +70,8 @@ def _export_confirmation(
     confirmation = race.race.find_confirmation(arms)
     assert confirmation is not None
     compared = confirmation.compare(winner.cell.id, other)
-    ratio, ci95 = _export_ratio(compared)
+    ratio, ci95 = compute_gain(compared)
+    assert ratio is not None
     return ConfirmationExport(
         against=other,
         blocks=compared.n,
@@ -86,10 +86,10 @@ def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> C
     own = race.race.candidates[name]
     left = own.left
     ratio, ci95, against_ratio, against_ci95 = None, None, None, None
-    if winner is not None and own.costs:
-        ratio, ci95 = _export_ratio(compare_candidates(race, name, winner.cell.id))
+    if winner is not None:
+        ratio, ci95 = compute_gain(compare_candidates(race, name, winner.cell.id))
     if left is not None and left.against:
-        against_ratio, against_ci95 = _export_ratio(race.race.compare(name, left.against))
+        against_ratio, against_ci95 = compute_gain(race.race.compare(name, left.against))
     return CandidateExport(
         cell=name,
         left=left.why if left is not None else None,
@@ -101,9 +101,3 @@ def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> C
         against_ratio=against_ratio,
         against_ci95=against_ci95,
     )
-
-
-def _export_ratio(ratio: LogRatio) -> tuple[float, tuple[float, float] | None]:
-    """Return how many times as good the first of a comparison is, with its interval."""
-    mean, low, high = compute_gain(ratio)
-    return mean, (low, high) if low is not None and high is not None else None

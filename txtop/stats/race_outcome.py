@@ -42,7 +42,7 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     others = [n for n in arms[1:] if n != default]
     runner_up = others[0] if others else None
     margin, confirmation = race.rules.margin, race.find_confirmation(arms)
-    if confirmation is None:
+    if confirmation is None or not confirmation.blocks:
         return RaceOutcome(winner, runner_up, arms, None, None)
     may_be_named = [n for n in arms[1:] if race.keeps_limits(n)]
     for other in sorted(may_be_named, key=lambda n: n == default):

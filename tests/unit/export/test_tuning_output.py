@@ -214,3 +214,36 @@ def test_a_small_gain_of_one_process_each_has_a_note() -> None:
     confirmations = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"]
     noted = {round(own["ratio"], 1): own["notes"] for own in confirmations}
     assert noted.pop(1.1) == [ONE_START] and set(map(len, noted.values())) == {0}
+
+
+def leave_untimed(state: SessionState) -> str:
+    """Take out a candidate that was never timed, as behind the leader. Return its name."""
+    race = state.race
+    assert race is not None
+    name = next(own.name for own in race.race.candidates.values() if not own.costs)
+    event = events.Standing(
+        t_ns=state.clock_ns, cell=name, why="halved", against=race.race.leader or ""
+    )
+    fold(state, event)
+    return name
+
+
+def test_who_was_never_timed_has_no_ratio() -> None:
+    state = fold_all(list(race_session.Race(steps=100).events()))
+    name = leave_untimed(state)
+    exported = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["candidates"]
+    (own,) = (own for own in exported if own["cell"] == name)
+    assert own["left"] == "halved" and own["against"] and own["blocks"] == 0
+    assert own["ratio"] is own["ci95"] is own["against_ratio"] is own["against_ci95"] is None
+
+
+def test_a_confirmation_whose_blocks_were_all_lost_has_shown_nothing() -> None:
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    for confirmation in state.race.race.confirmations.values():
+        confirmation.blocks.clear()
+    result = find_result(state)
+    assert result is not None and result.outcome.gain is result.outcome.close is None
+    text = "\n".join(format_tuning(state))
+    assert "not confirmed" in text and "x today's default" not in text and "1.00x" not in text
+    assert json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import msgspec
@@ -142,7 +143,7 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     """Format the comparisons of the winner with fresh blocks, the one with the default first."""
     outcome = result.outcome
     confirmation = race.race.find_confirmation(outcome.arms)
-    if confirmation is None:
+    if confirmation is None or not confirmation.blocks:
         return []
     lines = []
     for other, verdict in (
@@ -152,8 +153,9 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
         if other is None or other == outcome.winner or other not in outcome.arms:
             continue
         compared = confirmation.compare(outcome.winner, other)
-        ratio, low, high = compute_gain(compared)
-        interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
+        ratio, ci95 = compute_gain(compared)
+        assert ratio is not None
+        interval = f" [{ci95[0]:.3f}, {ci95[1]:.3f}]" if ci95 is not None else ""
         blocks = format_count(compared.n, "block")
         surely = f"{SURELY}, on a busy machine" if race.is_busy else SURELY
         who = sanitise(name_candidate(state, state.cells[other]))
@@ -176,7 +178,7 @@ def _list_notes(race: RaceState, result: TuneResult) -> list[str]:
     if confirmation is None:
         return []
     notes = [
-        note_one_start(verdict, compute_gain(confirmation.compare(outcome.winner, other))[0])
+        note_one_start(verdict, math.exp(-confirmation.compare(outcome.winner, other).mean))
         for other, verdict in (
             (race.tuning.default, outcome.gain),
             (outcome.runner_up, outcome.close),

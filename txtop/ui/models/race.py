@@ -162,11 +162,12 @@ def _build_row(
     names: Mapping[str, str],
 ) -> CandidateRow:
     cell = state.cells[own.name]
-    ratio, low, high = None, None, None
-    if leader is not None and own.costs and own.name != leader:
-        ratio, low, high = compute_gain(compare_candidates(race, own.name, leader))
-    elif own.name == leader:
+    ratio, interval = None, None
+    if own.name == leader:
         ratio = 1.0
+    elif leader is not None:
+        ratio, interval = compute_gain(compare_candidates(race, own.name, leader))
+    low, high = interval or (None, None)
     judged = quality.get_quality(state, own.name)
     is_judged = bool(judged.list_events(state))
     return CandidateRow(
