@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from txtop.analysis import metrics
+from txtop.analysis.ab_notes import note_one_start
 from txtop.formatting import format_figure, format_gibs
 from txtop.plan.tuning import UNITS, CallLimit, Objective
 from txtop.state import accuracy, fidelity
@@ -16,6 +17,7 @@ from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
+from txtop.stats.sequential import SequentialVerdict
 from txtop.units import NS_PER_MS
 
 _LATENCIES: dict[Objective, str] = {"tpot": "tpot_ms", "ttft": "ttft_ms", "e2e": "e2e_ms"}
@@ -32,6 +34,22 @@ class Binding:
     own: CellState
     detail: str
     ratio: float | None
+
+
+@dataclass(frozen=True)
+class ConfirmedRatio:
+    """The winner beside `other`: how many times as good it is, in fresh blocks of both.
+
+    `verdict` is None while it is open. `remarks` tell in few words what the interval rests on.
+    """
+
+    other: str
+    blocks: int
+    ratio: float
+    ci95: Interval | None
+    verdict: SequentialVerdict | None
+    remarks: list[str]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -158,6 +176,27 @@ def compare_candidates(race: RaceState, name: str, other: str) -> LogRatio:
     if confirmation is not None and (confirmed := confirmation.compare(name, other)).n:
         return confirmed
     return race.race.compare(name, other)
+
+
+def list_confirmations(race: RaceState, outcome: RaceOutcome) -> list[ConfirmedRatio]:
+    """Return what the winner was confirmed against: today's default, then the runner-up."""
+    confirmation, winner = race.race.find_confirmation(outcome.arms), outcome.winner
+    confirmed: list[ConfirmedRatio] = []
+    for other, verdict in (
+        (race.tuning.default, outcome.gain),
+        (outcome.runner_up, outcome.close),
+    ):
+        if confirmation is None or other is None or other == winner or other not in outcome.arms:
+            continue
+        compared = confirmation.compare(winner, other)
+        ratio, ci95 = compute_gain(compared)
+        if ratio is None:
+            continue
+        remarks = ["assumes normal noise"] * confirmation.assumes_normal_noise(compared.n)
+        remarks += ["on a busy machine"] * race.is_busy(winner, other)
+        notes = note_one_start(verdict, ratio)
+        confirmed.append(ConfirmedRatio(other, compared.n, ratio, ci95, verdict, remarks, notes))
+    return confirmed
 
 
 def find_unit(objective: Objective, own: CellState | None) -> str:

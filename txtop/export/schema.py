@@ -358,7 +358,7 @@ class CandidateExport(msgspec.Struct, kw_only=True):
 
     `ratio` is how many times as good as the winner it is: in the confirmation if both are in it,
     else in the race. It has `blocks` in the race. `against_ratio` is the same beside the one for
-    which it left.
+    which it left, in the race alone.
     """
 
     cell: str
@@ -384,7 +384,9 @@ class BindingExport(msgspec.Struct, kw_only=True):
 class TuningExport(msgspec.Struct, kw_only=True):
     """The race of `txtop tune`. `value` is the objective of the winner, in `unit`.
 
-    `serve` is the server's command and `python` the program of the winner, empty without one.
+    `measured_s` is of `budget_s`, that was given or that the race has found, None before it has;
+    it includes the `blocks_discarded`. `serve` is the server's command and `python` the program of
+    the winner, empty without one.
     """
 
     objective: str
@@ -399,6 +401,8 @@ class TuningExport(msgspec.Struct, kw_only=True):
     candidates: list[CandidateExport]
     bindings: list[BindingExport]
     measured_s: float
+    budget_s: float | None
+    blocks_discarded: int
     serve: str
     python: str
 

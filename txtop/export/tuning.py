@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.tuning import (
     compare_candidates,
     compute_figure,
     compute_gain,
     find_result,
     find_unit,
+    list_confirmations,
 )
 from txtop.errors import UsageError
 from txtop.export.schema import BindingExport, CandidateExport, ConfirmationExport, TuningExport
@@ -16,7 +16,6 @@ from txtop.export.snippet import build_serve_command, build_snippet
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
-from txtop.stats.sequential import SequentialVerdict
 
 
 def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
@@ -24,13 +23,7 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
     result, tuning = find_result(state), race.tuning
     winner = result.winner if result is not None else None
     outcome = result.outcome if result is not None else None
-    confirmations = []
-    if outcome is not None:
-        for other, verdict in ((tuning.default, outcome.gain), (outcome.runner_up, outcome.close)):
-            if other is not None and verdict is not None:
-                confirmations.append(
-                    _export_confirmation(race, outcome.arms, winner, other, verdict)
-                )
+    confirmed = list_confirmations(race, outcome) if outcome is not None else []
     return TuningExport(
         objective=tuning.objective,
         unit=find_unit(tuning.objective, winner),
@@ -40,13 +33,26 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
         runner_up=outcome.runner_up if outcome is not None else None,
         value=compute_figure(state, winner) if winner is not None else None,
         shows_difference=outcome.shows_difference if outcome is not None else None,
-        confirmations=confirmations,
+        confirmations=[
+            ConfirmationExport(
+                against=own.other,
+                blocks=own.blocks,
+                ratio=own.ratio,
+                ci95=own.ci95,
+                verdict=own.verdict,
+                notes=[*own.remarks, *own.notes],
+            )
+            for own in confirmed
+            if own.verdict is not None
+        ],
         candidates=[_export_candidate(race, name, winner) for name in race.race.candidates],
         bindings=[
             BindingExport(limit=b.limit, cell=b.own.cell.id, detail=b.detail, ratio=b.ratio)
             for b in (result.bindings if result is not None else ())
         ],
         measured_s=race.spent_s,
+        budget_s=race.race.budget_s or None,
+        blocks_discarded=race.discarded,
         serve=build_serve_command(winner) if winner is not None else "",
         python=_build_python(state, winner) if winner is not None else "",
     )
@@ -57,29 +63,6 @@ def _build_python(state: SessionState, winner: CellState) -> str:
         return build_snippet(state, winner)
     except UsageError:
         return ""
-
-
-def _export_confirmation(
-    race: RaceState,
-    arms: tuple[str, ...],
-    winner: CellState | None,
-    other: str,
-    verdict: SequentialVerdict,
-) -> ConfirmationExport:
-    assert winner is not None
-    confirmation = race.race.find_confirmation(arms)
-    assert confirmation is not None
-    compared = confirmation.compare(winner.cell.id, other)
-    ratio, ci95 = compute_gain(compared)
-    assert ratio is not None
-    return ConfirmationExport(
-        against=other,
-        blocks=compared.n,
-        ratio=ratio,
-        ci95=ci95,
-        verdict=verdict,
-        notes=note_one_start(verdict, ratio),
-    )
 
 
 def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> CandidateExport:

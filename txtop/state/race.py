@@ -59,10 +59,12 @@ class RaceState:
         """Return the seconds measured so far, with those of blocks that do not count."""
         return self.race.spent_s
 
-    @property
-    def is_busy(self) -> bool:
-        """Return True if others took the processor in blocks that count for the confirmation."""
-        return any(b.kept and b.contention and b.stage == "confirm" for b in self.blocks)
+    def is_busy(self, *names: str) -> bool:
+        """Return True if others took the processor in blocks that count to confirm all `names`."""
+        return any(
+            b.kept and b.contention and b.stage == "confirm" and b.iterations.keys() >= set(names)
+            for b in self.blocks
+        )
 
     @property
     def discarded(self) -> int:

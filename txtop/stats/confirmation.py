@@ -40,12 +40,16 @@ class Confirmation:
         """Return the number of blocks that are measured even if that takes longer than allowed."""
         return FIRST_LOOK_PAIRED if self.paired else FIRST_LOOK
 
+    def assumes_normal_noise(self, blocks: int) -> bool:
+        """Return True if the interval of so many blocks is the one for few blocks."""
+        return self.paired or blocks < FIRST_LOOK
+
     def compare(self, name: str, other: str) -> LogRatio:
         """Return the cost of `name` over that of `other`; all comparisons share the 5 %."""
         both = [block for block in self.blocks if name in block and other in block]
         logs = [block[name] - block[other] for block in both]
         intervals = math.comb(len(self.arms), 2) * (1 if self.paired else 2)
-        are_few = self.paired or len(both) < FIRST_LOOK
+        are_few = self.assumes_normal_noise(len(both))
         half = compute_anytime_t_half_width if are_few else compute_anytime_half_width
         return compute_log_ratio(logs, half, ALPHA / intervals)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 import msgspec
 
-from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.tuning import (
     TuneResult,
     compute_figure,
-    compute_gain,
     compute_quantile_ms,
     find_result,
     find_unit,
+    list_confirmations,
 )
 from txtop.formatting import GIB, format_clock, format_count, format_figure, format_gibs
 from txtop.options.command_line import format_cell_command
@@ -28,7 +26,7 @@ from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.units import NS_PER_S
 
-SURELY = "95 %, holds however often you check"
+HOLDS = "holds however often you check"
 
 
 def format_tuning(state: SessionState) -> list[str]:
@@ -111,7 +109,8 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     today = " (today's default)" if is_default else ""
     lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, result)}"]
     lines += format_confirmations(state, race, result)
-    lines += _list_notes(race, result)
+    confirmed = list_confirmations(race, result.outcome)
+    lines += dict.fromkeys(note for own in confirmed for note in own.notes)
     kept = [
         f"{limit.quantile} {format_figure(reached)} ms"
         for limit in race.tuning.limits
@@ -141,51 +140,21 @@ def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
 
 def format_confirmations(state: SessionState, race: RaceState, result: TuneResult) -> list[str]:
     """Format the comparisons of the winner with fresh blocks, the one with the default first."""
-    outcome = result.outcome
-    confirmation = race.race.find_confirmation(outcome.arms)
-    if confirmation is None or not confirmation.blocks:
-        return []
     lines = []
-    for other, verdict in (
-        (race.tuning.default, outcome.gain),
-        (outcome.runner_up, outcome.close),
-    ):
-        if other is None or other == outcome.winner or other not in outcome.arms:
-            continue
-        compared = confirmation.compare(outcome.winner, other)
-        ratio, ci95 = compute_gain(compared)
-        assert ratio is not None
-        interval = f" [{ci95[0]:.3f}, {ci95[1]:.3f}]" if ci95 is not None else ""
-        blocks = format_count(compared.n, "block")
-        surely = f"{SURELY}, on a busy machine" if race.is_busy else SURELY
-        who = sanitise(name_candidate(state, state.cells[other]))
-        who = f"today's default, {who}" if other == race.tuning.default else f"the runner-up, {who}"
-        if verdict is None:
-            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
-        elif verdict in ("equivalent", "inconclusive"):
-            lines.append(
-                f"against {who}: no difference shown  {ratio:.3f}{interval}  {blocks}  {surely}"
-            )
+    for own in list_confirmations(race, result.outcome):
+        interval = f" [{own.ci95[0]:.3f}, {own.ci95[1]:.3f}]" if own.ci95 is not None else ""
+        blocks = format_count(own.blocks, "block")
+        surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
+        title = "today's default" if own.other == race.tuning.default else "the runner-up"
+        who = f"{title}, {sanitise(name_candidate(state, state.cells[own.other]))}"
+        if own.verdict is None:
+            lines.append(f"{own.ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
+        elif own.verdict in ("equivalent", "inconclusive"):
+            figures = f"{own.ratio:.3f}{interval}  {blocks}  {surely}"
+            lines.append(f"against {who}: no difference shown  {figures}")
         else:
-            lines.append(f"{ratio:.2f}x {who}{interval}  {blocks}  {surely}")
+            lines.append(f"{own.ratio:.2f}x {who}{interval}  {blocks}  {surely}")
     return lines
-
-
-def _list_notes(race: RaceState, result: TuneResult) -> list[str]:
-    """Return a note if what was confirmed may be a difference of two processes."""
-    outcome = result.outcome
-    confirmation = race.race.find_confirmation(outcome.arms)
-    if confirmation is None:
-        return []
-    notes = [
-        note_one_start(verdict, math.exp(-confirmation.compare(outcome.winner, other).mean))
-        for other, verdict in (
-            (race.tuning.default, outcome.gain),
-            (outcome.runner_up, outcome.close),
-        )
-        if other is not None
-    ]
-    return max(notes, default=[])
 
 
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
