@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -12,12 +13,14 @@ from support import race_session, ui_events
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.tuning import find_result
 from txtop.export.formats import WRITERS
+from txtop.export.text.tuning import format_tuning
 from txtop.plan import labels
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import Tuning
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
+from txtop.stats.race import Departure, Why
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import measure_row
@@ -57,6 +60,21 @@ def test_a_race_under_way_says_who_is_in_and_who_left(underway: View) -> None:
     for why in ("slower", "over the limit", "does not fit", "below the floor"):
         assert why in text, why
     assert "(default)" in text
+
+
+def test_each_departure_has_its_words_in_the_panel_and_in_the_report() -> None:
+    state = fold_all(list(race_session.Race(steps=100).events()))
+    left = [own for own in state.race.race.candidates.values() if own.left] if state.race else []
+    for own, why in zip(left, get_args(Why), strict=False):
+        own.left = Departure(why, detail="4 of its calls")
+    view, (*_, report) = build_view(state), format_tuning(state)
+    assert view.race is not None
+    whys = {row.why for row in view.race.rows}
+    assert {"slower", "behind", "too long: 4 of its calls", "failed: 4 of its calls"} <= whys
+    counted = dict(view.race.departures)
+    assert counted["behind"] == counted["too long"] == counted["failed"] == 1
+    assert "1 behind when time was short, " in report and "1 too long, " in report
+    assert "halved" not in report + str(whys) + str(counted)
 
 
 def test_intervals_of_those_that_are_in_stand_on_one_axis(underway: View) -> None:

@@ -25,7 +25,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState, compute_cost
+from txtop.state.race import WHY_WORDS, RaceState, compute_cost
 from txtop.stats.race import (
     LEAST_BUDGET_S,
     Departure,
@@ -414,5 +414,5 @@ class TuneRun:
             if kept:
                 self._client.finish(state.cell, "ok", stopped_by="race", n=kept)
             elif left is not None:
-                why = "behind when time was short" if left.why == "halved" else left.why
-                self._client.finish(state.cell, "skipped", reason=left.detail or why)
+                reason = left.detail or WHY_WORDS[left.why].full
+                self._client.finish(state.cell, "skipped", reason=reason)

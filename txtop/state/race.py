@@ -9,6 +9,7 @@ import copy
 import math
 from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import NamedTuple, get_args
 
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import LimitedTime, Objective, Tuning
@@ -17,15 +18,23 @@ from txtop.state.cell import CellState
 from txtop.stats.race import Departure, Race, RaceRules, Why
 from txtop.units import NS_PER_MS, NS_PER_S
 
-WHYS: tuple[Why, ...] = (
-    "slower",
-    "halved",
-    "over the limit",
-    "too long",
-    "does not fit",
-    "below the floor",
-    "failed",
-)
+WHYS: tuple[Why, ...] = get_args(Why)
+
+
+class WhyWords(NamedTuple):
+    """The words of a departure: short, in full, and beside the candidate `{}` that explains it."""
+
+    short: str
+    full: str
+    beaten: str = ""
+
+
+WHY_WORDS: dict[str, WhyWords] = {
+    **{why: WhyWords(why, why) for why in WHYS},
+    "slower": WhyWords("slower", "slower", "slower than {}"),
+    "halved": WhyWords("behind", "behind when time was short", "behind {} when time was short"),
+    "does not fit": WhyWords("does not fit", "too large"),
+}
 
 
 @dataclass

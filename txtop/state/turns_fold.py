@@ -12,12 +12,6 @@ from txtop.protocol import events
 from txtop.state import disturbed_blocks
 from txtop.state.session import SessionState
 
-# Departures that another candidate explains.
-_BEATEN = {
-    "slower": "slower than {}",
-    "halved": "behind {} when time was short",
-}
-
 
 def begin_race(session: SessionState, plan: Plan) -> None:
     """Begin the race of a plan that tunes; others have none."""
@@ -97,11 +91,13 @@ def fold_standing(session: SessionState, event: events.Standing) -> None:
 
 def _word_departure(session: SessionState, event: events.Standing) -> str:
     """Word that a candidate leaves: who beat it, named as the log does, or which bound it broke."""
-    other = session.cells.get(event.against)
-    if other is None or event.why not in _BEATEN:
-        return f"left the race: {', '.join(filter(None, (event.why, event.detail)))}"
+    from txtop.state.race import WHY_WORDS, WhyWords
+
+    wording = WHY_WORDS.get(event.why) or WhyWords(event.why, event.why)
+    if event.against not in session.cells or not wording.beaten:
+        return f"left the race: {', '.join(filter(None, (wording.short, event.detail)))}"
     names = labels.name_apart([state.cell for state in session.cells.values()])
-    return f"left the race: {_BEATEN[event.why].format(names[event.against])}"
+    return f"left the race: {wording.beaten.format(names[event.against])}"
 
 
 def continue_cell(session: SessionState, event: events.CellStarted) -> None:

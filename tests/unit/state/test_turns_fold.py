@@ -41,6 +41,9 @@ def leave(why: str, *, against: str = "", detail: str = "") -> str:
         ("halved", True, "", "left the race: behind fp32 · sdpa · b"),
         ("over the limit", False, "TTFT 210 ms", "left the race: over the limit, TTFT 210 ms"),
         ("does not fit", False, "", "left the race: does not fit"),
+        ("too long", False, "4 of its calls", "left the race: too long, 4 of its calls"),
+        ("halved", False, "", "left the race: behind"),
+        ("of a later version", False, "", "left the race: of a later version"),
     ],
 )
 def test_a_departure_is_told_by_who_was_faster_or_by_the_bound(

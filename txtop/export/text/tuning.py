@@ -22,7 +22,7 @@ from txtop.plan.tuning import Tuning
 from txtop.sanitise import sanitise
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
-from txtop.state.race import RaceState
+from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
 from txtop.units import NS_PER_S
 
@@ -160,8 +160,7 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
     candidates = race.race.candidates.values()
     whys = Counter(own.left.why for own in candidates if own.left is not None)
-    names = {"halved": "behind when time was short", "does not fit": "too large"}
-    parts = [f"{count} {names.get(why, why)}" for why, count in whys.items()]
+    parts = [f"{count} {WHY_WORDS[why].full}" for why, count in whys.items()]
     timed = sum(bool(race.race.candidates[name].costs) for name in race.race.running)
     done = state.ended is not None and state.ended.reason == "done"
     parts.append(f"{timed} to the end" if done else f"{timed} still in")

@@ -11,7 +11,7 @@ from txtop.analysis.tuning import TuneResult, compare_candidates, compute_gain, 
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import Objective
 from txtop.state import fidelity, quality
-from txtop.state.race import RaceState
+from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
 from txtop.stats.race import Candidate, choose_arms
 
@@ -25,7 +25,6 @@ OBJECTIVES: dict[Objective, str] = {
     "cost": "least cost",
     "energy": "least energy",
 }
-LEFT_WORDS = {"halved": "behind"}
 
 
 @dataclass(frozen=True)
@@ -190,14 +189,12 @@ def _build_row(
 
 def _name_departed(why: str, count: int) -> str:
     """Name what several have in common: `do not fit` of more than one."""
-    text = LEFT_WORDS.get(why, why)
+    text = WHY_WORDS[why].short
     return text if count == 1 else text.replace("does ", "do ", 1)
 
 
 def _describe_departure(own: Candidate) -> str:
     if own.left is None:
         return ""
-    why = LEFT_WORDS.get(own.left.why, own.left.why)
-    if own.left.why in ("slower", "halved"):
-        return why
-    return f"{why}: {own.left.detail}" if own.left.detail else why
+    why, detail = WHY_WORDS[own.left.why], own.left.detail
+    return f"{why.short}: {detail}" if detail and not why.beaten else why.short
