@@ -50,7 +50,7 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
             BindingExport(limit=b.limit, cell=b.own.cell.id, detail=b.detail, ratio=b.ratio)
             for b in (result.bindings if result is not None else ())
         ],
-        measured_s=race.spent_s,
+        measured_s=race.race.spent_s,
         budget_s=race.race.budget_s or None,
         blocks_discarded=race.discarded,
         serve=build_serve_command(winner) if winner is not None else "",

@@ -295,7 +295,7 @@ class TuneRun:
             self._race.lost_s,
             (session.clock_ns - from_ns) / NS_PER_S,
             budget_s=self._race.race.budget_s or LEAST_BUDGET_S,
-            spent_s=self._race.spent_s,
+            spent_s=self._race.race.spent_s,
         )
         joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
         self._record(step, order, places, kept, paired, reasons, taken, joules)

@@ -63,11 +63,6 @@ class RaceState:
         )
         return cls(tuning, Race.of((cell.id for cell in plan.cells), rules))
 
-    @property
-    def spent_s(self) -> float:
-        """Return the seconds measured so far, with those of blocks that do not count."""
-        return self.race.spent_s
-
     def is_busy(self, *names: str) -> bool:
         """Return True if others took the processor in blocks that count to confirm all `names`."""
         return any(

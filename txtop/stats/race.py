@@ -202,7 +202,7 @@ class Race:
 
     @property
     def spent_s(self) -> float:
-        """Return the seconds measured so far."""
+        """Return the seconds measured so far, with those of blocks that do not count."""
         return self.race_spent_s + sum(own.spent_s for own in self.confirmations.values())
 
     @property

@@ -176,8 +176,9 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
 
 def format_spent(race: RaceState) -> str:
     """Format the time measured so far, of the budget that was given or that the race has found."""
-    spent, budget_s = format_clock(race.spent_s * NS_PER_S), race.race.budget_s
-    if race.tuning.budget_s is None and (race.race.round == 0 or race.spent_s > budget_s):
+    spent_s, budget_s = race.race.spent_s, race.race.budget_s
+    spent = format_clock(spent_s * NS_PER_S)
+    if race.tuning.budget_s is None and (race.race.round == 0 or spent_s > budget_s):
         return f"{spent} measured"
     return f"{spent} of {format_clock(budget_s * NS_PER_S)} measured"
 
