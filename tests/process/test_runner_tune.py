@@ -165,15 +165,14 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
     """
     monkeypatch.setattr(tune_run, "WARMUP_BUDGET_S", 0.1)
     run = Run(tmp_path / "s", build_plan("emulates", budget_s=0.4)).start()
-    assert run.join(8.0) == ("done", True)
+    assert run.join(60.0) == ("done", True)
     assert run.state.race is not None
     for name, own in run.state.race.race.candidates.items():
         cell = run.state.cells[name]
         is_slow = cell.cell.precision == "bf16"
         assert (own.left is not None and own.left.why == "too long") is is_slow
-        assert (cell.status, bool(cell.samples)) == (
-            ("skipped", False) if is_slow else ("ok", True)
-        )
+        assert cell.status == ("skipped" if is_slow else "ok")
+        assert bool(cell.samples) is not is_slow, "its call was cut off"
         assert bool(cell.started_at_ns) is not (is_slow and cell.cell.batch_size == 4)
     assert name_winner(run.state) == ("fp32", 4)
     assert not verify_log(run.folder).wrong

@@ -29,7 +29,6 @@ from txtop.state.race import WHY_WORDS, RaceState, compute_cost
 from txtop.stats.race import (
     LEAST_BUDGET_S,
     Departure,
-    LeaveRace,
     Measure,
     RejoinRace,
     Stage,
@@ -75,7 +74,7 @@ class TuneRun:
                 elif isinstance(step, RejoinRace):
                     self._record_standing(step.name)
                 else:
-                    self._let_leave(step)
+                    self._let_leave(step.name, step.departure)
             if not self._control.stops:
                 self._finish()
         finally:
@@ -132,12 +131,12 @@ class TuneRun:
             events.Standing(t_ns=now_ns(), cell=name, why=why, against=against, detail=detail)
         )
 
-    def _let_leave(self, step: LeaveRace) -> None:
-        departure, detail = step.departure, step.departure.detail
+    def _let_leave(self, name: str, departure: Departure) -> None:
+        detail = departure.detail
         if departure.why == "over the limit":
             limit = self._tuning.limits[int(detail)]
-            detail = rules.describe_over_limit(self._get_state(step.name), limit)
-        self._record_standing(step.name, departure.why, departure.against, detail)
+            detail = rules.describe_over_limit(self._get_state(name), limit)
+        self._record_standing(name, departure.why, departure.against, detail)
 
     # Workers
 
@@ -190,8 +189,8 @@ class TuneRun:
             self._client.wait_while_paused(pooled.process)
             if block[0] != "first":
                 self._client.iterate(pooled.process, cell, *block)
-            elif (step := self._make_first_call(pooled, cell)) is not None:
-                return self._let_leave(step)
+            elif (departure := self._make_first_call(pooled, cell)) is not None:
+                return self._let_leave(cell.id, departure)
         pooled.warm.add(cell.id)
         self._since_ns.setdefault(cell.id, self._recorder.state.clock_ns)
         state = self._get_state(cell.id)
@@ -200,28 +199,23 @@ class TuneRun:
         newest = len(state.samples) - 1
         cost = compute_cost(state, self._tuning.objective, [newest])
         call_s = state.samples.e2e_ns[newest] / NS_PER_S
-        if (step := judge_first_call(self._race.race, cell.id, call_s, cost)) is not None:
-            self._let_leave(step)
+        if (departure := judge_first_call(self._race.race, cell.id, call_s, cost)) is not None:
+            self._let_leave(cell.id, departure)
 
-    def _make_first_call(self, pooled: PooledWorker, cell: Cell) -> LeaveRace | None:
+    def _make_first_call(self, pooled: PooledWorker, cell: Cell) -> Departure | None:
         """Make the first call of a candidate in a worker.
 
         Return its departure if the call was cut off, as it takes longer than the budget can bear.
         """
         since_s, departure = time.monotonic(), None
 
-        def is_over(event: events.AnyEvent | None) -> bool:
+        def is_too_long() -> bool:
             nonlocal departure
-            if isinstance(event, events.Iteration):
-                return True
             if (call_s := time.monotonic() - since_s) > WARMUP_BUDGET_S:
                 departure = judge_first_call(self._race.race, cell.id, call_s)
             return departure is not None
 
-        index = len(self._get_state(cell.id).samples)
-        command = commands.Iterate(cell=cell.id, role="first", index=index, count=1)
-        pooled.process.send(command)
-        self._client.wait_for(pooled.process, cell, is_over)
+        self._client.iterate(pooled.process, cell, "first", 1, gives_up=is_too_long)
         if departure is not None:
             self._client.cancel(pooled.process, cell)
             pooled.prepared = ""
@@ -251,7 +245,7 @@ class TuneRun:
     def _measure(self, step: Measure) -> None:
         """Measure one block of the candidates of `step`, in turns if there are several."""
         if step.stage == "race" and (departure := self._find_too_long(*step.names)) is not None:
-            return self._let_leave(LeaveRace(step.names[0], departure))
+            return self._let_leave(step.names[0], departure)
         self._client.start_deadline(self._plan.timeout_s)
         self._control.skip = False
         if step.stage == "confirm" and not self._confirmed.issuperset(step.names):

@@ -171,10 +171,12 @@ class WorkerClient:
         role: Role,
         count: int,
         batch: int | None = None,
+        gives_up: Callable[[], bool] = lambda: False,
     ) -> None:
         """Run `count` iterations, of prompts from number `batch` on.
 
-        After the first iteration of a cell its kernels are inspected once.
+        After the first iteration of a cell its kernels are inspected once. `gives_up` is as in
+        `ask`.
 
         Raises:
             CellEnded: the cell failed, or the run was asked to stop or skip.
@@ -187,7 +189,7 @@ class WorkerClient:
             self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         index = len(state.samples)
         command = commands.Iterate(cell=cell.id, role=role, index=index, count=count, batch=batch)
-        self.ask(worker, command, cell, events.Iteration, count=count)
+        self.ask(worker, command, cell, events.Iteration, count=count, gives_up=gives_up)
 
     # Limits and ends of a cell
 
@@ -300,8 +302,11 @@ class WorkerClient:
         *,
         count: int = 1,
         killable: bool = False,
+        gives_up: Callable[[], bool] = lambda: False,
     ) -> None:
         """Send a command and wait for `count` answers of the type `answer`.
+
+        Each is no more waited for once `gives_up` returns True; the worker goes on with it.
 
         With `killable` a stop or a skip kills the worker: a load has no steps to cancel between.
         It has no events either, so a worker that works in silence then counts as alive.
@@ -313,7 +318,9 @@ class WorkerClient:
         worker.send(command)
         watch = self.watch(worker) if killable else None
         for _ in range(count):
-            self.wait_for(worker, cell, lambda event: isinstance(event, answer), watch=watch)
+            self.wait_for(
+                worker, cell, lambda event: isinstance(event, answer) or gives_up(), watch=watch
+            )
 
     def cancel(self, worker: ChildProcess, cell: Cell) -> None:
         """Cancel what the worker does for `cell`, and wait until it has.

@@ -440,7 +440,7 @@ def _count_allowed(race: Race, number: int) -> int:
 
 def judge_first_call(
     race: Race, name: str, call_s: float, cost: float | None = None
-) -> LeaveRace | None:
+) -> Departure | None:
     """Judge a candidate under a given budget before its first block: its departure, if it leaves.
 
     One leaves whose first rounds would take longer than the race; and of those that are no better
@@ -452,10 +452,10 @@ def judge_first_call(
     rounds_s = MIN_ROUNDS * call_s
     if rounds_s > race.race_s:
         detail = f"{MIN_ROUNDS} of its calls take longer than the race, {race.race_s:.3g} s"
-        return LeaveRace(name, Departure("too long", detail=detail))
+        return Departure("too long", detail=detail)
     is_late = race.race_spent_s + rounds_s > race.race_s
     is_behind = cost is not None and cost >= fmean(race.candidates[leader].costs.values())
-    return LeaveRace(name, Departure("halved", leader)) if is_late and is_behind else None
+    return Departure("halved", leader) if is_late and is_behind else None
 
 
 def choose_arms(race: Race) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def simulate(
             cost, seconds, taken = machine.run(name)
             warm = math.log(taken[0] / machine.work[name])
             if (gone := judge_first_call(race, name, taken[0], warm)) is not None:
-                race.leave(name, gone.departure)
+                race.leave(name, gone)
                 continue
             race.add_calls(name, machine.count_over(taken) if limited else [])
             logs = list(map(math.log, taken))
@@ -579,9 +579,9 @@ def test_a_first_call_is_judged_by_what_four_of_it_would_take() -> None:
     assert judge_first_call(race, "a", 100.0) is None, "nobody leads"
     race.add_block("a", 0, 1.0, 3.0)
     detail = "4 of its calls take longer than the race, 15 s"
-    too_long = LeaveRace("b", Departure("too long", detail=detail))
+    too_long = Departure("too long", detail=detail)
     assert judge_first_call(race, "b", 3.8, 0.5) == judge_first_call(race, "b", 3.8) == too_long
-    behind = LeaveRace("b", Departure("halved", "a"))
+    behind = Departure("halved", "a")
     assert judge_first_call(race, "b", 3.1, 2.0) == behind
     assert judge_first_call(race, "b", 2.9, 2.0) is None, "there is time for four"
     assert judge_first_call(race, "b", 3.1, 0.9) is None, "it may be the best"
