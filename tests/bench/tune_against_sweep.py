@@ -131,7 +131,7 @@ def compare(folder: Path) -> bool:
     assert race.race is not None
     for own in race.race.race.confirmations.values():
         print(f"  confirmed: {len(own.arms)} arms, {len(own.blocks)} blocks, {own.spent_s:.1f} s")
-    print(f"  blocks that were discarded: {race.race.lost_s:.1f} s")
+    print(f"  blocks that were repeated: {race.race.repeated_s:.1f} s")
     print(f"  sweep: {swept_s:.1f} s, {best}")
     print(f"  tune:  {raced_s:.1f} s, {named}")
     print(f"{share:.0%} of the sweep's time, its winner {away:+.1%}{interval} from the sweep's")

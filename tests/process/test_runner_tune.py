@@ -15,6 +15,7 @@ from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, Tuning
 from txtop.protocol import events
 from txtop.runner import tune_run, turn_energy, worker_client
+from txtop.runner.block_validity import Disturbances
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
@@ -176,6 +177,33 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
         assert bool(cell.started_at_ns) is not (is_slow and cell.cell.batch_size == 4)
     assert name_winner(run.state) == ("fp32", 4)
     assert not verify_log(run.folder).wrong
+
+
+def test_a_disturbed_block_costs_what_its_calls_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loads between turns are no measuring; a block that a stop cut off is no repeat."""
+    asked: list[tuple[int, float, float]] = []
+
+    def may_repeat(repeated: int, repeated_s: float, calls_s: float, **_: float) -> bool:
+        asked.append((repeated, repeated_s, calls_s))
+        return len(asked) % 2 == 1
+
+    always = Disturbances(["clock fell from 2000 to 1000 MHz"])
+    monkeypatch.setattr(tune_run, "may_repeat_in_race", may_repeat)
+    monkeypatch.setattr(tune_run, "find_block_disturbances", lambda *_: always)
+    run = Run(tmp_path / "s", build_plan(budget_s=0.1))
+    run.run()
+    assert run.ended == ("done", True) and run.state.race is not None
+    e2e_ns = {name: own.samples.e2e_ns for name, own in run.state.cells.items()}
+    took_s = [
+        sum(e2e_ns[name][i] for name, places in block.iterations.items() for i in places) / 1e9
+        for block in list_blocks(run.folder)
+    ]
+    assert len(asked) == len(took_s)
+    for i, (repeated, repeated_s, calls_s) in enumerate(asked):
+        assert (repeated, calls_s) == ((i + 1) // 2, took_s[i])
+        assert repeated_s == pytest.approx(sum(took_s[:i:2]))
 
 
 def test_who_makes_nan_leaves_before_its_first_block(tmp_path: Path) -> None:

@@ -62,17 +62,18 @@ class Repeats:
 
 
 def may_repeat_in_race(
-    discarded: int, lost_s: float, duration_s: float, *, budget_s: float, spent_s: float
+    repeated: int, repeated_s: float, calls_s: float, *, budget_s: float, spent_s: float
 ) -> bool:
-    """Return whether a race repeats a block that took `duration_s`, whatever disturbed it.
+    """Return whether a race repeats a block whose calls took `calls_s`, whatever disturbed it.
 
-    So far it has `discarded` blocks, which took `lost_s`, and spent `spent_s` of `budget_s`. The
-    time that a cell has for repeats is dealt as the race goes on, after three blocks, and never
-    exceeded: the first candidate would else use it up.
+    So far it has `repeated` blocks, whose calls took `repeated_s`, and spent `spent_s` of
+    `budget_s`; all are sums of calls, without what is loaded between. The time that a cell has for
+    repeats is dealt as the race goes on, after three blocks, and never exceeded: the first
+    candidate would else use it up.
     """
     most_s = min(BUSY_REPEATS_SHARE * budget_s, BUSY_REPEATS_S)
-    is_dealt = discarded < MAX_REPEATS or lost_s * budget_s < spent_s * most_s
-    return is_dealt and lost_s + duration_s <= most_s
+    is_dealt = repeated < MAX_REPEATS or repeated_s * budget_s < spent_s * most_s
+    return is_dealt and repeated_s + calls_s <= most_s
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
-from txtop.state.race import WHY_WORDS, RaceState, compute_cost
+from txtop.state.race import STOPPED, WHY_WORDS, WORKER_LOST, RaceState, compute_cost, sum_calls_s
 from txtop.stats.race import (
     LEAST_BUDGET_S,
     Departure,
@@ -276,7 +276,7 @@ class TuneRun:
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
-                why = "stopped" if self._control.stops else "a worker was lost"
+                why = STOPPED if self._control.stops else WORKER_LOST
                 self._record(step, order, places, False, paired, [why], [])
             self._handle_loss(name, step.stage, error)
             return
@@ -285,9 +285,9 @@ class TuneRun:
         disturbed_by = find_block_disturbances(session, since_ns, from_ns)
         reasons, taken = disturbed_by.reasons, disturbed_by.contention
         kept = not reasons or not may_repeat_in_race(
-            self._race.discarded,
-            self._race.lost_s,
-            (session.clock_ns - from_ns) / NS_PER_S,
+            self._race.repeated,
+            self._race.repeated_s,
+            sum_calls_s(session.cells, places),
             budget_s=self._race.race.budget_s or LEAST_BUDGET_S,
             spent_s=self._race.race.spent_s,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import NamedTuple, get_args
@@ -18,6 +19,8 @@ from txtop.state.cell import CellState
 from txtop.stats.race import Departure, Race, RaceRules, Why
 from txtop.units import NS_PER_MS, NS_PER_S
 
+STOPPED, WORKER_LOST = "stopped", "a worker was lost"
+"""The reasons of a block that was cut off: nothing disturbed it."""
 WHYS: tuple[Why, ...] = get_args(Why)
 
 
@@ -41,13 +44,13 @@ WHY_WORDS: dict[str, WhyWords] = {
 class RaceState:
     """The race of a session, with the blocks that were measured for it.
 
-    `lost_s` is the part of its time in blocks that do not count.
+    `repeated_s` is the part of its time in blocks that were disturbed and do not count.
     """
 
     tuning: Tuning
     race: Race
     blocks: list[RaceBlock] = field(default_factory=list)
-    lost_s: float = 0.0
+    repeated_s: float = 0.0
 
     @classmethod
     def of(cls, plan: Plan) -> RaceState | None:
@@ -75,22 +78,22 @@ class RaceState:
         """Return the number of blocks that count for nothing, which were measured again."""
         return sum(not block.kept for block in self.blocks)
 
+    @property
+    def repeated(self) -> int:
+        """Return the number of blocks that do not count since something disturbed them."""
+        return sum(map(_is_repeated, self.blocks))
+
     def add(self, block: RaceBlock, cells: dict[str, CellState]) -> bool:
         """Add a block. Return whether it counts: one that is not kept, or has no cost, does not."""
         self.blocks.append(block)
-        spent_ns = sum(
-            cells[name].samples.e2e_ns[i]
-            for name, places in block.iterations.items()
-            for i in places
-        )
-        spent_s = spent_ns / NS_PER_S
+        spent_s = sum_calls_s(cells, block.iterations)
         costs = {}
         for name, places in block.iterations.items():
             cost = compute_cost(cells[name], self.tuning.objective, places, block.joules.get(name))
             if cost is not None:
                 costs[name] = cost
         if not block.kept or costs.keys() != block.iterations.keys():
-            self.lost_s += spent_s
+            self.repeated_s += spent_s * _is_repeated(block)
             self.race.add_lost(block.stage, block.order, spent_s, paired=block.paired)
             return False
         for name, places in block.iterations.items():
@@ -135,7 +138,16 @@ class RaceState:
             confirmations=copy.deepcopy(self.race.confirmations),
             _ratios={},
         )
-        return RaceState(self.tuning, race, list(self.blocks), self.lost_s)
+        return RaceState(self.tuning, race, list(self.blocks), self.repeated_s)
+
+
+def _is_repeated(block: RaceBlock) -> bool:
+    return not block.kept and not {STOPPED, WORKER_LOST}.intersection(block.reasons)
+
+
+def sum_calls_s(cells: Mapping[str, CellState], places: Mapping[str, Sequence[int]]) -> float:
+    """Return the seconds that the calls at `places` of each cell took."""
+    return sum(cells[name].samples.e2e_ns[i] for name in places for i in places[name]) / NS_PER_S
 
 
 def read_time_ns(state: CellState, time: LimitedTime, i: int) -> float | None:

@@ -221,15 +221,15 @@ def test_repeats_of_several_starts_are_dealt_over_them() -> None:
 def test_repeats_of_a_race_are_dealt_over_it() -> None:
     """On a machine that is never calm each quarter has as many; the time for them is no longer."""
 
-    def may_repeat(discarded: int, spent_s: float, block_s: float = 0.1) -> bool:
-        lost_s = discarded * 0.1
-        return may_repeat_in_race(discarded, lost_s, block_s, budget_s=20.0, spent_s=spent_s)
+    def may_repeat(repeated: int, spent_s: float, block_s: float = 0.1) -> bool:
+        repeated_s = repeated * 0.1
+        return may_repeat_in_race(repeated, repeated_s, block_s, budget_s=20.0, spent_s=spent_s)
 
     taken = [0, 0, 0, 0]
     for number in range(200):
         taken[number // 50] += may_repeat(sum(taken), number / 10)
     assert all(23 <= count <= 28 for count in taken) and sum(taken) <= 100
-    first = [may_repeat(discarded, spent_s=0.0) for discarded in range(6)]
+    first = [may_repeat(repeated, spent_s=0.0) for repeated in range(6)]
     assert first == [True] * MAX_REPEATS + [False] * 3
     assert not may_repeat(0, 20.0, block_s=28.0), "a call that is longer than all of it"
 
