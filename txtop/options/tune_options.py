@@ -62,7 +62,7 @@ class TuneRuleOptions:
         float | None,
         build_duration_parameter(
             "--budget",
-            "time of measuring in all, warm-up apart; the least that confirms may exceed it;"
+            "time of measuring in all, without warm-up; a minimal confirmation may exceed it;"
             " default 38 % of what a sweep would measure",
             group=LONG,
         ),

@@ -384,11 +384,10 @@ def _choose_block(race: Race, loaded: Sequence[str]) -> Step | None:
 
 
 def _is_in_time(race: Race, number: int) -> bool:
-    """Return True if there is time for what the race has to measure yet.
+    """Return True if another block fits.
 
-    That is another block, or of a budget that was given the first rounds of all who are in: without
-    one, these tell how long a sweep would take. Where nobody keeps the limits they are measured
-    whatever they take.
+    In the first rounds of a given budget all that are left of them must fit; without a budget they
+    are measured, since they set it. So they are where nobody keeps the limits.
     """
     left_s = race.race_s - race.race_spent_s
     if number >= MIN_ROUNDS:

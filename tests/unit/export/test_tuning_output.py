@@ -45,6 +45,7 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x today's default, fp32 · sdpa · b1 [" in text
     assert "3 blocks  95 %, assumes normal noise" in text
+    assert "keeps: E2E p90 1,510 ms over all calls, output" in text
     assert "binds: E2E p90 below 2,500 ms; bf16 · sdpa · b32" in text
     assert "binds: quality; int8" in text and "not timed" in text
     assert "race: 24 candidates: " in text and "to the end" in text

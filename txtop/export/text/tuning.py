@@ -116,6 +116,8 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
         for limit in race.tuning.limits
         if (reached := compute_quantile_ms(winner, limit)) is not None
     ]
+    # The figures of the table are those of the confirmation.
+    kept = [", ".join(kept) + " over all calls"] if kept else []
     own = quality.get_quality(state, winner.cell.id)
     if own.list_events(state):
         kept.append(f"output {own.forms[0]}")
