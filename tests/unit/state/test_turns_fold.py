@@ -167,7 +167,6 @@ def test_blocks_that_are_repeated_and_kept_by_turns_are_told_once() -> None:
     assert [line.split(":")[0] for line in lines] == told * 2
 
 
-<<<<<<< HEAD:tests/unit/state/test_turns_fold.py
 def test_energy_and_utilisation_of_a_candidate_are_of_its_own_turns() -> None:
     """Not of all between its first round and its last block, and not of the race once confirmed."""
     state = fold_all(list(race_session.Race().events()))
@@ -239,7 +238,8 @@ def test_a_live_figure_is_made_again_once_other_iterations_count() -> None:
     fold(state, block)
     now = cache.summarise_live(own, "tokens_per_s")
     assert now.n == before.n - 1 and now == metrics.summarise_live(own, "tokens_per_s")
-=======
+
+
 def test_a_block_that_was_cut_off_is_no_repeat() -> None:
     state = fold_all(list(race_session.Race(steps=30).events()))
     assert state.race is not None
@@ -255,4 +255,3 @@ def test_a_block_that_was_cut_off_is_no_repeat() -> None:
     assert (state.race.discarded, state.race.repeated) == (3, 1)
     assert state.race.repeated_s == pytest.approx(call_s)
     assert state.race.race.spent_s == pytest.approx(before_s + 3 * call_s)
->>>>>>> 0739e51d (A race counts repeats by the time of their calls, and only those of blocks that were disturbed):tests/unit/state/test_race_fold.py
