@@ -343,8 +343,9 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     elif session.ab_test is not None and state.cell == session.ab_test.first:
         out = session.ab_test.out
         session.ab_test = ABTest.of(session.plan)
-        for name, why in out.items():
-            if name != event.cell:
+        for name, other in session.cells.items():
+            why = INVALID_OUTPUT if other.invalid else out.get(name)
+            if why and name != event.cell:
                 session.withdraw(name, why)
     session.working.add(event.cell)
     session.follow(event.cell)

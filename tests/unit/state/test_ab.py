@@ -274,6 +274,12 @@ def test_a_session_that_begins_anew_forgets_its_blocks_but_not_what_outputs_are(
     assert not ab_test.blocks and ab_test.out.keys() == {"B"} and state.cells["B"].invalid == 1
 
 
+def test_an_arm_with_the_output_of_an_invalid_one_is_out_as_well() -> None:
+    made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "bf16", "threads": 2})
+    _, ab_test = folded(made.fidelity(invalid=1).begin().made)
+    assert ab_test.out.keys() == {"B", "C"}
+
+
 @pytest.mark.parametrize("starts", [1, 4])
 def test_a_picture_of_an_ab_is_what_it_was(starts: int) -> None:
     made: Script = script(starts=starts).fidelity().begin().start(2, 1.5).start(4, 1.5)
