@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from support import ui_events
 from support.streams import MS
-from txtop.analysis.tuning import describe_over_limit
+from txtop.analysis.tuning import describe_reached
 from txtop.plan.cell import Cell
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
@@ -111,7 +111,7 @@ class Race(ui_events.Story):
     def _leave(self, state: SessionState, step: LeaveRace) -> events.Standing:
         detail = step.departure.detail
         if step.departure.why == "over the limit":
-            detail = describe_over_limit(state.cells[step.name], LIMIT)
+            detail = describe_reached(state.cells[step.name], LIMIT)
         return events.Standing(
             t_ns=self.t_ns,
             cell=step.name,

@@ -36,7 +36,7 @@ from txtop.ui.modes import ReplayMode
 from txtop.ui.panels import compact, header, progress_rail
 from txtop.ui.panels.ab_arm import render_ab_arm
 from txtop.ui.panels.ab_divergence import render_ab_divergence
-from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
+from txtop.ui.panels.ab_funnel import RatioAxis, compute_ratio_range, render_funnel
 from txtop.ui.panels.ab_verdict import format_ab_ratio, render_ab_verdict
 from txtop.ui.panels.cells import render_cells
 
@@ -597,3 +597,13 @@ def test_arms_do_not_count_a_cell_that_never_began() -> None:
     ab_view = dueled(script(), ended=False)
     assert ab_view.arms[0].mean is None and isinstance(ab_view.arms[0].hero.title, str)
     assert CellState(Cell(id="A", model="m")).samples.kept() == []
+
+
+def test_what_lies_beyond_the_axis_is_an_arrow_there() -> None:
+    """An interval that ended at the axis would look like a decent one."""
+    axis = RatioAxis(0.5, 1.25, 40, 0.02)
+    for low, ratio, high in ((0.012, 0.56, 26.8), (0.6, 0.7, 1.3), (0.3, 0.6, 0.7), (0.09,) * 3):
+        row = axis.interval(FunnelInterval(4, ratio, low, high, counts=True), "a", False, G)
+        drawn = "".join(part for part, _ in row)
+        assert (drawn[0] == "◂", drawn[-1] == "▸") == (low < 0.5, high > 1.25), drawn
+        assert ("•" in drawn) == (ratio >= 0.5)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
-from txtop.formatting import format_figure, format_gibs
+from txtop.formatting import format_count, format_figure, format_gibs
 from txtop.plan.tuning import UNITS, CallLimit, Objective
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
@@ -18,6 +18,7 @@ from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.stats.sequential import SequentialVerdict
+from txtop.stats.summary import compute_percentile_floor
 from txtop.units import NS_PER_MS
 
 _LATENCIES: dict[Objective, str] = {"tpot": "tpot_ms", "ttft": "ttft_ms", "e2e": "e2e_ms"}
@@ -104,25 +105,37 @@ def explain_below_accuracy(state: SessionState, name: str) -> str:
     return ""
 
 
-def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:
-    """Return the time that the share of a limit keeps, over all calls that were judged by it."""
+def _list_times_ms(own: CellState, limit: CallLimit) -> list[float]:
+    """Return the times of all calls that were judged by a limit, in order of size."""
     samples = own.samples
     measured = (i for i, role in enumerate(samples.role) if role == "measured")
-    times = sorted(
-        ns
+    return sorted(
+        ns / NS_PER_MS
         for i in measured
         if i not in samples.discarded and (ns := read_time_ns(own, limit.time, i)) is not None
     )
-    if not times:
+
+
+def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:
+    """Return the time that the share of a limit keeps, over all calls that were judged by it."""
+    times_ms = _list_times_ms(own, limit)
+    if not times_ms:
         return None
-    return times[min(len(times) - 1, math.ceil(limit.share * len(times)) - 1)] / NS_PER_MS
+    return times_ms[min(len(times_ms) - 1, math.ceil(limit.share * len(times_ms)) - 1)]
 
 
-def describe_over_limit(own: CellState, limit: CallLimit) -> str:
-    """Describe by how much a candidate is over a limit."""
-    reached = compute_quantile_ms(own, limit)
-    figure = f"{format_figure(reached)} ms" if reached is not None else "unknown"
-    return f"{limit.quantile} {figure}, limit {limit.most_ms:,g} ms"
+def describe_reached(own: CellState, limit: CallLimit) -> str:
+    """Describe what a candidate reaches of what a limit bounds.
+
+    Of too few calls for a percentile it is how many kept the limit.
+    """
+    times_ms, most = _list_times_ms(own, limit), f"{limit.most_ms:,g} ms"
+    n = len(times_ms)
+    if n < compute_percentile_floor(limit.share):
+        within = sum(time_ms <= limit.most_ms for time_ms in times_ms)
+        return f"{limit.time.upper()} within {most} in {within} of {format_count(n, 'call')}"
+    reached = format_figure(compute_quantile_ms(own, limit))
+    return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}, limit {most}"
 
 
 def explain_too_large(state: SessionState, name: str) -> str:
@@ -235,7 +248,7 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
         if better:
             _, name, ratio = min(better)
             own = state.cells[name]
-            detail = describe_over_limit(own, limit)
+            detail = describe_reached(own, limit)
             bindings.append(Binding(limit.format(), own, detail, ratio))
     for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
         out = [

@@ -281,7 +281,9 @@ def build_serve_command(own: CellState) -> str:
     if cell.precision == "tf32" or cell.compile not in ("none", "default"):
         return ""
     known_model = builtin.find_builtin(cell.model)
-    parts = ["transformers", "serve", known_model.hub_id if known_model else cell.model]
+    # A server that is told nothing takes every core.
+    threads = [f"OMP_NUM_THREADS={load.threads}"] if load.device == "cpu" else []
+    parts = [*threads, "transformers", "serve", known_model.hub_id if known_model else cell.model]
     parts += ["--dtype", _DTYPES[cell.precision], "--attn-implementation", own.attention]
     parts += ["--device", load.device]
     parts += ["--compile"] if cell.compile == "default" else []

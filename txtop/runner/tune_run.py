@@ -135,7 +135,7 @@ class TuneRun:
         detail = departure.detail
         if departure.why == "over the limit":
             limit = self._tuning.limits[int(detail)]
-            detail = rules.describe_over_limit(self._get_state(name), limit)
+            detail = rules.describe_reached(self._get_state(name), limit)
         self._record_standing(name, departure.why, departure.against, detail)
 
     # Workers
@@ -316,10 +316,9 @@ class TuneRun:
         race = self._race.race
         if (confirmation := race.find_confirmation(step.names)) is not None:
             return confirmation.paired
-        left_s = max(race.confirm_s, race.budget_s - race.spent_s)
         block_s = self._get_block_ns() / NS_PER_S
         turns_s = [max(block_s, race.candidates[name].call_s) for name in step.names]
-        return 2 * FIRST_LOOK * sum(turns_s) > left_s
+        return 2 * FIRST_LOOK * sum(turns_s) > race.confirm_s
 
     def _get_block_ns(self) -> int:
         if self._tuning.objective == "energy":

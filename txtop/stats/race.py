@@ -226,8 +226,8 @@ class Race:
 
     @property
     def confirm_s(self) -> float:
-        """Return the seconds of measuring for a confirmation."""
-        return CONFIRM_SHARE * self.budget_s
+        """Return the seconds of measuring for a confirmation: its share, and what the race left."""
+        return max(CONFIRM_SHARE * self.budget_s, self.budget_s - self.race_spent_s)
 
     @property
     def running(self) -> list[str]:

@@ -57,6 +57,14 @@ def compute_percentile(ordered: Sequence[float], p: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def compute_percentile_floor(share: float) -> int:
+    """Return the smallest n for a percentile, as a `share` of 1, by the rule of the table above."""
+    n = 2
+    while share**n + n * share ** (n - 1) * (1 - share) > 0.01:
+        n += 1
+    return n
+
+
 def compute_percentile_above_floor(ordered: Sequence[float], n: int, p: int) -> float | None:
     """Return the percentile, or None if `n` iterations are below its floor."""
     return compute_percentile(ordered, p) if ordered and n >= PERCENTILE_FLOORS[p] else None

@@ -16,7 +16,7 @@ import pytest
 from support import race_session, streams
 from txtop.analysis.ab_notes import ONE_START
 from txtop.analysis.metrics import FinalMetrics, compute_cost
-from txtop.analysis.tuning import compute_figure, find_result, find_unit
+from txtop.analysis.tuning import compute_figure, describe_reached, find_result, find_unit
 from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
@@ -45,12 +45,13 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x today's default, fp32 · sdpa · b1 [" in text
     assert "3 blocks  95 %, assumes normal noise" in text
-    assert "keeps: E2E p90 1,510 ms over all calls, output" in text
+    assert "keeps: E2E within 2,500 ms in 32 of 32 calls, output" in text
     assert "binds: E2E p90 below 2,500 ms; bf16 · sdpa · b32" in text
     assert "binds: quality; int8" in text and "not timed" in text
     assert "race: 24 candidates: " in text and "to the end" in text
     assert "txtop export night --format python" in text
-    assert "serve: transformers serve openai-community/gpt2 --dtype bfloat16" in text
+    serve = "serve: OMP_NUM_THREADS=2 transformers serve openai-community/gpt2 --dtype bfloat16"
+    assert serve in text, "a server that is told nothing takes every core"
 
 
 @pytest.mark.parametrize(
@@ -288,3 +289,20 @@ def test_a_confirmation_on_a_busy_machine_says_so_in_text_and_in_json() -> None:
     (own,) = confirm(state, contention=taken)["confirmations"]
     assert own["notes"] == ["assumes normal noise", "on a busy machine"]
     assert "95 %, assumes normal noise, on a busy machine" in "\n".join(format_tuning(state))
+
+
+def test_a_percentile_is_stated_from_its_floor_on(over: SessionState) -> None:
+    """The largest of fewer is every high percentile: it is said how many kept the limit."""
+    tuning = over.plan.tuning
+    assert tuning is not None
+    own = next(c for c in over.cells.values() if len(c.samples.kept()) > 3)
+    limit = tuning.limits[0]
+    few = describe_reached(own, limit)
+    assert re.fullmatch(r"E2E within 2,500 ms in \d+ of \d+ calls", few), few
+    for role in range(64):
+        own.samples.role.append("measured")
+        own.samples.e2e_ns.append(10**9 * (1 + role % 2))
+        own.samples.tokens.append(1)
+        own.samples.ttft_ns.append(1)
+    n = sum(role == "measured" for role in own.samples.role)
+    assert describe_reached(own, limit) == f"E2E p90 2,000 ms over {n} calls, limit 2,500 ms"

@@ -124,3 +124,22 @@ def test_neighbours_spoil_no_block_where_they_are_to_be_ignored(
     monkeypatch.setattr(contention, "find_contention", lambda *_: taken)
     readings = MachineReadings(gpu=None, host=WatchedDevice())
     assert bool(block_validity.find_disturbances(readings, 0, 0, 1).contention) is spoils
+
+
+def test_what_was_taken_from_a_block_of_several_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its cells waited 20 and 40 %: one figure, and what is no contention beside it."""
+    parts = iter(
+        block_validity.Disturbances([reason, *map(contention.describe_contention, taken)], taken)
+        for reason, taken in (
+            ("paging", [events.Contention(kind="waited", size=0.2)]),
+            ("paging", [events.Contention(kind="waited", size=0.4)]),
+        )
+    )
+    monkeypatch.setattr(block_validity, "find_disturbances", lambda *_: next(parts))
+    state = fold_all(streams.stream())
+    first, second, *_ = state.cells
+    found = block_validity.find_block_disturbances(state, {first: 0, second: 0}, 0)
+    assert found.reasons == ["paging", "waited 30 % for a processor"]
+    assert [contention.describe_contention(one) for one in found.contention] == found.reasons[1:]

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txtop.stats import intervals, student_t
-from txtop.stats.summary import PERCENTILE_FLOORS, compute_percentile, count_outliers, summarise
+from txtop.stats.summary import (
+    PERCENTILE_FLOORS,
+    compute_percentile,
+    compute_percentile_floor,
+    count_outliers,
+    summarise,
+)
 
 finite = st.floats(1e-6, 1e6, allow_nan=False)
 
@@ -132,3 +138,7 @@ def test_a_rate_whose_time_may_be_nothing_has_no_interval() -> None:
     summary = summarise([10.0, 1.0], "tok/s", rate=True)
     assert summary.ci95 is None
     assert "no interval: too few for how they vary" in summary.notes
+
+
+def test_the_floor_of_any_percentile_is_that_of_the_table() -> None:
+    assert {p: compute_percentile_floor(p / 100) for p in PERCENTILE_FLOORS} == PERCENTILE_FLOORS

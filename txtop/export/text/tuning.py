@@ -9,7 +9,7 @@ import msgspec
 from txtop.analysis.tuning import (
     TuneResult,
     compute_figure,
-    compute_quantile_ms,
+    describe_reached,
     find_result,
     find_unit,
     list_confirmations,
@@ -111,13 +111,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     lines += format_confirmations(state, race, result)
     confirmed = list_confirmations(race, result.outcome)
     lines += dict.fromkeys(note for own in confirmed for note in own.notes)
-    kept = [
-        f"{limit.quantile} {format_figure(reached)} ms"
-        for limit in race.tuning.limits
-        if (reached := compute_quantile_ms(winner, limit)) is not None
-    ]
-    # The figures of the table are those of the confirmation.
-    kept = [", ".join(kept) + " over all calls"] if kept else []
+    kept = [describe_reached(winner, limit) for limit in race.tuning.limits]
     own = quality.get_quality(state, winner.cell.id)
     if own.list_events(state):
         kept.append(f"output {own.forms[0]}")

@@ -101,7 +101,10 @@ class RatioAxis:
         return _draw(map(self._ground, range(self._width)), g)
 
     def interval(self, look: FunnelInterval, role: str, newest: bool, g: Glyphs) -> Row:
-        """Draw one interval over the band; the newest is heavy."""
+        """Draw one interval over the band; the newest is heavy.
+
+        An end that lies beyond the axis is an arrow, and a ratio there has no dot.
+        """
         start, end, middle = map(self.place, (look.low, look.high, look.ratio))
         colour = self._colour(look, role, newest)
         bar, left, right, dot = "━┣┫●" if newest else "─├┤•"
@@ -110,8 +113,12 @@ class RatioAxis:
             crosses = x == self._unity or (x in self._band and start < x < end)
             row[x] = (CROSSINGS[bar] if crosses else bar, colour)
         row[start], row[end] = (left, colour), (right, colour)
-        if start == end or start < middle < end or middle in (start, end):
+        if self._low <= look.ratio <= self._high:
             row[middle] = (dot, colour)
+        if look.low < self._low:
+            row[start] = ("◂", colour)
+        if look.high > self._high:
+            row[end] = ("▸", colour)
         return _draw(row, g)
 
     def _colour(self, look: FunnelInterval, role: str, newest: bool) -> str:
