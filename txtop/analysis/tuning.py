@@ -133,7 +133,7 @@ def describe_reached(own: CellState, limit: CallLimit) -> str:
     n = len(times_ms)
     if n < compute_percentile_floor(limit.share):
         within = sum(time_ms <= limit.most_ms for time_ms in times_ms)
-        return f"{limit.time.upper()} within {most} in {within} of {format_count(n, 'call')}"
+        return f"{within} of {format_count(n, 'call')} within {limit.time.upper()} {most}"
     reached = format_figure(compute_quantile_ms(own, limit))
     return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}, limit {most}"
 

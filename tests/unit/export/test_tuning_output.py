@@ -45,7 +45,7 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x today's default, fp32 · sdpa · b1 [" in text
     assert "3 blocks  95 %, assumes normal noise" in text
-    assert "keeps: E2E within 2,500 ms in 32 of 32 calls, output" in text
+    assert "keeps: 32 of 32 calls within E2E 2,500 ms, output" in text
     assert "binds: E2E p90 below 2,500 ms; bf16 · sdpa · b32" in text
     assert "binds: quality; int8" in text and "not timed" in text
     assert "race: 24 candidates: " in text and "to the end" in text
@@ -298,7 +298,7 @@ def test_a_percentile_is_stated_from_its_floor_on(over: SessionState) -> None:
     own = next(c for c in over.cells.values() if len(c.samples.kept()) > 3)
     limit = tuning.limits[0]
     few = describe_reached(own, limit)
-    assert re.fullmatch(r"E2E within 2,500 ms in \d+ of \d+ calls", few), few
+    assert re.fullmatch(r"\d+ of \d+ calls within E2E 2,500 ms", few), few
     for role in range(64):
         own.samples.role.append("measured")
         own.samples.e2e_ns.append(10**9 * (1 + role % 2))
