@@ -146,8 +146,8 @@ def find_block_disturbances(
         readings = MachineReadings.from_session(session, load.device_id if load else None)
         parts.append(find_disturbances(readings, cell_since_ns, from_ns, session.clock_ns))
     taken = contention.sum_up((1, part.contention) for part in parts)
-    words = {contention.describe_contention(one) for part in parts for one in part.contention}
-    others = dict.fromkeys(r for part in parts for r in part.reasons if r not in words)
+    described = {contention.describe_contention(one) for part in parts for one in part.contention}
+    others = dict.fromkeys(r for part in parts for r in part.reasons if r not in described)
     return Disturbances([*others, *map(contention.describe_contention, taken)], taken)
 
 

@@ -140,6 +140,6 @@ def test_what_was_taken_from_a_block_of_several_is_told_once(
     monkeypatch.setattr(block_validity, "find_disturbances", lambda *_: next(parts))
     state = fold_all(streams.stream())
     first, second, *_ = state.cells
-    found = block_validity.find_block_disturbances(state, {first: 0, second: 0}, 0)
-    assert found.reasons == ["paging", "waited 30 % for a processor"]
-    assert [contention.describe_contention(one) for one in found.contention] == found.reasons[1:]
+    told = block_validity.find_block_disturbances(state, {first: 0, second: 0}, 0)
+    assert told.reasons == ["paging", "waited 30 % for a processor"]
+    assert [contention.describe_contention(one) for one in told.contention] == told.reasons[1:]
