@@ -207,17 +207,21 @@ class Race:
 
     @property
     def budget_s(self) -> float:
-        """Return the seconds of measuring for everything; 0 before the first round is complete."""
+        """Return the seconds of measuring for everything, however many are spent.
+
+        Without a given budget 0 until every candidate that is in has a block.
+        """
         if self.rules.budget_s is not None:
             return self.rules.budget_s
         timed = [own for own in self.candidates.values() if own.costs]
+        if not timed or any(not self.candidates[name].costs for name in self.running):
+            return 0.0
         for own in timed:
             # With many blocks an estimate hardly changes from one to the next.
             n, before = len(own.costs), own.swept_s[0]
             if n != before and (n <= 10 or n >= 1.25 * before):
                 own.swept_s = n, estimate_sweep_s(own)
-        budget_s = sum(map(_compute_share_s, timed))
-        return max(LEAST_BUDGET_S, budget_s) if timed else 0.0
+        return max(LEAST_BUDGET_S, sum(map(_compute_share_s, timed)))
 
     @property
     def race_s(self) -> float:

@@ -21,7 +21,8 @@ from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import format_report
-from txtop.export.text.tuning import format_tuning
+from txtop.export.text.tuning import format_spent, format_tuning
+from txtop.formatting import format_clock
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import Objective
 from txtop.protocol import events
@@ -30,6 +31,7 @@ from txtop.state.fold import fold, fold_all
 from txtop.state.quality import Quality
 from txtop.state.session import SessionState
 from txtop.stats.sequential import FIRST_LOOK
+from txtop.units import NS_PER_S
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +198,23 @@ def test_the_memory_that_a_winner_keeps_looks_unlike_the_one_asked_for(over: Ses
     (kept,) = (line for line in format_tuning(state) if "keeps:" in line)
     figures = re.search(r"memory ([\d.]+) of ([\d.]+) GiB", kept)
     assert figures is not None and float(figures[1]) < float(figures[2])
+
+
+def test_a_budget_that_the_race_found_is_stated_from_then_on_and_over_it_too() -> None:
+    plan = race_session.build_plan()
+    tuning = msgspec.structs.replace(plan.tuning, budget_s=None)
+    header = race_session.ui_events.header(msgspec.structs.replace(plan, tuning=tuning))
+    race = fold_all([header]).race
+    assert race is not None
+    names, at = list(race.race.candidates), race.race
+    for name in names[:-1]:
+        at.add_block(name, 0, 0.0, 1.0)
+        assert format_spent(race) == f"00:{at.spent_s:02.0f} measured"
+    at.add_block(names[-1], 0, 0.0, 1.0)
+    found = format_clock(at.budget_s * NS_PER_S)
+    assert format_spent(race) == f"00:24 of {found} measured"
+    at.add_lost("race", names[:1], 300.0, paired=False)
+    assert format_spent(race) == f"05:24 of {found} measured"
 
 
 def test_a_race_that_nobody_could_run_says_why() -> None:

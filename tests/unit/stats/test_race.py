@@ -18,6 +18,7 @@ from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.race import (
     CELL_BUDGET_S,
     CONFIRM_SHARE,
+    LEAST_BUDGET_S,
     MIN_ROUNDS,
     Departure,
     LeaveRace,
@@ -343,6 +344,17 @@ def test_what_a_slower_one_has_left_is_saved_not_dealt_to_others() -> None:
         race.leave(name, Departure("slower", "c39"))
     spent_s = 20 * 8 * BLOCK_S / (1 - CONFIRM_SHARE)
     assert race.budget_s == pytest.approx(before_s / 2 + spent_s)
+
+
+def test_a_race_finds_its_budget_once_all_that_are_in_have_a_block() -> None:
+    race = build_race({"a": wobble(0.0), "b": [0.0], "c": []})
+    assert race.budget_s == 0
+    race.leave("c", Departure("does not fit"))
+    found_s = race.budget_s
+    race.bring_back("c")
+    assert found_s >= LEAST_BUDGET_S and race.budget_s == 0
+    race.add_block("c", 0, 0.0, BLOCK_S)
+    assert race.budget_s >= found_s
 
 
 def test_a_budget_that_was_given_stays() -> None:

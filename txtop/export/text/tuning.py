@@ -174,9 +174,8 @@ def format_spent(race: RaceState) -> str:
     """Format the time measured so far, of the budget that was given or that the race has found."""
     spent_s, budget_s = race.race.spent_s, race.race.budget_s
     spent = format_clock(spent_s * NS_PER_S)
-    if race.tuning.budget_s is None and (race.race.round == 0 or spent_s > budget_s):
-        return f"{spent} measured"
-    return f"{spent} of {format_clock(budget_s * NS_PER_S)} measured"
+    of_budget = f" of {format_clock(budget_s * NS_PER_S)}" if budget_s else ""
+    return f"{spent}{of_budget} measured"
 
 
 def describe_course(race: RaceState) -> str:
