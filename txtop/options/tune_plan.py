@@ -37,6 +37,8 @@ MAX_CANDIDATES = 400
 BATCHES = (1, 8, 32)
 MINIMISED: tuple[Objective, ...] = ("tpot", "ttft", "e2e", "cost", "energy")
 _LATENCIES = ("tpot", "ttft", "e2e")
+# Of different work the least would win.
+_WORK = ("sequence_length", "new_tokens", "prompts", "chat_template")
 _LIMIT = re.compile(r"(ttft|tpot|e2e)(?::p([0-9]{1,2}(?:\.[0-9]{1,3})?))?(?:<=?)(.+)")
 _LIMIT_FORMS = "write ttft:p90<200ms,tpot:p90<50ms"
 _FLOORS: tuple[FloorBand, ...] = ("lossless-like", "minor", "visible")
@@ -233,10 +235,17 @@ def parse_space(texts: list[str]) -> dict[str, list[Any]]:
             hint = "OPTION=VALUES of run, as precisions=fp32,bf16 batch-sizes=1,8"
             raise UsageError(f"--space: {text[:40]!a} sets nothing", hint)
         if option not in BY_OPTION or option == "models":
-            names = [name.replace("_", "-") for name in BY_OPTION if name != "models"]
+            names = [k.option.replace("_", "-") for k in KNOBS if k.field not in ("model", *_WORK)]
             hint = did_you_mean(name, names, f"options: {', '.join(names)}")
             raise UsageError(f"--space: no option {name[:40]!a}", hint)
         knob = BY_OPTION[option]
+        if knob.field in _WORK:
+            verb = "are" if name.endswith("s") else "is"
+            first = re.split("[,-]" if knob.is_number else ",", typed)[0]
+            raise UsageError(
+                f"--space: {name} {verb} the work itself, not a way to do it",
+                f"--{knob.single} {first}",
+            )
         if knob.field in values:
             raise UsageError(f"--space: {name} is given twice", "all its values at once")
         values[knob.field] = _parse_values(knob.field, knob.is_number, typed)

@@ -88,6 +88,28 @@ def test_a_space_that_cannot_be_read_is_refused(text: str, cause: str) -> None:
         build([text])
 
 
+@pytest.mark.parametrize(
+    ("text", "cause", "step"),
+    [
+        ("sequence-lengths=16,32", "sequence-lengths are", "--sequence-length 16"),
+        ("--new_tokens=8-64*2", "new_tokens are", "--new-tokens 8"),
+        ("prompts=mine.txt", "prompts are", "--prompts mine.txt"),
+        ("chat-template=auto,off", "chat-template is", "--chat-template auto"),
+    ],
+)
+def test_a_space_of_different_work_is_refused(text: str, cause: str, step: str) -> None:
+    """The shorter prompt would be the best to deploy."""
+    with pytest.raises(UsageError) as refused:
+        build(["precisions=fp32,bf16", text])
+    assert refused.value.cause == f"--space: {cause} the work itself, not a way to do it"
+    assert refused.value.hint == step
+
+
+def test_batches_are_raced_for_a_latency_where_they_are_asked_for() -> None:
+    rules = TuneRuleOptions(minimise="e2e", space=["batch-sizes=1,2"])
+    assert [c.batch_size for c in build_tune_plan("gpt2", SMALL, rules).cells] == [1, 2]
+
+
 def test_one_candidate_is_no_race() -> None:
     with pytest.raises(UsageError, match="one candidate is no race"):
         build(["precisions=fp32"])
@@ -149,10 +171,10 @@ def test_an_objective_fits_the_model() -> None:
             parse_objective(rules, encodes=True)
 
 
-def test_a_prompt_beyond_the_context_is_left_out(tmp_path: Path) -> None:
+def test_a_prompt_beyond_the_context_is_refused(tmp_path: Path) -> None:
     model = str(tiny_models.gpt2(tmp_path / "m"))
     fixed = {"new_tokens": 8, "device": "cpu"}
-    rules = TuneRuleOptions(space=["sequence-lengths=8,4096", "precisions=fp32,bf16"])
+    rules = TuneRuleOptions(space=["precisions=fp32,bf16"])
     with pytest.raises(UsageError, match="64"):
         # Today's default itself has 128 tokens, of 64 positions.
         build_tune_plan(model, fixed, rules)
@@ -202,15 +224,6 @@ def test_a_knob_that_the_machine_lacks_is_refused_before_anything_loads(
         build(fixed=knobs)
     with pytest.raises(UsageError, match=cause):
         build_base_cell("gpt2", {**SMALL, **knobs}, "batch-size")
-
-
-def test_a_candidate_beyond_the_context_is_left_out_with_its_reason(tmp_path: Path) -> None:
-    model = str(tiny_models.gpt2(tmp_path / "m"))
-    rules = TuneRuleOptions(space=["batch-sizes=1,2 new-tokens=8,32,4096"])
-    lines: list[str] = []
-    plan = build_tune_plan(model, {"sequence_length": 8, "device": "cpu"}, rules, lines.append)
-    assert {cell.new_tokens for cell in plan.cells} == {8, 32}
-    assert len(lines) == 1 and "4096" in lines[0]
 
 
 def test_a_task_is_a_floor_of_accuracy_and_a_floor_needs_a_task() -> None:
