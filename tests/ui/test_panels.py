@@ -329,7 +329,7 @@ def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
 
 
 def test_columns_are_as_wide_as_their_content_while_there_is_room() -> None:
-    row = views()["measuring"].cells[0]
+    row = replace(views()["measuring"].cells[0], badges=("not checked",))
     small, large = "bert_uncased_L-2_H-128", "bert_uncased_L-12_H-768"
     rows = [replace(row, model=m, precision="int8:torch-dynamic") for m in (small, large)]
     for width, boxed in ((80, False), (120, True), (200, True)):

@@ -62,6 +62,15 @@ def test_a_race_under_way_says_who_is_in_and_who_left(underway: View) -> None:
     assert "(default)" in text
 
 
+@pytest.mark.parametrize("steps", [0, 30])
+def test_random_weights_have_one_badge_in_every_row(steps: int) -> None:
+    """Before any is loaded, too: one comparison tells it of all."""
+    view = build(list(race_session.Race(steps, weights="random").events()))
+    assert view.race is not None and len(view.race.rows) == 24
+    forms = "not measurable: random weights", "random weights", "?"
+    assert {(row.output, row.output_role) for row in view.race.rows} == {(forms, "text")}
+
+
 def test_each_departure_has_its_words_in_the_panel_and_in_the_report() -> None:
     state = fold_all(list(race_session.Race(steps=100).events()))
     left = [own for own in state.race.race.candidates.values() if own.left] if state.race else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from txtop.analysis.ab_notes import SMALL_RATIO
 from txtop.formatting import format_ratio
 from txtop.plan import labels
-from txtop.state import fidelity
+from txtop.state import quality
 from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 
@@ -71,7 +71,7 @@ def list_helpful_changes(state: SessionState) -> tuple[list[HelpfulChange], int]
                 label=label_by_id[name],
                 ratio=ratio,
                 interval=interval,
-                output=fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0],
+                output=quality.format_badge_forms(state, name, ab_test.first.id)[0],
                 memory=after / before if before and after else None,
                 load=loads[1].load_s / loads[0].load_s if loads[0] and loads[1] else None,
                 call=ab_test.compare_calls(name),

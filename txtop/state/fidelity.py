@@ -23,14 +23,14 @@ BADGE_GLYPHS: dict[Badge, str] = {
 _LEAST_RMS = 1e-6
 
 
-def compute_badge(result: Fidelity | None) -> Badge:
+def compute_badge(result: Fidelity | None, *, random: bool = False) -> Badge:
     """Return the badge of a comparison, "unmeasured" if there is none.
 
-    Random weights, hidden states that depend on some, and models that are not the same have no
-    band; NaN and Inf are INVALID whatever the weights are.
+    Random weights, compared or not, as `random` says, hidden states that depend on some, and models
+    that are not the same have no band; NaN and Inf are INVALID whatever the weights are.
     """
     if result is None or result.failed:
-        return "unmeasured"
+        return "unknown" if random else "unmeasured"
     if result.invalid:
         return "INVALID"
     if result.weights == "random" or "hidden" in result.unknown:
@@ -74,10 +74,10 @@ def get_kld_above_floor(result: Fidelity) -> float | None:
     )
 
 
-def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
+def format_badge_forms(result: Fidelity | None, *, random: bool = False) -> tuple[str, ...]:
     """Return the badge as text, from the longest to the shortest form."""
-    badge = compute_badge(result)
-    if badge == "unknown" and result is not None and result.weights != "random":
+    badge = compute_badge(result, random=random)
+    if badge == "unknown" and not random and result is not None and result.weights != "random":
         return "not measurable: weights missing", "weights missing"
     if badge == "unknown":
         return "not measurable: random weights", "random weights"

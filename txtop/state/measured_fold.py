@@ -27,9 +27,9 @@ def fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
     session.fidelity[event.cell, event.reference] = event
     session.compared_at_ns[event.cell, event.reference] = session.clock_ns
     precision = session.cells[event.reference].cell.precision
-    session.say(
-        f"output against {precision}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell
-    )
+    random = session.has_random_weights(event.cell)
+    badge = fidelity.format_badge_forms(event, random=random)[0]
+    session.say(f"output against {precision}: {badge}", cell=event.cell)
     if not event.invalid:
         return
     session.withdraw(event.cell, INVALID_OUTPUT)

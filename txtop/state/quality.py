@@ -31,10 +31,14 @@ _WORST_FIRST: tuple[AccuracyBand, ...] = ("worse", "loss", "undecided", "no wors
 
 @dataclass(frozen=True)
 class Quality:
-    """The comparison of outputs, None without one, and the differences of accuracy by task."""
+    """The comparison of outputs, None without one, and the differences of accuracy by task.
+
+    Of `random` weights the output is not measurable, compared or not.
+    """
 
     output: Fidelity | None
     differences: tuple[AccuracyDifference, ...] = ()
+    random: bool = False
 
     @property
     def deciding(self) -> AccuracyDifference | None:
@@ -70,13 +74,13 @@ class Quality:
     @property
     def badge(self) -> QualityBadge:
         band = None if self.deciding is None else self.deciding.band
-        return band or fidelity.compute_badge(self.output)
+        return band or fidelity.compute_badge(self.output, random=self.random)
 
     @property
     def forms(self) -> tuple[str, ...]:
         """The badge as text, from the longest to the shortest form."""
         if self.deciding is None:
-            return fidelity.format_badge_forms(self.output)
+            return fidelity.format_badge_forms(self.output, random=self.random)
         return accuracy.format_difference_forms(self.deciding)
 
     @property
@@ -100,7 +104,8 @@ def get_quality(session: SessionState, name: str, against: str | None = None) ->
     of them was the reference.
     """
     differences = accuracy.list_differences(session, name, against)
-    return Quality(session.output_of(name, against), tuple(differences))
+    random = any(session.has_random_weights(cell) for cell in (name, against) if cell is not None)
+    return Quality(session.output_of(name, against), tuple(differences), random)
 
 
 def format_badge_forms(

@@ -147,6 +147,30 @@ class SessionState:
             None,
         )
 
+    def has_random_weights(self, name: str) -> bool:
+        """Return whether the weights of a cell are random, as it, or another of its model, tells.
+
+        They are where they were asked for, loaded, or compared as such.
+        """
+        own = self.cells.get(name)
+        if own is None:
+            return False
+        if own.load is not None:
+            return own.load.weights == "random"
+
+        def is_alike(other: str) -> bool:
+            cell = self.cells[other].cell
+            return (cell.model, cell.weights) == (own.cell.model, own.cell.weights)
+
+        return (
+            own.cell.weights == "random"
+            or any(e.weights == "random" and is_alike(e.cell) for e in self.loads.values())
+            or any(
+                e.weights == "random" and not e.failed and all(map(is_alike, pair))
+                for pair, e in self.fidelity.items()
+            )
+        )
+
     def device_time_of(self, name: str) -> events.DeviceTime | None:
         """Return the device time of a cell, or that of one with the same step, or None.
 

@@ -28,7 +28,7 @@ from txtop.plan.tuning import Objective
 from txtop.protocol import events
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
-from txtop.state.quality import Quality
+from txtop.state.quality import Quality, get_quality
 from txtop.state.session import SessionState
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
@@ -150,6 +150,25 @@ def test_a_winner_has_the_badge_of_the_table(
     assert any("keeps:" in line and "output the badge" in line for line in lines)
 
 
+def test_random_weights_have_one_wording_in_the_whole_report() -> None:
+    """One candidate was compared, which told it; the others were loaded."""
+    over = fold_all(list(race_session.Race(weights="random").events()))
+    text = format_report(over, FinalMetrics(), "night")
+    heading = next(line for line in text.splitlines() if line.startswith("best tokens/s"))
+    assert heading == "best tokens/s of gpt2, E2E p90 below 2,500 ms, in 4.00 GiB:"
+    assert "over all calls, output not measurable: random weights, memory" in text
+    assert "not checked" not in text and "int8" in text
+    for name, own in over.cells.items():
+        assert get_quality(over, name).badge == "unknown", own.cell
+
+
+def test_the_floor_of_random_weights_is_not_in_the_heading_before_anything_is_loaded() -> None:
+    told = fold_all(list(race_session.Race(0, weights="random").events()))
+    assert not told.loads and "quality at least" not in "\n".join(format_tuning(told))
+    untold = fold_all([race_session.ui_events.header(race_session.build_plan())])
+    assert "quality at least minor" in "\n".join(format_tuning(untold))
+
+
 def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
     from txtop.export.html.page import render_page
 
@@ -211,10 +230,10 @@ def test_a_budget_that_the_race_found_is_stated_from_then_on_and_over_it_too() -
         at.add_block(name, 0, 0.0, 1.0)
         assert format_spent(race) == f"00:{at.spent_s:02.0f} measured"
     at.add_block(names[-1], 0, 0.0, 1.0)
-    found = format_clock(at.budget_s * NS_PER_S)
-    assert format_spent(race) == f"00:24 of {found} measured"
+    total = format_clock(at.budget_s * NS_PER_S)
+    assert format_spent(race) == f"00:24 of {total} measured"
     at.add_lost("race", names[:1], 300.0, paired=False)
-    assert format_spent(race) == f"05:24 of {found} measured"
+    assert format_spent(race) == f"05:24 of {total} measured"
 
 
 def test_a_race_that_nobody_could_run_says_why() -> None:

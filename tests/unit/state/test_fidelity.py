@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from txtop.protocol.events import Fidelity
+import msgspec
+import pytest
+
+from support import streams, ui_events
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent, Fidelity, ModelLoaded
 from txtop.state import fidelity
-from txtop.state.quality import Quality
+from txtop.state.fold import fold_all
+from txtop.state.quality import Quality, get_quality
 from txtop.state.quality_cost import build_quality_cost
 
 
 def found(**changed: object) -> Fidelity:
     fields: dict[str, object] = {"weights": "pretrained", "positions": 1000, "kld": 0.004}
-    fields |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, **changed}
-    return Fidelity(t_ns=0, cell="B", reference="A", **fields)  # type: ignore[arg-type]
+    fields |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, "cell": "B", "reference": "A"}
+    fields |= changed
+    return Fidelity(t_ns=0, **fields)  # type: ignore[arg-type]
 
 
 def test_badges_and_their_words() -> None:
@@ -91,3 +98,58 @@ def test_few_sentences_are_no_badge() -> None:
 def test_the_figure_beside_the_badge_is_the_one_that_decides() -> None:
     assert fidelity.format_badge_forms(found(kld=0.001, top1=930))[0] == "▲ visible top-1 93.0 %"
     assert fidelity.format_badge_forms(found(kld=0.05, top1=930))[0] == "▲ visible 0.05"
+
+
+RANDOM = ("not measurable: random weights", "random weights")
+UNCHECKED = ("quality not checked", "not checked")
+PAIR = {"cell": "c002", "reference": "c001"}
+
+
+@pytest.mark.parametrize(
+    ("models", "weights", "told", "forms"),
+    [
+        (("gpt2",), "auto", [], UNCHECKED),
+        (("gpt2",), "random", [], RANDOM),
+        (("gpt2",), "auto", [streams.load(0, "c003")], RANDOM),
+        (("gpt2",), "auto", [streams.load(0, "c001")], RANDOM),
+        (("gpt2",), "auto", [streams.load(0, "c003", weights="partial")], UNCHECKED),
+        (("gpt2",), "auto", [streams.load(0, "c003", weights="pretrained")], UNCHECKED),
+        # Resumed once the files were there.
+        (
+            ("gpt2",),
+            "auto",
+            [streams.load(0, "c001"), streams.load(0, "c003", weights="pretrained")],
+            UNCHECKED,
+        ),
+        (("gpt2",), "auto", [found(**PAIR, weights="random")], RANDOM),
+        (("gpt2",), "auto", [found(**PAIR)], UNCHECKED),
+        (("gpt2",), "auto", [found(**PAIR, weights="random", failed="no room")], UNCHECKED),
+        (("gpt2", "distilgpt2"), "auto", [streams.load(0, "c001")], UNCHECKED),
+        (("gpt2", "distilgpt2"), "auto", [streams.load(0, "c003")], RANDOM),
+    ],
+)
+def test_random_weights_are_not_measurable_compared_or_not(
+    models: tuple[str, ...],
+    weights: str,
+    told: list[ModelLoaded | Fidelity],
+    forms: tuple[str, ...],
+) -> None:
+    """The third cell is compared with nothing: its session tells what its weights are."""
+    names = (models[0], models[0], models[-1])
+    precisions = ("fp32", "bf16", "int8")
+    (like,) = streams.plan(models[:1]).cells
+    cells = tuple(
+        msgspec.structs.replace(like, id=f"c{i:03}", model=model, precision=p, weights=weights)
+        for i, (model, p) in enumerate(zip(names, precisions, strict=True), 1)
+    )
+    plan = msgspec.structs.replace(streams.plan(), cells=cells)
+    lines: list[AnyEvent] = [ui_events.header(plan)]
+    for event in told:
+        lines += [events.CellStarted(t_ns=0, cell=event.cell, worker="w"), event]
+    state = fold_all(lines)
+    assert get_quality(state, "c003").forms == forms
+
+
+def test_a_failed_comparison_of_random_weights_is_not_measurable_either() -> None:
+    assert Quality(found(failed="no room"), random=True).forms == RANDOM
+    assert Quality(found(invalid=3), random=True).badge == "INVALID"

@@ -58,9 +58,11 @@ def _format_goal(state: SessionState, tuning: Tuning) -> str:
     model = sanitise(state.plan.cells[0].model_name)
     parts = [f"best {tuning.objective.replace('_', ' ').replace(' per s', '/s')} of {model}"]
     parts += [limit.format() for limit in tuning.limits]
-    if tuning.floor_kld is not None:
+    # Random weights have no quality that a floor could hold.
+    is_random = state.has_random_weights(state.plan.cells[0].id)
+    if tuning.floor_kld is not None and not is_random:
         parts.append(f"at most {tuning.floor_kld:g} nats from the reference")
-    elif tuning.floor is not None:
+    elif tuning.floor is not None and not is_random:
         parts.append(f"quality at least {tuning.floor}")
     if tuning.memory_bytes is not None:
         parts.append(f"in {format_figure(tuning.memory_bytes / GIB)} GiB")
@@ -113,7 +115,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     lines += dict.fromkeys(note for own in confirmed for note in own.notes)
     kept = [describe_reached(winner, limit) for limit in race.tuning.limits]
     own = quality.get_quality(state, winner.cell.id)
-    if own.list_events(state):
+    if own.badge == "unknown" or own.list_events(state):
         kept.append(f"output {own.forms[0]}")
     if winner.peak_bytes is not None:
         took, asked = format_gibs(winner.peak_bytes, race.tuning.memory_bytes)

@@ -168,7 +168,7 @@ def _build_row(
         ratio, interval = compute_gain(compare_candidates(race, own.name, leader))
     low, high = interval or (None, None)
     judged = quality.get_quality(state, own.name)
-    is_judged = bool(judged.list_events(state))
+    is_judged = judged.badge == "unknown" or bool(judged.list_events(state))
     return CandidateRow(
         name=names.get(own.name, own.name),
         leads=own.name == leader,

@@ -127,7 +127,9 @@ def _list_progress(
     if output is not None:
         other = session.cells[output.reference].cell
         against = "" if other == state.cell else f", against {other.precision}"
-        facts.append(CellFact("output", fidelity.format_badge_forms(output)[0] + against))
+        random = session.has_random_weights(state.cell.id)
+        badge = fidelity.format_badge_forms(output, random=random)[0]
+        facts.append(CellFact("output", badge + against))
     return (*facts, *_list_accuracy(session, state))
 
 
