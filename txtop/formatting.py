@@ -94,25 +94,32 @@ def format_interval(ends: tuple[float, float] | None) -> str:
 def format_gib(size: float | None, sign: str = "") -> str:
     """Format bytes as GiB with one decimal.
 
-    Under 0.05 GiB there are two, so that a small model is not 0.0.
+    Under 0.05 GiB there are two, so that a small model is not 0.0, and from 1,000 GiB on none.
     """
     if size is None or not math.isfinite(size):
         return MISSING
     value = size / GIB
-    return f"{sign}{value:.2f}" if 0 < value < 0.05 else f"{sign}{value:,.1f}"
+    return f"{sign}{value:,.{2 if 0 < value < 0.05 else 1 if abs(value) < 1000 else 0}f}"
 
 
 def format_gibs(*sizes: float | None) -> list[str]:
     """Format bytes that stand beside each other as GiB, so that unequal ones look unequal.
 
-    They have three digits where these suffice.
+    They have three digits where these suffice; from 1,000 GiB on they are whole.
     """
-    values = [None if size is None else size / GIB for size in sizes]
-    texts = list(map(format_figure, values))
-    for decimals in range(1, 10):
+    values = [
+        None if size is None else size / GIB if size < 1000 * GIB else round(size / GIB)
+        for size in sizes
+    ]
+    forms = [format_figure, *(f"{{:,.{decimals}f}}".format for decimals in range(1, 10))]
+    texts: list[str] = []
+    for write in forms:
+        texts = [
+            MISSING if value is None else f"{value:,}" if isinstance(value, int) else write(value)
+            for value in values
+        ]
         if len(set(texts)) == len(set(values)):
             break
-        texts = [MISSING if value is None else f"{value:,.{decimals}f}" for value in values]
     return texts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txtop.formatting import GIB, format_change, format_gibs
+from txtop.formatting import GIB, format_change, format_gib, format_gibs
 
 MIB = 1 << 20
 
@@ -25,11 +25,19 @@ def test_a_change_that_rounds_to_zero_has_no_sign(share: float, text: str) -> No
         ((23 * GIB, 23 * GIB - 8 * MIB), ["23.00", "22.99"]),
         ((900 * MIB, 900 * MIB), ["0.879", "0.879"]),
         ((None, None), ["—", "—"]),
-        ((2000 * GIB, 2001 * GIB), ["2,000.0", "2,001.0"]),
+        ((2000 * GIB, 2001 * GIB), ["2,000", "2,001"]),
+        ((1024 * GIB, 1023.9 * GIB, 1100 * MIB), ["1,024", "1,024", "1.07"]),
+        ((1024 * GIB, 22.16 * GIB, 22.17 * GIB), ["1,024", "22.16", "22.17"]),
+        ((1000 * GIB, 999.6 * GIB), ["1,000", "999.6"]),
     ],
 )
 def test_sizes_that_differ_look_different(sizes: tuple[int | None, ...], texts: list[str]) -> None:
     assert format_gibs(*sizes) == texts
+
+
+def test_a_size_from_a_thousand_gib_on_is_whole() -> None:
+    sizes = (1024 * GIB, 1023.4 * GIB, 999.9 * GIB)
+    assert list(map(format_gib, sizes)) == ["1,024", "1,023", "999.9"]
 
 
 def test_one_byte_is_seen() -> None:
