@@ -168,11 +168,14 @@ class Script:
 
 
 def script(
-    *knobs: dict[str, object], model: str = "gpt2", starts: int = 1, **facts: object
+    *knobs: dict[str, object],
+    model: str = "gpt2",
+    starts: int = 1,
+    blocks: int | None = None,
+    **facts: object,
 ) -> Script:
     """Return an A/B of fp32 and bf16, or of these arms."""
     chosen = knobs or ({"precision": "fp32"}, {"precision": "bf16"})
-    plan = ab_plan.build_ab_plan(
-        model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions(starts=starts)
-    )
+    rules = ABOptions(starts=starts, blocks=blocks)
+    plan = ab_plan.build_ab_plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, rules)
     return Script(plan, **facts)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from txtop.options import feasibility
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, events
+from txtop.state.ab_wording import word_verdict
 from txtop.state.cell import CellState
 from txtop.state.fold import fold_all
 from txtop.ui.drawing import glyphs
@@ -229,6 +230,32 @@ def test_an_arm_that_comes_later_wins_no_start_before() -> None:
     made = script(*knobs, starts=4).begin()
     made.block((30, None, 20), ends_start=True).block((30, 20, 25), ends_start=True)
     assert dueled(made).winners == ("C", "B")
+
+
+@pytest.mark.parametrize(
+    ("starts", "blocks", "count", "progress"),
+    [
+        (5, 3, 2, "start 2 of 5"),
+        (5, 3, 4, "start 4 of 5"),
+        (1, 12, 3, "block 3 of 12"),
+        (8, None, 2, "start 2 of at least 4"),
+        (1, None, 3, "block 3 of at least 10"),
+    ],
+)
+def test_what_ends_after_a_number_says_that_number(
+    starts: int, blocks: int | None, count: int, progress: str
+) -> None:
+    made = script(starts=starts, blocks=blocks).begin()
+    for _ in range(count):
+        made.blocks(1, 1.0) if starts == 1 else made.start(blocks or 3, 1.0)
+    ab_view = dueled(made, ended=False)
+    screen = [*render_ab_verdict(ab_view, Area(120, 13, G, boxed=True))]
+    assert progress in "\n".join(text(screen))
+    assert progress in "\n".join(text(header.render_header(viewed(made), 120, G)))
+    ab_test = fold_all(made.made).ab_test
+    assert ab_test is not None
+    look = replace(ab_test.look("B"), interval=(0.9, 1.1))
+    assert progress in word_verdict(ab_test, "B", look, None).claims[0]
 
 
 def test_starts_have_their_name_wherever_blocks_have() -> None:

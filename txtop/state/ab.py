@@ -41,6 +41,7 @@ class ABTest:
 
     A comparison is over blocks, or over the `starts` if there are several, since equal processes
     differ for as long as they live. `open_start` holds the differences in its blocks so far.
+    `planned` of them are measured whatever they show; None if a verdict ends the A/B.
     """
 
     arms: tuple[Cell, ...]
@@ -49,6 +50,7 @@ class ABTest:
     sequences: dict[str, ConfidenceSequence] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
     starts: int = 1
+    planned: int | None = None
     open_start: dict[str, list[float]] = field(default_factory=dict)
     reloaded: bool = False
     paired: bool = False
@@ -61,6 +63,8 @@ class ABTest:
         alpha = ALPHA / (len(plan.cells) - 1)
         sequences = {c.id: ConfidenceSequence(plan.margin, alpha) for c in plan.cells[1:]}
         ab_test = cls(plan.cells, plan.margin, sequences=sequences, starts=plan.starts)
+        if plan.iterations is not None:
+            ab_test.planned = plan.starts if plan.starts > 1 else plan.iterations
         if plan.starts > 1:
             ab_test._expect_few(FIRST_LOOK_STARTS)
         return ab_test
@@ -118,6 +122,15 @@ class ABTest:
     def first_look(self) -> int:
         """The number of blocks, or starts, before which no verdict is given."""
         return next(iter(self.sequences.values())).first_look
+
+    def describe_goal(self, n: int) -> str:
+        """Describe what `n` blocks, or starts, are of: ` of 5`, or ` of at least 4` where a verdict
+        ends the A/B; empty once there are so many.
+        """
+        goal = self.planned or self.first_look
+        if n >= goal:
+            return ""
+        return f" of {goal}" if self.planned else f" of at least {goal}"
 
     @property
     def are_few(self) -> bool:
@@ -230,7 +243,7 @@ class ABTest:
             return f"{b} against {a}: no verdict, {why}"
         look, verdict = self.look(name), self.verdict(name, over=over)
         if look.interval is None:
-            return f"{b} against {a}: {self.unit} {look.n} of at least {self.first_look}"
+            return f"{b} against {a}: {self.unit} {look.n}{self.describe_goal(look.n)}"
         (low, high), ratio = look.interval, look.ratio
         surely = self.surely
         if verdict == "faster":

@@ -53,8 +53,8 @@ def word_verdict(
         contradicts = low > high
         why = ("inconclusive: the results contradict each other",) if contradicts else ()
         return VerdictWording("", look.ratio, (*why, "inconclusive"), interval, contradicts)
-    at_least = f" of at least {ab_test.first_look}" if look.n < ab_test.first_look else ""
-    claims = f"no verdict yet: {ab_test.unit} {look.n}{at_least}", "measuring"
+    goal = ab_test.describe_goal(look.n)
+    claims = f"no verdict yet: {ab_test.unit} {look.n}{goal}", "measuring"
     return VerdictWording("", look.ratio, claims, interval)
 
 

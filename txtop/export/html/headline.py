@@ -58,7 +58,7 @@ def word_look(
     """
     a, b = ab_test.letter(ab_test.first.id), ab_test.letter(name)
     if look.interval is None:
-        sentence = f"{b} against {a}: {ab_test.unit} {look.n} of {ab_test.first_look}"
+        sentence = f"{b} against {a}: {ab_test.unit} {look.n}{ab_test.describe_goal(look.n)}"
         return Headline("", "muted", sentence)
     wording = word_verdict(ab_test, name, look, verdict)
     value, ends = formatting.format_ratio(wording.ratio), format_with_confidence(wording)

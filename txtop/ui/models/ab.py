@@ -41,8 +41,8 @@ class ABView:
     """An A/B for its screen: its blocks, comparisons and arms.
 
     `chosen` is the index of the comparison on the screen. `block` counts blocks, or starts where
-    the `unit` is the start. `winners` has a letter for each, empty for a discarded block; `share`
-    is the part of the open one that is done.
+    the `unit` is the start; `goal` says of how many. `winners` has a letter for each, empty for a
+    discarded block; `share` is the part of the open one that is done.
     """
 
     model: str
@@ -51,6 +51,7 @@ class ABView:
     block: int
     first_look: int
     unit: str
+    goal: str
     winners: tuple[str, ...]
     share: float
     left: str
@@ -88,6 +89,7 @@ def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
         block=len(ab_test.units),
         first_look=ab_test.first_look,
         unit=ab_test.unit,
+        goal=ab_test.describe_goal(len(ab_test.units)),
         winners=_list_winners(ab_test),
         share=_compute_block_share(state, ab_test),
         left=_format_time_left(state, ab_test),

@@ -42,9 +42,7 @@ def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
 
 def _render_subtitle(view: ABView, g: Glyphs, *, trusted: bool) -> Row:
     """Render what is compared and the block; `trusted` if the trust has a row of its own."""
-    progress = f"{view.unit} {view.block}"
-    if view.block < view.first_look:
-        progress += f" of at least {view.first_look}"
+    progress = f"{view.unit} {view.block}{view.goal}"
     others = len(view.comparisons) - 1
     more = f"{view.comparison.letter} against A, p for the next · " if others else ""
     comparison = view.comparison

@@ -61,8 +61,7 @@ def _render_ab_header(view: View, ab: ABView, width: int, g: Glyphs) -> list[Row
 
 
 def _render_block_count(ab: ABView) -> Row:
-    more = f" of at least {ab.first_look}" if ab.block < ab.first_look else ""
-    return [(f"   {ab.unit} ", "muted"), (str(ab.block), "text.bold"), (more, "muted")]
+    return [(f"   {ab.unit} ", "muted"), (str(ab.block), "text.bold"), (ab.goal, "muted")]
 
 
 def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
