@@ -17,18 +17,21 @@ EXIT_INCONCLUSIVE = 3
 EXIT_INTERRUPTED = 130
 
 
-def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> int:
+def choose_exit_code(
+    state: SessionState, *, recorded: bool, last_line: str, killed: bool = False
+) -> int:
     """Return the exit code of a run that is over; docs/commands.md has the same table.
 
     What was lost comes before who stopped it, and that before what was measured. `last_line` is the
-    last one of the runner's own log.
+    last one of the runner's own log, which says nothing of the end of one that was `killed`.
 
     Raises:
         RunError: the run failed, was not `recorded`, or has no end.
     """
     if state.ended is None:
+        why = f"ended before the run was done: {last_line}"
         raise RunError(
-            f"the runner was ended before the run (its log ends with: {last_line})",
+            f"the runner {'was killed before the run was done' if killed else why}",
             "txtop resume measures the rest",
         )
     if state.ended.reason == "failed":

@@ -23,7 +23,7 @@ from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import fitting, table
 from txtop.runner.control_client import ControlClient
-from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line
+from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line, was_killed
 from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup
@@ -101,7 +101,7 @@ def _finish_run(
     if warning := session_list.format_size_warning(path.parent):
         print_progress(warning)
     last_line = read_last_log_line(path).removeprefix("txtop: ")
-    code = choose_exit_code(state, recorded=recorded, last_line=last_line)
+    code = choose_exit_code(state, recorded=recorded, last_line=last_line, killed=was_killed(path))
     if lost:
         raise RunError(f"cannot write the report ({lost})", f"txtop show {path.name} prints it")
     return code

@@ -16,7 +16,7 @@ from txtop.errors import RunError
 from txtop.plan.plan import Plan
 from txtop.protocol.codec import BadLine, decode_event
 from txtop.protocol.events import Segment
-from txtop.runner.control_client import TAIL_BYTES
+from txtop.runner.control_client import SOCKET_NAME, TAIL_BYTES
 from txtop.session.catalog import check_name, get_sessions_dir
 from txtop.session.reader import find_log_path
 from txtop.session.writer import create_session_folder
@@ -154,6 +154,11 @@ def _has_opened(log: Path, pid: int) -> bool:
             if isinstance(event, Segment) and event.pid == pid:
                 return True
     return False
+
+
+def was_killed(folder: Path) -> bool:
+    """Return whether a runner that is gone left its socket; one that ends by itself removes it."""
+    return (folder / SOCKET_NAME).exists()
 
 
 def read_last_log_line(folder: Path) -> str:

@@ -21,6 +21,8 @@ from txtop.errors import RunError
 from txtop.export.text import table
 from txtop.export.text.explanation import format_explanations
 from txtop.protocol.events import AnyEvent, CellFinished, CellStatus, Explanation, SessionEnded
+from txtop.runner.control_client import SOCKET_NAME
+from txtop.runner.spawn import RUNNER_LOG
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -110,10 +112,15 @@ def test_whoever_looks_gets_the_same_code(
         return headless.report_closed_run(path, None)
 
     assert show(whole) == 130
-    with pytest.raises(
-        RunError, match=r"the runner was ended before the run .*: txtop resume measures"
-    ):
+    (cut / RUNNER_LOG).write_text("W1129 12:00:00 torch/utils/_pytree.py:630] a warning\n")
+    with pytest.raises(RunError, match=r"ended before the run was done: W1129 .*: txtop resume"):
         show(cut)
+    (cut / SOCKET_NAME).write_text("/tmp/x")
+    with pytest.raises(RunError) as killed:
+        show(cut)
+    assert str(killed.value) == (
+        "the runner was killed before the run was done: txtop resume measures the rest"
+    )
 
 
 @pytest.mark.fault(51)
