@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from support import race_session
+from support import ab_sessions, race_session
 from support.panels import EVIL, MODES, check_rows
 from support.paths import SERVING_RECORDING
 from support.ui_sessions import session
@@ -553,6 +554,27 @@ def test_of_a_race_the_outcome_is_who_is_named() -> None:
     assert named is not None and outcome.name == cache.names_apart(state)[named.winner.cell.id]
     rates = {cell.name: float(cell.rate.replace(",", "")) for cell in outcome.cells if cell.share}
     assert max(rates.values()) > rates[outcome.name], "the fastest is over a limit"
+
+
+@pytest.mark.parametrize(
+    ("judged", "badges", "role"),
+    [
+        (False, ("▲ busy", "▲"), "warn"),
+        (True, ("≈ minor ▲ busy", "≈ minor ▲", "≈ ▲"), "text"),
+    ],
+)
+def test_an_ab_on_a_busy_machine_says_so(judged: bool, badges: tuple[str, ...], role: str) -> None:
+    made = ab_sessions.script(weights="checkpoint" if judged else "random").fidelity().begin()
+    others = [events.Contention(kind="others", size=1.0)]
+    calm = build_session_outcome(fold_all(deepcopy(made).blocks(12, 1.5).end()), FrameCache())
+    made.blocks(11, 1.5).blocks(1, 1.5, contention=others)
+    outcome = build_session_outcome(fold_all(made.end()), FrameCache())
+    assert outcome.value == calm.value == "A/B 1.50x" and not any("▲" in b for b in calm.badges)
+    assert (outcome.badges, outcome.role) == (badges, role)
+    assert "▲ busy" in outcome.meanings and (" (busy)", "warn") in outcome.verdict
+    for width in range(30, 120, 5):
+        row = drawn(listing(replace(ONE, outcome=outcome)), width=width).splitlines()[0]
+        assert "A/B 1.50x" not in row or "▲" in row, row
 
 
 def test_the_value_is_of_one_length() -> None:

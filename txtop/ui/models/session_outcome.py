@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from txtop import formatting
-from txtop.analysis import metrics
+from txtop.analysis import contention, metrics
 from txtop.models.builtin import describe_model
 from txtop.plan import labels
 from txtop.state import fidelity, quality
@@ -186,8 +186,14 @@ def _add_doubt(row: CellRow, badges: tuple[str, ...], role: str) -> tuple[tuple[
     """Add to the forms of a badge why the rate is in doubt, if it is: a sign at least."""
     if row.standing is None or row.standing not in DOUBTS:
         return badges, role
-    sign, _, doubt_role = SIGNS[row.standing]
     reason = row.note if row.note != "reference" else "" if row.half else "no interval"
+    return _join_doubt(row.standing, reason, badges, role)
+
+
+def _join_doubt(
+    standing: Standing, reason: str, badges: tuple[str, ...], role: str
+) -> tuple[tuple[str, ...], str]:
+    sign, _, doubt_role = SIGNS[standing]
     doubt = f"{sign} {reason}".strip()
     if not badges:
         return tuple(dict.fromkeys([doubt, sign])), doubt_role.removesuffix(".bold")
@@ -277,6 +283,8 @@ def _word_comparison(
     sentence.append((wording.claims[0], "text.bold"))
     if remark:
         sentence.append((f", {remark}", view.cost.role))
+    if ab_test.busy_blocks:
+        sentence.append((f" ({contention.BUSY})", "warn"))
     sentence.append((f"  {view.interval}", "muted"))
     value, name = "no verdict", "A/B"
     if wording.winner:
@@ -284,7 +292,12 @@ def _word_comparison(
         value, name = f"A/B {formatting.format_ratio(wording.ratio)}", names[winner]
     elif verdict == "equivalent":
         value, name = "A/B same", wording.claims[-1].removeprefix("same ")
-    own = quality.get_quality(state, arm, ab_test.first.id)
-    badges, role = _format_badge(own) if view.cost.remarks else ((), "muted")
-    meanings = _list_meanings(own) if view.cost.remarks else ()
+    own = Quality(None)
+    if view.cost.remarks:
+        own = quality.get_quality(state, arm, ab_test.first.id)
+    badges, role = _format_badge(own)
+    standing: Standing | None = "busy" if ab_test.busy_blocks else None
+    if standing:
+        badges, role = _join_doubt(standing, contention.BUSY, badges, role)
+    meanings = _list_meanings(own, standing)
     return ListedOutcome(value, name, badges, role, tuple(sentence), cells, meanings=meanings)
