@@ -173,6 +173,32 @@ def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
     assert rows[0][2] == (" ✗ ", "bad")
 
 
+def test_a_search_is_ticked_off_with_its_probes() -> None:
+    search = replace(ONE, cells_total=6, is_search=True)
+    area = Area(60, 16, Glyphs())
+    rows = session_list.render_session_list(listing(search), False, NOW_S, area)
+    assert rows[0][2] == (" ✓ ", "muted") and "6 probes" in text(rows[:1])
+    assert "6 probes · " in text(rows) and "cells" not in text(rows)
+    nothing = replace(search, cells_ok=0)
+    rows = session_list.render_session_list(listing(nothing), False, NOW_S, area)
+    assert rows[0][2] == (" ✗ ", "bad")
+
+
+def test_a_race_that_names_nobody_is_not_ticked_off() -> None:
+    state, cache = fold_all(race_session.Race().events()), FrameCache()
+    for _ in compute_final_figures(state, cache):
+        pass
+    named = build_session_outcome(state, cache)
+    assert state.race is not None
+    state.race.race.candidates.clear()
+    nobody = build_session_outcome(state, cache)
+    assert nobody.value == "no result"
+    for outcome, mark in ((named, (" ✓ ", "muted")), (nobody, (" ✗ ", "bad"))):
+        item = replace(ONE, outcome=outcome)
+        rows = session_list.render_session_list(listing(item), False, NOW_S, Area(60, 8, Glyphs()))
+        assert rows[0][2] == mark
+
+
 def test_marks_are_letters() -> None:
     sessions = listing(ONE, THREE)
     sessions.mark()

@@ -90,9 +90,8 @@ def _list_parts(entry: CatalogEntry) -> tuple[str, str, str]:
     kind = "A/B " if entry.is_ab else ""
     models = name_in_row(tuple(name_models(entry.models).values()), ", ")
     content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}{_count_lost(entry)}"
-    cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
-    return entry.id, f"{when}  {mark:<10} {cells:>11} {size:>9}", sanitise(content)
+    return entry.id, f"{when}  {mark:<10} {entry.progress:>11} {size:>9}", sanitise(content)
 
 
 def _align(rows: Sequence[tuple[str, str, str]], width: int | None) -> list[str]:
@@ -124,6 +123,10 @@ def _wrap_parts(name: str, facts: str, content: str, name_width: int, width: int
 
 
 def _count_lost(entry: CatalogEntry) -> str:
-    """Return how many cells were refused and how many failed; empty if none."""
-    lost = ((entry.cells_refused, "refused"), (entry.cells_failed, "failed"))
+    """Return how many cells were refused and how many failed; empty if none.
+
+    A probe that does not run is an answer.
+    """
+    failed = 0 if entry.is_search else entry.cells_failed
+    lost = ((entry.cells_refused, "refused"), (failed, "failed"))
     return "".join(f" · {count} {how}" for count, how in lost if count)

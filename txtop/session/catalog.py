@@ -12,6 +12,7 @@ from platformdirs import user_state_path
 
 from txtop import resources, settings
 from txtop.errors import SessionError, UsageError, did_you_mean
+from txtop.formatting import format_count
 from txtop.protocol import events
 from txtop.session.reader import LogReader, find_log_path
 from txtop.session.writer import LOG_NAME
@@ -20,7 +21,13 @@ FLEET_NAME = "fleet.json"
 """The file of a folder that holds the sessions of a run on several machines."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
-_LISTED = (events.CellFinished, events.CellRejected, events.Segment, events.SessionEnded)
+_LISTED = (
+    events.CellFinished,
+    events.CellRejected,
+    events.RaceBlock,
+    events.Segment,
+    events.SessionEnded,
+)
 UNREADABLE = "unreadable"
 """The value of `ended` in an entry with a `problem`."""
 
@@ -31,7 +38,8 @@ class CatalogEntry:
 
     `ended` is None while it is running or if it was cut off; `is_ab` is True for an A/B. With a
     `problem` the session cannot be read, and nothing but its name and time is known. A cell is
-    refused before it is measured, and fails afterwards.
+    refused before it is measured, and fails afterwards. The cells of a search are its probes that
+    ended, and those of a race that was cut off count once they were timed.
     """
 
     id: str
@@ -49,6 +57,14 @@ class CatalogEntry:
     cells_refused: int = 0
     cells_failed: int = 0
     problem: str = ""
+    is_search: bool = False
+
+    @property
+    def progress(self) -> str:
+        """How much was measured, as `2/3 cells`, or the `3 probes` of a search for what fits."""
+        if self.is_search:
+            return format_count(self.cells_total, "probe")
+        return f"{self.cells_ok}/{self.cells_total} cells"
 
 
 def get_sessions_dir() -> Path:
@@ -128,14 +144,14 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     try:
         header: events.SessionHeader | None = None
         outcomes: dict[str, str] = {}
-        probes: set[str] = set()
+        timed: dict[str, str] = {}
         ended: str | None = None
         while not reader.at_end:
             for event in reader.poll():
                 if isinstance(event, events.SessionHeader):
                     header = event
-                elif isinstance(event, events.Probe):
-                    probes.add(event.added.id)
+                elif isinstance(event, events.RaceBlock):
+                    timed |= dict.fromkeys(event.iterations, "ok")
                 elif isinstance(event, events.CellFinished):
                     outcomes[event.cell] = event.status
                 elif isinstance(event, events.CellRejected):
@@ -146,7 +162,9 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         reader.close()
     if header is None:
         raise SessionError(f"{reader.path} has no header", "it is no session, or just begins")
-    ends = list(outcomes.values())
+    ends = list((timed | outcomes).values())
+    is_search = header.plan.edge_search is not None
+    probes = [status for status in ends if status not in ("skipped", "cancelled")]
     return CatalogEntry(
         id=get_session_id(path),
         name=header.name,
@@ -155,13 +173,14 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         models=tuple(dict.fromkeys(c.model for c in header.plan.cells)),
         precisions=tuple(dict.fromkeys(c.precision for c in header.plan.cells)),
         cells_ok=ends.count("ok"),
-        cells_total=len({cell.id for cell in header.plan.cells} | probes),
+        cells_total=len(probes if is_search else header.plan.cells),
         ended=ended,
         bundled=bundled,
         size_bytes=reader.path.stat().st_size,
         is_ab=header.plan.margin is not None,
         cells_refused=ends.count("rejected"),
         cells_failed=sum(ends.count(status) for status in ("failed", "oom", "timeout")),
+        is_search=is_search,
     )
 
 

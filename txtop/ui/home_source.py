@@ -242,6 +242,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         size_bytes=entry.size_bytes,
         first_model=next(iter(entry.models), ""),
         is_ab=entry.is_ab,
+        is_search=entry.is_search,
         brief_models=sanitise(entry.problem or name_in_row(models), 120),
     )
 

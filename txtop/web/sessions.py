@@ -62,7 +62,7 @@ def _build_link(entry: catalog.CatalogEntry, outcome: OutcomeText) -> SessionLin
         entry.id,
         " · ".join(part for part in parts if part),
         is_entry_running(entry),
-        f"{when}, {entry.cells_ok}/{entry.cells_total} cells",
+        f"{when}, {entry.progress}",
         outcome.text,
         outcome.badge,
         outcome.role,

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support import streams
+from support import fit_session, race_session, streams
 from txtop.cli import session_args
 from txtop.cli.app import run_command_line
 from txtop.protocol import events
 from txtop.session import catalog
 from txtop.session.writer import LOG_NAME, create_session_folder
+from txtop.state.fold import fold_all
 
 
 @pytest.fixture
@@ -160,6 +161,41 @@ def test_what_was_refused_is_not_done(tmp_path: Path, capsys: pytest.CaptureFixt
     assert " done " in lines["some"] and "1/2 cells" in lines["some"]
     assert lines["some"].endswith("· 1 refused")
     assert " done " in lines["none"] and "refused" not in lines["none"]
+
+
+def test_a_search_counts_its_probes_and_one_that_does_not_run_is_none_that_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = list(fit_session.search_whole())
+    ends = [event for event in whole if isinstance(event, events.CellFinished)]
+    assert len(ends) > 2 and {event.status for event in ends} == {"ok", "oom"}
+    streams.write(tmp_path / "whole.jsonl", whole)
+    for event in ends:
+        event.status = "oom"
+    streams.write(tmp_path / "nothing.jsonl", whole)
+    ends[-1].status = "cancelled"
+    streams.write(tmp_path / "stopped.jsonl", whole[:-1])
+    _, out, _ = txtop(capsys, "sessions", "--session-dir", str(tmp_path))
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    for name, state, count in (
+        ("whole", "done", len(ends)),
+        ("nothing", "failed", len(ends)),
+        ("stopped", "cut off", len(ends) - 1),
+    ):
+        assert f" {state} " in lines[name] and f" {count} probes " in lines[name]
+        assert "cells" not in lines[name] and "· " not in lines[name].partition("gpt2 · ")[2]
+
+
+def test_a_race_that_was_stopped_counts_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = list(race_session.Race(steps=12).events())
+    state = fold_all(made)
+    assert not any(isinstance(event, events.CellFinished) for event in made)
+    timed = sum(bool(cell.samples.kept()) for cell in state.cells.values())
+    streams.write(tmp_path / "race.jsonl", made)
+    _, out, _ = txtop(capsys, "sessions", "--session-dir", str(tmp_path))
+    assert timed > 3 and f" {timed}/{len(state.cells)} cells " in out.splitlines()[0]
 
 
 def test_show_calls_a_session_by_its_present_name(

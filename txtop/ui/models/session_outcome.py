@@ -54,7 +54,8 @@ class ListedOutcome:
     The value is the ratio of an A/B, or the rate of the fastest cell of one length. `badges` are
     forms of what its output is worth and of a doubt about its rate, longest first, in the colour
     `role`. `verdict` is the sentence of an A/B, in spans of (text, role). `about` says what kind of
-    models they are and how large. `meanings` are the signs in the badges with their words.
+    models they are and how large. `meanings` are the signs in the badges with their words. A race
+    may have one that `names_nobody`.
     """
 
     value: str = ""
@@ -65,6 +66,7 @@ class ListedOutcome:
     cells: tuple[OutcomeCell, ...] = ()
     about: str = ""
     meanings: tuple[str, ...] = ()
+    names_nobody: bool = False
 
 
 NO_OUTCOME = ListedOutcome()
@@ -139,7 +141,7 @@ def _build_race_outcome(
     for row, cell in measured:
         if row.id == winner:
             return _build_rate(state, row, cell, names[row.id], cells)
-    return ListedOutcome("no result", "race", cells=cells)
+    return ListedOutcome("no result", "race", cells=cells, names_nobody=True)
 
 
 def _build_rate(

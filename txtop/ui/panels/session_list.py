@@ -149,7 +149,8 @@ def _render_line(
     end: Row = [(word, role)] if word else []
     if item.outcome is not None and (item.outcome.value or item.outcome.name):
         return [*row, *render_outcome(item.outcome, end, columns.value, columns.outcome, g)]
-    count = "A/B" if item.is_ab else f"{item.cells_ok}/{item.cells_total}"
+    count = f"{item.cells_ok}/{item.cells_total}"
+    count = "A/B" if item.is_ab else item.progress if item.is_search else count
     end = end or [(count, "muted")]
     return [*row, (" " * max(0, columns.value - measure_row(end)), "muted"), *end]
 
@@ -166,9 +167,14 @@ def _choose_models(item: ListedSession, width: int) -> str:
 
 def _choose_mark(item: ListedSession) -> tuple[str, str, str]:
     """Return sign, colour and word of the end of a session; of one with cells missing, how many
-    it has."""
-    if item.stage != "done" or item.cells_ok == item.cells_total:
+    it has. A probe that does not run is an answer, and a race that names nobody has none."""
+    if item.stage == "done" and item.outcome is not None and item.outcome.names_nobody:
+        return EMPTY_MARK
+    is_whole = item.cells_ok > 0 if item.is_search else item.cells_ok == item.cells_total
+    if item.stage != "done" or is_whole:
         return MARKS[item.stage]
+    if item.is_search:
+        return EMPTY_MARK
     sign, role, _ = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
     return sign, role, f"{item.cells_ok}/{item.cells_total}"
 
@@ -247,7 +253,7 @@ def _render_facts(item: ListedSession, width: int, height: int, g: Glyphs) -> li
     while len(parts) > 1 and measure_text(" · ".join(parts)) > width:
         parts.pop()
     what = " · ".join(parts)
-    facts = f"{item.cells_ok} of {item.cells_total} cells · {_format_date(item.wall_s)}"
+    facts = f"{item.progress} · {_format_date(item.wall_s)}"
     about = item.outcome.about if item.outcome is not None else ""
     for more in (
         f" · {g(clean(about))}" if about else "",
