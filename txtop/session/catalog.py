@@ -61,7 +61,7 @@ class CatalogEntry:
 
     @property
     def progress(self) -> str:
-        """How much was measured, as `2/3 cells`, or the `3 probes` of a search for what fits."""
+        """Return what was measured: `2/3 cells`, or the `3 probes` of a search for what fits."""
         if self.is_search:
             return format_count(self.cells_total, "probe")
         return f"{self.cells_ok}/{self.cells_total} cells"

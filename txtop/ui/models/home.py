@@ -49,7 +49,7 @@ class ListedSession:
 
     @property
     def progress(self) -> str:
-        """How much was measured: `2 of 3 cells`, or the `3 probes` of a search for what fits."""
+        """Return what was measured: `2 of 3 cells`, or the `3 probes` of a search for what fits."""
         if self.is_search:
             return format_count(self.cells_total, "probe")
         return f"{self.cells_ok} of {self.cells_total} cells"
