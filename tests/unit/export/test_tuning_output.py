@@ -50,7 +50,7 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "keeps: 32 of 32 calls within E2E 2,500 ms, output" in text
     assert "binds: E2E p90 below 2,500 ms; bf16 · sdpa · b32" in text
     assert "binds: quality; int8" in text and "not timed" in text
-    assert "race: 24 candidates: " in text and "to the end" in text
+    assert "race: 24 candidates: " in text and "1 to the end, 1 over a limit so far" in text
     assert "txtop export night --format python" in text
     serve = "serve: OMP_NUM_THREADS=2 transformers serve openai-community/gpt2 --dtype bfloat16"
     assert serve in text, "a server that is told nothing takes every core"
@@ -200,9 +200,11 @@ def test_those_that_are_in_and_were_not_timed_are_counted_apart() -> None:
     state = end(fold_all(list(race_session.Race(steps=5).events())), "stopped")
     assert state.race is not None
     race = state.race.race
-    timed = sum(bool(race.candidates[name].costs) for name in race.running)
-    assert 0 < timed < len(race.running)
-    counts = f"{timed} still in, {len(race.running) - timed} not timed"
+    timed = [name for name in race.running if race.candidates[name].costs]
+    keeping, untimed = sum(map(race.keeps_limits, timed)), len(race.running) - len(timed)
+    assert 0 < keeping < len(timed) and untimed
+    over = f"{len(timed) - keeping} over a limit so far"
+    counts = f"{keeping} still in, {over}, {untimed} not timed"
     assert counts in format_report(state, FinalMetrics(), "night")
 
 

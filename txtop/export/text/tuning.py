@@ -159,10 +159,12 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     candidates = race.race.candidates.values()
     whys = Counter(own.left.why for own in candidates if own.left is not None)
     parts = [f"{count} {WHY_WORDS[why].full}" for why, count in whys.items()]
-    timed = sum(bool(race.race.candidates[name].costs) for name in race.race.running)
+    timed = [name for name in race.race.running if race.race.candidates[name].costs]
+    over = sum(not race.race.keeps_limits(name) for name in timed)
     done = state.ended is not None and state.ended.reason == "done"
-    parts.append(f"{timed} to the end" if done else f"{timed} still in")
-    if untimed := len(race.race.running) - timed:
+    parts.append(f"{len(timed) - over} {'to the end' if done else 'still in'}")
+    parts += [f"{over} over a limit so far"] if over else []
+    if untimed := len(race.race.running) - len(timed):
         parts.append(f"{untimed} not timed")
     took = format_spent(race)
     if race.discarded:
@@ -175,7 +177,8 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
 def format_spent(race: RaceState) -> str:
     """Format the time measured so far, of the budget that was given or that the race has found."""
     spent_s, budget_s = race.race.spent_s, race.race.budget_s
-    spent = format_clock(spent_s * NS_PER_S)
+    # Rounded, so that what exceeds a budget of seconds is seen.
+    spent = format_clock(round(spent_s) * NS_PER_S)
     of_budget = f" of {format_clock(budget_s * NS_PER_S)}" if budget_s else ""
     return f"{spent}{of_budget} measured"
 
