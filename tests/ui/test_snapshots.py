@@ -58,7 +58,10 @@ async def come(pilot: Pilot[Path | None], word: str) -> None:
         await pilot.pause(0.02)
         if word in "\n".join(plain(check(pilot))):
             return
-    raise AssertionError(f"{word!r} never came")
+    app = check(pilot)
+    frames = vars(app.frames) if app.frames is not None else None
+    at = f"settling {app.settling}, screen {app.has_screen}, frames {frames}"
+    raise AssertionError(f"{word!r} never came: {at}\n" + "\n".join(plain(app)))
 
 
 async def still(pilot: Pilot[Path | None]) -> str:
