@@ -162,6 +162,7 @@ def test_a_server_is_offered_where_transformers_has_one(
                 batch_size=4, threads=1, device="cpu")  # fmt: skip
     state = measure(cell, monkeypatch).state
     assert build_serve_command(state.cells["c1"]) == (
-        f"transformers serve {model} --dtype bfloat16 --attn-implementation sdpa --device cpu"
+        f"OMP_NUM_THREADS={state.cells['c1'].load.threads} transformers serve {model}"
+        " --dtype bfloat16 --attn-implementation sdpa --device cpu"
         " --continuous-batching"
     )
