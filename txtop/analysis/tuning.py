@@ -119,9 +119,11 @@ def _list_times_ms(own: CellState, limit: CallLimit) -> list[float]:
 def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:
     """Return the time that the share of a limit keeps, over all calls that were judged by it."""
     times_ms = _list_times_ms(own, limit)
-    if not times_ms:
-        return None
-    return times_ms[min(len(times_ms) - 1, math.ceil(limit.share * len(times_ms)) - 1)]
+    return _pick_quantile(times_ms, limit.share) if times_ms else None
+
+
+def _pick_quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 
 def describe_reached(own: CellState, limit: CallLimit) -> str:
@@ -134,7 +136,7 @@ def describe_reached(own: CellState, limit: CallLimit) -> str:
     if n < compute_percentile_floor(limit.share):
         within = sum(time_ms <= limit.most_ms for time_ms in times_ms)
         return f"{within} of {format_count(n, 'call')} within {limit.time.upper()} {most}"
-    reached = format_figure(compute_quantile_ms(own, limit))
+    reached = format_figure(_pick_quantile(times_ms, limit.share))
     return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}, limit {most}"
 
 

@@ -174,9 +174,9 @@ def _fold_block(session: SessionState, state: CellState, event: events.Disturbed
 
 def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
-    session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.ab_test = ABTest.of(event.plan)
     turns_fold.begin_race(session, event.plan)
+    session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
 
 
 def _fold_probe(session: SessionState, event: events.Probe) -> None:
@@ -207,9 +207,7 @@ def _create_cell(session: SessionState, cell: Cell) -> CellState:
 
 def _create_samples(session: SessionState) -> Samples:
     """Return samples with the warm-up cut that was chosen; blocks of cells in turns have none."""
-    plan = session.plan
-    takes_turns = plan.margin is not None or plan.tuning is not None
-    return Samples(cut=None if takes_turns else session.warmup_cut)
+    return Samples(cut=None if session.takes_turns else session.warmup_cut)
 
 
 def _fold_segment(session: SessionState, event: events.Segment) -> None:

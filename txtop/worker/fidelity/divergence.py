@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 _ROWS = 64
 SIMILARITY_DIGITS = 9
-"""What differs beyond these is rounding: equal texts would be ranked by it."""
+"""Round to these: a difference beyond them is none, and equal texts would be ranked by it."""
 # exp() of it is 0. A model that masks tokens with the least number of its dtype would otherwise
 # overflow float32, and 0 times infinity is NaN.
 _LEAST = -1e9
