@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from support.paths import SHIM
 from support.pilot import FakeRunner, home_screen, opened, text, until
+from support.screen_text import plain
 from support.ui_sessions import session, write
 from txtop import settings
 from txtop.errors import SessionError, UsageError
@@ -366,6 +370,24 @@ async def test_a_frame_waits_for_a_screen_that_has_no_panels_yet(running: Path) 
         assert not drawn
         await until(pilot, lambda: bool(drawn))
         assert screen.is_mounted
+
+
+async def test_a_process_that_is_held_up_loses_no_picture_and_no_size(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: Counter[object] = Counter()
+
+    # A timer that starts looks twice, and in between the process has stood still.
+    def read_clock() -> float:
+        looks[task := asyncio.current_task()] += 1
+        return time.monotonic() + (0.02 if looks[task] > 1 else 0.0)
+
+    monkeypatch.setattr("textual.timer._time", SimpleNamespace(get_time=read_clock))
+    async with opened(ReplayMode(recording)) as (app, pilot):
+        await until(pilot, lambda: "gpt2" in text(app))
+        for width in (120, 100):
+            await pilot.resize_terminal(width, 30)
+            await until(pilot, lambda width=width: len(plain(app)[0]) == width)  # type: ignore[misc]
 
 
 async def test_a_screen_that_is_view_only_changes_nothing(running: Path) -> None:

@@ -38,6 +38,7 @@ from txtop.ui.terminal.screenshot import save_screenshot
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.dom import DOMNode
+    from textual.timer import TimerCallback
 
 MAX_PENDING_WRITES = 2
 EXIT_TIMEOUT_S = 1.5
@@ -225,6 +226,23 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             self.push_screen(event.screen)
 
     # Frames
+
+    def set_timer(
+        self,
+        delay: float,
+        callback: TimerCallback | None = None,
+        *,
+        name: str | None = None,
+        pause: bool = False,
+    ) -> Timer:
+        """Call once, after a delay, also where the process is held up for longer than that.
+
+        Textual then takes the only call for one that was missed and may be skipped: the first
+        picture, or all sizes after the one that its own timer was for, would never come.
+        """
+        timer = super().set_timer(delay, callback, name=name, pause=pause)
+        timer._skip = False
+        return timer
 
     def _paint_once(self) -> None:
         """Hold output until a new screen has settled: Textual paints it up to five times."""
