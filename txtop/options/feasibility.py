@@ -31,6 +31,7 @@ from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import BY_FIELD
 from txtop.plan.modes import BY_NAME
 from txtop.system import cpu, gpus
+from txtop.system.compiler import explain_missing_compiler
 
 
 def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
@@ -193,6 +194,8 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
     if cell.compile == "decode" and family == "encoder":
         return "an encoder has no decode step: --compile default"
     if device is not None:
+        if cell.compile != "none" and (missing := explain_missing_compiler(device.kind)):
+            return f"--compile {cell.compile}: {missing[0]} ({missing[1]})"
         config = model_config.find_config(cell.model)
         missing = attention_kernels.explain_missing_kernel(cell, device, config)
         missing = missing or precision_rules.explain_missing_precision(

@@ -63,7 +63,7 @@ def build_tune_plan(
     call_limits = parse_limits(rules.slo)
     if family == "encoder" and any(limit.time != "e2e" for limit in call_limits):
         raise UsageError("--slo: an encoder makes no tokens", "e2e:p90<50ms")
-    cells = _expand_space(default, fixed, rules.space, objective)
+    cells = _expand_space(default, fixed, rules.space, objective, encodes=family == "encoder")
     candidates, left_out = drop_infeasible(
         cells, lambda cell: ": ".join(explain_refused(cell) or ())
     )
@@ -197,10 +197,15 @@ def parse_min_accuracy(text: str | None) -> float:
 
 
 def _expand_space(
-    default: Cell, fixed: Mapping[str, Any], space: list[str] | None, objective: Objective
+    default: Cell,
+    fixed: Mapping[str, Any],
+    space: list[str] | None,
+    objective: Objective,
+    *,
+    encodes: bool,
 ) -> tuple[Cell, ...]:
     """Return the default and every candidate of the space, each once."""
-    products = [parse_space(space)] if space else _list_usual(default, objective)
+    products = [parse_space(space)] if space else _list_usual(default, objective, encodes)
     expanded: list[Cell] = []
     for values in products:
         if twice := values.keys() & fixed.keys():
@@ -261,12 +266,11 @@ def _parse_values(field: str, is_number: bool, typed: str) -> list[Any]:
     return [ab_plan.parse_arm("--space", f"{field}={value}")[field] for value in typed.split(",")]
 
 
-def _list_usual(default: Cell, objective: Objective) -> list[dict[str, list[Any]]]:
+def _list_usual(default: Cell, objective: Objective, encodes: bool) -> list[dict[str, list[Any]]]:
     """Return the space without `--space`, as products whose union it is.
 
     A larger batch never makes a call shorter, so latencies are raced at the batch that is fixed.
-    Every cache and, on a GPU, every way to compile are tried with the other knobs at their usual
-    values.
+    The static cache and every way to compile are tried with the other knobs at their usual values.
     """
     device = find_accelerator(default.device)
     on_cpu = device is not None and device.kind == "cpu"
@@ -282,11 +286,8 @@ def _list_usual(default: Cell, objective: Objective) -> list[dict[str, list[Any]
     whole = {**common, "attention": attention}
     if on_cpu:
         whole["threads"] = _list_threads()
-        return [whole, {**common, "cache": ["static"]}]
-    return [
-        whole,
-        {**common, "cache": ["static"], "compile": ["none", "default", "reduce-overhead"]},
-    ]
+    ways = ["none", "default"] if on_cpu else ["none", "default", "reduce-overhead"]
+    return [whole, {**common, "cache": ["dynamic" if encodes else "static"], "compile": ways}]
 
 
 def _list_threads() -> list[int | None]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from txtop.protocol.probe_reply import Capability
-from txtop.system import cpu
+from txtop.system import compiler, cpu
 from txtop.worker.device import check_accelerators, choose_device_type, explain_unused_gpu
 
 if TYPE_CHECKING:
@@ -132,25 +127,11 @@ def _probe_caches() -> Capability:
 
 
 def _probe_compile() -> Capability:
-    """Check for the compiler that Inductor needs: Triton on a GPU, C++ on a CPU.
-
-    Triton compiles a C file for each kernel, against the header of Python.
-    """
-    if _choose_device().type == "cuda":
-        if find_spec("triton") is None:
-            return Capability("compile", "missing", "no triton", "pip install triton")
-        named = os.environ.get("CC")
-        if not any(map(shutil.which, [named] if named else ["gcc", "clang"])):
-            lacking = "triton needs a C compiler"
-            return Capability("compile", "missing", lacking, "install gcc or set CC")
-        if not Path(sysconfig.get_path("include"), "Python.h").is_file():
-            step = "the headers of this Python: python3-dev, python3-devel"
-            return Capability("compile", "missing", "triton needs Python.h", step)
-        return Capability("compile", "ok", f"{_COMPILES} by triton")
-    compiler = next(filter(shutil.which, [os.environ.get("CXX", ""), "g++", "clang++"]), None)
-    if compiler is None:
-        return Capability("compile", "missing", "no C++ compiler", "install g++ or set CXX")
-    return Capability("compile", "ok", f"{_COMPILES} by {compiler}")
+    kind = _choose_device().type
+    if missing := compiler.explain_missing_compiler(kind):
+        return Capability("compile", "missing", *missing)
+    maker = "triton" if kind == "cuda" else compiler.find_cpp_compiler()
+    return Capability("compile", "ok", f"{_COMPILES} by {maker}")
 
 
 def _probe_hub() -> Capability:

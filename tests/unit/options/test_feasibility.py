@@ -10,6 +10,7 @@ from msgspec import structs
 
 from txtop.errors import UsageError
 from txtop.models import decoding_rules
+from txtop.options import feasibility
 from txtop.options.feasibility import drop_infeasible
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
@@ -80,12 +81,23 @@ def test_what_is_left_out(
     knobs: dict[str, Any], kept: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch_build, "has_cuda", lambda: True)
+    monkeypatch.setattr(feasibility, "explain_missing_compiler", lambda _kind: None)
     lacking = replace(decoding_rules.CACHES["quantized:int4"], package="no_such_library")
     monkeypatch.setitem(decoding_rules.CACHES, "quantized:int4", lacking)  # type: ignore[arg-type]
     cells, reasons = drop_infeasible(expand_matrix(**{**BASE, **knobs}))
     assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
     assert len(reasons) == bool(reason)
     assert reason in "".join(reasons)
+
+
+def test_a_compiled_cell_is_left_out_where_no_compiler_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = expand_matrix(models=["gpt2"], compile=["none", "default"], device="cpu")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert len(drop_infeasible(cells)[0]) == 2
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    kept, reasons = drop_infeasible(cells)
+    assert [cell.compile for cell in kept] == ["none"]
+    assert "--compile default: no C++ compiler (install g++ or set CXX)" in reasons[0]
 
 
 @pytest.mark.parametrize(

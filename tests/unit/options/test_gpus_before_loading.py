@@ -132,6 +132,7 @@ def test_a_precision_is_judged_by_the_gpu_as_an_attention_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     insert_gpus(tmp_path, monkeypatch, CARDS[card])
+    monkeypatch.setattr("txtop.options.feasibility.explain_missing_compiler", lambda _kind: None)
     cells = expand_matrix(
         models=["gpt2"], precisions=[precision], compile=[compiled], cache=["static"]
     )

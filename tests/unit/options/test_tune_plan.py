@@ -30,16 +30,31 @@ def build(space: list[str] | None = None, fixed: dict[str, object] | None = None
     return build_tune_plan("gpt2", {**SMALL, **(fixed or {})}, TuneRuleOptions(space=space))
 
 
-def test_the_usual_space_has_precisions_attention_batches_threads_and_caches() -> None:
+def test_the_usual_space_has_every_knob_that_may_be_faster_here() -> None:
     plan = build()
     assert len({cell.precision for cell in plan.cells}) >= 2
     assert {cell.attention for cell in plan.cells} == {"sdpa", "eager"}
     assert {cell.batch_size for cell in plan.cells} == {1, 8, 32}
-    assert {cell.cache for cell in plan.cells} == {"dynamic", "static"}
+    assert {(cell.cache, cell.compile) for cell in plan.cells} == {
+        ("dynamic", "none"),
+        ("static", "none"),
+        ("static", "default"),
+    }
     first = plan.cells[0]
     assert plan.tuning is not None and plan.tuning.default == first.id
     assert (first.precision, first.attention, first.batch_size) == ("fp32", "sdpa", 1)
     assert len(plan.cells) >= 24
+
+
+def test_the_usual_space_of_an_encoder_has_no_cache_and_compiles() -> None:
+    lines: list[str] = []
+    fixed = {"sequence_length": 16, "device": "cpu", "weights": "random"}
+    cells = build_tune_plan("bert-base-uncased", fixed, TuneRuleOptions(), lines.append).cells
+    assert {(cell.cache, cell.compile) for cell in cells} == {
+        ("dynamic", "none"),
+        ("dynamic", "default"),
+    }
+    assert not any("cache" in line for line in lines)
 
 
 def test_todays_default_takes_part_though_the_space_has_it_not() -> None:

@@ -273,7 +273,7 @@ def test_triton_needs_a_c_compiler_and_the_header_of_python(
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(probe, "_choose_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr(probe, "find_spec", lambda _: object() if triton else None)
+    monkeypatch.setattr("txtop.system.compiler.find_spec", lambda _: object() if triton else None)
     monkeypatch.setattr("shutil.which", lambda name: name if name in programs else None)
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
     if header:
