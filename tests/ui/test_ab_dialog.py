@@ -14,8 +14,8 @@ from txtop.ui.models.ab_choices import (
     list_ab_models,
     list_ab_precisions,
 )
-from txtop.ui.modes import HomeMode, LiveMode
-from txtop.ui.screens.ab_dialog import ABDialog
+from txtop.ui.modes import AppMode, HomeMode, LiveMode
+from txtop.ui.screens.ab_dialog import ABDialog, TuneDialog
 
 MOST_KEYS = 6
 
@@ -153,6 +153,22 @@ async def test_enter_takes_the_marked_model_and_the_usual_pair(quiet_machine: No
         await pilot.press("enter", "escape", "enter", "enter")
         await until(pilot, lambda: bool(started))
     assert started[0][1] == "fp32" and started[0][2] in ("bf16", "fp16", "int8")
+
+
+async def test_a_race_says_what_it_leaves_out(
+    quiet_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = "txtop.options.feasibility.explain_missing_compiler"
+    monkeypatch.setattr(lacking, lambda _kind: ("no C++ compiler", "install g++"))
+    started: list[AppMode] = []
+    async with opened(HomeMode()) as (app, pilot):
+        app.switch_to = started.append  # type: ignore[method-assign]
+        await until(pilot, lambda: home_screen(app).query("#start").first().region.height > 0)
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, TuneDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: "no C++ compiler" in str(list(app._notifications)))
+    assert isinstance(started[0], LiveMode)
 
 
 def test_a_stored_checkpoint_has_no_other_precision(tmp_path: Path) -> None:

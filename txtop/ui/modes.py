@@ -411,12 +411,15 @@ class HomeMode(Mode["HomeSource", "HomeFrame"]):
 
         return LiveMode(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
 
-    def start_tune(self, model: str) -> LiveMode:
-        """Return the race of one model's configurations as a run. Raises `UsageError`."""
+    def start_tune(self, model: str, say: Callable[[str], None]) -> LiveMode:
+        """Return the race of one model's configurations as a run.
+
+        `say` is called with a line for each reason to leave candidates out. Raises `UsageError`.
+        """
         from txtop.options.tune_options import NO_TUNE_RULES
         from txtop.options.tune_plan import build_tune_plan
 
-        plan = build_tune_plan(model, {}, NO_TUNE_RULES)
+        plan = build_tune_plan(model, {}, NO_TUNE_RULES, say)
         return LiveMode(plan, session_dir=self.session_dir)
 
 

@@ -406,7 +406,7 @@ class HomeScreen(PanelScreen["HomeFrame"]):
 
         def start(answer: ABAnswer | None) -> None:
             if answer is not None:
-                self._start(lambda: self.mode.start_tune(answer[0]))
+                self._start(lambda: self.mode.start_tune(answer[0], self.say))
 
         self.app.push_screen(TuneDialog(self._list_models()), start)
 
