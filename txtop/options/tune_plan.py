@@ -34,7 +34,8 @@ from txtop.quantities import parse_duration
 from txtop.system import cpu
 
 MAX_CANDIDATES = 400
-BATCHES = (1, 8, 32)
+# What does not fit is left out by its forecast.
+CPU_BATCHES, GPU_BATCHES = (1, 8, 32), (1, 8, 32, 128)
 MINIMISED: tuple[Objective, ...] = ("tpot", "ttft", "e2e", "cost", "energy")
 _LATENCIES = ("tpot", "ttft", "e2e")
 # Of different work the least would win.
@@ -277,7 +278,9 @@ def _list_usual(default: Cell, objective: Objective, encodes: bool) -> list[dict
     precisions = ["fp32", find_fast_precision(default.device), "int8"]
     if not on_cpu:
         precisions = ["fp32", "tf32", "fp16", "bf16", "int8"]
-    batches = [default.batch_size] if objective in _LATENCIES else list(BATCHES)
+    batches = list(CPU_BATCHES if on_cpu else GPU_BATCHES)
+    if objective in _LATENCIES:
+        batches = [default.batch_size]
     common: dict[str, list[Any]] = {
         "precision": as_list(list(dict.fromkeys(precisions))),
         "batch_size": batches,

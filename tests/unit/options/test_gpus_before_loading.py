@@ -13,6 +13,8 @@ from txtop.models.attention_kernels import Accelerator
 from txtop.options.feasibility import drop_infeasible, explain_lacking, find_accelerator
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
+from txtop.options.tune_options import TuneRuleOptions
+from txtop.options.tune_plan import build_tune_plan
 from txtop.plan.cell import Attention, Compile, Precision
 from txtop.plan.knobs import BY_FIELD
 from txtop.plan.matrix import expand_matrix
@@ -184,3 +186,16 @@ def test_a_value_is_lacking_if_no_cell_with_it_can_be_measured(
     values = BY_FIELD[field].values or (1, 4096)
     reasons = {value: explain_lacking(field, value, device) for value in values}
     assert {value for value, reason in reasons.items() if reason} == lacking
+
+
+def test_the_usual_space_of_a_race_is_that_of_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_gpus(tmp_path, monkeypatch, CARDS["H100"])
+    monkeypatch.setattr("txtop.options.feasibility.explain_missing_compiler", lambda _kind: None)
+    monkeypatch.setattr(gpus, "explain_absent_device", lambda _device: "")
+    plan = build_tune_plan("gpt2", {"device": "cuda"}, TuneRuleOptions())
+    assert {cell.precision for cell in plan.cells} >= {"fp32", "tf32", "fp16", "bf16"}
+    assert {cell.batch_size for cell in plan.cells} == {1, 8, 32, 128}
+    assert {cell.compile for cell in plan.cells} == {"none", "default", "reduce-overhead"}
+    assert {cell.threads for cell in plan.cells} == {None}
