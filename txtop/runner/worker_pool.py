@@ -9,7 +9,8 @@ from txtop.plan.cell import Cell
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.worker_client import WorkerClient
 
-MAX_WORKERS = 8
+# Beside others an idle one costs its memory, which is looked at; loaded anew it costs seconds.
+MAX_WORKERS = 24
 GRACE_S = 1.0
 
 
