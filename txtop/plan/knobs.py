@@ -287,7 +287,7 @@ KNOBS = (
         heading="compile",
         help="torch.compile; decode: its steps alone; a load phase of its own; default none",
         label="compile {}".format,
-        default_label="eager code",
+        default_label="not compiled",
         note="compile {}".format,
         offers=(),
     ),

@@ -18,6 +18,9 @@ BESIDE_OTHERS = order_knobs(
     first=("model", "precision", "attention", "compile", "cache", "speculative", "threads"),
     last=("batch_size", "sequence_length", "new_tokens"),
 )
+# A name beside others of more knobs than these says of the rest only what is not at its default.
+_MOST_NAMED = 3
+_ALWAYS_NAMED = ("model", "precision", "batch_size", "sequence_length", "new_tokens")
 # A note begins with model, precision and load. Weights, device and new tokens are shown beside it.
 _OF_A_NOTE = order_knobs(
     first=("sequence_length", "attention", "compile", "cache", "speculative", "threads"),
@@ -65,7 +68,8 @@ def shorten_arm_labels(arms: Sequence[str]) -> tuple[str, ...]:
 def name_apart(cells: Sequence[Cell]) -> dict[str, str]:
     """Return by its id what tells each cell from the others: `…L-4_H-512 · int8 · b4`.
 
-    A cell without others, or like them, is named by its precision and its work.
+    Where much differs, a knob at its default is not named: `int8 · 2 threads · b4`. A cell without
+    others, or like them, is named by its precision and its work.
     """
     if not cells:
         return {}
@@ -78,6 +82,9 @@ def name_apart(cells: Sequence[Cell]) -> dict[str, str]:
     def name(cell: Cell, knob: Knob) -> str:
         if knob.field == "model":
             return models[cell.model_name]
+        is_usual = knob.field not in _ALWAYS_NAMED and knob.of(cell) == knob.default
+        if is_usual and len(named) > _MOST_NAMED:
+            return ""
         if knob.field == "batch_size" and cell.offered:
             return cell.offered
         return knob.brief(knob.of(cell)) if knob.brief else _call(cell, knob)

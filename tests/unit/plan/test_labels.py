@@ -31,6 +31,19 @@ def test_a_label_has_what_differs() -> None:
     assert list(name_apart(cells[:2]).values()) == ["b1", "b4"]
 
 
+def test_a_name_of_many_knobs_says_what_is_not_usual() -> None:
+    cells = expand_matrix(
+        models=["gpt2"], precisions=["fp32", "int8"], attention=["sdpa", "eager"],
+        compile=["none", "default"], threads=[None, 2], batch_sizes=[1, 4],
+    )  # fmt: skip
+    names = name_apart(cells)
+    assert len(set(names.values())) == len(cells) == 32
+    assert next(iter(names.values())) == "fp32 · b1"
+    assert list(names.values())[-1] == "int8 · eager · compile default · 2 threads · b4"
+    few = name_apart([cell for cell in cells if cell.threads is None and cell.batch_size == 1])
+    assert "fp32 · sdpa · not compiled" in few.values()
+
+
 def test_a_cell_alone_is_named_by_precision_and_batch() -> None:
     assert name_apart([Cell(id="a", model="gpt2", batch_size=8)]) == {"a": "fp32 · b8"}
     assert name_apart([]) == {}
