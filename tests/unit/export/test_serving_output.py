@@ -150,7 +150,7 @@ def test_a_session_of_batches_has_one_table() -> None:
         serving_table.list_serving_columns(session) == ()
         and serving_table.format_serving_table(session, FinalMetrics()) == []
     )
-    assert WRITERS["md"](session, FinalMetrics()).count(b"\n\n") == 0
+    assert WRITERS["md"](session, FinalMetrics()).count(b"\n| :--") == 1
 
 
 def test_what_could_not_be_answered_is_saturated_in_the_status() -> None:
@@ -232,7 +232,8 @@ def test_csv_has_a_column_for_each_figure_of_the_load() -> None:
 
 
 def test_markdown_has_two_tables() -> None:
-    first, second = WRITERS["md"](state(), FinalMetrics()).decode().split("\n\n")
+    first, second, *lists = WRITERS["md"](state(), FinalMetrics()).decode().split("\n\n")
+    assert all(line.startswith("- ") for part in lists for line in part.splitlines())
     assert first.startswith("| model") and second.startswith("| server")
     for part in (first, second):
         lines = part.splitlines()

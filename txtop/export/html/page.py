@@ -102,7 +102,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         ),
         "served_below": " · ".join(serving_table.build_footnotes(state)),
         "notes": _collect_notes(state, finals),
-        "unended": state.ended is None,
+        "end": table.describe_end(state),
         "tradeoffs": collect_drawings(
             plots.draw_tradeoff(state, finals),
             draw_load_curve(state, finals),

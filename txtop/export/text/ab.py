@@ -36,17 +36,22 @@ def format_ab(
     ab_test = what_if or state.ab_test
     if ab_test is None:
         return []
-    over = state.is_done
-    lines: list[str] = []
-    for name in ab_test.sequences:
-        badge = quality.format_badge_forms(state, name, ab_test.first.id)[0]
-        claim = f"   output: {badge}" if not ab_test.explain_no_verdict(name) else ""
-        lines.append(ab_test.words(name, over=over) + claim)
+    lines = list_verdicts(state, ab_test)
     heading, rows = build_table(state, ab_test)
     lines += ["", describe_table(ab_test)]
     lines += format_table(heading, rows, width)
     beside = list_notes(state, ab_test)
     return [*map(sanitise, lines), *([""] if beside else []), *beside]
+
+
+def list_verdicts(state: SessionState, ab_test: ABTest) -> list[str]:
+    """Return the verdict on each comparison, with the badge of its output beside a claim."""
+    lines = []
+    for name in ab_test.sequences:
+        badge = quality.format_badge_forms(state, name, ab_test.first.id)[0]
+        claim = f"   output: {badge}" if not ab_test.explain_no_verdict(name) else ""
+        lines.append(ab_test.words(name, over=state.is_done) + claim)
+    return lines
 
 
 def build_table(

@@ -233,18 +233,8 @@ def format_report(
     ]
     if decided := ab.format_ab(state, width=width):
         lines += [*decided, ""]
-    # Imported late: few sessions are searches or races, and what these need is half of all.
-    if state.plan.edge_search is not None:
-        from txtop.export.text import edge
-
-        edges = edge.format_edges(state, finals)
-        lines += [*edges, ""] if edges else []
-    if state.race is not None:
-        from txtop.export import snippet
-        from txtop.export.text import tuning
-
-        tuned = tuning.format_tuning(state)
-        lines += [*tuned, *snippet.format_use(state, name or header.session), ""] if tuned else []
+    for outcome in list_outcomes(state, finals, name or header.session):
+        lines += [*outcome, ""]
     shared, heading, rows = hoist_shared(list_columns(state), build_rows(state, finals))
     lines += [shared] if shared else []
     lines += format_table(heading, rows, width)
@@ -254,26 +244,54 @@ def format_report(
         lines += ["", *compared]
     if answered := accuracy.format_accuracy(state, width):
         lines += ["", *answered]
+    if notes := list_notes(state, finals):
+        lines += ["", *notes]
+    if explained := explanation.format_explanations(state):
+        lines += ["", *explained]
+    quoted = published.format_published(state, finals, format_figure)
+    lines += ["", *quoted] if quoted else []
+    if end := describe_end(state):
+        lines += ["", end]
+    return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
+
+
+def list_outcomes(state: SessionState, finals: FinalMetrics, name: str) -> list[list[str]]:
+    """Return the lines of what a search found and of what a race names; what belongs to the first
+    of them is indented. `name` is that of the session.
+    """
+    # Imported late: few sessions are searches or races, and what these need is half of all.
+    outcomes: list[list[str]] = []
+    if state.plan.edge_search is not None:
+        from txtop.export.text import edge
+
+        outcomes.append(edge.format_edges(state, finals))
+    if state.race is not None:
+        from txtop.export import snippet
+        from txtop.export.text import tuning
+
+        outcomes.append([*tuning.format_tuning(state), *snippet.format_use(state, name)])
+    return list(filter(None, outcomes))
+
+
+def list_notes(state: SessionState, finals: FinalMetrics) -> list[str]:
+    """Return each failure and note once, after the cells that it is about."""
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
         failure = [_format_failure(c)] if c.over and c.status != "ok" else []
         for note in failure + build_cell_notes(state, c, finals):
             notes.setdefault(sanitise(note), []).append(c.cell.id)
-    if notes:
-        total = len(state.cells)
-        lines.append("")
-        for note, ids in notes.items():
-            where = "all cells" if len(ids) == total > 1 else ", ".join(_name_cells(state, ids))
-            lines.append(f"{where}: {note}")
-    if explained := explanation.format_explanations(state):
-        lines += ["", *explained]
-    quoted = published.format_published(state, finals, format_figure)
-    lines += ["", *quoted] if quoted else []
+    total = len(state.cells)
+    return [
+        f"{'all cells' if len(ids) == total > 1 else ', '.join(_name_cells(state, ids))}: {note}"
+        for note, ids in notes.items()
+    ]
+
+
+def describe_end(state: SessionState) -> str:
+    """Describe how a session ended that is not done; empty for one that is."""
     if state.ended is None:
-        lines += ["", "the session has no end: it is still running or was cut off"]
-    elif state.ended.reason == "stopped":
-        lines += ["", "stopped before its end"]
-    return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
+        return "the session has no end: it is still running or was cut off"
+    return "stopped before its end" if state.ended.reason == "stopped" else ""
 
 
 def _format_cores(machine: Machine) -> str:
