@@ -174,7 +174,7 @@ def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
 
 
 def test_a_search_is_ticked_off_with_its_probes() -> None:
-    search = replace(ONE, cells_total=6, is_search=True)
+    search = replace(ONE, cells_total=6, is_search=True, counted="6 probes")
     area = Area(60, 16, Glyphs())
     rows = session_list.render_session_list(listing(search), False, NOW_S, area)
     assert rows[0][2] == (" ✓ ", "muted") and "6 probes" in text(rows[:1])

@@ -22,6 +22,7 @@ FLEET_NAME = "fleet.json"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 _LISTED = (
+    events.ABBlock,
     events.CellFinished,
     events.CellRejected,
     events.RaceBlock,
@@ -58,13 +59,14 @@ class CatalogEntry:
     cells_failed: int = 0
     problem: str = ""
     is_search: bool = False
+    counted: str = ""
+    """What was measured where cells do not tell it: the `3 probes` of a search for what fits, the
+    `12 blocks` or `4 starts` of an A/B."""
 
     @property
     def progress(self) -> str:
-        """Return what was measured: `2/3 cells`, or the `3 probes` of a search for what fits."""
-        if self.is_search:
-            return format_count(self.cells_total, "probe")
-        return f"{self.cells_ok}/{self.cells_total} cells"
+        """Return what was measured: `2/3 cells`, or what is `counted`."""
+        return self.counted or f"{self.cells_ok}/{self.cells_total} cells"
 
 
 def get_sessions_dir() -> Path:
@@ -145,11 +147,16 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         header: events.SessionHeader | None = None
         outcomes: dict[str, str] = {}
         timed: dict[str, str] = {}
+        blocks: list[events.ABBlock] = []
         ended: str | None = None
         while not reader.at_end:
             for event in reader.poll():
                 if isinstance(event, events.SessionHeader):
                     header = event
+                elif isinstance(event, events.ABBlock | events.RaceBlock) and not event.kept:
+                    continue
+                elif isinstance(event, events.ABBlock):
+                    blocks.append(event)
                 elif isinstance(event, events.RaceBlock):
                     timed |= dict.fromkeys(event.iterations, "ok")
                 elif isinstance(event, events.CellFinished):
@@ -165,6 +172,11 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     ends = list((timed | outcomes).values())
     is_search = header.plan.edge_search is not None
     probes = [status for status in ends if status not in ("skipped", "cancelled")]
+    counted = format_count(len(probes), "probe") if is_search else ""
+    if is_ab := header.plan.margin is not None:
+        # The first of several starts counts its blocks until it is over.
+        starts = sum(block.ends_start for block in blocks)
+        counted = format_count(starts, "start") if starts else format_count(len(blocks), "block")
     return CatalogEntry(
         id=get_session_id(path),
         name=header.name,
@@ -177,10 +189,11 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
         ended=ended,
         bundled=bundled,
         size_bytes=reader.path.stat().st_size,
-        is_ab=header.plan.margin is not None,
+        is_ab=is_ab,
         cells_refused=ends.count("rejected"),
         cells_failed=sum(ends.count(status) for status in ("failed", "oom", "timeout")),
         is_search=is_search,
+        counted=counted,
     )
 
 

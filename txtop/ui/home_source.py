@@ -243,6 +243,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         first_model=next(iter(entry.models), ""),
         is_ab=entry.is_ab,
         is_search=entry.is_search,
+        counted=entry.counted,
         brief_models=sanitise(entry.problem or name_in_row(models), 120),
     )
 

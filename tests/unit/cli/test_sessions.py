@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support import fit_session, race_session, streams
+from support import ab_sessions, fit_session, race_session, streams
 from txtop.cli import session_args
 from txtop.cli.app import run_command_line
 from txtop.protocol import events
 from txtop.session import catalog
 from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.state.fold import fold_all
+from txtop.ui.home_source import build_listed_session
 
 
 @pytest.fixture
@@ -192,10 +193,41 @@ def test_a_race_that_was_stopped_counts_what_it_measured(
     made = list(race_session.Race(steps=12).events())
     state = fold_all(made)
     assert not any(isinstance(event, events.CellFinished) for event in made)
-    timed = sum(bool(cell.samples.kept()) for cell in state.cells.values())
+    *blocks, last = [event for event in made if isinstance(event, events.RaceBlock)]
+    last.kept, last.reasons = False, ["stop"]
+    timed = len({name for block in blocks for name in block.iterations})
+    assert not last.iterations.keys() <= {name for block in blocks for name in block.iterations}
     streams.write(tmp_path / "race.jsonl", made)
     _, out, _ = txtop(capsys, "sessions", "--session-dir", str(tmp_path))
     assert timed > 3 and f" {timed}/{len(state.cells)} cells " in out.splitlines()[0]
+
+
+def write_ab(path: Path, *, starts: int, blocks: int, end: str) -> None:
+    """Write an A/B of so many blocks, three a start, and of one more that is discarded."""
+    script = ab_sessions.script(starts=starts).begin()
+    for number in range(1, blocks + 1):
+        script.block((30.0, 20.0), ends_start=starts > 1 and number % 3 == 0)
+    script.block((30.0, 20.0), kept=False, reasons=["stop"])
+    streams.write(path, script.end("ok" if end == "done" else "cancelled", end))
+
+
+@pytest.mark.parametrize(
+    ("starts", "blocks", "counted"),
+    [(1, 0, "0 blocks"), (1, 7, "7 blocks"), (4, 2, "2 blocks"), (4, 8, "2 starts")],
+)
+def test_an_ab_counts_its_blocks_or_starts_whether_or_not_it_came_to_its_end(
+    starts: int, blocks: int, counted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {"whole": "done", "stopped": "stopped"}
+    for name, end in ends.items():
+        write_ab(tmp_path / f"{name}.jsonl", starts=starts, blocks=blocks, end=end)
+    _, out, _ = txtop(capsys, "sessions", "--session-dir", str(tmp_path))
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    for name in ends:
+        assert f" {counted} " in lines[name] and "cells" not in lines[name]
+    for path in tmp_path.iterdir():
+        entry = catalog.read_entry(path)
+        assert entry is not None and build_listed_session(entry).progress == counted
 
 
 def test_show_calls_a_session_by_its_present_name(

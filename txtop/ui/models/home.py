@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from txtop.formatting import format_count
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.models.machine import MachineView
 from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
@@ -44,15 +43,14 @@ class ListedSession:
     first_model: str = ""
     is_ab: bool = False
     is_search: bool = False
+    counted: str = ""
     outcome: ListedOutcome | None = None
     brief_models: str = ""
 
     @property
     def progress(self) -> str:
-        """Return what was measured: `2 of 3 cells`, or the `3 probes` of a search for what fits."""
-        if self.is_search:
-            return format_count(self.cells_total, "probe")
-        return f"{self.cells_ok} of {self.cells_total} cells"
+        """Return what was measured: `2 of 3 cells`, or what is `counted`: probes or blocks."""
+        return self.counted or f"{self.cells_ok} of {self.cells_total} cells"
 
     @property
     def resumable(self) -> bool:

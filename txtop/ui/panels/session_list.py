@@ -149,8 +149,7 @@ def _render_line(
     end: Row = [(word, role)] if word else []
     if item.outcome is not None and (item.outcome.value or item.outcome.name):
         return [*row, *render_outcome(item.outcome, end, columns.value, columns.outcome, g)]
-    count = f"{item.cells_ok}/{item.cells_total}"
-    count = "A/B" if item.is_ab else item.progress if item.is_search else count
+    count = "A/B" if item.is_ab else item.counted or f"{item.cells_ok}/{item.cells_total}"
     end = end or [(count, "muted")]
     return [*row, (" " * max(0, columns.value - measure_row(end)), "muted"), *end]
 
