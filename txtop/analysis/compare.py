@@ -326,7 +326,7 @@ def _find_saturation_reasons(base: list[SessionCell], new: list[SessionCell]) ->
 
 
 def _collect_times(side: list[SessionCell]) -> list[list[float]]:
-    return [metrics.get_comparison_times_ns(cell) for _, cell in side]
+    return [times for _, cell in side for times in metrics.list_comparison_times_ns(cell)]
 
 
 def compute_rate(side: list[SessionCell]) -> float | None:

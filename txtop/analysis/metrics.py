@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
 from txtop.analysis import contention, drafts, serving
@@ -21,6 +22,7 @@ from txtop.stats.summary import (
     FAIR_FROM,
     Summary,
     classify_variation,
+    compute_interval_over_starts,
     compute_relative_half_width,
     invert_interval,
     summarise,
@@ -213,6 +215,10 @@ def summarise_live(state: CellState, name: str) -> LiveSummary:
     busy has no interval.
     """
     now = _summarise_live(state, name)
+    starts = _list_starts(state, partial(compute_values, state, name))
+    if starts is not None:
+        rate = ITERATION_METRICS[name][0].endswith("/s")
+        now = replace(now, ci95=compute_interval_over_starts(starts, rate=rate)[0])
     return replace(now, ci95=None) if contention.is_busy(state) else now
 
 
@@ -236,6 +242,26 @@ def _summarise_live(state: CellState, name: str) -> LiveSummary:
     return LiveSummary(len(x), 1 / mean, invert_interval(ci) if ci else None, cv)
 
 
+def _list_starts(
+    state: CellState, compute: Callable[[list[int]], list[float]]
+) -> list[list[float]] | None:
+    """Return what `compute` makes of the places of each start; None where there is one alone."""
+    if state.samples.start_ends is None:
+        return None
+    return list(map(compute, state.samples.list_starts()))
+
+
+def describe_starts(state: CellState) -> str:
+    """Describe what the interval of the headline is over; empty for a cell of one start alone, and
+    for one that has none since its machine was busy.
+    """
+    name = choose_headline_metric(state)
+    starts = _list_starts(state, partial(compute_values, state, name))
+    if starts is None or not state.samples.kept() or contention.is_busy(state):
+        return ""
+    return compute_interval_over_starts(starts, rate=True)[1]
+
+
 def is_stable(now: LiveSummary) -> bool:
     """Return whether a cell varies little: 10 iterations, CV under 2 %, and an interval.
 
@@ -254,9 +280,10 @@ def judge_cell(state: CellState) -> SteadyState:
     """Find the steady part of the measured iterations from their durations.
 
     A warm-up cut that the user chose is where it begins; of a server every request counts. So does
-    every block that took turns with those of other cells: they are compared block by block.
+    every block that took turns with those of other cells: they are compared block by block. Those
+    of several starts are not judged: what differs from start to start would be a trend.
     """
-    if state.cell.serving is not None:
+    if state.cell.serving is not None or state.samples.start_ends is not None:
         return SteadyState(len(state.samples.kept()))
     durations = [state.samples.e2e_ns[i] for i in state.samples.kept()]
     is_cut = state.in_turns or state.samples.cut is not None
@@ -299,6 +326,12 @@ def get_comparison_times_ns(state: CellState) -> list[float]:
     )
 
 
+def list_comparison_times_ns(state: CellState) -> list[list[float]]:
+    """Return the times by which a cell is compared with one of another session, of each start."""
+    starts = _list_starts(state, lambda places: [float(state.samples.e2e_ns[i]) for i in places])
+    return list(filter(None, starts or [])) or [get_comparison_times_ns(state)]
+
+
 def summarise_final(
     state: CellState, seed: int = 0, steady_part: SteadyState | None = None
 ) -> dict[str, Summary]:
@@ -321,11 +354,18 @@ def summarise_final(
         unit, _ = ITERATION_METRICS[name]
         rate = unit.endswith("/s")
         steady_figures[name] = summarise(
-            compute_values(state, name, places), unit, rate=rate, seed=seed
+            compute_values(state, name, places),
+            unit,
+            rate=rate,
+            seed=seed,
+            starts=_list_starts(state, partial(compute_values, state, name)),
         )
     if state.family in ("causal", "seq2seq"):
         gaps, means = compute_itl_ms(state, places)
-        steady_figures["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+        starts = _list_starts(state, lambda start: compute_itl_ms(state, start)[1])
+        steady_figures["itl_ms"] = summarise(
+            gaps, "ms", per_iteration=means, seed=seed, starts=starts
+        )
     busy = contention.is_busy(state)
     for summary in steady_figures.values():
         _explain_missing(state, summary)

@@ -70,7 +70,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     notes += build_serving_notes(state) if served else []
     if steady_part.n:
         notes += _build_warmup_notes(session.plan, state)
-    notes += steady_part.notes
+    notes += filter(None, [*steady_part.notes, metrics.describe_starts(state)])
     notes += _build_what_if_notes(state)
     notes += build_place_notes(session, state)
     notes += _build_disturbance_notes(state)

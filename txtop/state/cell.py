@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from txtop.models.builtin import Family
@@ -70,7 +71,8 @@ class Samples:
     `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
     of blocks that do not count. Those before `since` were measured for another purpose, and the
     figures are of what came after. `prompt_tokens` are those of a whole batch, -1 where all batches
-    are alike. `cut` is another number of warm-up iterations than was measured.
+    are alike. `cut` is another number of warm-up iterations than was measured. `start_ends` are the
+    lengths at which each of several starts was complete; None where there is one alone.
     """
 
     role: list[events.Role] = field(default_factory=list)
@@ -86,6 +88,7 @@ class Samples:
     discarded: set[int] = field(default_factory=set)
     since: int = 0
     cut: int | None = None
+    start_ends: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.role)
@@ -100,6 +103,14 @@ class Samples:
             return [i for i in range(1 + self.cut, len(self.role)) if i not in out]
         own = range(self.since, len(self.role))
         return [i for i in own if self.role[i] == "measured" and i not in out]
+
+    def list_starts(self) -> list[list[int]]:
+        """Return the indices of `kept` in each start that is complete."""
+        kept = self.kept()
+        return [
+            [i for i in kept if first <= i < end]
+            for first, end in pairwise([0, *(self.start_ends or ())])
+        ]
 
     def gaps(self, i: int) -> array[int]:
         """Return the durations of the steps of iteration i, TTFT first; empty for an encoder."""
@@ -186,7 +197,8 @@ class CellState:
     def counted(self) -> tuple[int, ...]:
         """Numbers that change with the iterations that count: a key for figures made of them."""
         samples = self.samples
-        return len(samples.discarded), samples.since, len(self.blocks), self.in_turns
+        starts = len(samples.start_ends or ())
+        return len(samples.discarded), samples.since, len(self.blocks), self.in_turns, starts
 
     @property
     def over(self) -> bool:

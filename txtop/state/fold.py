@@ -207,7 +207,10 @@ def _create_cell(session: SessionState, cell: Cell) -> CellState:
 
 def _create_samples(session: SessionState) -> Samples:
     """Return samples with the warm-up cut that was chosen; blocks of cells in turns have none."""
-    return Samples(cut=None if session.takes_turns else session.warmup_cut)
+    return Samples(
+        cut=None if session.takes_turns else session.warmup_cut,
+        start_ends=() if session.plan.starts > 1 else None,
+    )
 
 
 def _fold_segment(session: SessionState, event: events.Segment) -> None:

@@ -112,6 +112,7 @@ def _truncate_samples(samples: Samples, iterations: int, tokens: int) -> Samples
         discarded=set(samples.discarded),
         since=samples.since,
         cut=samples.cut,
+        start_ends=samples.start_ends,
     )
 
 

@@ -61,6 +61,8 @@ def fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
         samples, work = cell.samples, cell.cell.batch_size
         complete = [i for i in places if i < len(samples)]
         disturbed_blocks.add_turns(cell, event, complete)
+        if event.kept and event.ends_start and samples.start_ends is not None:
+            samples.start_ends += (len(samples),)
         times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
     before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
     line = session.ab_test.add(event, times)

@@ -14,6 +14,7 @@ import msgspec
 
 from txtop.formatting import format_count, format_few
 from txtop.stats import intervals
+from txtop.stats.sequential import FIRST_LOOK_STARTS
 
 # Smallest n at which, with 99 % confidence, at least two samples lie beyond the percentile.
 PERCENTILE_FLOORS = {50: 11, 75: 24, 90: 64, 95: 130, 99: 662}
@@ -21,6 +22,8 @@ REPORTED_PERCENTILES = (50, 90, 95, 99)
 FEW_SAMPLES = 10
 # A modified Z, close to the 14.826 of hyperfine: ten standard deviations of normal noise.
 OUTLIER_Z = 14.8
+
+TOO_FEW_NOTE = "no interval: too few for how they vary"
 
 VariationBand = Literal["excellent", "good", "fair", "unstable", "too few to judge"]
 # The coefficient of variation from which on a figure says so.
@@ -113,6 +116,7 @@ def summarise(
     per_iteration: Sequence[float] | None = None,
     rate: bool = False,
     seed: int = 0,
+    starts: Sequence[Sequence[float]] | None = None,
 ) -> Summary:
     """Return the summary of finite `values`; n counts iterations.
 
@@ -121,7 +125,8 @@ def summarise(
     the mean time, inverted, and None where that would reach zero.
 
     If one iteration gives several values (the gaps between tokens), `per_iteration` holds one mean
-    per iteration: n and the interval come from those, because gaps within a request correlate.
+    per iteration: n and the interval come from those, because gaps within a request correlate. Of
+    several `starts`, which hold the same for each, the interval is over these.
     """
     units = values if per_iteration is None else per_iteration
     n = len(units)
@@ -142,12 +147,14 @@ def summarise(
         if n < PERCENTILE_FLOORS[p]
     ]
     times = [1 / v for v in units] if rate else units
-    ci = intervals.compute_mean_interval(times, seed)
-    if ci is None:
+    if starts is not None:
+        ci, note = compute_interval_over_starts(starts, rate=rate)
+        notes.append(note)
+    elif (ci := intervals.compute_mean_interval(times, seed)) is None:
         notes.append("no interval: n < 2")
     elif rate:
         ci = invert_interval(ci)
-        notes += [] if ci else ["no interval: too few for how they vary"]
+        notes += [] if ci else [TOO_FEW_NOTE]
     return Summary(
         unit=unit,
         n=n,
@@ -161,6 +168,24 @@ def summarise(
         notes=notes,
         **percentiles,
     )
+
+
+def compute_interval_over_starts(
+    starts: Sequence[Sequence[float]], *, rate: bool
+) -> tuple[intervals.Interval | None, str]:
+    """Return Student's t interval over the means of starts, and a note on it.
+
+    Equal processes differ, so the iterations of one are no independent values. There is none of
+    fewer starts than a comparison needs.
+    """
+    means = [fmean(1 / v if rate else v for v in values) for values in starts if values]
+    if len(means) < FIRST_LOOK_STARTS:
+        count = format_count(len(means), "start")
+        return None, f"no interval: {count} of at least {FIRST_LOOK_STARTS}"
+    ci = intervals.compute_student_t_interval(means)
+    if ci is not None and rate and (ci := invert_interval(ci)) is None:
+        return None, TOO_FEW_NOTE
+    return ci, f"{len(means)} starts: an interval is over their means"
 
 
 def invert_interval(interval: tuple[float, float]) -> tuple[float, float] | None:

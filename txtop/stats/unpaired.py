@@ -20,7 +20,8 @@ UnpairedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "ins
 class UnpairedRatio:
     """The speed of new over base, from times: above 1 the new side is faster.
 
-    A side's time is the median of its sessions' medians. `p` is that of the Mann-Whitney test, on
+    A side's time is the median of its sessions' medians; each of several starts in one counts as a
+    session, for equal processes differ. `p` is that of the Mann-Whitney test, on
     iterations with one session a side, on the sessions' medians with more. The verdict is `busy`
     if others took the processor from a side: it has no interval then.
     """

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from statistics import fmean, stdev
 
 import msgspec
 import pytest
+from scipy.stats import t
 
 from support.ab_sessions import Script, script
 from txtop.analysis.ab_notes import ONE_START
+from txtop.analysis.compare import compare_cell
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.exit_code import choose_exit_code
+from txtop.export.formats import WRITERS
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
@@ -23,6 +28,8 @@ from txtop.state.session import SessionState
 from txtop.state.snapshot import restore_snapshot, take_snapshot
 from txtop.stats.intervals import compute_anytime_t_half_width
 from txtop.stats.sequential import ConfidenceSequence
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.hero_metrics import explain_no_interval
 
 
 def folded(stream: list[AnyEvent]) -> tuple[SessionState, ABTest]:
@@ -140,6 +147,66 @@ def test_the_interval_is_over_starts_and_not_over_their_blocks() -> None:
     assert [comparison[k] for k in ("starts", "blocks", "won")] == [5, 56, 3]
     report = table.format_report(state, FinalMetrics())
     assert "5 starts, 56 blocks" in report and " starts  verdict" in report
+
+
+STARTS_MS = ((30.0, 20.0), (33.0, 21.0), (27.0, 19.0), (36.0, 22.0), (31.0, 18.0))
+
+
+def measure_starts(count: int) -> Script:
+    """Return an A/B of so many starts of five blocks, and two blocks of an open one.
+
+    Blocks of one start differ by a thousandth, as calls of one process do, and starts by a tenth.
+    """
+    made = script(starts=8).begin()
+    for a_ms, b_ms in STARTS_MS[:count]:
+        for block in range(5):
+            off = 1 + (block - 2) / 1000
+            made.block((a_ms * off, b_ms * off), ends_start=block == 4)
+    return made.block((30.0, 20.0)).block((30.0, 20.0))
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_the_interval_of_an_arm_is_over_starts_in_every_figure_and_place(count: int) -> None:
+    made = measure_starts(count)
+    live, finals, cache = fold_all(made.made), FinalMetrics(), FrameCache()
+    running = {name: cache.summarise_live(own, "e2e_ms") for name, own in live.cells.items()}
+    state, _ = folded(made.end())
+    arms = json.loads(WRITERS["json"](state, finals))["cells"]
+    rows = list(csv.DictReader(io.StringIO(WRITERS["csv"](state, finals).decode())))
+    report = table.format_report(state, finals)
+    for place, (arm, row) in enumerate(zip(arms, rows, strict=True)):
+        own, metrics = state.cells[arm["id"]], arm["metrics"]
+        means = [pair[place] for pair in STARTS_MS[:count]]
+        half = 0.0
+        if count >= 4:
+            half = float(t.ppf(0.975, count - 1)) * stdev(means) / count**0.5
+        ends = (fmean(means) - half, fmean(means) + half) if half else None
+        for metric, scale in (("e2e_ms", 1.0), ("ttft_ms", 0.4), ("tpot_ms", 0.2), ("itl_ms", 0.2)):
+            expected = None if ends is None else pytest.approx([scale * end for end in ends], 1e-4)
+            assert metrics[metric]["ci95"] == expected, metric
+        rate = metrics["tokens_per_s"]
+        inverted = None if ends is None else pytest.approx([4e3 / ends[1], 4e3 / ends[0]], 1e-4)
+        assert rate["ci95"] == inverted and rate["n"] == 2 * (5 * count + 2)
+        note = f"{count} starts: an interval is over their means"
+        if ends is None:
+            note = "no interval: 3 starts of at least 4"
+        assert note in rate["notes"] and note in arm["notes"]
+        assert f"all cells: {note}\n" in report and "drift" not in report
+        now = cache.summarise_now(own, "tokens_per_s", 0)
+        assert now.ci95 == (None if ends is None else pytest.approx(rate["ci95"], 1e-6))
+        assert running[arm["id"]].ci95 == (None if ends is None else pytest.approx(ends, 1e-4))
+        assert explain_no_interval(own, cache, 0)[1] == note
+        assert bool(row["tokens_per_s_ci95_lo"]) == bool(ends)
+
+
+def test_starts_of_one_session_are_compared_as_sessions_are() -> None:
+    base, new = (fold_all(measure_starts(count).end()) for count in (4, 5))
+    sides = ([(state, state.cells["A"])] for state in (base, new))
+    contrast = compare_cell("A", *sides, margin=0.02).contrast
+    assert contrast is not None and contrast.ci95 is not None
+    assert (contrast.sessions_base, contrast.sessions_new) == (4, 5)
+    assert contrast.ratio == pytest.approx(31.5 / 31, rel=1e-3)
+    assert contrast.ci95[1] - contrast.ci95[0] > 0.15
 
 
 def test_no_verdict_before_the_fourth_start_however_many_blocks() -> None:

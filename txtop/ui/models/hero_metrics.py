@@ -202,7 +202,8 @@ def explain_no_interval(state: CellState, cache: FrameCache, seed: int) -> tuple
         return contention.BUSY, contention.NO_INTERVAL_NOTE
     if (drift := cache.finals.steady(state, seed).drift) is not None:
         return "drifts", f"{formatting.format_drift(drift)}: no interval"
-    return "few", formatting.format_few(n) if n < FEW_BELOW else "no interval"
+    few = formatting.format_few(n) if n < FEW_BELOW else "no interval"
+    return "few", metrics.describe_starts(state) or few
 
 
 def count_measured(state: CellState) -> int:
