@@ -105,22 +105,22 @@ def format_gib(size: float | None, sign: str = "") -> str:
 def format_gibs(*sizes: float | None) -> list[str]:
     """Format bytes that stand beside each other as GiB, so that unequal ones look unequal.
 
-    They have three digits where these suffice; from 1,000 GiB on they are whole.
+    They have three digits where these suffice; from 1,000 GiB on those that are whole stay so.
     """
-    values = [
-        None if size is None else size / GIB if size < 1000 * GIB else round(size / GIB)
-        for size in sizes
-    ]
-    forms = [format_figure, *(f"{{:,.{decimals}f}}".format for decimals in range(1, 10))]
-    texts: list[str] = []
-    for write in forms:
-        texts = [
-            MISSING if value is None else f"{value:,}" if isinstance(value, int) else write(value)
-            for value in values
-        ]
-        if len(set(texts)) == len(set(values)):
+    values = [None if size is None else size / GIB for size in sizes]
+    texts: dict[float | None, str] = {}
+    for decimals in range(11):
+        texts = {v: _format_decimals(v, decimals) for v in values if v is not None}
+        if len(set(texts.values())) == len(texts):
             break
-    return texts
+    whole = {v: f"{v:,.0f}" for v in texts if v is not None and v >= 1000 and v % 1 == 0}
+    return [(texts | whole).get(value, MISSING) for value in values]
+
+
+def _format_decimals(value: float, least: int) -> str:
+    """Format with three digits, from 1,000 on whole, and with no fewer decimals than `least`."""
+    text = f"{value:,.0f}" if value >= 1000 else format_figure(value)
+    return text if len(text.partition(".")[2]) >= least else f"{value:,.{least}f}"
 
 
 def format_size(count: float) -> str:

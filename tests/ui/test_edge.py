@@ -6,7 +6,10 @@ import re
 
 import pytest
 
-from support import fit_session
+from support import fit_session, ui_events
+from txtop.analysis.edge import BATCH
+from txtop.analysis.metrics import FinalMetrics
+from txtop.export.text.edge import format_edges
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
@@ -44,6 +47,24 @@ def test_both_sides_are_named_with_the_probes_around_them(whole: View) -> None:
     assert "✓" in listed and "1.95 GiB" in listed and "forecast" in listed
     refused = next(line for line in probes if "batch 56" in line)
     assert "✗" in refused and "out of memory on the host" in refused
+
+
+def test_both_sides_look_unlike_also_at_a_thousand_gib() -> None:
+    search, most = fit_session.build_search(limit_mib=1024 * 1024), 1024 * 1024
+    _, story = fit_session.begin(search)
+    made: list[AnyEvent] = [ui_events.header(story.plan)]
+    for steps, peak_mib in ((7, most // 2), (8, most - 60), (9, most + 60)):
+        cell = BATCH.build_cell(search, steps, f"c{steps}")
+        made += fit_session.run_probe(story, cell, peak_mib, peak_mib + 20)
+    state = fold_all(made)
+    lines = draw(build_view(state), 100, 9)
+    matches = [re.search(r"(\S+) GiB  forecast (\S+) GiB", line) for line in lines]
+    beyond, ran, other = (match.groups() for match in matches if match)
+    assert (beyond, ran) == (("1,024.1", "1,024.1"), ("1,023.9", "1,024.0"))
+    assert other == ("512", "512"), "who is at no side has three digits"
+    assert len({line.index(" GiB  forecast") for line in lines if "  forecast" in line}) == 1
+    _, low, high, _ = format_edges(state, FinalMetrics())
+    assert "1,023.9 GiB" in low and "1,024.1 GiB" in high
 
 
 def test_an_edge_that_moves_from_search_to_search_says_so() -> None:

@@ -23,10 +23,13 @@ def test_a_change_that_rounds_to_zero_has_no_sign(share: float, text: str) -> No
         ((900 * MIB,), ["0.879"]),
         ((900 * MIB, 2 * GIB, None), ["0.879", "2.00", "—"]),
         ((23 * GIB, 23 * GIB - 8 * MIB), ["23.00", "22.99"]),
+        ((1.954 * GIB, 1.946 * GIB), ["1.954", "1.946"]),
         ((900 * MIB, 900 * MIB), ["0.879", "0.879"]),
         ((None, None), ["—", "—"]),
         ((2000 * GIB, 2001 * GIB), ["2,000", "2,001"]),
-        ((1024 * GIB, 1023.9 * GIB, 1100 * MIB), ["1,024", "1,024", "1.07"]),
+        ((1024.3 * GIB, 22.16 * GIB), ["1,024", "22.2"]),
+        ((1024 * GIB, 1023.9 * GIB, 1100 * MIB), ["1,024", "1,023.9", "1.07"]),
+        ((1024.3 * GIB, 1024.4 * GIB, 1025 * GIB), ["1,024.3", "1,024.4", "1,025"]),
         ((1024 * GIB, 22.16 * GIB, 22.17 * GIB), ["1,024", "22.16", "22.17"]),
         ((1000 * GIB, 999.6 * GIB), ["1,000", "999.6"]),
     ],
@@ -41,5 +44,6 @@ def test_a_size_from_a_thousand_gib_on_is_whole() -> None:
 
 
 def test_one_byte_is_seen() -> None:
-    first, second = format_gibs(24 * GIB, 24 * GIB + 1)
-    assert float(first) < float(second)
+    for whole in (24, 1024):
+        first, second = format_gibs(whole * GIB, whole * GIB + 1)
+        assert float(first.replace(",", "")) < float(second.replace(",", ""))

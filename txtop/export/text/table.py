@@ -22,7 +22,14 @@ from txtop.export.text import (
 )
 from txtop.export.text.columns import cut_cells, measure_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
-from txtop.formatting import GIB, MISSING, format_figure, format_half_width, format_size
+from txtop.formatting import (
+    GIB,
+    MISSING,
+    format_figure,
+    format_gibs,
+    format_half_width,
+    format_size,
+)
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
@@ -171,7 +178,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         format_figure(rate.mean if rate else None),
         format_precision(rate),
         (rate.unit if rate and rate.n else MISSING),
-        format_figure(peak / GIB if peak else None),
+        format_gibs(peak or None)[0],
         str(rate.n if rate else 0),
         status,
     ]

@@ -14,7 +14,7 @@ from txtop.analysis.tuning import (
     find_unit,
     list_confirmations,
 )
-from txtop.formatting import GIB, format_clock, format_count, format_figure, format_gibs
+from txtop.formatting import format_clock, format_count, format_figure, format_gibs
 from txtop.options.command_line import format_cell_command
 from txtop.plan import labels
 from txtop.plan.plan import Plan
@@ -65,7 +65,7 @@ def _format_goal(state: SessionState, tuning: Tuning) -> str:
     elif tuning.floor is not None and not is_random:
         parts.append(f"quality at least {tuning.floor}")
     if tuning.memory_bytes is not None:
-        parts.append(f"in {format_figure(tuning.memory_bytes / GIB)} GiB")
+        parts.append(f"in {format_gibs(tuning.memory_bytes)[0]} GiB")
     return ", ".join(parts)
 
 

@@ -13,6 +13,7 @@ from txtop.analysis.edge import (
     explain_end,
     explain_failure,
     find_edges,
+    has_outcome,
     judge_probe,
 )
 from txtop.forecast.last_phase import format_about
@@ -83,6 +84,10 @@ def _build_edge(
 ) -> EdgeView:
     largest, peak, limit = edge.largest, edge.peak_bytes, edge.limit_bytes
     peak_gib, limit_gib = formatting.format_gibs(peak, limit)
+    probes = {own.cell.id: state.probes.get(own.cell.id) for own in edge.probes.values()}
+    forecasts = {name: probe.forecast_bytes for name, probe in probes.items() if probe is not None}
+    peaks = {own.cell.id: own.peak_bytes for own in edge.probes.values() if has_outcome(own)}
+    gibs, expected = _format_gibs(edge, peaks), _format_gibs(edge, forecasts)
     where = "asked for" if search.asked else "free"
     is_ended = edge.is_found and edge.smallest is None
     return EdgeView(
@@ -90,7 +95,7 @@ def _build_edge(
         fixed=describe_fixed(edge.axis, search.base),
         room=f"{limit_gib} GiB {where}" if limit else "",
         probes=tuple(
-            _build_probe(state, search, edge, own, rows)
+            _build_probe(state, search, edge, own, rows, gibs, expected)
             for _, own in sorted(edge.probes.items(), reverse=True)
         ),
         low=edge.axis.read_value(largest.cell) if largest is not None else None,
@@ -104,21 +109,29 @@ def _build_edge(
     )
 
 
+def _format_gibs(edge: Edge, sizes: Mapping[str, int | None]) -> dict[str, str]:
+    """Format the sizes of probes by cell, so that both sides of an edge look unlike."""
+    texts = {name: formatting.format_gibs(size)[0] for name, size in sizes.items() if size}
+    sides = [own.cell.id for own in (edge.largest, edge.smallest) if own and own.cell.id in texts]
+    return texts | dict(
+        zip(sides, formatting.format_gibs(*map(sizes.__getitem__, sides)), strict=True)
+    )
+
+
 def _build_probe(
     state: SessionState,
     search: EdgeSearch,
     edge: Edge,
     own: CellState,
     rows: Mapping[str, CellRow],
+    gibs: Mapping[str, str],
+    forecasts: Mapping[str, str],
 ) -> ProbeRow:
-    cell, row = own.cell, rows.get(own.cell.id)
-    outcome, probe = judge_probe(own, search), state.probes.get(own.cell.id)
+    cell, row, outcome = own.cell, rows.get(own.cell.id), judge_probe(own, search)
     running = cell.id in state.working
     kind: ProbeState = "running" if running else "open"
     if outcome is not None:
         kind = "ran" if outcome.ran else "failed"
-    forecast = probe.forecast_bytes if probe is not None else None
-    peak = outcome.peak_bytes if outcome is not None else None
     why: str = own.stage if running else ""
     if running and (probe_s := estimate_probe_s(state, own)) is not None:
         why += f", {format_about(probe_s)} in all"
@@ -130,8 +143,8 @@ def _build_probe(
         value=edge.axis.read_value(cell),
         label=edge.axis.format_value(cell),
         state=kind,
-        gib=formatting.format_figure(peak / formatting.GIB) if peak else "",
-        forecast=formatting.format_figure(forecast / formatting.GIB) if forecast else "",
+        gib=gibs.get(cell.id, ""),
+        forecast=forecasts.get(cell.id, ""),
         rate=f"{row.rate} {unit}" if row is not None and kind == "ran" else "",
         why=why,
         at_edge=own is edge.largest or own is edge.smallest,

@@ -18,7 +18,7 @@ SIGNS = {
     "open": ("·", "muted"),
 }
 MARGIN = 0.08
-LABEL_WIDTH, FORECAST_WIDTH = 16, 18
+LABEL_WIDTH, GIB_WIDTH = 16, 5
 MIN_AXIS_WIDTH = 20
 
 
@@ -60,7 +60,8 @@ def _render_edge(edge: EdgeView, area: Area, height: int) -> list[Row]:
     if edge.peak_share is not None and height > len(rows) + len(edge.probes):
         rows.append(_render_memory(edge, width, g))
     probes = _choose_probes(edge, height - len(rows))
-    return rows + [_render_probe(probe, width, g) for probe in probes]
+    room = max([GIB_WIDTH, *(len(gib) for p in probes for gib in (p.gib, p.forecast))])
+    return rows + [_render_probe(probe, room, width, g) for probe in probes]
 
 
 def _describe_course(edge: EdgeView) -> tuple[str, str]:
@@ -135,7 +136,8 @@ def _choose_probes(edge: EdgeView, room: int) -> list[ProbeRow]:
     return [probe for probe in edge.probes if probe.id in kept]
 
 
-def _render_probe(probe: ProbeRow, width: int, g: Glyphs) -> Row:
+def _render_probe(probe: ProbeRow, room: int, width: int, g: Glyphs) -> Row:
+    """Render a probe whose sizes have `room` columns each."""
     sign, role = SIGNS[probe.state]
     tone = "text.bold" if probe.at_edge else "text"
     memory = f"{probe.gib} GiB" if probe.gib else ""
@@ -143,8 +145,8 @@ def _render_probe(probe: ProbeRow, width: int, g: Glyphs) -> Row:
     row: Row = [
         (g(sign) + " ", role),
         (fit(g(probe.label), LABEL_WIDTH, mark=g("…")), tone),
-        (fit(memory, 11, "right") + "  ", tone),
-        (fit(expected, FORECAST_WIDTH), "muted"),
+        (fit(memory, room + 6, "right") + "  ", tone),
+        (fit(expected, room + 13), "muted"),
     ]
     rest = probe.rate or probe.why
     used = sum(len(text) for text, _ in row)
