@@ -312,11 +312,11 @@ def to_plan_file(state: SessionState, own: CellState) -> bytes:
     return encode_plan_file(build_plan_options(state, own))
 
 
-def format_use(state: SessionState, name: str) -> list[str]:
-    """Format how the winner of the session `name` is used."""
+def format_recommendation(state: SessionState, name: str) -> list[str]:
+    """Format what the session `name` recommends, and how to use it; empty if it tunes nothing."""
     result = find_result(state)
     serve = build_serve_command(result.winner) if result is not None else ""
-    return tuning.format_use(state, serve, name)
+    return [*tuning.format_tuning(state), *tuning.format_use(state, serve, name)]
 
 
 def _require_winner(state: SessionState) -> CellState:

@@ -175,6 +175,7 @@ def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
     text = render_page(over, FinalMetrics(), "night").decode()
     assert "What to deploy" in text and "bf16 · sdpa · b16" in text
     assert "binds: E2E p90 below 2,500 ms" in text
+    assert "measure again: txtop run --models gpt2" in text and "txtop export night" in text
 
 
 @pytest.mark.parametrize(("objective", "unit"), [("energy", "J/seq"), ("cost", "$/Mseq")])

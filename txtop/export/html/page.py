@@ -18,12 +18,13 @@ from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.analysis.ratios import compute_ratios, compute_speeds
+from txtop.export import snippet
 from txtop.export.html import accuracy, flame, plots
 from txtop.export.html.headline import build_headline
 from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
-from txtop.export.text import ab, edge, explanation, outputs, serving_table, table, tuning
+from txtop.export.text import ab, edge, explanation, outputs, serving_table, table
 from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
@@ -88,7 +89,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
         "machine": describe_machine(state),
         "ab": _render_ab(state),
         "edges": edge.format_edges(state, finals),
-        "tuned": tuning.format_tuning(state),
+        "tuned": snippet.format_recommendation(state, name),
         "cards": cards[:MAX_CARDS],
         "more_cards": max(0, len(cells) - MAX_CARDS),
         "cells": (columns, rows),

@@ -274,9 +274,8 @@ def list_outcomes(state: SessionState, finals: FinalMetrics, name: str) -> list[
         outcomes.append(edge.format_edges(state, finals))
     if state.race is not None:
         from txtop.export import snippet
-        from txtop.export.text import tuning
 
-        outcomes.append([*tuning.format_tuning(state), *snippet.format_use(state, name)])
+        outcomes.append(snippet.format_recommendation(state, name))
     return list(filter(None, outcomes))
 
 
