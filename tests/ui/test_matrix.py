@@ -295,6 +295,18 @@ async def test_a_storm_of_resizes_on_both_screens() -> None:
         await until(pilot, lambda: "estimate" in text(app) and "for 1 cell" in text(app))
 
 
+async def test_a_value_is_typed_where_there_is_no_row_for_it() -> None:
+    async with opened(HomeMode()) as (app, pilot):
+        await until(pilot, lambda: "press r" in text(app))
+        builder = await build(app, pilot)
+        while not builder.begin_typing("4711"):
+            builder.move(1, 0)
+        for size in ((3, 4), (20, 1), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda size=size: app.mode_screen.size == size)  # type: ignore[misc]
+        await until(pilot, lambda: "4711" in text(app))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (99, 31), (100, 32), (120, 40), (200, 60), (60, 16)])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
     for lines_of_all in (0, 20, 90):

@@ -94,8 +94,11 @@ class MatrixChoicesPanel(MatrixWidget):
         choices = self.builder.choices
         x = matrix_choices.LABEL_WIDTH + matrix_choices.PROMPT_WIDTH
         width = matrix_choices.compute_input_width(self.builder.typed, area.width - x)
-        y = 1 + matrix_choices.list_rows(choices, area).index((choices.at, 0))
-        self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
+        rows, own = matrix_choices.list_rows(choices, area), (choices.at, 0)
+        # On a terminal of a few cells there is no row at all.
+        if own in rows:
+            y = 1 + rows.index(own)
+            self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
 
     def on_resize(self, event: events.Resize) -> None:
         self.place_input()
