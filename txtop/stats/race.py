@@ -29,6 +29,8 @@ Stage = Literal["race", "confirm"]
 Why = Literal[
     "slower", "halved", "over the limit", "too long", "does not fit", "below the floor", "failed"
 ]
+# Who left for another candidate, which must be one that can be had.
+BEATEN = ("slower", "halved")
 # Before a round is compared at all: of fewer the interval is infinite anyway.
 MIN_ROUNDS = 4
 # Halving begins once each candidate could be compared, and leaves two at the least.
@@ -342,12 +344,7 @@ def choose_step(race: Race, loaded: Sequence[str] = ()) -> Step | None:
 
     Candidates in `loaded`, in their order, get their block before others.
     """
-    step = _find_departure(race) or _find_return(race)
-    if step is not None:
-        return step
-    if not race.running:
-        return None
-    return _choose_block(race, loaded) or _choose_confirmation(race)
+    return _find_departure(race) or _choose_block(race, loaded) or _choose_confirmation(race)
 
 
 def _find_departure(race: Race) -> LeaveRace | None:
@@ -362,16 +359,18 @@ def _find_departure(race: Race) -> LeaveRace | None:
 
 
 def _find_return(race: Race) -> RejoinRace | None:
-    """Return a candidate that left for one that must not be had, as it turned out."""
+    """Return a candidate that left for one that must not be had, as it turned out.
+
+    It left for one that kept the limits, so that it comes back only after another call of that one.
+    """
     for own in race.candidates.values():
-        if own.left is None or own.left.why not in ("slower", "halved"):
+        if own.left is None or own.left.why not in BEATEN:
             continue
         other = race.candidates.get(own.left.against)
-        if (
-            other is not None
-            and other.left is not None
-            and other.left.why in ("over the limit", "failed")
-        ):
+        if other is None:
+            continue
+        is_out = other.left is not None and other.left.why not in BEATEN
+        if is_out or not race.keeps_limits(other.name):
             return RejoinRace(own.name)
     return None
 
@@ -403,6 +402,9 @@ def _is_in_time(race: Race, number: int) -> bool:
 
 
 def _judge_round(race: Race, number: int) -> Step | None:
+    # Not within a round: whoever is slower than the next leader, too, leaves again without a block.
+    if (step := _find_return(race)) is not None:
+        return step
     leader = race.leader
     if leader is not None:
         for name in race.running:

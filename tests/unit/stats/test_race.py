@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
+from typing import get_args
 
 import pytest
 
@@ -26,6 +27,8 @@ from txtop.stats.race import (
     Race,
     RaceRules,
     RejoinRace,
+    Step,
+    Why,
     choose_arms,
     choose_step,
     estimate_sweep_s,
@@ -94,12 +97,9 @@ def simulate(
     """Run a whole race on `machine`, by the steps that the real one takes."""
     shares = (LIMIT_SHARE,) if limited else ()
     race = Race.of(machine.calls, RaceRules(MARGIN, budget_s, shares, default))
-    while (step := choose_step(race)) is not None:
-        if isinstance(step, LeaveRace):
-            race.leave(step.name, step.departure)
-        elif isinstance(step, RejoinRace):
-            race.bring_back(step.name)
-        elif step.stage == "race":
+    while (step := settle(race)) is not None:
+        assert isinstance(step, Measure)
+        if step.stage == "race":
             (name,) = step.names
             cost, seconds, taken = machine.run(name)
             warm = math.log(taken[0] / machine.work[name])
@@ -306,6 +306,94 @@ def test_a_fast_candidate_over_the_limit_sends_nobody_home_for_good() -> None:
     assert choose_step(race) == LeaveRace("fast", Departure("over the limit", detail="0"))
     race.leave("fast", Departure("over the limit", detail="0"))
     assert choose_step(race) == RejoinRace("a")
+
+
+def settle(race: Race) -> Step | None:
+    """Let candidates leave and come back until a block is to be measured; return that step."""
+    for _ in range(2 * len(race.candidates) + 1):
+        step = choose_step(race)
+        if isinstance(step, LeaveRace):
+            race.leave(step.name, step.departure)
+        elif isinstance(step, RejoinRace):
+            race.bring_back(step.name)
+        else:
+            return step
+    raise AssertionError("candidates leave and come back without end")
+
+
+def test_who_is_merely_over_the_limit_so_far_sends_nobody_home_either() -> None:
+    """It never leaves, as the evidence is too little, and must not be had all the same."""
+    race = build_race(
+        {"fast": wobble(0.0), "a": wobble(1.0), "d": wobble(2.0)},
+        budget_s=100.0, shares=(0.9,), default="d",
+    )  # fmt: skip
+    race.leave("a", Departure("slower", "fast"))
+    race.leave("d", Departure("halved", "fast"))
+    race.add_calls("fast", [(40, 4)])
+    assert choose_step(race) == Measure("confirm", ("fast", "d"), 0), "it keeps the limit so far"
+    race.add_calls("fast", [(5, 1)])
+    settle(race)
+    assert race.candidates["fast"].left is None and race.candidates["a"].left is None
+    assert race.candidates["d"].left == Departure("slower", "a")
+    outcome = name_outcome(race)
+    assert outcome is not None and outcome.winner == "a"
+    race.add_calls("fast", [(10, 0)])
+    assert settle(race) == Measure("confirm", ("fast", "d"), 0)
+    assert race.candidates["a"].left == Departure("slower", "fast")
+
+
+def test_nobody_comes_back_within_a_round() -> None:
+    """One that is slower than the next leader, too, would have a block before it is judged."""
+    race = build_race(
+        {"fast": wobble(0.0), "b": wobble(1.0)[:-1], "a": wobble(2.0)},
+        budget_s=100.0,
+        shares=(0.9,),
+    )
+    race.leave("a", Departure("slower", "fast"))
+    race.add_calls("fast", [(45, 5)])
+    assert choose_step(race) == Measure("race", ("b",), 7)
+    race.add_block("b", 7, 1.0, BLOCK_S)
+    assert choose_step(race) == RejoinRace("a")
+    assert settle(race) == Measure("race", ("fast",), 8)
+    assert race.candidates["a"].left == Departure("slower", "b")
+
+
+@pytest.mark.parametrize("why", get_args(Why))
+def test_who_left_for_one_that_cannot_be_had_comes_back(why: Why) -> None:
+    """One that is slower itself, or was behind, can be had: its own leader is better than both."""
+    race = build_race({"a": wobble(2.0), "b": wobble(1.0), "c": wobble(0.0)}, budget_s=100.0)
+    race.leave("a", Departure("slower", "b"))
+    race.leave("b", Departure(why, "c"))
+    lasting = why in ("slower", "halved")
+    assert choose_step(race) == (None if lasting else RejoinRace("a"))
+    if lasting:
+        race.leave("c", Departure("failed"))
+        settle(race)
+        assert race.running == ["b"], "what it left for can be had again"
+
+
+@pytest.mark.parametrize("budget_s", [None, 20.0, 3.0])
+def test_two_that_hover_around_a_limit_end_no_race_without_a_winner(
+    budget_s: float | None,
+) -> None:
+    """They are the fastest, and a tenth of their calls is over: each is out and in again."""
+    returned = 0
+    for seed in SEEDS:
+        dice = random.Random(seed)
+        calls = {
+            f"c{i}": [max(1e-4, dice.gauss(0.010 + 0.001 * i, 0.0005)) for _ in range(80)]
+            for i in range(6)
+        }
+        for name, fast_s in (("hovers", 0.004), ("too", 0.0045)):
+            calls[name] = [0.030 if dice.random() < 0.1 else fast_s for _ in range(400)]
+        machine = Machine(calls, dict.fromkeys(calls, 1), seed, limit_s=0.020)
+        race = simulate(machine, "c5", limited=True, budget_s=budget_s)
+        outcome = name_outcome(race)
+        assert outcome is not None and race.keeps_limits(outcome.winner)
+        assert outcome.winner in ("hovers", "too", "c0", "c1")
+        returned += outcome.winner not in ("hovers", "too")
+        assert race.spent_s <= 1.3 * race.budget_s + 1
+    assert returned
 
 
 @pytest.mark.parametrize(("share_over", "most"), [(0.1, 1), (0.05, 1)])
