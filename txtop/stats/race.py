@@ -60,7 +60,7 @@ class Candidate:
     `call_s` is the duration of one call, `block_s` that of one block, `spent_s` that of all blocks
     in the race. `spread` sums the squared distances of the logs of calls from the mean of their
     block, and counts their degrees of freedom. `swept_s` keeps an estimate with the number of
-    blocks that it is of.
+    blocks that it is of. One that came back is measured from `joined_round` on.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Candidate:
     swept_s: tuple[int, float] = field(default=(-1, 0.0), compare=False)
     left: Departure | None = None
     left_round: int = 0
+    joined_round: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,8 +192,9 @@ class Race:
         own.left, own.left_round = departure, self.round
 
     def bring_back(self, name: str) -> None:
-        """Take a candidate in again."""
-        self.candidates[name].left = None
+        """Take a candidate in again, for the rounds to come: a drift cancels only within one."""
+        newest = max(map(_count_rounds, self.candidates.values()))
+        self.candidates[name].left, self.candidates[name].joined_round = None, newest
 
     # Derived
 
@@ -336,7 +338,7 @@ def _compute_share_s(own: Candidate) -> float:
 
 
 def _count_rounds(candidate: Candidate) -> int:
-    return max(candidate.costs, default=-1) + 1
+    return max(max(candidate.costs, default=-1) + 1, candidate.joined_round)
 
 
 def choose_step(race: Race, loaded: Sequence[str] = ()) -> Step | None:

@@ -372,6 +372,26 @@ def test_who_left_for_one_that_cannot_be_had_comes_back(why: Why) -> None:
         assert race.running == ["b"], "what it left for can be had again"
 
 
+def test_who_comes_back_is_compared_in_rounds_from_then_on() -> None:
+    """The machine is 5 % slower by then, and `a` 2 % better than the others that come back."""
+    dice, true = random.Random(1), {"fast": 0.0, "a": 1.0, "b": 1.02, "c": 1.02}
+    rounds = {"fast": 40, "a": 8, "b": 30, "c": 30}
+    race = build_race(
+        {name: [dice.gauss(true[name], 0.003) for _ in range(n)] for name, n in rounds.items()},
+        budget_s=100.0,
+        shares=(0.9,),
+    )
+    for name in "abc":
+        race.leave(name, Departure("slower", "fast"))
+    race.add_calls("fast", [(40, 40)])
+    while isinstance(step := settle(race), Measure) and step.stage == "race":
+        (name,) = step.names
+        assert step.round < 70, "it ends"
+        race.add_block(name, step.round, dice.gauss(true[name] + 0.05, 0.003), BLOCK_S)
+    assert race.candidates["a"].left is None and race.leader == "a"
+    assert Departure("slower", "a") in (race.candidates["b"].left, race.candidates["c"].left)
+
+
 @pytest.mark.parametrize("budget_s", [None, 20.0, 3.0])
 def test_two_that_hover_around_a_limit_end_no_race_without_a_winner(
     budget_s: float | None,
