@@ -318,7 +318,7 @@ class TuneRun:
             return confirmation.paired
         block_s = self._get_block_ns() / NS_PER_S
         turns_s = [max(block_s, race.candidates[name].call_s) for name in step.names]
-        return 2 * FIRST_LOOK * sum(turns_s) > race.confirm_s
+        return 2 * FIRST_LOOK * sum(turns_s) > race.confirm_left_s
 
     def _get_block_ns(self) -> int:
         if self._tuning.objective == "energy":

@@ -233,9 +233,10 @@ class Race:
         return (1 - CONFIRM_SHARE) * self.budget_s
 
     @property
-    def confirm_s(self) -> float:
-        """Return the seconds of measuring for a confirmation: its share, and what the race left."""
-        return max(CONFIRM_SHARE * self.budget_s, self.budget_s - self.race_spent_s)
+    def confirm_left_s(self) -> float:
+        """Return the seconds left for all confirmations: a share, and what the race left."""
+        least_s = CONFIRM_SHARE * self.budget_s + self.race_spent_s
+        return max(least_s, self.budget_s) - self.spent_s
 
     @property
     def running(self) -> list[str]:
@@ -292,13 +293,8 @@ class Race:
         if leader is None:
             return False
         band = math.log1p(self.rules.margin)
-        for name in self.running:
-            if name == leader:
-                continue
-            interval = self.compare(name, leader).interval
-            if interval is None or interval[0] < -band:
-                return False
-        return True
+        intervals = (self.compare(n, leader).interval for n in self.running if n != leader)
+        return all(own is not None and own[0] >= -band for own in intervals)
 
 
 def estimate_sweep_s(own: Candidate) -> float:
@@ -490,7 +486,7 @@ def _choose_confirmation(race: Race) -> Step | None:
     least_s = FIRST_LOOK_PAIRED * sum(race.candidates[name].call_s for name in arms)
     if not blocks and race.rules.budget_s is not None and least_s > race.budget_s:
         return None
-    is_time_over = confirmation.spent_s >= race.confirm_s and blocks >= confirmation.least_blocks
+    is_time_over = race.confirm_left_s <= 0 and blocks >= confirmation.least_blocks
     if is_time_over or confirmation.is_decided(arms, margin):
         return None
     still_open = confirmation.find_open(arms, margin)

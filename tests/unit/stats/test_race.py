@@ -112,7 +112,7 @@ def simulate(
             race.add_block(name, step.round, cost, seconds, len(taken), squares)
         else:
             both_s = [2 * max(machine.block_s, race.candidates[n].call_s) for n in step.names]
-            left_s = max(race.confirm_s, race.budget_s - race.spent_s)
+            left_s = race.confirm_left_s
             begun = race.find_confirmation(step.names)
             paired = begun.paired if begun else FIRST_LOOK * sum(both_s) > left_s
             count = 1 if paired else 2
@@ -732,3 +732,19 @@ def test_blocks_that_are_measured_again_take_their_time_from_the_budget() -> Non
     assert race.race_spent_s == pytest.approx(before_s + 3.0)
     (confirmation,) = race.confirmations.values()
     assert (confirmation.spent_s, len(confirmation.blocks), confirmation.paired) == (3.0, 1, True)
+
+
+def test_all_confirmations_together_have_the_time_that_is_left() -> None:
+    """The next one has its least blocks, three pairs, and not all of that time again."""
+    costs = {"a": wobble(0.001, -0.01), "b": wobble(0.0), "c": wobble(0.002)}
+    race = build_race(costs, budget_s=20.0)
+    race.leave("c", Departure("slower", "b"))
+    for number in range(10):
+        assert choose_step(race) == Measure("confirm", ("b", "a"), number)
+        race.add_confirmation({"a": 0.2 * (number % 2), "b": 0.0}, 1.8, paired=False)
+    assert choose_step(race) is None and race.spent_s > 20.0
+    race.leave("b", Departure("failed"))
+    for number in range(3):
+        assert settle(race) == Measure("confirm", ("a", "c"), number)
+        race.add_confirmation({"a": 0.2 * (number % 2), "c": 0.0}, 1.0, paired=True)
+    assert choose_step(race) is None, "it is open, and there is no time"
