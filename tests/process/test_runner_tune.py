@@ -14,7 +14,7 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, Tuning
 from txtop.protocol import events
-from txtop.runner import tune_run, turn_energy, worker_client
+from txtop.runner import tune_run, turn_energy, worker_client, worker_pool
 from txtop.runner.block_validity import Disturbances
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
@@ -204,6 +204,21 @@ def test_a_disturbed_block_costs_what_its_calls_took(
     for i, (repeated, repeated_s, calls_s) in enumerate(asked):
         assert (repeated, calls_s) == ((i + 1) // 2, took_s[i])
         assert repeated_s == pytest.approx(sum(took_s[:i:2]))
+
+
+def test_arms_that_do_not_fit_beside_one_another_are_confirmed_in_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn then loads its arm again and is longer, which shows once they were loaded."""
+    monkeypatch.setattr(worker_pool, "MAX_WORKERS", 1)
+    monkeypatch.setattr(tune_run, "RELOADED_BLOCK_NS", 40_000_000)
+    plan = build_plan(budget_s=1.0)
+    alike = tuple(cell for cell in plan.cells if cell.precision == "fp32")
+    run = Run(tmp_path / "s", msgspec.structs.replace(plan, cells=alike)).start()
+    run.until(lambda: run.state.race and run.state.race.race.confirmations, 60.0)
+    run.conductor.control.stop("the test")
+    assert run.join(60.0) == ("stopped", True)
+    assert all(b.paired for b in list_blocks(run.folder) if b.stage == "confirm")
 
 
 def test_who_makes_nan_leaves_before_its_first_block(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from txtop.stats.race import (
     choose_step,
     judge_first_call,
 )
-from txtop.stats.sequential import FIRST_LOOK
+from txtop.stats.race_turns import is_paired
 from txtop.units import NS_PER_S
 
 BLOCK_NS = 100_000_000
@@ -256,8 +256,7 @@ class TuneRun:
         order = list(step.names)
         if step.stage == "confirm":
             self._random.shuffle(order)
-        paired = step.stage == "confirm" and self._is_paired(step)
-        turns = order if len(order) == 1 or paired else [*order, *reversed(order)]
+        paired = False
         places: dict[str, list[int]] = {name: [] for name in order}
         spans: dict[str, list[tuple[int, int]]] = {name: [] for name in order}
         from_ns, name = 0, order[0]
@@ -265,6 +264,9 @@ class TuneRun:
             if step.stage == "confirm":
                 for name in order:
                     self._prepare(name, step.stage)
+                # Blocks are longer if the arms turned out not to fit beside one another.
+                paired = is_paired(self._race.race, order, self._get_block_ns() / NS_PER_S)
+            turns = order if len(order) == 1 or paired else [*order, *reversed(order)]
             for name in turns:
                 pooled = self._prepare(name, step.stage)
                 if step.stage == "race" and self._race.race.candidates[name].left is not None:
@@ -310,15 +312,6 @@ class TuneRun:
             state = self._get_state(name)
             if compute_cost(state, objective, own, joules.get(name)) is None:
                 self._record_standing(name, "failed", detail=f"no {objective} is measured here")
-
-    def _is_paired(self, step: Measure) -> bool:
-        """Return True if ten palindromes would take longer than there is time to confirm."""
-        race = self._race.race
-        if (confirmation := race.find_confirmation(step.names)) is not None:
-            return confirmation.paired
-        block_s = self._get_block_ns() / NS_PER_S
-        turns_s = [max(block_s, race.candidates[name].call_s) for name in step.names]
-        return 2 * FIRST_LOOK * sum(turns_s) > race.confirm_left_s
 
     def _get_block_ns(self) -> int:
         if self._tuning.objective == "energy":

@@ -35,6 +35,7 @@ from txtop.stats.race import (
     judge_first_call,
 )
 from txtop.stats.race_outcome import name_outcome
+from txtop.stats.race_turns import is_paired
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.stats.stopping import MIN_MEASURED_S, RATE_HALF_WIDTH, decide_stop
 
@@ -111,10 +112,7 @@ def simulate(
             squares = sum((log - fmean(logs)) ** 2 for log in logs)
             race.add_block(name, step.round, cost, seconds, len(taken), squares)
         else:
-            both_s = [2 * max(machine.block_s, race.candidates[n].call_s) for n in step.names]
-            left_s = race.confirm_left_s
-            begun = race.find_confirmation(step.names)
-            paired = begun.paired if begun else FIRST_LOOK * sum(both_s) > left_s
+            paired = is_paired(race, step.names, machine.block_s)
             count = 1 if paired else 2
             turns = {n: [machine.run(n) for _ in range(count)] for n in step.names}
             for name, both in turns.items():
@@ -744,7 +742,18 @@ def test_all_confirmations_together_have_the_time_that_is_left() -> None:
         race.add_confirmation({"a": 0.2 * (number % 2), "b": 0.0}, 1.8, paired=False)
     assert choose_step(race) is None and race.spent_s > 20.0
     race.leave("b", Departure("failed"))
+    assert is_paired(race, "ac", BLOCK_S) and not is_paired(race, "ab", BLOCK_S), "it is begun"
     for number in range(3):
         assert settle(race) == Measure("confirm", ("a", "c"), number)
         race.add_confirmation({"a": 0.2 * (number % 2), "c": 0.0}, 1.0, paired=True)
     assert choose_step(race) is None, "it is open, and there is no time"
+
+
+@pytest.mark.parametrize(
+    ("block_s", "call_s", "paired"), [(0.1, 0.1, False), (1.0, 0.1, True), (0.1, 1.0, True)]
+)
+def test_long_turns_are_confirmed_in_pairs(block_s: float, call_s: float, paired: bool) -> None:
+    """Twenty turns of each of two have what the race left of 20 s."""
+    race = Race.of("ab", RaceRules(MARGIN, budget_s=20.0))
+    add_round(race, 0, dict.fromkeys("ab", call_s))
+    assert is_paired(race, "ab", block_s) is paired
