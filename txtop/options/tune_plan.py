@@ -54,7 +54,8 @@ def build_tune_plan(
 ) -> Plan:
     """Build the plan of a race; the knobs in `fixed`, by field, are those of every candidate.
 
-    `say` is called with a line for each reason to leave candidates out. Raises `UsageError`.
+    `say` is called with a line for each reason to leave candidates out, and for what is not in the
+    budget. Raises `UsageError`.
     """
     # Today's default: every knob that is not fixed has its own.
     default = build_checked_cell(model, fixed)
@@ -87,6 +88,9 @@ def build_tune_plan(
     if rules.floor != "none" and unchecked:
         say(f"quality is not checked: {unchecked}")
         floor = kld = None
+    if rules.budget is not None:
+        n = len(candidates)
+        say(f"--budget counts measuring alone, not loading and warming up {n} candidates")
     memory = parse_memory(rules.memory)
     tasks = build_tasks(rules.task or ())
     require_answerable(tasks, (model,))

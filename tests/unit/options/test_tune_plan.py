@@ -152,6 +152,16 @@ def test_random_weights_have_no_quality_to_check() -> None:
     assert kept is not None and kept.floor == "minor"
 
 
+def test_what_is_not_in_a_budget_is_said_before_the_start() -> None:
+    lines: list[str] = []
+    rules = TuneRuleOptions(space=["batch-sizes=1,8"], budget=60.0)
+    build_tune_plan("gpt2", SMALL, rules, lines.append)
+    assert "--budget counts measuring alone, not loading and warming up 2 candidates" in lines
+    lines.clear()
+    build_tune_plan("gpt2", SMALL, TuneRuleOptions(space=rules.space), lines.append)
+    assert not any("--budget" in line for line in lines)
+
+
 def test_limits_are_of_a_percentile() -> None:
     assert parse_limits("ttft:p90<200ms, tpot:p99<=0.05s,e2e<2s") == (
         CallLimit(time="ttft", share=0.9, most_ms=200),
