@@ -17,10 +17,12 @@ from txtop.protocol import events
 from txtop.runner import tune_run, turn_energy, worker_client, worker_pool
 from txtop.runner.block_validity import Disturbances
 from txtop.runner.conductor import Conductor
+from txtop.runner.worker_pool import PooledWorker
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+from txtop.stats.race import Stage
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -219,6 +221,31 @@ def test_arms_that_do_not_fit_beside_one_another_are_confirmed_in_pairs(
     run.conductor.control.stop("the test")
     assert run.join(60.0) == ("stopped", True)
     assert all(b.paired for b in list_blocks(run.folder) if b.stage == "confirm")
+
+
+def test_a_default_that_dies_as_it_is_confirmed_is_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had left the race as slower, which keeps nobody from being confirmed."""
+    plan, killed = build_plan(budget_s=1.0), []
+    prepare = tune_run.TuneRun._prepare
+
+    def prepare_and_kill(self: tune_run.TuneRun, name: str, stage: Stage) -> PooledWorker:
+        pooled = prepare(self, name, stage)
+        if stage == "confirm" and plan.tuning and name == plan.tuning.default:
+            killed.append(name)
+            pooled.process.process.kill()
+            if len(killed) > 3:
+                run.conductor.control.stop("the test")
+        return pooled
+
+    monkeypatch.setattr(tune_run.TuneRun, "_prepare", prepare_and_kill)
+    run = Run(tmp_path / "s", plan).start()
+    assert run.join(60.0) == ("done", True)
+    assert run.state.race is not None and killed
+    left = run.state.race.race.candidates[killed[0]].left
+    assert left is not None and left.why == "failed"
+    assert name_winner(run.state) == ("bf16", 4)
 
 
 def test_who_makes_nan_leaves_before_its_first_block(tmp_path: Path) -> None:

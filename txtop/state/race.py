@@ -16,7 +16,7 @@ from txtop.plan.plan import Plan
 from txtop.plan.tuning import LimitedTime, Objective, Tuning
 from txtop.protocol.events import RaceBlock, Standing
 from txtop.state.cell import CellState
-from txtop.stats.race import Departure, Race, RaceRules, Why
+from txtop.stats.race import BEATEN, Departure, Race, RaceRules, Why
 from txtop.units import NS_PER_MS, NS_PER_S
 
 STOPPED, WORKER_LOST = "stopped", "a worker was lost"
@@ -125,9 +125,9 @@ class RaceState:
         self.race.leave(event.cell, Departure(why, event.against, event.detail))
 
     def lose(self, name: str, reason: str) -> None:
-        """Take out a candidate that ended, unless it is out already."""
+        """Take out a candidate that ended, unless it is out already and will not be confirmed."""
         own = self.race.candidates.get(name)
-        if own is not None and own.left is None:
+        if own is not None and (own.left is None or own.left.why in BEATEN):
             self.race.leave(name, Departure("failed", detail=reason))
 
     def copy(self) -> RaceState:
