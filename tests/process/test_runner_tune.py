@@ -10,6 +10,7 @@ import pytest
 
 from support.fake_run import FAKE, Run
 from txtop.analysis.tuning import find_result
+from txtop.export.text.tuning import format_tuning
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, Tuning
@@ -179,6 +180,32 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
         assert bool(cell.started_at_ns) is not (is_slow and cell.cell.batch_size == 4)
     assert name_winner(run.state) == ("fp32", 4)
     assert not verify_log(run.folder).wrong
+
+
+@pytest.mark.parametrize("confirms", [False, True])
+def test_who_is_skipped_leaves(
+    confirms: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_turn, skipped = tune_run.TuneRun._take_turn, []
+
+    def take_turn_of_one_skipped(race: tune_run.TuneRun, *turn: object) -> object:
+        if not skipped and bool(race._race.race.confirmations) is confirms:
+            skipped.append(turn[1])
+            race._control.skip = True
+        return take_turn(race, *turn)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn_of_one_skipped)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    (name,) = skipped
+    assert run.ended == ("done", True) and run.state.race is not None
+    out = {n: own.left.why for n, own in run.state.race.race.candidates.items() if own.left}
+    assert out[name] == "skipped" and [*out.values()].count("skipped") == 1
+    assert run.state.cells[name].status == "skipped"
+    assert "1 skipped" in format_tuning(run.state)[-1]
+    told = read_all(run.folder)[0]
+    at = next(i for i, e in enumerate(told) if isinstance(e, events.Standing) and e.cell == name)
+    assert not any(isinstance(e, events.CellStarted) and e.cell == name for e in told[at:])
 
 
 def test_a_disturbed_block_costs_what_its_calls_took(

@@ -25,7 +25,15 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
-from txtop.state.race import STOPPED, WHY_WORDS, WORKER_LOST, RaceState, compute_cost, sum_calls_s
+from txtop.state.race import (
+    SKIPPED,
+    STOPPED,
+    WHY_WORDS,
+    WORKER_LOST,
+    RaceState,
+    compute_cost,
+    sum_calls_s,
+)
 from txtop.stats.race import (
     LEAST_BUDGET_S,
     Departure,
@@ -278,7 +286,8 @@ class TuneRun:
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
-                why = STOPPED if self._control.stops else WORKER_LOST
+                lost = SKIPPED if self._control.skip else WORKER_LOST
+                why = STOPPED if self._control.stops else lost
                 self._record(step, order, places, False, paired, [why], [])
             self._handle_loss(name, step.stage, error)
             return
@@ -373,6 +382,7 @@ class TuneRun:
             return
         if self._control.skip:
             self._control.skip = False
+            self._record_standing(name, "skipped")
             self._client.finish(
                 state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
             )

@@ -19,7 +19,7 @@ from txtop.state.cell import CellState
 from txtop.stats.race import BEATEN, Departure, Race, RaceRules, Why
 from txtop.units import NS_PER_MS, NS_PER_S
 
-STOPPED, WORKER_LOST = "stopped", "a worker was lost"
+STOPPED, SKIPPED, WORKER_LOST = "stopped", "skipped", "a worker was lost"
 """The reasons of a block that was cut off: nothing disturbed it."""
 WHYS: tuple[Why, ...] = get_args(Why)
 
@@ -142,7 +142,7 @@ class RaceState:
 
 
 def _is_repeated(block: RaceBlock) -> bool:
-    return not block.kept and not {STOPPED, WORKER_LOST}.intersection(block.reasons)
+    return not block.kept and not {STOPPED, SKIPPED, WORKER_LOST}.intersection(block.reasons)
 
 
 def sum_calls_s(cells: Mapping[str, CellState], places: Mapping[str, Sequence[int]]) -> float:

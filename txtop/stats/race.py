@@ -27,7 +27,14 @@ from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Stage = Literal["race", "confirm"]
 Why = Literal[
-    "slower", "halved", "over the limit", "too long", "does not fit", "below the floor", "failed"
+    "slower",
+    "halved",
+    "over the limit",
+    "too long",
+    "does not fit",
+    "below the floor",
+    "failed",
+    "skipped",
 ]
 # Who left for another candidate, which must be one that can be had.
 BEATEN = ("slower", "halved")
@@ -469,7 +476,7 @@ def choose_arms(race: Race) -> tuple[str, ...]:
     arms = [leader]
     default = race.candidates.get(race.rules.default)
     # One that is slower or over a limit is still what the winner is measured against.
-    unfit = ("does not fit", "failed", "below the floor")
+    unfit = ("does not fit", "failed", "below the floor", "skipped")
     is_out = default is None or (default.left is not None and default.left.why in unfit)
     if default is not None and default.name != leader and not is_out:
         arms.append(default.name)

@@ -179,7 +179,7 @@ def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs
     Its rate is of another time than the leader's, and may be the higher one where the machine was
     less busy then.
     """
-    role = "muted" if row.why in ("slower", "behind") else "warn"
+    role = "muted" if row.why in ("slower", "behind", "skipped") else "warn"
     cells: Row = [(fit(g("✗"), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), "muted")]
     ratio = f", {row.ratio:.2f}x" if row.ratio is not None else ""
     text = g(f"{row.why}{ratio}")
