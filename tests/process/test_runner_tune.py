@@ -206,6 +206,8 @@ def test_who_is_skipped_leaves(
     told = read_all(run.folder)[0]
     at = next(i for i, e in enumerate(told) if isinstance(e, events.Standing) and e.cell == name)
     assert not any(isinstance(e, events.CellStarted) and e.cell == name for e in told[at:])
+    result = find_result(run.state)
+    assert result is not None and name not in result.outcome.arms
 
 
 def test_a_disturbed_block_costs_what_its_calls_took(
