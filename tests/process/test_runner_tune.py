@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +209,71 @@ def test_who_is_skipped_leaves(
     assert not any(isinstance(e, events.CellStarted) and e.cell == name for e in told[at:])
     result = find_result(run.state)
     assert result is not None and name not in result.outcome.arms
+
+
+def list_uncounted(run: Run) -> set[tuple[str, int]]:
+    """Return the calls in the figures of a recorded race that no block which counts has."""
+    told = read_all(run.folder)[0]
+    counted = {
+        (name, i)
+        for block in list_blocks(run.folder)
+        if block.kept
+        for name, places in block.iterations.items()
+        for i in places
+    }
+    return {
+        (name, i)
+        for name, own in fold_all(told).cells.items()
+        for i, role in enumerate(own.samples.role)
+        if role == "measured" and i not in own.samples.discarded
+    } - counted
+
+
+@pytest.mark.parametrize("confirms", [False, True])
+def test_calls_of_a_turn_that_a_stop_cut_off_are_in_no_figure(
+    confirms: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_turn = tune_run.TuneRun._take_turn
+
+    def take_turn_of_a_stop(race: tune_run.TuneRun, *turn: object) -> object:
+        if bool(race._race.race.confirmations) is confirms and not race._control.stops:
+            race._control.stop("t")
+        return take_turn(race, *turn)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn_of_a_stop)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    assert run.ended == ("stopped", True)
+    last = list_blocks(run.folder)[-1]
+    assert last.iterations and not last.kept and last.reasons == ["stopped"]
+    assert not list_uncounted(run)
+    stopped = {n: own.samples.discarded for n, own in run.state.cells.items()}
+    monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn)
+    assert Conductor(None, run.folder, worker=FAKE, sampler=None).run() == ("done", True)
+    resumed = fold_all(read_all(run.folder)[0]).cells
+    assert {n: own.samples.discarded for n, own in resumed.items()} == stopped
+    assert not list_uncounted(run)
+
+
+def test_calls_of_a_worker_that_dies_before_it_tells_its_memory_are_in_no_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_memory, killed = tune_run.TuneRun._read_memory, []
+
+    def read_memory_of_one_killed(
+        race: tune_run.TuneRun, pooled: PooledWorker, *state: object
+    ) -> None:
+        if not killed:
+            killed.append(pooled)
+            pooled.process.signal(signal.SIGKILL)
+        read_memory(race, pooled, *state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tune_run.TuneRun, "_read_memory", read_memory_of_one_killed)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    first = list_blocks(run.folder)[0]
+    assert first.iterations and not first.kept and first.reasons == ["a worker was lost"]
+    assert not list_uncounted(run)
 
 
 def test_a_disturbed_block_costs_what_its_calls_took(

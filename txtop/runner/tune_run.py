@@ -282,7 +282,7 @@ class TuneRun:
                 self._client.wait_while_paused(pooled.process)
                 from_ns = from_ns or self._recorder.state.clock_ns
                 begun_ns = self._recorder.state.clock_ns
-                places[name] += self._take_turn(pooled, name)
+                self._take_turn(pooled, name, places[name])
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
@@ -327,16 +327,17 @@ class TuneRun:
             return turn_energy.TURN_NS
         return RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
 
-    def _take_turn(self, pooled: PooledWorker, name: str) -> range:
-        """Measure the calls of one turn. Return their numbers."""
+    def _take_turn(self, pooled: PooledWorker, name: str, places: list[int]) -> None:
+        """Measure the calls of one turn. Add their numbers to `places`, however it ends."""
         state = self._get_state(name)
         first = len(state.samples)
         count = max(1, math.ceil(self._get_block_ns() / state.samples.e2e_ns[-1]))
-        self._client.iterate(pooled.process, state.cell, "measured", count)
-        last = len(self._get_state(name).samples)
+        try:
+            self._client.iterate(pooled.process, state.cell, "measured", count)
+        finally:
+            places += range(first, len(state.samples))
         if state.memory is None:
             self._read_memory(pooled, state)
-        return range(first, last)
 
     def _read_memory(self, pooled: PooledWorker, state: CellState) -> None:
         """Read the peak of a candidate; one that takes more than was asked for leaves."""
