@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -273,6 +274,33 @@ def test_calls_of_a_worker_that_dies_before_it_tells_its_memory_are_in_no_figure
     run.run()
     first = list_blocks(run.folder)[0]
     assert first.iterations and not first.kept and first.reasons == ["a worker was lost"]
+    assert not list_uncounted(run)
+
+
+def test_a_pause_inside_a_block_of_a_confirmation_discards_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the race has a single turn."""
+    take_turn, paused = tune_run.TuneRun._take_turn, []
+
+    def take_turn_before_a_pause(race: tune_run.TuneRun, *turn: object) -> object:
+        stage = "confirm" if race._race.race.confirmations else "race"
+        if stage not in paused:
+            paused.append(stage)
+            race._control.paused = True
+            threading.Timer(0.05, setattr, (race._control, "paused", False)).start()
+        return take_turn(race, *turn)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn_before_a_pause)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    assert run.ended == ("done", True) and paused == ["race", "confirm"]
+    blocks = list_blocks(run.folder)
+    (lost,) = [block for block in blocks if not block.kept]
+    assert lost.reasons == ["paused"]
+    confirmed = [block for block in blocks if block.stage == "confirm"]
+    assert confirmed.index(lost) == 1
+    assert run.state.race is not None and not run.state.race.repeated
     assert not list_uncounted(run)
 
 

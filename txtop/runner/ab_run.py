@@ -339,11 +339,10 @@ class ABRun:
         return "budget" if self._recorder.state.sum_measured_s() >= self._plan.budget_s else None
 
     def _run_block(self, order: list[ArmRun]) -> None:
-        from_ns = self._recorder.state.clock_ns
-        paused = False
+        from_ns, pauses = self._recorder.state.clock_ns, self._client.pauses
         for arm in order if self._pairs else [*order, *reversed(order)]:
             try:
-                paused = self._run_turn(arm) or paused
+                self._run_turn(arm)
             except _TurnLost:
                 return self._discard_block("an arm was lost")
             except (WorkerDied, CellEnded) as error:
@@ -352,17 +351,15 @@ class ABRun:
         since_ns = {arm.cell.id: arm.since_ns for arm in order}
         disturbed_by = find_block_disturbances(session, since_ns, from_ns)
         reasons, taken = disturbed_by.reasons, disturbed_by.contention
-        if paused:
+        if self._client.pauses > pauses:
             return self._record_block(order, False, ["paused", *reasons], taken)
         kept = not reasons or not self._repeats.allow(
             busy=bool(taken), duration_ns=session.clock_ns - from_ns
         )
         self._record_block(order, kept, reasons, taken)
 
-    def _run_turn(self, arm: ArmRun) -> bool:
+    def _run_turn(self, arm: ArmRun) -> None:
         """Measure the requests of one turn, loading `arm` first if needed.
-
-        Return whether the run was paused before it.
 
         Raises:
             WorkerDied: the arm's worker died.
@@ -376,14 +373,13 @@ class ABRun:
             self._load_and_warm(arm)
         if arm.worker is None:
             raise _TurnLost
-        paused = self._client.wait_while_paused(arm.worker)
+        self._client.wait_while_paused(arm.worker)
         samples = self._get_state(arm).samples
         first = len(samples)
         try:
             self._client.iterate(arm.worker, arm.cell, "measured", self._requests)
         finally:
             arm.open += range(first, len(samples))
-        return paused
 
     def _ends_start(self) -> bool:
         """Return whether the open block, which counts, is the last of one of several starts.

@@ -26,6 +26,7 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.runner.worker_pool import PooledWorker, WorkerPool
 from txtop.state.cell import CellState
 from txtop.state.race import (
+    PAUSED,
     SKIPPED,
     STOPPED,
     WHY_WORDS,
@@ -267,7 +268,7 @@ class TuneRun:
         paired = False
         places: dict[str, list[int]] = {name: [] for name in order}
         spans: dict[str, list[tuple[int, int]]] = {name: [] for name in order}
-        from_ns, name = 0, order[0]
+        from_ns, pauses, name = 0, 0, order[0]
         try:
             if step.stage == "confirm":
                 for name in order:
@@ -280,7 +281,8 @@ class TuneRun:
                 if step.stage == "race" and self._race.race.candidates[name].left is not None:
                     return
                 self._client.wait_while_paused(pooled.process)
-                from_ns = from_ns or self._recorder.state.clock_ns
+                if not from_ns:
+                    from_ns, pauses = self._recorder.state.clock_ns, self._client.pauses
                 begun_ns = self._recorder.state.clock_ns
                 self._take_turn(pooled, name, places[name])
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
@@ -295,6 +297,8 @@ class TuneRun:
         since_ns = {name: self._since_ns.get(name, 0) for name in order}
         disturbed_by = find_block_disturbances(session, since_ns, from_ns)
         reasons, taken = disturbed_by.reasons, disturbed_by.contention
+        if self._client.pauses > pauses:
+            return self._record(step, order, places, False, paired, [PAUSED, *reasons], taken)
         kept = not reasons or not may_repeat_in_race(
             self._race.repeated,
             self._race.repeated_s,

@@ -94,6 +94,8 @@ class WorkerClient:
         self._command = worker
         self._silence_s, self._look_s = silence_s, look_s
         self.start_deadline(None)
+        # How often the run was paused while this client waited.
+        self.pauses = 0
         self._io_loop: IoLoop | None = None
         self._supervisor: SamplerSupervisor | None = None
         # In this run: what was refused in the one before may be here now.
@@ -267,8 +269,8 @@ class WorkerClient:
 
     # Waiting
 
-    def wait_while_paused(self, worker: ChildProcess) -> bool:
-        """Wait until the run is no longer paused. Return whether it was.
+    def wait_while_paused(self, worker: ChildProcess) -> None:
+        """Wait until the run is no longer paused. Count in `pauses` that it was.
 
         Raises:
             CellEnded: the run was asked to stop or skip.
@@ -278,9 +280,9 @@ class WorkerClient:
         while self.control.paused and not self.control.stops and not self.control.skip:
             waited = True
             self.receive(worker)
+        self.pauses += waited
         self._deadline.extend(time.monotonic() - since_s)
         self.raise_if_ended()
-        return waited
 
     def raise_if_ended(self) -> None:
         """Check for requests to stop or skip.

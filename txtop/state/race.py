@@ -19,8 +19,9 @@ from txtop.state.cell import CellState
 from txtop.stats.race import BEATEN, Departure, Race, RaceRules, Why
 from txtop.units import NS_PER_MS, NS_PER_S
 
-STOPPED, SKIPPED, WORKER_LOST = "stopped", "skipped", "a worker was lost"
-"""The reasons of a block that was cut off: nothing disturbed it."""
+STOPPED, SKIPPED, PAUSED, WORKER_LOST = "stopped", "skipped", "paused", "a worker was lost"
+CUT_OFF = {STOPPED, SKIPPED, PAUSED, WORKER_LOST}
+"""The reasons of a block that was cut off, or paused in: nothing disturbed it."""
 WHYS: tuple[Why, ...] = get_args(Why)
 
 
@@ -142,7 +143,7 @@ class RaceState:
 
 
 def _is_repeated(block: RaceBlock) -> bool:
-    return not block.kept and not {STOPPED, SKIPPED, WORKER_LOST}.intersection(block.reasons)
+    return not block.kept and CUT_OFF.isdisjoint(block.reasons)
 
 
 def sum_calls_s(cells: Mapping[str, CellState], places: Mapping[str, Sequence[int]]) -> float:

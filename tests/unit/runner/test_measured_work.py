@@ -31,7 +31,7 @@ def test_what_has_no_answer_has_a_reason(ended: CellEnded | None, skip: bool, re
         plan=SimpleNamespace(timeout_s=None),
         control=SimpleNamespace(skip=skip),
         start_deadline=lambda timeout_s: None,
-        wait_while_paused=lambda worker: False,
+        wait_while_paused=lambda worker: None,
         ask=ask,
     )
     cell = Cell(id="c001", model="gpt2")
