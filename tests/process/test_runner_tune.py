@@ -304,6 +304,29 @@ def test_a_pause_inside_a_block_of_a_confirmation_discards_it(
     assert not list_uncounted(run)
 
 
+def test_each_load_and_turn_has_the_whole_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course: list[str] = []
+
+    def note(owner: type, name: str, letter: str) -> None:
+        method = getattr(owner, name)
+
+        def noted(*arguments: object) -> object:
+            course.append(letter)
+            return method(*arguments)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    note(worker_client.WorkerClient, "start_deadline", "deadline ")
+    note(worker_client.WorkerClient, "load", "load ")
+    note(tune_run.TuneRun, "_take_turn", "turn ")
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    assert run.ended == ("done", True)
+    assert {*"".join(course).split("deadline ")} == {"", "load ", "turn ", "load turn "}
+
+
 def test_a_disturbed_block_costs_what_its_calls_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,7 +70,7 @@ class TuneRuleOptions:
     timeout: Annotated[
         float | None,
         build_duration_parameter(
-            "--timeout", "time limit for loading and one block of a candidate", group=LONG
+            "--timeout", "time limit for loading and one turn of a candidate", group=LONG
         ),
     ] = None
     cost_per_hour: Annotated[

@@ -162,10 +162,13 @@ class TuneRun:
     def _prepare(self, name: str, stage: Stage) -> PooledWorker:
         """Return a worker that is warm for the candidate, loaded if need be.
 
+        This and the turn that follows have the time of one candidate.
+
         Raises:
             WorkerDied: the worker died.
             CellEnded: the candidate failed, or a stop or a skip ends it.
         """
+        self._client.start_deadline(self._plan.timeout_s)
         cell, key = self._get_state(name).cell, self._get_key(name, stage)
         pooled = self._pool.take(key)
         is_loaded = pooled is not None
@@ -255,7 +258,6 @@ class TuneRun:
         """Measure one block of the candidates of `step`, in turns if there are several."""
         if step.stage == "race" and (departure := self._find_too_long(*step.names)) is not None:
             return self._let_leave(step.names[0], departure)
-        self._client.start_deadline(self._plan.timeout_s)
         self._control.skip = False
         if step.stage == "confirm" and not self._confirmed.issuperset(step.names):
             # Confirmed by processes that are as fresh as the figures.
