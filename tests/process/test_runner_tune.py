@@ -327,6 +327,16 @@ def test_each_load_and_turn_has_the_whole_timeout(
     assert {*"".join(course).split("deadline ")} == {"", "load ", "turn ", "load turn "}
 
 
+def test_a_worker_that_dies_costs_the_candidate_and_says_how(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", build_plan("aborts"))
+    run.run()
+    assert run.ended == ("done", True) and find_result(run.state) is None
+    for own in run.state.cells.values():
+        assert own.status == "failed"
+        assert "killed by SIGABRT: line 59" in own.reason
+        assert own.finished is not None and own.finished.stderr
+
+
 def test_a_disturbed_block_costs_what_its_calls_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -383,29 +383,27 @@ class TuneRun:
 
     def _handle_loss(self, name: str, stage: Stage, error: WorkerDied | CellEnded) -> None:
         """Record the end of a candidate whose worker failed, and forget the worker."""
-        state, key = self._get_state(name), self._get_key(name, stage)
-        pooled = self._pool.take(key)
+        state = self._get_state(name)
         if self._control.stops:
             return
+        pooled = self._pool.drop(self._get_key(name, stage))
+        assert pooled is not None
         if self._control.skip:
             self._control.skip = False
             self._record_standing(name, "skipped")
             self._client.finish(
                 state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
             )
-        elif state.over or pooled is None:
-            if not state.over:
-                self._client.finish(state.cell, "failed", reason="its worker is gone")
-        elif isinstance(error, WorkerDied):
+        elif isinstance(error, WorkerDied) and not state.over:
             schedule = self._build_schedule(name)
             event = worker_failure.build_death_event(pooled.process, state, schedule)
             self._recorder.record(event)
-        elif error.status == "timeout":
+        elif isinstance(error, CellEnded) and error.status == "timeout":
             schedule = self._build_schedule(name)
             self._recorder.record(
                 worker_failure.end_silent_worker(pooled.process, state, schedule, error.reason)
             )
-        self._pool.end(key, 0.1)
+        pooled.process.end(0.1)
 
     def _finish(self) -> None:
         """End every candidate that was measured."""

@@ -77,10 +77,13 @@ class WorkerPool:
         self.evictions += 1
         self.end(next(iter(self._workers)))
 
+    def drop(self, key: str) -> PooledWorker | None:
+        """Forget the worker of `key` and return it, dead or alive; None if it is not loaded."""
+        return self._workers.pop(key, None)
+
     def end(self, key: str, grace_s: float = GRACE_S) -> None:
         """End the worker of `key`, if there is one."""
-        pooled = self._workers.pop(key, None)
-        if pooled is not None:
+        if (pooled := self.drop(key)) is not None:
             pooled.process.end(grace_s)
 
     def end_all(self, grace_s: float = GRACE_S) -> None:
