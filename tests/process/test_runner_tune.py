@@ -327,12 +327,41 @@ def test_each_load_and_turn_has_the_whole_timeout(
     assert {*"".join(course).split("deadline ")} == {"", "load ", "turn ", "load turn "}
 
 
-def test_a_worker_that_dies_costs_the_candidate_and_says_how(tmp_path: Path) -> None:
+@pytest.mark.parametrize("confirms", [False, True])
+def test_a_worker_that_dies_once_is_replaced(
+    confirms: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_turn, killed = tune_run.TuneRun._take_turn, []
+
+    def take_turn_of_one_killed(
+        race: tune_run.TuneRun, pooled: PooledWorker, name: str, *places: object
+    ) -> object:
+        if not killed and bool(race._race.race.confirmations) is confirms:
+            killed.append(name)
+            pooled.process.signal(signal.SIGKILL)
+        return take_turn(race, pooled, name, *places)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn_of_one_killed)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    assert run.ended == ("done", True) and run.state.race is not None
+    assert len(killed) == 1 and {own.status for own in run.state.cells.values()} == {"ok"}
+    whys = {own.left.why for own in run.state.race.race.candidates.values() if own.left}
+    assert "failed" not in whys and name_winner(run.state) == ("bf16", 4)
+    assert len(run.state.race.race.confirmations) == 1
+    (line,) = [line for line in run.state.log if "SIGKILL" in line.text]
+    assert line.text == "the worker killed by SIGKILL: a fresh one is loaded"
+    assert line.cell == killed[0]
+    assert not list_uncounted(run)
+
+
+def test_a_worker_that_dies_again_costs_the_candidate(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", build_plan("aborts"))
     run.run()
     assert run.ended == ("done", True) and find_result(run.state) is None
-    for own in run.state.cells.values():
-        assert own.status == "failed"
+    started = [e.cell for e in read_all(run.folder)[0] if isinstance(e, events.CellStarted)]
+    for name, own in run.state.cells.items():
+        assert own.status == "failed" and started.count(name) == 2
         assert "killed by SIGABRT: line 59" in own.reason
         assert own.finished is not None and own.finished.stderr
 

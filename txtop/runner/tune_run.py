@@ -69,6 +69,8 @@ class TuneRun:
         self._random = Random(self._plan.seed)
         self._since_ns: dict[str, int] = {}
         self._confirmed: frozenset[str] = frozenset()
+        # Those whose worker died once in this run.
+        self._replaced: set[str] = set()
 
     def run(self) -> None:
         """Admit, race and confirm, until the run is stopped."""
@@ -382,7 +384,10 @@ class TuneRun:
     # Ends
 
     def _handle_loss(self, name: str, stage: Stage, error: WorkerDied | CellEnded) -> None:
-        """Record the end of a candidate whose worker failed, and forget the worker."""
+        """Forget a worker that failed, and record the end of its candidate.
+
+        One that died, and not for want of memory, is replaced once.
+        """
         state = self._get_state(name)
         if self._control.stops:
             return
@@ -395,9 +400,17 @@ class TuneRun:
                 state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
             )
         elif isinstance(error, WorkerDied) and not state.over:
-            schedule = self._build_schedule(name)
-            event = worker_failure.build_death_event(pooled.process, state, schedule)
-            self._recorder.record(event)
+            _, reason, out_of_memory = worker_failure.diagnose_death(pooled.process)
+            if out_of_memory or name in self._replaced:
+                schedule = self._build_schedule(name)
+                event = worker_failure.build_death_event(pooled.process, state, schedule)
+                self._recorder.record(event)
+            else:
+                self._replaced.add(name)
+                text = f"{reason}: a fresh one is loaded"
+                self._recorder.record(
+                    events.Log(t_ns=now_ns(), text=text, level="warning", cell=name)
+                )
         elif isinstance(error, CellEnded) and error.status == "timeout":
             schedule = self._build_schedule(name)
             self._recorder.record(
