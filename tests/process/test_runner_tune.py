@@ -420,7 +420,7 @@ def test_a_default_that_dies_as_it_is_confirmed_is_out(
         if stage == "confirm" and plan.tuning and name == plan.tuning.default:
             killed.append(name)
             pooled.process.process.kill()
-            if len(killed) > 3:
+            if len(killed) > 8:
                 run.conductor.control.stop("the test")
         return pooled
 
