@@ -224,7 +224,7 @@ def find_edges(state: SessionState) -> list[Edge]:
 
 
 def find_limit(state: SessionState) -> float | None:
-    """Return the memory for a probe; that of its device where no other was given.
+    """Return the memory for a probe: what was given, and of a GPU no more than it has.
 
     Of a limited address space it is what the first load left beside what it had mapped for nothing.
     """
@@ -234,10 +234,16 @@ def find_limit(state: SessionState) -> float | None:
     mapped = load.mapped_bytes if load is not None else None
     if search.address_bytes is not None and mapped is not None:
         return max(1, search.address_bytes - mapped)
-    if search.limit_bytes is not None:
-        return search.limit_bytes
     name = state.gpu(load.device_id) if load is not None else None
-    return state.devices[name].last("memory_total_bytes") if name is not None else None
+    total = state.devices[name].last("memory_total_bytes") if name is not None else None
+    return min((size for size in (search.limit_bytes, total) if size is not None), default=None)
+
+
+def describe_limit(search: EdgeSearch, limit_bytes: float | None) -> str:
+    """Describe whose the limit of a search is: `asked for`, `free here` or `of this GPU`."""
+    if search.address_bytes is None and limit_bytes != search.limit_bytes:
+        return "of this GPU"
+    return "asked for" if search.asked else "free here"
 
 
 def explain_failure(edge: Edge) -> str:

@@ -31,6 +31,7 @@ from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.stats.edge_search import Bracket
+from txtop.ui.models.edge import build_edges
 
 
 def run(state: SessionState, story: ui_events.Story, cell: Cell, peak_mib: int | None) -> None:
@@ -209,6 +210,33 @@ def test_a_limited_address_space_leaves_what_the_first_load_did_not_map() -> Non
     (edge,) = find_edges(state)
     assert edge.headroom_bytes == 20 * MIB
     assert build_search().held_bytes == 2000 * MIB
+
+
+@pytest.mark.parametrize(
+    ("asked_gib", "limit_gib", "where"),
+    [
+        (80, 24, "in 24.0 GiB of this GPU"),
+        (16, 16, "in 16.0 GiB asked for"),
+        (None, 24, "in 24.0 GiB of this GPU"),
+    ],
+)
+def test_a_gpu_gives_no_more_than_it_has(asked_gib: int | None, limit_gib: int, where: str) -> None:
+    limit = None if asked_gib is None else asked_gib << 10
+    search = msgspec.structs.replace(build_search(limit_mib=limit), asked=limit is not None)
+    state, story = begin(search)
+    story.gpus = 1
+    first = next(iter(state.cells.values())).cell
+    for event in run_probe(story, first, 12 << 10):
+        if isinstance(event, events.Telemetry) and event.device != "host":
+            event.values["memory_total_bytes"] = 24.0 * (1 << 30)
+        fold(state, event)
+    (edge,) = find_edges(state)
+    assert edge.limit_bytes == limit_gib << 30
+    title, ran, *_ = edge_text.format_edges(state, FinalMetrics())
+    assert title.endswith(f"{where}:")
+    assert f"{1 - 12 / limit_gib:.0%} to spare".replace("%", " %") in ran
+    (view,) = build_edges(state, {})
+    assert view.room == where.removeprefix("in ")
 
 
 def test_a_search_is_told_in_lines_and_exported() -> None:

@@ -11,6 +11,7 @@ from txtop.analysis.edge import (
     Axis,
     Edge,
     describe_fixed,
+    describe_limit,
     explain_end,
     explain_failure,
     find_edges,
@@ -42,7 +43,9 @@ def format_edges(state: SessionState, finals: FinalMetrics) -> list[str]:
     lines: list[str] = []
     for edge in find_edges(state):
         limit, *peaks = format_gibs(edge.limit_bytes, edge.peak_bytes, edge.excess_bytes)
-        lines += [f"{_format_title(edge.axis, search, limit if edge.limit_bytes else '')}:"]
+        where = f"{limit} GiB {describe_limit(search, edge.limit_bytes)}"
+        title = format_title(edge.axis, search)
+        lines += [f"{title}, in {where}:" if edge.limit_bytes else f"{title}:"]
         lines += [f"  {line}" for line in _format_sides(state, search, edge, peaks, finals)]
         lines += [f"  {_format_course(state, edge)}", ""]
     return lines[:-1]
@@ -61,7 +64,7 @@ def format_predictions(
         axis, steps, needed, beyond = prediction
         sizes = format_gibs(needed, beyond, free_bytes, search.limit_bytes)
         fits_in, takes, free, asked = sizes
-        lines.append(f"{_format_title(axis, search, asked)}:")
+        lines.append(f"{format_title(axis, search)}, in {asked} GiB asked for:")
         if steps:
             fits = axis.format_value(axis.build_cell(search, steps))
             lines.append(f"  expected to fit      {fits:<14} {fits_in} GiB")
@@ -116,11 +119,6 @@ def format_title(axis: Axis, search: EdgeSearch) -> str:
     """Format what is searched, as `largest batch of gpt2 fp32, 128 + 32 tokens`."""
     model = f"{axis.title} of {sanitise(search.base.model_name)} {search.base.precision}"
     return f"{model}, {describe_fixed(axis, search.base)}"
-
-
-def _format_title(axis: Axis, search: EdgeSearch, limit: str) -> str:
-    where = "asked for" if search.asked else "free here"
-    return format_title(axis, search) + (f", in {limit} GiB {where}" if limit else "")
 
 
 def _format_sides(

@@ -10,6 +10,7 @@ from txtop import formatting
 from txtop.analysis.edge import (
     Edge,
     describe_fixed,
+    describe_limit,
     explain_end,
     explain_failure,
     find_edges,
@@ -88,12 +89,11 @@ def _build_edge(
     forecasts = {name: probe.forecast_bytes for name, probe in probes.items() if probe is not None}
     peaks = {own.cell.id: own.peak_bytes for own in edge.probes.values() if has_outcome(own)}
     gibs, expected = _format_gibs(edge, peaks), _format_gibs(edge, forecasts)
-    where = "asked for" if search.asked else "free"
     is_ended = edge.is_found and edge.smallest is None
     return EdgeView(
         title=edge.axis.title,
         fixed=describe_fixed(edge.axis, search.base),
-        room=f"{limit_gib} GiB {where}" if limit else "",
+        room=f"{limit_gib} GiB {describe_limit(search, limit)}" if limit else "",
         probes=tuple(
             _build_probe(state, search, edge, own, rows, gibs, expected)
             for _, own in sorted(edge.probes.items(), reverse=True)
