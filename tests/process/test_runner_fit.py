@@ -33,7 +33,7 @@ def batches(state: SessionState) -> list[int]:
 def test_a_search_without_a_forecast_finds_both_sides(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", build_plan("holds-12"))
     run.run()
-    assert batches(run.state) == [1, 2, 4, 8, 16, 12, 14, 13]
+    assert batches(run.state) == [1, 16, 8, 12, 14, 13]
     (edge,) = find_edges(run.state)
     assert edge.is_found and edge.largest and edge.smallest
     assert (edge.largest.cell.batch_size, edge.smallest.cell.batch_size) == (12, 13)
@@ -66,7 +66,7 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     Conductor(None, run.folder, worker=FAKE, sampler=None).run()
     logged, problems = read_all(run.folder)
     assert not problems.lines()
-    assert batches(fold_all(logged)) == whole == [1, 2, 4, 3]
+    assert batches(fold_all(logged)) == whole == [1, 16, 8, 4, 2, 3]
 
 
 def test_a_stop_ends_a_probe_in_the_middle_of_a_long_step(

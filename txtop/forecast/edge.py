@@ -30,10 +30,11 @@ def choose_next_probe(state: SessionState, search: EdgeSearch) -> NextProbe | No
         outcomes = list_outcomes(state, search, axis)
         limit = find_limit(state) if state.header is not None else search.limit_bytes
 
-        def forecast(steps: int, axis: Axis = axis) -> float | None:
+        def predict(steps: int, axis: Axis = axis) -> float | None:
             expected = forecast_cell(state, axis.build_cell(search, steps))
             return expected.needed_bytes if expected is not None else None
 
+        forecast = edge_search.complete_forecast(outcomes, predict)
         steps = edge_search.choose_probe(outcomes, find_most(search, axis), forecast, limit)
         if steps is not None:
             expected = edge_search.correct_forecast(outcomes, steps, forecast)

@@ -19,6 +19,8 @@ _NOISE = 0.005
 _MAX_FAILURES = 4
 # Of what is extrapolated from the nearest peak.
 _SLOPE_ERROR = 0.05
+# Nothing larger than so many times what ran is tried next.
+_GROWTH = 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def choose_probe(
     `forecast` grows with the steps, but for a fall where blocks get large enough to be mapped. The
     edge lies about where the corrected forecast reaches the limit, with heavy tails (Cauchy): the
     next probe is the median of that within the bracket, but so that halving can close what is left.
-    Without a forecast or a limit the search doubles from one step and halves from then on.
+    Without a forecast or a limit it grows from one step, 16 times at once, and halves from then on.
     """
     bracket = find_bracket(outcomes)
     if bracket.is_closed or bracket.ran >= most or len(outcomes) >= probes:
@@ -75,7 +77,7 @@ def choose_probe(
         return 1
     edge = find_predicted_edge(outcomes, most, forecast, limit_bytes)
     if edge is None or limit_bytes is None:
-        middle = 2 * low if high is None else (low + high) // 2
+        middle = _GROWTH * low if high is None else (low + high) // 2
         return min(max(1, middle), most)
     if not outcomes:
         return min(max(1, edge), most)
@@ -86,7 +88,7 @@ def choose_probe(
     above = 1.0 if high is None else _compute_share(high - 1, centre, spread)
     median = centre + spread * math.tan(math.pi * ((below + above) / 2 - 0.5))
     if high is None:
-        return min(max(low + 1, math.ceil(median)), most)
+        return min(max(low + 1, math.ceil(median)), _GROWTH * low, most)
     # So that halving closes what is left, whatever it is: peaks of equal probes may differ widely.
     closable = 1 << (probes - len(outcomes) - 1)
     least, highest = max(low + 1, high - closable), min(high - 1, low + closable)
@@ -134,6 +136,28 @@ def find_predicted_edge(
         else:
             high = middle
     return low
+
+
+def complete_forecast(
+    outcomes: Mapping[int, Outcome], forecast: Callable[[int], float | None]
+) -> Callable[[int], float | None]:
+    """Return `forecast`; where it knows nothing, a curve through the peaks that were measured.
+
+    It is a line through the first and the last, bent through one between them if that lies below.
+    Without two peaks that grow it knows nothing either.
+    """
+    measured = sorted((n, o.peak_bytes) for n, o in outcomes.items() if o.peak_bytes)
+    if len(measured) < 2 or forecast(1) is not None:
+        return forecast
+    (first, low), (last, high) = measured[0], measured[-1]
+    slope, bend = (high - low) / (last - first), 0.0
+    if slope <= 0:
+        return forecast
+    if between := measured[1:-1]:
+        near, peak = min(between, key=lambda pair: abs(2 * pair[0] - first - last))
+        below = low + slope * (near - first) - peak
+        bend = max(0.0, below / ((near - first) * (last - near)))
+    return lambda steps: high + (steps - last) * (slope + bend * (steps - first))
 
 
 def correct_forecast(

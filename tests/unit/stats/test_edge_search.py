@@ -12,6 +12,7 @@ from txtop.stats.edge_search import (
     Bracket,
     Outcome,
     choose_probe,
+    complete_forecast,
     correct_forecast,
     find_bracket,
 )
@@ -28,7 +29,9 @@ def search(
 ) -> tuple[dict[int, Outcome], Bracket]:
     """Search an edge whose probes run up to `edge` steps."""
     outcomes: dict[int, Outcome] = {}
-    while (steps := choose_probe(outcomes, most, forecast, limit)) is not None:
+    while (
+        steps := choose_probe(outcomes, most, complete_forecast(outcomes, forecast), limit)
+    ) is not None:
         assert 1 <= steps <= most and steps not in outcomes
         ran = steps <= edge
         outcomes[steps] = Outcome(ran, measure(steps) if ran else None)
@@ -96,7 +99,58 @@ def test_an_edge_is_found_without_a_forecast() -> None:
 def test_what_cannot_be_closed_in_time_is_said() -> None:
     outcomes, bracket = search(5000, 100_000, lambda _: None, None)
     assert len(outcomes) == MAX_PROBES
-    assert bracket.failed is None and not bracket.is_closed
+    assert bracket.ran <= 5000 and not bracket.is_closed
+
+
+def search_unknown(
+    edge: int, noise: float, grow: Callable[[float, int], float]
+) -> tuple[dict[int, Outcome], Bracket]:
+    """Search an edge of a model that has no forecast, by the peaks of its probes."""
+    draw = random.Random(edge)
+    fixed, growth = draw.uniform(300, 900) * MIB, draw.uniform(0.5, 30) * MIB
+    at_edge, beyond = grow(growth, edge), grow(growth, edge + 1)
+    limit = fixed + at_edge + draw.random() * (beyond - at_edge)
+
+    def measure(steps: int) -> float:
+        return (fixed + grow(growth, steps)) * (1 + draw.uniform(-noise, noise))
+
+    return search(edge, 65_536, lambda _: None, limit, measure)
+
+
+def test_the_peaks_replace_a_forecast_that_is_not_known() -> None:
+    """Memory grows with the batch; up to its square with a prompt."""
+    edges = range(1, 501)
+    linear = [search_unknown(edge, 0.0, lambda growth, n: growth * n) for edge in edges]
+    assert all(bracket.is_closed for _, bracket in linear)
+    assert sum(len(outcomes) for outcomes, _ in linear) < 6.5 * len(linear)
+    square = [search_unknown(edge, 0.0, lambda growth, n: growth * n * n / 100) for edge in edges]
+    assert sum(bracket.is_closed for _, bracket in square) > 0.8 * len(square)
+
+
+def test_peaks_that_differ_leave_a_bracket_around_the_edge() -> None:
+    """Equal probes differ by up to 5 %: an edge of hundreds is not closed by eight of them."""
+    gaps = []
+    for edge in range(1, 501):
+        outcomes, bracket = search_unknown(edge, 0.05, lambda growth, n: growth * n)
+        assert len(outcomes) <= MAX_PROBES and bracket.ran <= edge
+        if bracket.failed is not None:
+            gaps.append((bracket.failed - bracket.ran - 1) / edge)
+    assert len(gaps) >= 498
+    assert sum(gap == 0 for gap in gaps) > 200 and sum(gap < 0.05 for gap in gaps) > 400
+
+
+def test_a_curve_bends_upwards_alone() -> None:
+    def unknown(steps: int) -> float | None:
+        return None
+
+    assert complete_forecast({4: Outcome(True, 50.0)}, unknown) is unknown
+    shrinking = {4: Outcome(True, 50.0), 8: Outcome(True, 40.0)}
+    assert complete_forecast(shrinking, unknown) is unknown
+    square = {n: Outcome(True, 100.0 + n * n) for n in (1, 16, 40)}
+    assert complete_forecast(square, unknown)(100) == pytest.approx(10_100.0)
+    root = {1: Outcome(True, 100.0), 5: Outcome(True, 400.0), 9: Outcome(True, 500.0)}
+    assert complete_forecast(root, unknown)(11) == pytest.approx(600.0)
+    assert complete_forecast(root, lambda n: 7.0)(11) == 7.0
 
 
 def test_what_ran_above_a_failure_is_no_edge() -> None:
