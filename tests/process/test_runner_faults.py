@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from support.paths import SUPPORT
 from support.warm_workers import build_warm_command
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
+from txtop.runner.child_process import ChildProcess
 from txtop.runner.deadline import SILENCE_S, Deadline
+from txtop.runner.worker_failure import diagnose_death
 from txtop.system import oom_killer
 
 
@@ -132,6 +136,18 @@ def test_a_kill_by_the_memory_killer_is_out_of_memory(
     assert (starved.status, killed.status) == ("oom", "failed")
     assert "memory killer" in starved.reason
     assert "killed by SIGKILL" in killed.reason
+
+
+@pytest.mark.parametrize(("last", "is_memory"), [("  what():  std::bad_alloc", True), ("", False)])
+def test_an_allocation_that_nothing_could_catch_is_out_of_memory(
+    last: str, is_memory: bool
+) -> None:
+    process = subprocess.Popen(["sh", "-c", "kill -ABRT $$"], stdin=subprocess.PIPE)
+    process.wait()
+    child = ChildProcess("worker:1", process, 0, stderr=deque([last]))
+    code, reason, out_of_memory = diagnose_death(child)
+    assert code == -signal.SIGABRT and out_of_memory is is_memory
+    assert ("out of memory" in reason) is is_memory
 
 
 @pytest.mark.fault(23)

@@ -95,14 +95,26 @@ class Edge:
         return None if self.bracket.failed is None else self.probes.get(self.bracket.failed)
 
     @property
+    def lacks_memory(self) -> bool:
+        """Return True if the smallest did not run for want of memory."""
+        return self.smallest is not None and self.smallest.status in ("ok", "oom")
+
+    @property
+    def lost(self) -> CellState | None:
+        """Return a probe that ended by itself and tells nothing of memory; None without one."""
+        ended = (own for own in self.probes.values() if own.over and not has_outcome(own))
+        return next((own for own in ended if own.status in ("failed", "rejected")), None)
+
+    @property
     def judged(self) -> int:
         """Return the number of probes that tell something: they ran or did not."""
         return sum(has_outcome(own) for own in self.probes.values())
 
     @property
     def is_found(self) -> bool:
-        """Return True if both sides are a step apart, or all ran that the model allows."""
-        return self.bracket.is_closed or self.bracket.ran >= self.most
+        """Return True if memory ends one step on, or all ran that the model allows."""
+        is_closed = self.bracket.is_closed and self.lacks_memory
+        return is_closed or self.bracket.ran >= self.most
 
     @property
     def peak_bytes(self) -> float | None:
@@ -130,7 +142,7 @@ class Edge:
         """
         own = self.largest
         load = own.load if own is not None else None
-        if own is None or not own.peak_bytes or not self.bracket.is_closed:
+        if own is None or not own.peak_bytes or not (self.is_found and self.smallest):
             return 0
         if load is None or load.device != "cpu" or load.resident_bytes is None:
             return 0
@@ -183,8 +195,12 @@ def _count_new(base: Cell) -> int:
 
 
 def has_outcome(own: CellState) -> bool:
-    """Return True if a probe ended, and no person ended it."""
-    return own.over and own.status not in ("skipped", "cancelled")
+    """Return True if a probe ended, and its end tells of its size.
+
+    A worker that died without a sign of memory, or a model that is not here now, tells nothing.
+    """
+    may_pass = own.rejected is not None and own.rejected.may_pass
+    return own.over and not may_pass and own.status not in ("skipped", "cancelled", "failed")
 
 
 def judge_probe(own: CellState, search: EdgeSearch) -> Outcome | None:
@@ -247,8 +263,8 @@ def describe_limit(search: EdgeSearch, limit_bytes: float | None) -> str:
 
 
 def explain_failure(edge: Edge) -> str:
-    """Return why the smallest that did not run did not; empty without one."""
-    own = edge.smallest
+    """Return why the smallest that did not run did not, or why a probe failed; else empty."""
+    own = edge.smallest or edge.lost
     if own is None:
         return ""
     if edge.excess_bytes is not None and edge.limit_bytes is not None:

@@ -166,7 +166,7 @@ def explain_completeness(path: Path) -> str:
 def require_searched_model(state: SessionState) -> None:
     """Check that the model and the device are here of a search that lacks probes.
 
-    Raises `UsageError`: each of them would fail, and be taken for the edge.
+    Raises `UsageError`: the next of them would fail.
     """
     search = state.plan.edge_search
     if search is None:

@@ -323,8 +323,8 @@ class TelemetryExport(msgspec.Struct, kw_only=True):
 
 class EdgeExport(msgspec.Struct, kw_only=True):
     """An edge of `txtop fit`: the cell that ran with the most, and the one that did not with the
-    fewest. `knob` grew, by `step`. `found` if they are one step apart, or all ran up to the end of
-    the search. `spread` is by how much of the knob an equal search may end elsewhere.
+    fewest. `knob` grew, by `step`. `found` if they are one step apart for want of memory, or all
+    ran up to the end of the search. `spread` is by how much of the knob another search may differ.
     """
 
     knob: str

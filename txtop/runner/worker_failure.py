@@ -64,13 +64,16 @@ def build_death_event(
 def diagnose_death(worker: ChildProcess) -> tuple[int | None, str, bool]:
     """Return (exit code, reason, out of memory) of a dead worker.
 
-    The reason is the OOM killer if it was active, else the exit code and the worker's last line.
+    The reason is the OOM killer if it was active, or an allocation that was refused where nothing
+    could catch it, else the exit code and the worker's last line.
     """
     code = worker.end()
     if code == -signal.SIGKILL and oom_killer.count_oom_kills() > worker.memory_kills:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         return code, reason, True
     last = worker.stderr[-1] if worker.stderr else ""
+    if code == -signal.SIGABRT and "bad_alloc" in last:
+        return code, f"out of memory: the worker ended itself ({last.strip()})", True
     if _OF_A_RANK.match(last):
         return code, last, False
     return (

@@ -288,6 +288,66 @@ def test_a_search_that_was_stopped_says_what_is_known() -> None:
     assert stop(state, story)[-1] == "2 probes, then stopped: the edge lies between"
 
 
+def end(state: SessionState, name: str, batch: int, event: events.AnyEvent) -> None:
+    """Add a probe of `batch` that ends with `event`."""
+    cell = msgspec.structs.replace(BASE, id=name, batch_size=batch)
+    fold(state, events.Probe(t_ns=1, added=cell))
+    fold(state, events.CellStarted(t_ns=1, cell=name, worker="w1"))
+    fold(state, event)
+
+
+TIMEOUT = events.CellFinished(t_ns=1, cell="p03", status="timeout", reason="no end in 60 s")
+REFUSED = events.CellRejected(t_ns=1, cell="p03", reason="longer than the context")
+ABSENT = events.CellRejected(t_ns=1, cell="p03", reason="no answer of the Hub", may_pass=True)
+DEAD = events.CellFinished(t_ns=1, cell="p03", status="failed", reason="killed by SIGKILL")
+OOM = events.CellFinished(t_ns=1, cell="p03", status="oom", reason="the memory killer")
+
+
+@pytest.mark.parametrize(
+    ("ending", "bounds", "is_found", "line", "course"),
+    [
+        (TIMEOUT, True, False, "did not  batch 5        no end in 60 s", "2 probes; memory is not"),
+        (REFUSED, True, False, "did not  batch 5        longer than", "2 probes; memory is not"),
+        (ABSENT, False, False, "failed   batch 5        no answer of", "1 probe, then one failed"),
+        (DEAD, False, False, "failed   batch 5        killed by", "1 probe, then one failed"),
+        (OOM, True, True, "did not  batch 5        the memory killer", "2 probes"),
+    ],
+)
+def test_only_memory_ends_a_search_for_memory(
+    ending: events.AnyEvent, bounds: bool, is_found: bool, line: str, course: str
+) -> None:
+    """Try a probe again, by `resume`, whose end tells nothing."""
+    state, story = begin(build_search())
+    search = state.plan.edge_search
+    assert search is not None
+    run(state, story, msgspec.structs.replace(BASE, id="p02", batch_size=4), 1900)
+    end(state, "p03", 5, ending)
+    (edge,) = find_edges(state)
+    assert edge.bracket == Bracket(4, 5 if bounds else None) and edge.is_found is is_found
+    again = choose_next_probe(state, search)
+    assert (again is None) is bounds
+    fold(
+        state,
+        events.SessionEnded(t_ns=2, reason="done", wall_s=0.0, statistics_version=1, sha256=""),
+    )
+    *_, told, last = edge_text.format_edges(state, FinalMetrics())
+    assert told.strip().startswith(line) and last.strip().startswith(course)
+    assert is_found or last.endswith(": the edge lies above")
+    (exported,) = json.build_export(state, FinalMetrics()).edges  # type: ignore[misc]
+    assert exported.found is is_found and exported.reason == explain_failure(edge) != ""
+    code = exit_code.choose_exit_code(state, recorded=True, last_line="")
+    assert code == (0 if is_found else exit_code.EXIT_INCONCLUSIVE)
+    (view,) = build_edges(state, {})
+    (probe,) = (probe for probe in view.probes if probe.id == "p03")
+    assert probe.state == "failed" and probe.why and view.found is is_found
+
+
+def test_a_search_whose_first_probe_fails_knows_nothing() -> None:
+    state, story = begin(build_search())
+    end(state, "p03", 1, TIMEOUT)
+    assert stop(state, story)[-1] == "1 probe, then stopped: nothing is known of the edge"
+
+
 def test_a_session_without_a_search_has_no_edge() -> None:
     state = fold_all(ui_events.Story(ui_events.sweep()).whole())  # type: ignore[arg-type]
     assert find_edges(state) == [] and edge_text.format_edges(state, FinalMetrics()) == []

@@ -149,6 +149,8 @@ def _format_sides(
         lines.append(f"did not  {edge.axis.format_value(smallest.cell):<14} {why}")
     elif edge.is_found:
         lines.append(f"did not  nothing: {explain_end(search, edge.axis)}")
+    if (lost := edge.lost) is not None:
+        lines.append(f"failed   {edge.axis.format_value(lost.cell):<14} {sanitise(lost.reason)}")
     return lines
 
 
@@ -174,5 +176,14 @@ def _format_course(state: SessionState, edge: Edge) -> str:
         is_begun = any(own.over for own in edge.probes.values())
         where = "in its first probe" if is_begun else "before anything ran"
         return f"{'stopped' if stopped else 'ended'} {where}"
-    where = "between" if edge.largest and edge.smallest else "above" if edge.largest else "below"
-    return f"{count}{', then stopped' if stopped else ''}: the edge lies {where}"
+    if stopped:
+        count += ", then stopped"
+    elif edge.lost is not None:
+        count += ", then one failed"
+    elif edge.smallest is not None and not edge.lacks_memory:
+        count += "; memory is not what stopped it"
+    if edge.lacks_memory:
+        return f"{count}: the edge lies {'between' if edge.largest else 'below'}"
+    return f"{count}: " + (
+        "the edge lies above" if edge.largest else "nothing is known of the edge"
+    )

@@ -132,6 +132,8 @@ def _build_probe(
     kind: ProbeState = "running" if running else "open"
     if outcome is not None:
         kind = "ran" if outcome.ran else "failed"
+    elif own is edge.lost:
+        kind = "failed"
     why: str = own.stage if running else ""
     if running and (probe_s := estimate_probe_s(state, own)) is not None:
         why += f", {format_about(probe_s)} in all"
