@@ -75,7 +75,7 @@ def test_an_edge_that_moves_from_search_to_search_says_so() -> None:
     view = build(story)
     (edge,) = view.edges
     assert 0 < edge.spread < 10
-    assert draw(view, 78, 9)[1].endswith(f"probes, ±{edge.spread} in an equal search")
+    assert draw(view, 78, 9)[1].endswith(f"probes, ±{edge.spread} in another search")
 
 
 def test_a_search_under_way_says_how_far_apart_its_sides_are() -> None:

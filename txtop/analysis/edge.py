@@ -135,7 +135,7 @@ class Edge:
 
     @property
     def spread(self) -> int:
-        """Return by how much of the knob an equal search may end elsewhere.
+        """Return by how much of the knob another search may differ.
 
         0 on a GPU, whose allocator repeats itself, without an edge, and if the memory after the
         load is unknown.

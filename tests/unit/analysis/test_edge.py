@@ -156,7 +156,7 @@ def test_a_length_as_given_is_a_probe_of_the_lengths_only_where_these_have_it(
     ("device", "resident_mib", "spread"),
     [("cpu", 1000, 7), ("cpu", 1780, 14), ("cpu", None, 0), ("cpu", 2000, 0), ("cuda:0", 1000, 0)],
 )
-def test_an_edge_says_how_far_from_it_an_equal_search_may_end(
+def test_an_edge_says_by_how_much_another_search_may_differ(
     device: str, resident_mib: int | None, spread: int
 ) -> None:
     """The heap of a CPU has other holes then: a quarter of what a call takes, 120 MiB at most."""
@@ -170,11 +170,11 @@ def test_an_edge_says_how_far_from_it_an_equal_search_may_end(
     edge.largest.load.resident_bytes = resident_mib and resident_mib * MIB
     assert edge.spread == spread
     course = edge_text.format_edges(state, FinalMetrics())[-1].strip()
-    away = f"an equal search may end up to {spread} sequences away"
+    away = f"another search may differ by up to {spread} sequences"
     assert course == ("2 probes; " + away if spread else "2 probes")
 
 
-def test_an_equal_search_may_end_one_sequence_away() -> None:
+def test_another_search_may_differ_by_one_sequence() -> None:
     state, story = begin(build_search())
     for name, batch, peak_mib in (("p02", 5, None), ("p03", 4, 1900)):
         run(state, story, msgspec.structs.replace(BASE, id=name, batch_size=batch), peak_mib)
@@ -182,7 +182,7 @@ def test_an_equal_search_may_end_one_sequence_away() -> None:
     assert edge.largest is not None and edge.largest.load is not None
     edge.largest.load.device, edge.largest.load.resident_bytes = "cpu", 1780 * MIB
     course = edge_text.format_edges(state, FinalMetrics())[-1]
-    assert course == "  2 probes; an equal search may end up to 1 sequence away"
+    assert course == "  2 probes; another search may differ by up to 1 sequence"
 
 
 def test_a_peak_just_above_the_limit_looks_above_it() -> None:

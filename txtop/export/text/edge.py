@@ -165,8 +165,8 @@ def format_error(state: SessionState, own: CellState) -> str | None:
 def _format_course(state: SessionState, edge: Edge) -> str:
     count = format_count(edge.judged, "probe")
     if edge.spread:
-        away = format_count(edge.spread, edge.axis.noun)
-        return f"{count}; an equal search may end up to {away} away"
+        spread = format_count(edge.spread, edge.axis.noun)
+        return f"{count}; another search may differ by up to {spread}"
     if edge.is_found:
         return count
     if state.ended is None:

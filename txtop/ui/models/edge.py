@@ -50,7 +50,7 @@ class ProbeRow:
 class EdgeView:
     """One edge: `low` ran and `high` did not, each None until known, `step` apart if it is `found`.
 
-    `probes` are in the order of their values. An equal search may end `spread` away, 0 if that is
+    `probes` are in the order of their values. Another search may differ by `spread`, 0 if that is
     unknown. `end` is what ended the search, where all ran. `peak_share` is the peak of the largest
     that ran as a share of the limit.
     """

@@ -68,7 +68,7 @@ def _describe_course(edge: EdgeView) -> tuple[str, str]:
     """Describe how far the search is, with its colour."""
     count = format_count(len(edge.probes), "probe")
     if edge.found:
-        apart = f", ±{edge.spread:,} in an equal search" if edge.spread else ""
+        apart = f", ±{edge.spread:,} in another search" if edge.spread else ""
         return f"found in {count}{apart}", "ok"
     if edge.low is not None and edge.high is not None:
         return f"{edge.high - edge.low:,} apart, {count}", "muted"
