@@ -85,15 +85,14 @@ Fit = Literal["fits", "tight", "will not fit", "unknown"]
 TIGHT_SHARE = 0.85
 # A second arm that did not fit would end the first.
 RESERVE_BYTES = 1 << 28
-# Of a model whose configuration is not here: what comes on top of its weights.
-ACTIVATION_FACTOR = 1.2
 
 
 def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple[int, int] | None:
     """Return (needed, free) in bytes if `cell` does not fit beside what is in memory now.
 
-    None if it fits or either is unknown. Memory is taken from the last telemetry of the device
-    that `cell` would go to: that of `loaded` if both ask for the same.
+    None if it fits or either is unknown. Without a forecast `cell` is taken to need a process and
+    the weights of `loaded`, or two loads would end each other. Memory is taken from the last
+    telemetry of the device that `cell` would go to: that of `loaded` if both ask for the same.
     """
     load = state.cells[loaded.id].load
     if cell.device == loaded.device:
@@ -112,7 +111,7 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
         needed = forecast.needed_bytes
     else:
         assert load is not None
-        needed = round(ACTIVATION_FACTOR * load.weight_bytes) + PROCESS_BYTES
+        needed = load.weight_bytes + (PROCESS_BYTES if name == HOST else CONTEXT_BYTES)
     kind = "ram" if name == HOST else "memory"
     total, used = device.last(f"{kind}_total_bytes"), device.last(f"{kind}_used_bytes")
     if total is None or used is None:
@@ -152,7 +151,7 @@ def find_process_bytes(session: SessionState) -> int | None:
 
 
 def classify_fit(needed_bytes: int | None, free_bytes: float | None) -> Fit:
-    """Return if `needed_bytes` of weights and KV cache fit into `free_bytes`, if both are known."""
+    """Return if a peak of `needed_bytes` fits into `free_bytes`, if both are known."""
     if needed_bytes is None or free_bytes is None:
         return "unknown"
     if needed_bytes > free_bytes:

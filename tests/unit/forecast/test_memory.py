@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from support import ui_events
+from support import streams, ui_events
 from txtop.forecast import history, memory_fit
-from txtop.forecast.memory import MIB, forecast_memory
+from txtop.forecast.memory import CONTEXT_BYTES, MIB, PROCESS_BYTES, forecast_memory
 from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
 from txtop.protocol import events
-from txtop.state.fold import fold_all
+from txtop.state.fold import fold, fold_all
 
 GIB = 1 << 30
 SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
@@ -137,3 +138,28 @@ def test_a_forecast_is_held_against_every_cell_that_was_measured() -> None:
     errors = history.list_memory_errors(state)
     measured = [own for own in state.cells.values() if own.memory is not None]
     assert measured and len(errors) == len(measured)
+
+
+@pytest.mark.parametrize(
+    ("device", "own_bytes"), [("host", PROCESS_BYTES), ("GPU-a", CONTEXT_BYTES)]
+)
+def test_what_has_no_forecast_is_expected_to_need_what_the_loaded_one_has(
+    device: str, own_bytes: int
+) -> None:
+    """A process on a GPU takes a context there."""
+    first, second = (Cell(id=name, model="acme/unknown") for name in "ab")
+    state = fold_all(streams.stream(Plan(cells=(first, second)))[:1])
+    weights, kind = 4 << 30, "ram" if device == "host" else "memory"
+    gpu = None if device == "host" else device
+    load = streams.load(1, "a", device_id=gpu)
+    load.weight_bytes = weights
+    state.cells["a"].load = load
+    for free_bytes, fits in ((8 << 30, True), (4 << 30, False)):
+        values: dict[str, float | None] = {
+            f"{kind}_total_bytes": 16.0 * (1 << 30),
+            f"{kind}_used_bytes": 16.0 * (1 << 30) - free_bytes,
+        }
+        fold(state, events.Telemetry(t_ns=1, device=device, label="L4", values=values))
+        shortage = memory_fit.find_memory_shortage(state, first, second)
+        needed = weights + own_bytes + memory_fit.RESERVE_BYTES
+        assert shortage == (None if fits else (needed, free_bytes))
