@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from txtop.models import model_size
 from txtop.models.dimensions import Dimensions, read_dimensions
-from txtop.models.model_config import find_config, find_local_path
+from txtop.models.model_config import find_config, find_files
 from txtop.models.pass_memory import PassShape, count_pass_bytes, count_window_mask_bytes
 from txtop.models.purpose import detect_family
 from txtop.plan import modes, requests
@@ -89,7 +89,7 @@ def forecast_memory(
         config = find_config(cell.model)
         if config is None or (cell.prompts is not None and cell.prompts.tokens is None):
             return None
-        family = detect_family(config, find_local_path(cell.model))
+        family = detect_family(config, find_files(cell.model))
         size = read_dimensions(config, family)
         parameters = model_size.find_parameter_count(cell.model)
     except (OSError, ValueError):

@@ -23,6 +23,21 @@ def get_hub_cache() -> Path:
     return Path(cache).expanduser() / "huggingface" / "hub"
 
 
+def find_snapshot(model: str) -> Path | None:
+    """Return the files of a repository that the Hub's cache has of its newest known commit.
+
+    It is what a load takes, with the weights or without; None if there is no configuration.
+    """
+    folder = get_hub_cache() / f"{_REPOSITORY}{model.replace('/', '--')}"
+    try:
+        commit = (folder / "refs" / "main").read_text(encoding="ascii").strip()
+        snapshot = folder / "snapshots" / commit
+        is_whole = commit.isalnum() and (snapshot / "config.json").is_file()
+    except (OSError, ValueError):
+        return None
+    return snapshot if is_whole else None
+
+
 def list_cached_models(cache: Path | None = None) -> list[str]:
     """Return the names of the repositories with a configuration and weights in the Hub's cache."""
     folder = cache or get_hub_cache()

@@ -9,6 +9,7 @@ from typing import Any
 
 from txtop.models.builtin import Family, find_builtin
 from txtop.models.dimensions import find_first_integer
+from txtop.models.local_models import find_snapshot
 from txtop.models.purpose import detect_family
 from txtop.plan import requests
 from txtop.plan.cell import Cell
@@ -37,9 +38,19 @@ def find_local_path(model: str) -> Path | None:
     return None
 
 
+def find_files(model: str) -> Path | None:
+    """Return the directory or .gguf file of a local path or of a Hub name in the cache, or None.
+
+    A built-in name has none, whatever the cache holds: its architecture is what is known of it.
+    """
+    if (path := find_local_path(model)) is not None or find_builtin(model) is not None:
+        return path
+    return find_snapshot(model)
+
+
 def read_local_config(model: str) -> dict[str, Any] | None:
-    """Return config.json of a local directory, or None if it is missing or not a configuration."""
-    path = find_local_path(model)
+    """Return config.json of files here, or None if it is missing or not a configuration."""
+    path = find_files(model)
     if path is None or path.is_file():
         return None
     try:
@@ -56,7 +67,7 @@ def _is_sound(config: Mapping[str, Any]) -> bool:
 
 
 def find_config(model: str) -> dict[str, Any] | None:
-    """Return the configuration of a local directory or a built-in name, or None.
+    """Return the configuration of files here or of a built-in name, or None.
 
     It includes `model_type`.
     """
@@ -67,9 +78,9 @@ def find_config(model: str) -> dict[str, Any] | None:
 
 
 def find_family(model: str) -> Family | None:
-    """Return the family of a local directory or a built-in name, or None."""
+    """Return the family of files here or of a built-in name, or None."""
     config = find_config(model)
-    return None if config is None else detect_family(config, find_local_path(model))
+    return None if config is None else detect_family(config, find_files(model))
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
@@ -85,7 +96,7 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
 
 
 def find_context_length(model: str) -> int | None:
-    """Return the longest context in tokens of a local directory or a built-in name, or None."""
+    """Return the longest context in tokens of files here or of a built-in name, or None."""
     config = find_config(model)
     return None if config is None else find_max_positions(config)
 
@@ -129,7 +140,7 @@ def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     if cell.prompts is not None:
         # How long they are is for a tokenizer to say.
         return None
-    path, positions = find_local_path(cell.model), find_max_positions(config)
+    path, positions = find_files(cell.model), find_max_positions(config)
     exact = path is None or any(key in config for key in _ROTARY)
     family = detect_family(config, path)
     return explain_too_long(cell, family, positions, positions, exact=exact)

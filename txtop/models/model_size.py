@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from txtop.models.builtin import find_builtin
-from txtop.models.model_config import find_config, find_local_path
+from txtop.models.model_config import find_config, find_files
 from txtop.models.quantised import describe_scheme
 from txtop.models.quantised_files import read_tensors
 from txtop.models.weight_files import list_weight_files
@@ -26,7 +26,7 @@ def find_parameter_count(model: str) -> int | None:
     A built-in name has a published number; of a local directory the stored elements are counted,
     unless they are packed: several parameters then share one.
     """
-    path = find_local_path(model)
+    path = find_files(model)
     if describe_scheme(find_config(model) or {}):
         return None
     if path is not None:
@@ -40,7 +40,7 @@ def find_parameter_count(model: str) -> int | None:
 
 def has_weights(model: str) -> bool:
     """Return whether `model` is a file of weights, or a local directory that holds some."""
-    path = find_local_path(model)
+    path = find_files(model)
     try:
         return path is not None and (path.is_file() or bool(list_weight_files(path)))
     except OSError:

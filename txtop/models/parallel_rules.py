@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from txtop.models.attention_kernels import Accelerator
 from txtop.models.dimensions import read_dimensions
 from txtop.models.local_accelerator import count_devices
-from txtop.models.model_config import find_config, find_local_path
+from txtop.models.model_config import find_config, find_files
 from txtop.models.purpose import detect_family
 from txtop.models.quantised import find_quantisation
 from txtop.plan import modes
@@ -104,7 +104,7 @@ def _explain_libraries(cell: Cell) -> Refusal | None:
 
 
 def _explain_model(cell: Cell) -> Refusal | None:
-    config, path = find_config(cell.model), find_local_path(cell.model)
+    config, path = find_config(cell.model), find_files(cell.model)
     if cell.model.endswith(".gguf"):
         return f"{cell.parallel} reads safetensors, not .gguf", "the model it was made from"
     if config is None:

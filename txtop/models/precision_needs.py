@@ -17,7 +17,7 @@ from txtop.models import quantised, quantised_files
 from txtop.models.attention_kernels import Accelerator
 from txtop.models.gptq_backends import explain_unknown_backend
 from txtop.models.local_accelerator import find_accelerator
-from txtop.models.model_config import find_config, find_local_path
+from txtop.models.model_config import find_config, find_files, find_local_path
 from txtop.plan.cell import Cell
 from txtop.plan.modes import BY_NAME, MODES, TABLE_ORDER, Needs
 from txtop.system.libraries import find_version
@@ -38,7 +38,7 @@ def explain_missing_needs(cell: Cell, device: Accelerator | None) -> tuple[str, 
 
     `device` is None where it is not known yet; libraries are then judged alone.
     """
-    config, path = find_config(cell.model), find_local_path(cell.model)
+    config, path = find_config(cell.model), find_files(cell.model)
     stored = None if config is None else quantised.find_quantisation(config)
     asked = parse_quantization(cell.quantization)
     if stored is not None:
