@@ -15,7 +15,7 @@ from txtop.analysis.tuning import find_result
 from txtop.export.text.tuning import format_tuning
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import CallLimit, Tuning
+from txtop.plan.tuning import CallLimit, LimitedTime, Tuning
 from txtop.protocol import events
 from txtop.runner import tune_run, turn_energy, worker_client, worker_pool
 from txtop.runner.block_validity import Disturbances
@@ -478,6 +478,19 @@ def test_a_candidate_without_the_figure_leaves(
     run = Run(tmp_path / "s", build_plan(objective="energy"))
     assert run.start().join(60.0) == ("done", True)
     assert find_result(run.state) is None
+
+
+@pytest.mark.parametrize("time", ["ttft", "tpot", "e2e"])
+def test_who_cannot_be_judged_by_a_limit_leaves(time: LimitedTime, tmp_path: Path) -> None:
+    """The streamer lags: no call has a TTFT, and none keeps a limit of it."""
+    limit = CallLimit(time=time, share=0.9, most_ms=1e6)
+    run = Run(tmp_path / "s", build_plan("lags", limits=(limit,)))
+    assert run.start().join(60.0) == ("done", True)
+    assert run.state.race is not None
+    left = {own.left.detail for own in run.state.race.race.candidates.values() if own.left}
+    is_judged = time == "e2e"
+    assert (find_result(run.state) is not None) is is_judged
+    assert (left == {f"no {time.upper()} is measured here"}) is not is_judged
 
 
 def test_a_stop_ends_a_block_in_the_middle_of_a_long_step(

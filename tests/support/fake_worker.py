@@ -362,8 +362,9 @@ class Fake:
                 role=order.role,
                 start_ns=start,
                 e2e_ns=sum(gaps),
-                ttft_ns=gaps[0],
+                ttft_ns=None if self.model == "lags" else gaps[0],
                 tokens=4,
+                lag=self.model == "lags",
                 invalid=3 if self.model == "overflows" and self.precision == "bf16" else 0,
             )
         )

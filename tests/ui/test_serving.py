@@ -190,6 +190,26 @@ def test_goodput_is_said_where_something_was_promised() -> None:
     assert build_view(measuring(a_plan(slo=Slo(e2e_ms=300)), 20)).hero.notes[-1] == "goodput 0 %"
 
 
+@pytest.mark.parametrize(
+    ("changes", "bound", "is_judged"),
+    [
+        ({"first_ns": None, "lag": True}, "ttft_ms", False),
+        ({"first_ns": None, "lag": True}, "tpot_ms", False),
+        ({"first_ns": None, "lag": True}, "e2e_ms", True),
+        ({"tokens": 1}, "tpot_ms", False),
+        ({"tokens": 1}, "ttft_ms", True),
+    ],
+)
+def test_a_time_that_no_request_has_makes_no_goodput(
+    changes: dict[str, object], bound: str, is_judged: bool
+) -> None:
+    """It would be within every bound."""
+    state = measuring(a_plan(slo=Slo(**{bound: 500.0})), 0)
+    for i in range(20):
+        fold(state, replace(answer(i), **changes))
+    assert (serving.compute_goodput(state.cells["c1"]) is not None) is is_judged
+
+
 def test_percentiles_have_floors() -> None:
     tails = [row.tail for row in build_view(recorded()).hero.rows]
     assert tails == ["p95 after 130"] * 3

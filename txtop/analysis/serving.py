@@ -233,13 +233,19 @@ def summarise_server(state: CellState) -> dict[str, Summary]:
 def compute_goodput(state: CellState) -> tuple[float, float] | None:
     """Return the requests/s that met the SLO, and their share of all that were sent.
 
-    None without an SLO.
+    None without an SLO, and of a bound on a time that no request has.
     """
     slo = state.cell.serving.slo if state.cell.serving else None
     window = compute_window_ns(state) if slo is not None else None
+    samples, places = state.samples, state.samples.kept()
+    # What was timed before the streamer lagged is not of all.
+    has_ttft = not state.lag and any(samples.ttft_ns[i] >= 0 for i in places)
+    has_tpot = has_ttft and any(samples.tokens[i] > 1 for i in places)
     if slo is None or window is None:
         return None
-    good = sum(meets_slo(state, i, slo) for i in state.samples.kept())
+    if (slo.ttft_ms and not has_ttft) or (slo.tpot_ms and not has_tpot):
+        return None
+    good = sum(meets_slo(state, i, slo) for i in places)
     return good / (window[1] - window[0]) * NS_PER_S, good / count_totals(state).sent
 
 

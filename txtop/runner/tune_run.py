@@ -33,6 +33,7 @@ from txtop.state.race import (
     WORKER_LOST,
     RaceState,
     compute_cost,
+    read_time_ns,
     sum_calls_s,
 )
 from txtop.stats.race import (
@@ -323,12 +324,19 @@ class TuneRun:
         return {name: value for name, value in joules.items() if value is not None}
 
     def _drop_unmeasured(self, places: dict[str, list[int]], joules: dict[str, float]) -> None:
-        """Take out candidates that have no such figure: their blocks would never count."""
+        """Take out candidates that have no such figure, or no time that a limit is of.
+
+        Their blocks would never count, or never be over the limit.
+        """
         objective = self._tuning.objective
         for name, own in places.items():
             state = self._get_state(name)
-            if compute_cost(state, objective, own, joules.get(name)) is None:
-                self._record_standing(name, "failed", detail=f"no {objective} is measured here")
+            lacks = [objective] * (compute_cost(state, objective, own, joules.get(name)) is None)
+            for limit in self._tuning.limits:
+                times = (read_time_ns(state, limit.time, i) for i in own)
+                lacks += [limit.time.upper()] * all(time is None for time in times)
+            if lacks:
+                self._record_standing(name, "failed", detail=f"no {lacks[0]} is measured here")
 
     def _get_block_ns(self) -> int:
         if self._tuning.objective == "energy":

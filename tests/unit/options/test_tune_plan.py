@@ -174,6 +174,22 @@ def test_limits_are_of_a_percentile() -> None:
             parse_limits(text)
 
 
+@pytest.mark.parametrize(
+    ("rules", "what"),
+    [
+        ({"minimise": "tpot"}, "tpot"),
+        ({"slo": "ttft<1s,tpot:p90<50ms"}, "tpot"),
+        ({"maximise": "decode_tokens_per_s"}, "decode_tokens_per_s"),
+    ],
+)
+def test_one_new_token_has_no_time_between_tokens(rules: dict[str, Any], what: str) -> None:
+    one = {**SMALL, "new_tokens": 1}
+    with pytest.raises(UsageError, match=f"one new token has no {what}"):
+        build_tune_plan("gpt2", one, TuneRuleOptions(**rules))
+    assert build_tune_plan("gpt2", SMALL, TuneRuleOptions(**rules)).cells
+    assert build_tune_plan("gpt2", one, TuneRuleOptions(slo="ttft<1s")).cells
+
+
 def test_a_floor_is_a_band_or_a_divergence() -> None:
     assert parse_floor("minor") == ("minor", None)
     assert parse_floor("kld<=0.01") == (None, 0.01)
