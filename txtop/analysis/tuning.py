@@ -19,6 +19,7 @@ from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.stats.sequential import SequentialVerdict
 from txtop.stats.summary import compute_percentile_floor
+from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
 _LATENCIES: dict[Objective, str] = {"tpot": "tpot_ms", "ttft": "ttft_ms", "e2e": "e2e_ms"}
@@ -142,12 +143,30 @@ def describe_reached(own: CellState, limit: CallLimit) -> str:
 
 def explain_too_large(state: SessionState, name: str) -> str:
     """Return why the measured peak of a candidate is too large; empty if it is not."""
-    tuning, peak = state.plan.tuning, state.cells[name].peak_bytes
+    tuning, own = state.plan.tuning, state.cells[name]
+    peak = compute_peak_bytes(own)
     limit = tuning.memory_bytes if tuning is not None else None
     if limit is None or peak is None or peak <= limit:
         return ""
     took, asked = format_gibs(peak, limit)
-    return f"took {took} GiB, {asked} GiB asked for"
+    return f"took {took} GiB{describe_context(own)}, {asked} GiB asked for"
+
+
+def compute_peak_bytes(own: CellState) -> int | None:
+    """Return the peak that is held against the memory to deploy to; None if it is unknown.
+
+    Candidates share a GPU, so that of each only what its allocator reserved is known: what a
+    context takes comes on top, as in the forecast.
+    """
+    memory, load = own.memory, own.load
+    if memory is None or load is None or memory.device_bytes or not memory.reserved_bytes:
+        return own.peak_bytes
+    return memory.reserved_bytes + CONTEXT_BYTES * load.device.startswith("cuda")
+
+
+def describe_context(own: CellState) -> str:
+    """Return what says that a peak has an assumed context in it; empty if it has none."""
+    return " with a CUDA context" if compute_peak_bytes(own) != own.peak_bytes else ""
 
 
 def compute_figure(state: SessionState, own: CellState) -> float | None:

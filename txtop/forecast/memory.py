@@ -17,12 +17,11 @@ from txtop.models.pass_memory import PassShape, count_pass_bytes, count_window_m
 from txtop.models.purpose import detect_family
 from txtop.plan import modes, requests
 from txtop.plan.cell import Cell
+from txtop.system.gpus import CONTEXT_BYTES
 
 MIB = 1 << 20
 # Python, torch and transformers after the first call: 388 to 406 MiB with torch 2.13 on a CPU.
 PROCESS_BYTES = 394 * MIB
-# A context of CUDA and the kernels that it loads.
-CONTEXT_BYTES = 560 * MIB
 # Inductor, imported and at rest: 115 to 150 MiB.
 COMPILER_BYTES = 130 * MIB
 # torchao, imported.

@@ -10,18 +10,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from txtop.errors import UsageError
-from txtop.forecast.memory import (
-    CONTEXT_BYTES,
-    MIB,
-    PROCESS_BYTES,
-    MemoryForecast,
-    forecast_memory,
-)
+from txtop.forecast.memory import MIB, PROCESS_BYTES, MemoryForecast, forecast_memory
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.system import gpus, torch_build
 from txtop.system.device_names import get_device_kind
-from txtop.system.gpus import Gpu, select_gpu
+from txtop.system.gpus import CONTEXT_BYTES, Gpu, select_gpu
 
 
 @dataclass(frozen=True)

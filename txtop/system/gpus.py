@@ -21,6 +21,8 @@ from txtop.system.device_names import get_device_kind, is_uuid
 PROC = Path("/proc/driver/nvidia/gpus")
 DRIVER = Path("/proc/driver/nvidia/version")
 DEV = Path("/dev")
+# A context of CUDA and the kernels that it loads.
+CONTEXT_BYTES = 560 << 20
 NO_CUDA = "torch is built without CUDA"
 DEVICE_HINT = "--device cpu, or look at `txtop doctor`"
 _FILE = Path(__file__).with_name("gpu_capabilities.toml")

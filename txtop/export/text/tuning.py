@@ -9,6 +9,8 @@ import msgspec
 from txtop.analysis.tuning import (
     TuneResult,
     compute_figure,
+    compute_peak_bytes,
+    describe_context,
     describe_reached,
     find_result,
     find_unit,
@@ -117,10 +119,10 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     own = quality.get_quality(state, winner.cell.id)
     if own.badge == "unknown" or own.list_events(state):
         kept.append(f"output {own.forms[0]}")
-    if winner.peak_bytes is not None:
-        took, asked = format_gibs(winner.peak_bytes, race.tuning.memory_bytes)
+    if (peak := compute_peak_bytes(winner)) is not None:
+        took, asked = format_gibs(peak, race.tuning.memory_bytes)
         of_asked = f" of {asked}" if race.tuning.memory_bytes is not None else ""
-        kept.append(f"memory {took}{of_asked} GiB")
+        kept.append(f"memory {took}{of_asked} GiB{describe_context(winner)}")
     if kept:
         lines.append("keeps: " + ", ".join(kept))
     return lines + format_bindings(state, result)

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis.tuning import TuneResult, compare_candidates, compute_gain, find_result
+from txtop.analysis.tuning import (
+    TuneResult,
+    compare_candidates,
+    compute_gain,
+    compute_peak_bytes,
+    find_result,
+)
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import Objective
 from txtop.state import fidelity, quality
@@ -179,7 +185,7 @@ def _build_row(
         low=low,
         high=high,
         figure=wording.format_objective(state, cell) if own.costs else "",
-        gib=formatting.format_gib(cell.peak_bytes) if cell.peak_bytes else "",
+        gib=formatting.format_gib(peak) if (peak := compute_peak_bytes(cell)) else "",
         output=(*judged.forms, fidelity.shorten_badge(judged.forms[-1])) if is_judged else (),
         output_role=quality.BADGE_ROLES.get(judged.badge, "text") if is_judged else "muted",
         why=_describe_departure(own),
