@@ -331,7 +331,8 @@ class TuneRun:
         objective = self._tuning.objective
         for name, own in places.items():
             state = self._get_state(name)
-            lacks = [objective] * (compute_cost(state, objective, own, joules.get(name)) is None)
+            has_cost = compute_cost(state, objective, own, joules.get(name)) is not None
+            lacks: list[str] = [] if has_cost else [objective]
             for limit in self._tuning.limits:
                 times = (read_time_ns(state, limit.time, i) for i in own)
                 lacks += [limit.time.upper()] * all(time is None for time in times)
