@@ -68,7 +68,9 @@ def _judge_race(state: SessionState) -> int:
     if result is None:
         return EXIT_FAILED
     outcome = result.outcome
-    is_inconclusive = "inconclusive" in (outcome.gain, outcome.close)
+    verdicts = outcome.gain, outcome.close
+    # No verdict at all: there were others, and nothing was confirmed.
+    is_inconclusive = "inconclusive" in verdicts or (len(outcome.arms) > 1 and not any(verdicts))
     return EXIT_INCONCLUSIVE if is_inconclusive and not outcome.shows_difference else 0
 
 

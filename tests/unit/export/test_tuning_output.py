@@ -17,7 +17,7 @@ from support import race_session, streams
 from txtop.analysis.ab_notes import ONE_START
 from txtop.analysis.metrics import FinalMetrics, compute_cost
 from txtop.analysis.tuning import compute_figure, describe_reached, find_result, find_unit
-from txtop.cli.exit_code import EXIT_FAILED, choose_exit_code
+from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import format_report
@@ -132,11 +132,17 @@ def end(state: SessionState, reason: str = "done") -> SessionState:
 
 
 def test_exit_codes_of_a_race(over: SessionState) -> None:
-    """Candidates that leave are no failure; nobody to name is one."""
+    """Candidates that leave are no failure, nobody to name is one; 3 where nothing is confirmed."""
     assert choose_exit_code(over, recorded=True, last_line="") == 0
     header = race_session.ui_events.header(race_session.build_plan())
     nobody = end(fold_all([header]))
     assert choose_exit_code(nobody, recorded=True, last_line="") == EXIT_FAILED
+    open_ = fold_all(list(race_session.Race().events()))
+    assert open_.race is not None
+    for left in (1, 0):
+        for confirmation in open_.race.race.confirmations.values():
+            del confirmation.blocks[left:]
+        assert choose_exit_code(open_, recorded=True, last_line="") == EXIT_INCONCLUSIVE, left
     stopped = end(fold_all([header]), "stopped")
     assert choose_exit_code(stopped, recorded=True, last_line="") == 130
 
