@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
+from txtop.analysis.energy import summarise_joules
 from txtop.formatting import format_count, format_figure, format_gibs
 from txtop.plan.tuning import UNITS, CallLimit, Objective
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState, count_work, read_time_ns
+from txtop.state.race import RaceState, read_time_ns
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.stats.sequential import SequentialVerdict
-from txtop.stats.summary import compute_percentile_floor
+from txtop.stats.summary import Summary, compute_percentile_floor
 from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
@@ -179,18 +180,14 @@ def compute_figure(state: SessionState, own: CellState) -> float | None:
         price = state.plan.cost_per_hour
         return price / 3600 / rate * 1e6 if rate and price else None
     if tuning.objective == "energy":
-        return _compute_energy(state, own)
+        used = summarise_energy(state, own)
+        return used.mean if used is not None else None
     return metrics.compute_mean(own, _LATENCIES.get(tuning.objective, tuning.objective))
 
 
-def _compute_energy(state: SessionState, own: CellState) -> float | None:
-    """Return the joules of a token (encoder: a sequence) over the blocks that count."""
-    joules, work, name, since = 0.0, 0, own.cell.id, own.samples.since
-    for block in state.race.blocks if state.race is not None else ():
-        if block.kept and name in block.joules and min(block.iterations[name]) >= since:
-            joules += block.joules[name]
-            work += sum(count_work(own, i) for i in block.iterations[name])
-    return joules / work if work else None
+def summarise_energy(state: SessionState, own: CellState) -> Summary | None:
+    """Return the gross joules of a token (encoder: a sequence); None where nothing reads them."""
+    return next(iter(summarise_joules(state, own).values()), None)
 
 
 def compute_gain(compared: LogRatio) -> tuple[float | None, Interval | None]:

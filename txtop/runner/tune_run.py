@@ -341,7 +341,7 @@ class TuneRun:
 
     def _get_block_ns(self) -> int:
         if self._tuning.objective == "energy":
-            return turn_energy.TURN_NS
+            return turn_energy.CONFIRMING_TURN_NS if self._confirmed else turn_energy.TURN_NS
         return RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
 
     def _take_turn(self, pooled: PooledWorker, name: str, places: list[int]) -> None:

@@ -11,6 +11,8 @@ from txtop.stats import energy
 
 TURN_NS = 2_200_000_000
 """The duration of a turn whose energy is read: devices average over up to a second."""
+CONFIRMING_TURN_NS = 3_600_000_000
+"""That of one in a confirmation, of which three make the 10 s that a stated figure takes."""
 _WAIT_S = 3.0
 _SERIES = ("energy_j", "power_w")
 

@@ -74,6 +74,49 @@ def test_the_objective_is_the_figure_of_the_table(over: SessionState, objective:
         assert compute_figure(state, own) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.fixture
+def metered(monkeypatch: pytest.MonkeyPatch) -> SessionState:
+    """Return a race for the least energy, of calls that are long enough, on a host of 50 W."""
+    monkeypatch.setattr(race_session, "MS", 5 * race_session.MS)
+    header, *course = race_session.Race(upset=True).events()
+    assert isinstance(header, events.SessionHeader)
+    tuning = msgspec.structs.replace(header.plan.tuning, objective="energy")
+    plan = msgspec.structs.replace(header.plan, tuning=tuning)
+    read = [
+        events.Telemetry(t_ns=at_ns, device="host", values={"energy_j": 50 * at_ns / NS_PER_S})
+        for at_ns in range(0, course[-1].t_ns + NS_PER_S, NS_PER_S // 5)
+    ]
+    blocks = [
+        msgspec.structs.replace(event, joules=dict.fromkeys(event.iterations, 1.0))
+        if isinstance(event, events.RaceBlock)
+        else event
+        for event in course
+    ]
+    stream = sorted([*read, *blocks], key=lambda event: event.t_ns)
+    return fold_all([msgspec.structs.replace(header, plan=plan), *stream])
+
+
+def test_the_energy_of_a_candidate_is_that_of_the_table(metered: SessionState) -> None:
+    """It is withheld of too few turns, with the reason."""
+    export = json.loads(WRITERS["json"](metered, FinalMetrics()))
+    tabled = {
+        own["id"]: own["metrics"]["energy_j_per_token"] for own in export["cells"] if own["metrics"]
+    }
+    known = set()
+    for name, own in metered.cells.items():
+        figure = compute_figure(metered, own)
+        known.add(figure is not None)
+        expected = tabled[name]["mean"] if name in tabled else None
+        assert figure == (expected and pytest.approx(expected))
+    assert known == {True, False}
+    winner = export["tuning"]["winner"]
+    assert export["tuning"]["value"] == pytest.approx(tabled[winner]["mean"])
+    assert "no J/tok" not in "\n".join(format_tuning(metered))
+    del metered.devices["host"].series["energy_j"][0][10:]
+    del metered.devices["host"].series["energy_j"][1][10:]
+    assert "no J/tok: neither energy nor power was read" in "\n".join(format_tuning(metered))
+
+
 def test_the_winner_is_exported_with_those_that_left(over: SessionState) -> None:
     tuning = json.loads(WRITERS["json"](over, FinalMetrics()))["tuning"]
     result = find_result(over)

@@ -15,6 +15,7 @@ from txtop.analysis.tuning import (
     find_result,
     find_unit,
     list_confirmations,
+    summarise_energy,
 )
 from txtop.formatting import format_clock, format_count, format_figure, format_gibs
 from txtop.options.command_line import format_cell_command
@@ -112,6 +113,9 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     named = sanitise(name_candidate(state, winner))
     today = " (today's default)" if is_default else ""
     lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, result)}"]
+    used = summarise_energy(state, winner) if race.tuning.objective == "energy" else None
+    if used is not None and used.mean is None:
+        lines.append(f"no {used.unit}: {', '.join(used.notes)}")
     lines += format_confirmations(state, race, result)
     confirmed = list_confirmations(race, result.outcome)
     lines += dict.fromkeys(note for own in confirmed for note in own.notes)
