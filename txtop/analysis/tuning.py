@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from txtop.analysis import metrics
@@ -17,6 +18,7 @@ from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
+from txtop.stats.race import Candidate
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.stats.sequential import SequentialVerdict
 from txtop.stats.summary import Summary, compute_percentile_floor
@@ -24,6 +26,7 @@ from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
 _LATENCIES: dict[Objective, str] = {"tpot": "tpot_ms", "ttft": "ttft_ms", "e2e": "e2e_ms"}
+_GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 
 
 @dataclass(frozen=True)
@@ -270,7 +273,7 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             bindings.append(Binding(limit.format(), own, detail, ratio))
     for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
         out = [
-            (_measure_distance(state, own.name, why), own.name)
+            (_measure_distance(state, own), own.name)
             for own in race.race.candidates.values()
             if own.left is not None and own.left.why == why
         ]
@@ -283,14 +286,25 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
     return bindings
 
 
-def _measure_distance(state: SessionState, name: str, why: str) -> float:
-    """Return how far a candidate is beyond a limit, to be compared with others alone."""
-    if why == "below the floor":
-        result = state.output_of(name)
-        if result is None:
-            return math.inf
-        return result.kld if result.kld is not None else 1 - (result.cosine_tokens or 0.0)
-    own = state.cells[name]
-    if own.peak_bytes is not None:
-        return float(own.peak_bytes)
-    return float(own.cell.batch_size * own.cell.sequence_length)
+def _measure_distance(state: SessionState, own: Candidate) -> float:
+    """Return what a candidate that left has of what is bounded, as a multiple of the bound.
+
+    Infinite if that is unknown. So a forecast and a peak, a KLD and an accuracy have one unit.
+    """
+    left, tuning, result = own.left, state.plan.tuning, state.output_of(own.name)
+    if left is None or tuning is None:
+        return math.inf
+    if left.why == "does not fit":
+        # The log has a forecast in words alone: `needs 4.6 GiB, 4.0 GiB asked for`.
+        sizes = [float(size.replace(",", "")) for size in _GIB.findall(left.detail)]
+        return sizes[0] / sizes[1] if len(sizes) > 1 and sizes[1] else math.inf
+    losses = [
+        difference.difference / tuning.min_accuracy
+        for difference in accuracy.list_differences(state, own.name)
+        if difference.difference is not None and tuning.min_accuracy
+    ]
+    if result is not None and tuning.floor_kld is not None and result.kld is not None:
+        losses.append(result.kld / tuning.floor_kld)
+    elif result is not None and tuning.floor is not None:
+        losses.append(fidelity.measure_loss(result, tuning.floor))
+    return max(losses, default=math.inf)

@@ -5,6 +5,7 @@ The badges are those of docs/method.md, "Badges".
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from txtop.formatting import format_share
@@ -62,6 +63,23 @@ def has_lost_order(result: Fidelity) -> bool:
         and result.similarity_rank is None
         and result.similarity_rms is not None
         and result.similarity_rms >= _LEAST_RMS
+    )
+
+
+def measure_loss(result: Fidelity, band: FidelityBand) -> float:
+    """Return what an output loses as a multiple of what `band` allows; infinite if unknown."""
+    place = fidelity_bands.FIDELITY_BANDS.index(band)
+    if compute_badge(result) not in fidelity_bands.FIDELITY_BANDS or has_lost_order(result):
+        return math.inf
+    if result.similarity_rank is not None:
+        return (1 - result.similarity_rank) / (1 - fidelity_bands.SIMILARITY_LIMITS[place])
+    if result.cosine_tokens is not None:
+        worse = min(result.cosine_tokens, result.cosine_pooled or 1.0)
+        return (1 - worse) / (1 - fidelity_bands.COSINE_LIMITS[place])
+    lost = 1 - (result.top1 or 0) / result.positions
+    return max(
+        (result.kld or 0.0) / fidelity_bands.KLD_LIMITS[place],
+        lost / (1 - fidelity_bands.TOP1_LIMITS[place]),
     )
 
 

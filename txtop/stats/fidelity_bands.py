@@ -17,7 +17,7 @@ MIN_FLOOR = 1e-6
 KERNEL_WARNING = 10.0
 # The last value that still belongs to each band but the worst, in the order of FIDELITY_BANDS.
 KLD_LIMITS = (0.001, 0.01, 0.1)
-_TOP1 = (0.99, 0.94, 0.80)
+TOP1_LIMITS = (0.99, 0.94, 0.80)
 # A share of fewer positions is held against its bands by the upper end of its interval: of 64, two
 # percent are one token.
 MIN_TOP1_POSITIONS = 512
@@ -41,7 +41,7 @@ def classify_top1(equal: int, positions: int) -> FidelityBand:
     share = equal / positions
     if positions < MIN_TOP1_POSITIONS and (interval := compute_wilson_interval(equal, positions)):
         share = interval[1]
-    return FIDELITY_BANDS[sum(share < least for least in _TOP1)]
+    return FIDELITY_BANDS[sum(share < least for least in TOP1_LIMITS)]
 
 
 def choose_worse(*bands: FidelityBand) -> FidelityBand:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
 from support import race_session
-from txtop.analysis.tuning import explain_too_large, find_result
+from txtop.analysis.tuning import Binding, explain_too_large, find_result
 from txtop.export.text.tuning import format_tuning
 from txtop.protocol import events
-from txtop.state.fold import fold_all
+from txtop.state import accuracy
+from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.system.gpus import CONTEXT_BYTES
 
@@ -47,3 +50,81 @@ def test_what_a_context_takes_is_held_against_the_memory_too(beyond: int) -> Non
 def test_other_devices_have_no_context_of_cuda() -> None:
     state = race_on_a_gpu(4 * GIB, "xpu:0")
     assert not any(explain_too_large(state, name) for name in state.cells)
+
+
+def reject(state: SessionState, number: int, why: str, detail: str) -> str:
+    """Take a candidate of another race out with `detail`. Return its name."""
+    name = list(state.cells)[number]
+    fold(state, events.Standing(t_ns=state.clock_ns, cell=name, why=why, detail=detail))
+    return name
+
+
+def begin() -> SessionState:
+    """Return a race in which the default alone was measured, under limits of memory and quality."""
+    plan = race_session.build_plan(())
+    state = fold_all([race_session.ui_events.header(plan)])
+    assert state.race is not None
+    state.race.race.add_block(plan.cells[0].id, 0, 0.0, 1.0)
+    return state
+
+
+def find_binding(state: SessionState, limit: str) -> Binding:
+    result = find_result(state)
+    assert result is not None
+    return next(binding for binding in result.bindings if binding.limit == limit)
+
+
+def test_the_candidate_that_memory_keeps_out_is_the_one_nearest_to_it() -> None:
+    """Measured or forecast, a batch of one or of 32: the share beyond the limit is one unit."""
+    state = begin()
+    reject(state, 1, "does not fit", "needs 6.0 GiB, 4.0 GiB asked for")
+    near = reject(state, 2, "does not fit", "took 4.04 GiB with a CUDA context, 4.00 GiB asked for")
+    reject(state, 3, "does not fit", "needs 1,300 GiB, 1,100 GiB of RAM are free")
+    assert find_binding(state, "memory").own.cell.id == near
+    nearest = reject(state, 3, "does not fit", "needs 1,101 GiB, 1,100 GiB of RAM are free")
+    assert find_binding(state, "memory").own.cell.id == nearest
+
+
+def compare(state: SessionState, name: str, kld: float, top1: int = 2040) -> None:
+    fold(
+        state,
+        events.Fidelity(
+            t_ns=state.clock_ns, cell=name, reference=next(iter(state.cells)),
+            weights="pretrained", positions=2048, kld=kld, floor=0.0, top1=top1,
+        ),
+    )  # fmt: skip
+
+
+def test_the_candidate_that_quality_keeps_out_is_the_one_nearest_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the figure that put it out: an accuracy, a KLD, a share of equal tokens."""
+    state = begin()
+    int8, eager, bf16 = (
+        next(
+            name
+            for name, own in state.cells.items()
+            if (own.cell.precision, own.cell.attention, own.cell.batch_size) == wanted
+        )
+        for wanted in (("int8", "sdpa", 1), ("int8", "eager", 1), ("bf16", "sdpa", 1))
+    )
+    for name in (int8, eager, bf16):
+        fold(state, events.Standing(t_ns=state.clock_ns, cell=name, why="below the floor"))
+    compare(state, int8, 0.02)
+    compare(state, eager, 0.001, top1=1800)  # 88 % of 94 %: twice what is allowed is lost
+    compare(state, bf16, 0.015)
+    assert find_binding(state, "quality").own.cell.id == bf16
+    compare(state, eager, 0.001, top1=1905)  # 93 %
+    assert find_binding(state, "quality").own.cell.id == eager
+    assert state.race is not None
+    tuning = msgspec.structs.replace(state.race.tuning, min_accuracy=-0.01)
+    plan = msgspec.structs.replace(state.plan, tuning=tuning)
+    state.header = msgspec.structs.replace(state.header, plan=plan)  # type: ignore[type-var]
+    compare(state, int8, 0.001)
+    lost = SimpleNamespace(difference=-0.0101)
+    monkeypatch.setattr(
+        accuracy, "list_differences", lambda _, name: [lost] if name == int8 else []
+    )
+    assert find_binding(state, "quality").own.cell.id == int8, "by --min-accuracy"
+    lost.difference = -0.02
+    assert find_binding(state, "quality").own.cell.id == eager
