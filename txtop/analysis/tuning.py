@@ -10,6 +10,7 @@ from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.energy import summarise_joules
 from txtop.formatting import format_count, format_figure, format_gibs
+from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.tuning import UNITS, CallLimit, Objective
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
@@ -31,7 +32,7 @@ _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 
 @dataclass(frozen=True)
 class Binding:
-    """The nearest candidate on the other side of a limit.
+    """The nearest candidate on the other side of a limit; of the space, the winner itself.
 
     `ratio` is how many times as good as the winner it would be, None if it was not timed.
     """
@@ -131,8 +132,8 @@ def _pick_quantile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 
-def describe_reached(own: CellState, limit: CallLimit) -> str:
-    """Describe what a candidate reaches of what a limit bounds.
+def describe_reached(own: CellState, limit: CallLimit, *, beside: bool = False) -> str:
+    """Describe what a candidate reaches of what a limit bounds, `beside` its own words.
 
     Of too few calls for a percentile it is how many kept the limit.
     """
@@ -140,9 +141,11 @@ def describe_reached(own: CellState, limit: CallLimit) -> str:
     n = len(times_ms)
     if n < compute_percentile_floor(limit.share):
         within = sum(time_ms <= limit.most_ms for time_ms in times_ms)
-        return f"{within} of {format_count(n, 'call')} within {limit.time.upper()} {most}"
+        bound = "it" if beside else f"{limit.time.upper()} {most}"
+        return f"{within} of {format_count(n, 'call')} within {bound}"
     reached = format_figure(_pick_quantile(times_ms, limit.share))
-    return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}, limit {most}"
+    bound = "" if beside else f", limit {most}"
+    return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}{bound}"
 
 
 def explain_too_large(state: SessionState, name: str) -> str:
@@ -269,7 +272,7 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
         if better:
             _, name, ratio = min(better)
             own = state.cells[name]
-            detail = describe_reached(own, limit)
+            detail = describe_reached(own, limit, beside=True)
             bindings.append(Binding(limit.format(), own, detail, ratio))
     for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
         out = [
@@ -283,7 +286,37 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             detail = candidate.left.detail if candidate.left is not None else ""
             ratio, _ = compute_gain(compare_candidates(race, name, winner))
             bindings.append(Binding(title, state.cells[name], detail, ratio))
+    return bindings + _list_space_bounds(state, race, state.cells[winner])
+
+
+def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) -> list[Binding]:
+    """Return each number of the winner of which others were raced, and none above it."""
+    bindings, machine = [], state.header.machine if state.header is not None else None
+    cores = (machine.cores_allowed or machine.cores_logical) if machine is not None else 0
+    default = state.cells[race.tuning.default].cell
+    for knob in KNOBS:
+        values = {_read_number(knob, own) for own in state.cells.values()} - {None}
+        most = _read_number(knob, winner)
+        if not knob.is_number or most is None or len(values) < 2 or most < max(values):
+            continue
+        more = f"{most}-{4 * most}*2"
+        if knob.field == "threads":
+            if most >= cores:
+                continue
+            more = f"{most},{cores}"
+        kept = [k for k in KNOBS if k is not knob and k.of(winner.cell) != k.of(default)]
+        space = [f"{k.flag[2:]}={k.of(winner.cell)}" for k in kept] + [f"{knob.flag[2:]}={more}"]
+        detail = f"nothing above {knob.label(most)} was raced; more with --space {' '.join(space)}"
+        bindings.append(Binding("the space", winner, detail, None))
     return bindings
+
+
+def _read_number(knob: Knob, own: CellState) -> int | None:
+    """Return the number that a knob has in a cell; of the usual threads how many they were."""
+    value = knob.of(own.cell) if knob.is_number else None
+    if value is None and knob.field == "threads" and own.workload is not None:
+        return own.workload.threads
+    return value
 
 
 def _measure_distance(state: SessionState, own: Candidate) -> float:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from support import race_session
+from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.tuning import Binding, explain_too_large, find_result
+from txtop.export.formats import WRITERS
+from txtop.export.html.page import render_page
 from txtop.export.text.tuning import format_tuning
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan
+from txtop.plan.tuning import Tuning
 from txtop.protocol import events
 from txtop.state import accuracy
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.system.gpus import CONTEXT_BYTES
+from txtop.ui.models.view import build_view
 
 GIB = 1 << 30
 
@@ -128,3 +136,56 @@ def test_the_candidate_that_quality_keeps_out_is_the_one_nearest_to_it(
     assert find_binding(state, "quality").own.cell.id == int8, "by --min-accuracy"
     lost.difference = -0.02
     assert find_binding(state, "quality").own.cell.id == eager
+
+
+def end_with(
+    batches: list[int], winner: int, threads: tuple[int | None, ...] = (None,), cores: int = 2
+) -> list[Binding]:
+    """Return what binds after a race of bf16 at these batches in which cell `winner` leads."""
+    default, *cells = expand_matrix(
+        models=["gpt2"], precisions=["fp32", "bf16"], batch_sizes=batches, threads=list(threads)
+    )
+    tuning = Tuning(default=default.id)
+    header = race_session.ui_events.header(Plan(cells=(default, *cells), tuning=tuning))
+    machine = msgspec.structs.replace(header.machine, cores_logical=cores, cores_allowed=None)
+    state = fold_all([msgspec.structs.replace(header, machine=machine)])
+    assert state.race is not None
+    ordered = sorted(state.cells, key=lambda name: name != list(state.cells)[winner])
+    for place, name in enumerate(ordered):
+        state.race.race.add_block(name, 0, 0.1 * place, 1.0)
+    result = find_result(state)
+    assert result is not None and result.winner.cell.id == ordered[0]
+    assert all(binding.own is result.winner for binding in result.bindings)
+    return list(result.bindings)
+
+
+def test_the_space_binds_where_the_winner_has_the_largest_number_raced() -> None:
+    (binding,) = end_with([1, 32], -1)
+    assert (binding.limit, binding.ratio) == ("the space", None)
+    more = "--space precisions=bf16 batch-sizes=32-128*2"
+    assert binding.detail == f"nothing above batch 32 was raced; more with {more}"
+    assert end_with([1, 8, 32], 4) == [], "a larger one was raced, and is not as good"
+    assert end_with([32], -1) == [], "one value is what was asked for"
+
+
+def test_threads_bind_while_there_are_more_cores() -> None:
+    (binding,) = end_with([1], -1, (1, 2), cores=4)
+    assert binding.detail.endswith(
+        "2 threads was raced; more with --space precisions=bf16 threads=2,4"
+    )
+    assert end_with([1], -1, (1, 2), cores=2) == []
+
+
+def test_what_the_space_bounds_is_said_in_words_and_in_json() -> None:
+    state = fold_all(list(race_session.Race(upset=True).events()))
+    line = "limited by the space: nothing above batch 32 was raced; more with --space "
+    assert line in "\n".join(format_tuning(state))
+    (own,) = [
+        own
+        for own in json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["bindings"]
+        if own["limit"] == "the space"
+    ]
+    assert own["cell"] and own["ratio"] is None and "batch-sizes=32-128*2" in own["detail"]
+    view = build_view(state).race
+    assert view is not None and any(line in text for text in view.verdict)
+    assert line.encode() in render_page(state, FinalMetrics(), "night")

@@ -48,8 +48,11 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert "x today's default, fp32 · sdpa · b1 [" in text
     assert "3 blocks  95 %, assumes normal noise" in text
     assert "keeps: 32 of 32 calls within E2E 2,500 ms, output" in text
-    assert "binds: E2E p90 below 2,500 ms; bf16 · sdpa · b32" in text
-    assert "binds: quality; int8" in text and "not timed" in text
+    brings = "bf16 · sdpa · b32 would be 1.20x as good (17 of 26 calls within it)"
+    assert f"limited by E2E p90 below 2,500 ms: {brings}" in text
+    assert (
+        "limited by quality: int8" in text and "its speed was not measured (its output is" in text
+    )
     assert "race: 24 candidates: " in text and "1 to the end, 1 over a limit so far" in text
     assert "txtop export night --format python" in text
     serve = "serve: OMP_NUM_THREADS=2 transformers serve openai-community/gpt2 --dtype bfloat16"
@@ -223,8 +226,8 @@ def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
 
     text = render_page(over, FinalMetrics(), "night").decode()
     assert "What to deploy" in text and "bf16 · sdpa · b16" in text
-    assert "binds: E2E p90 below 2,500 ms" in text
     assert "measure again: txtop run --models gpt2" in text and "txtop export night" in text
+    assert "limited by E2E p90 below 2,500 ms" in text
 
 
 @pytest.mark.parametrize(("objective", "unit"), [("energy", "J/seq"), ("cost", "$/Mseq")])

@@ -136,9 +136,14 @@ def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
     """Format the nearest candidate beyond each limit, and what it would bring."""
     lines = []
     for binding in result.bindings:
-        beyond = sanitise(name_candidate(state, binding.own))
-        brings = f"{binding.ratio:.2f}x as good" if binding.ratio is not None else "not timed"
-        lines.append(f"binds: {binding.limit}; {beyond}: {sanitise(binding.detail)}, {brings}")
+        beyond, detail = sanitise(name_candidate(state, binding.own)), sanitise(binding.detail)
+        if binding.ratio is not None:
+            bound = f"{beyond} would be {binding.ratio:.2f}x as good ({detail})"
+        else:
+            bound = f"{beyond}, its speed was not measured ({detail})"
+        if binding.own is result.winner:
+            bound = detail
+        lines.append(f"limited by {binding.limit}: {bound}")
     return lines
 
 
