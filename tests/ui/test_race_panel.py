@@ -106,7 +106,7 @@ def test_an_outcome_says_how_sure_it_is_and_what_binds(over: View) -> None:
     assert "confirmed" in lines[1] and "tok/s" in lines[1]
     assert "x today's default" in lines[2] and "blocks" in lines[2]
     assert any(line.strip(" │").startswith("limited by E2E p90") for line in lines)
-    assert any("limited by quality" in line and "not measured" in line for line in lines)
+    assert any("limited by quality: int8" in line and "visible 0.03)" in line for line in lines)
 
 
 def test_the_big_number_is_that_of_the_winner(over: View) -> None:

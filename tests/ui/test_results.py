@@ -74,11 +74,11 @@ def results(made: list[AnyEvent]) -> ResultsView:
 
 def test_the_fastest_carries_its_cost_and_each_precision_has_its_best() -> None:
     view = results(session())
-    assert (view.word, view.name, view.ratio) == ("fastest", "int8", "4.00x of fp32")
+    assert (view.word, view.name, view.ratio) == ("fastest", "int8", "4.00x fp32")
     assert view.remarks[0] == "but its output is BROKEN ✗" and view.number_role == "muted"
     by_label = {line.label: line for line in view.lines}
     assert {"best fp32", "best bf16", "best int8", "refused"} <= by_label.keys()
-    assert by_label["best bf16"].ratio == "2.00x of fp32"
+    assert by_label["best bf16"].ratio == "2.00x fp32"
     assert by_label["best bf16"].remarks[0].startswith("and its output is lossless")
     assert by_label["refused"].value == "1 cell" and "no fp16" in by_label["refused"].name
     assert view.counts == "3 of 4 cells measured"
@@ -90,7 +90,7 @@ def test_a_sound_output_keeps_the_colour_and_an_unknown_one_is_called_that() -> 
     forms = "not measurable: random weights", "random weights"
     assert unknown.remarks[:2] == forms
     best = next(line for line in unknown.lines if line.label == "best bf16")
-    assert (best.ratio, best.remarks[:2]) == ("2.00x of fp32", forms)
+    assert (best.ratio, best.remarks[:2]) == ("2.00x fp32", forms)
     # The speed stands with its badge or not at all.
     for width in range(40, 120):
         drawn = "\n".join(lines(render_results(unknown, Area(width, 17, Glyphs(), True)))[5:])
@@ -259,7 +259,7 @@ def test_the_label_of_a_long_precision_says_which(width: int) -> None:
 
 @pytest.mark.parametrize(("width", "samples"), [(66, "3 samples"), (78, "only 3 samples")])
 def test_labels_and_doubts_are_whole_where_there_is_room(width: int, samples: str) -> None:
-    worse = {"ratio": "2.31x of fp32", "remarks": ("but its accuracy is WORSE ✗", "WORSE ✗")}
+    worse = {"ratio": "2.31x fp32", "remarks": ("but its accuracy is WORSE ✗", "WORSE ✗")}
     few = {"unit": "tok/s", "half": ("only 3 samples", "3 samples")}
     rows = (
         ResultLine("smallest", "0.7", "GiB", ("peak memory", "peak"), "int8:torch-dynamic"),
@@ -271,13 +271,13 @@ def test_labels_and_doubts_are_whole_where_there_is_room(width: int, samples: st
     assert "WORSE ✗" in line
 
 
-@pytest.mark.parametrize(("width", "expected"), [(66, "of fp32 ≈"), (80, "undecided ≈")])
+@pytest.mark.parametrize(("width", "expected"), [(66, "0.69x fp32 ≈"), (80, "undecided ≈")])
 def test_a_sign_without_a_word_is_no_part_of_a_list(width: int, expected: str) -> None:
     undecided = ("its accuracy is undecided ≈", "accuracy undecided ≈", "accuracy ≈", "≈")
     rows = (
         ResultLine("best int8:torch-dynamic", "20.3", "tok/s", ("3 samples",)),
         ResultLine(
-            "best int8", "6.06", "tok/s", ("3 samples",), "", "0.69x of fp32", undecided, "text"
+            "best int8", "6.06", "tok/s", ("3 samples",), "", "0.69x fp32", undecided, "text"
         ),
     )
     drawn = lines(render_results(replace(results(session()), lines=rows), Area(width, 9, Glyphs())))

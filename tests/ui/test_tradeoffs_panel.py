@@ -240,7 +240,7 @@ def test_the_point_under_the_cursor_is_named_and_explained() -> None:
     point = plot.points[at]
     assert f"gpt2 · int8 · batch {point.label} · 128 tokens" in rows[0]
     assert f"{point.row.rate} tok/s   {point.time} ms per token" in rows[1]
-    assert f"{point.row.ratio} of fp32  ≈ minor 0.004" in rows[1] and "Pareto-optimal" in rows[1]
+    assert f"{point.row.ratio} fp32  ≈ minor 0.004" in rows[1] and "Pareto-optimal" in rows[1]
 
 
 def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:

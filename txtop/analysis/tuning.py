@@ -82,7 +82,7 @@ def explain_below_floor(state: SessionState, name: str) -> str:
     if tuning.floor_kld is not None:
         if result.kld is None or result.kld <= tuning.floor_kld:
             return ""
-        return f"its output is {result.kld:.3g} nats from the reference"
+        return f"its output differs from the reference by {result.kld:.3g} nats (mean KLD)"
     if tuning.floor is None or badge == "unknown":
         return ""
     if badge not in FIDELITY_BANDS:

@@ -75,7 +75,7 @@ def build_tune_plan(
     for line in left_out:
         say(line)
     if len(candidates) < 2:
-        raise UsageError("one candidate is no race", "more values in --space")
+        raise UsageError("a race needs two candidates", "more values in --space")
     if len(candidates) > MAX_CANDIDATES:
         raise UsageError(
             f"{len(candidates)} candidates are more than {MAX_CANDIDATES}",
@@ -156,7 +156,7 @@ def _choose(option: str, given: str, names: Sequence[Any]) -> Any:
     name = given.strip().replace("-", "_")
     if name not in names:
         hint = did_you_mean(name, names, f"one of {', '.join(names)}")
-        raise UsageError(f"{option}: no objective {given[:40]!a}", hint)
+        raise UsageError(f"{option}: unknown objective {given[:40]!a}", hint)
     return name
 
 
@@ -168,7 +168,7 @@ def parse_limits(text: str | None) -> tuple[CallLimit, ...]:
         most_ms = parse_duration(match[3], "ms") if match else None
         share = float(match[2] or 90) / 100 if match else 0.0
         if match is None or not most_ms or not 0 < share < 1:
-            raise UsageError(f"--slo: {part[:40]!a} is no limit", _LIMIT_FORMS)
+            raise UsageError(f"--slo: {part[:40]!a} is not a limit", _LIMIT_FORMS)
         bounds.append(CallLimit(time=match[1], share=share, most_ms=most_ms))  # type: ignore[arg-type]
     if len({(bound.time, bound.share) for bound in bounds}) < len(bounds):
         raise UsageError("--slo: a limit is given twice", _LIMIT_FORMS)
@@ -191,7 +191,7 @@ def parse_floor(text: str) -> tuple[FloorBand | None, float | None]:
         if given == band:
             return band, None
     hint = did_you_mean(given, _FLOORS, f"one of {', '.join(_FLOORS)}, kld<=0.01, none")
-    raise UsageError(f"--floor: {text[:40]!a} is no quality", hint)
+    raise UsageError(f"--floor: {text[:40]!a} is not a quality level", hint)
 
 
 def parse_min_accuracy(text: str | None) -> float:

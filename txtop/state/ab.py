@@ -259,7 +259,7 @@ class ABTest:
                 if excludes_one
                 else ""
             )
-            return f"{b} is as fast as {a} within {self.margin:.3g}  {between}{least}"
+            return f"{b} is as fast as {a} within {self.margin * 100:.3g} %  {between}{least}"
         if verdict == "inconclusive" and low > high:
             return f"{b} against {a}: inconclusive, results contradict each other"
         word = "inconclusive" if verdict else f"{self.unit} {look.n}, no verdict yet"

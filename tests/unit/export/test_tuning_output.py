@@ -16,12 +16,18 @@ import pytest
 from support import race_session, streams
 from txtop.analysis.ab_notes import ONE_START
 from txtop.analysis.metrics import FinalMetrics, compute_cost
-from txtop.analysis.tuning import compute_figure, describe_reached, find_result, find_unit
+from txtop.analysis.tuning import (
+    compute_figure,
+    describe_reached,
+    explain_below_floor,
+    find_result,
+    find_unit,
+)
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import format_report
-from txtop.export.text.tuning import format_spent, format_tuning
+from txtop.export.text.tuning import format_spent, format_tuning, format_verdict
 from txtop.formatting import format_clock
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import Objective
@@ -51,9 +57,9 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     brings = "bf16 · sdpa · b32 would be 1.20x as good (17 of 26 calls within it)"
     assert f"limited by E2E p90 below 2,500 ms: {brings}" in text
     assert (
-        "limited by quality: int8" in text and "its speed was not measured (its output is" in text
+        "limited by quality: int8" in text and "▲ visible 0.03), its speed was not measured" in text
     )
-    assert "race: 24 candidates: " in text and "1 to the end, 1 over a limit so far" in text
+    assert "race: 24 candidates: " in text and "1 left, 1 over a limit so far" in text
     assert "txtop export night --format python" in text
     serve = "serve: OMP_NUM_THREADS=2 transformers serve openai-community/gpt2 --dtype bfloat16"
     assert serve in text, "a server that is told nothing takes every core"
@@ -118,6 +124,27 @@ def test_the_energy_of_a_candidate_is_that_of_the_table(metered: SessionState) -
     del metered.devices["host"].series["energy_j"][0][10:]
     del metered.devices["host"].series["energy_j"][1][10:]
     assert "no J/tok: neither energy nor power was read" in "\n".join(format_tuning(metered))
+
+
+def test_a_default_that_is_faster_is_named_with_the_limit_that_it_does_not_keep() -> None:
+    state = fold_all(list(race_session.Race().events()))
+    result = find_result(state)
+    assert result is not None and state.race is not None
+    state.race.race.candidates[state.race.tuning.default].calls[0].over = 20
+    slower = replace(result, outcome=replace(result.outcome, gain="slower", close=None))
+    assert format_verdict(state, slower) == (
+        "slower than today's default, which does not keep E2E p90 below 2,500 ms"
+    )
+
+
+def test_an_output_beyond_a_kld_says_what_the_figure_is(over: SessionState) -> None:
+    state = copy(over)
+    tuning = msgspec.structs.replace(over.plan.tuning, floor_kld=0.01)
+    plan = msgspec.structs.replace(over.plan, tuning=tuning)
+    state.header = msgspec.structs.replace(over.header, plan=plan)
+    name = next(n for n, own in over.cells.items() if own.cell.precision == "int8")
+    why = "its output differs from the reference by 0.03 nats (mean KLD)"
+    assert explain_below_floor(state, name) == why
 
 
 def test_the_winner_is_exported_with_those_that_left(over: SessionState) -> None:
@@ -246,7 +273,7 @@ def test_a_race_that_was_stopped_says_neither_limits_nor_an_end() -> None:
     stopped = end(fold_all([race_session.ui_events.header(plan)]), "stopped")
     text = format_report(stopped, FinalMetrics(), "night")
     assert "no configuration can be named: none was measured" in text
-    assert "0 still in, 24 not timed" in text and "to the end" not in text
+    assert "0 still in, 24 not timed" in text and "0 left" not in text
 
 
 def test_those_that_are_in_and_were_not_timed_are_counted_apart() -> None:

@@ -125,8 +125,8 @@ def test_batches_are_raced_for_a_latency_where_they_are_asked_for() -> None:
     assert [c.batch_size for c in build_tune_plan("gpt2", SMALL, rules).cells] == [1, 2]
 
 
-def test_one_candidate_is_no_race() -> None:
-    with pytest.raises(UsageError, match="one candidate is no race"):
+def test_a_race_needs_two_candidates() -> None:
+    with pytest.raises(UsageError, match="a race needs two candidates"):
         build(["precisions=fp32"])
 
 
@@ -205,7 +205,7 @@ def test_an_objective_fits_the_model() -> None:
     for rules, cause in (
         (TuneRuleOptions(maximise="tokens_per_s"), "an encoder has no tokens_per_s"),
         (TuneRuleOptions(minimise="cost"), "needs a price"),
-        (TuneRuleOptions(minimise="joy"), "no objective 'joy'"),
+        (TuneRuleOptions(minimise="joy"), "unknown objective 'joy'"),
         (TuneRuleOptions(minimise="e2e", maximise="tokens_per_s"), "contradict"),
     ):
         with pytest.raises(UsageError, match=cause):

@@ -64,7 +64,7 @@ def test_the_fold_takes_the_times_of_blocks_that_count() -> None:
     [
         (1.47, "faster", "B is 1.47x as fast as A  [1.4"),
         (0.5, "slower", "A is 2.00x as fast as B  [1.9"),
-        (1.001, "equivalent", "B is as fast as A within 0.02"),
+        (1.001, "equivalent", "B is as fast as A within 2 %"),
     ],
 )
 def test_verdicts_in_words(ratio: float, verdict: str, beginning: str) -> None:

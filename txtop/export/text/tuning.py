@@ -64,7 +64,7 @@ def _format_goal(state: SessionState, tuning: Tuning) -> str:
     # Random weights have no quality that a floor could hold.
     is_random = state.has_random_weights(state.plan.cells[0].id)
     if tuning.floor_kld is not None and not is_random:
-        parts.append(f"at most {tuning.floor_kld:g} nats from the reference")
+        parts.append(f"at most {tuning.floor_kld:g} nats from the reference (mean KLD)")
     elif tuning.floor is not None and not is_random:
         parts.append(f"quality at least {tuning.floor}")
     if tuning.memory_bytes is not None:
@@ -98,12 +98,21 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
     if outcome.shows_difference:
         return "confirmed"
     if outcome.gain == "slower":
-        return "slower than today's default, which is over a limit"
+        return f"slower than today's default, which does not keep {_name_broken(state)}"
     if outcome.gain is None and outcome.close is None:
         if state.ended is None:
             return "not judged yet"
         return "not confirmed" if len(outcome.arms) > 1 else "the only one left"
     return "no difference shown"
+
+
+def _name_broken(state: SessionState) -> str:
+    """Name the limits that today's default does not keep."""
+    assert state.race is not None
+    tuning = state.race.tuning
+    calls = state.race.race.candidates[tuning.default].calls
+    pairs = zip(tuning.limits, calls, strict=True)
+    return " and ".join(limit.format() for limit, own in pairs if not own.is_kept(limit.share))
 
 
 def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> list[str]:
@@ -140,7 +149,7 @@ def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
         if binding.ratio is not None:
             bound = f"{beyond} would be {binding.ratio:.2f}x as good ({detail})"
         else:
-            bound = f"{beyond}, its speed was not measured ({detail})"
+            bound = f"{beyond} ({detail}), its speed was not measured"
         if binding.own is result.winner:
             bound = detail
         lines.append(f"limited by {binding.limit}: {bound}")
@@ -173,7 +182,7 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     timed = [name for name in race.race.running if race.race.candidates[name].costs]
     over = sum(not race.race.keeps_limits(name) for name in timed)
     done = state.ended is not None and state.ended.reason == "done"
-    parts.append(f"{len(timed) - over} {'to the end' if done else 'still in'}")
+    parts.append(f"{len(timed) - over} {'left' if done else 'still in'}")
     parts += [f"{over} over a limit so far"] if over else []
     if untimed := len(race.race.running) - len(timed):
         parts.append(f"{untimed} not timed")

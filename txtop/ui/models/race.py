@@ -129,7 +129,7 @@ def _format_goal(race: RaceState) -> str:
 
 def _describe_stage(state: SessionState, race: RaceState) -> str:
     if state.ended is not None:
-        return "over" if state.ended.reason == "done" else "stopped"
+        return "finished" if state.ended.reason == "done" else "stopped"
     arms = choose_arms(race.race)
     confirmation = race.race.find_confirmation(arms)
     if confirmation is not None:

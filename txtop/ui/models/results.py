@@ -290,7 +290,7 @@ def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], names: _Names) -
 
 
 def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) -> str:
-    """Return `1.47x of fp32`, the speed over the most precise cell of the same work."""
+    """Return `1.47x fp32`, the speed over the most precise cell of the same work."""
     reference = cache.references(state).get(measured.state.cell.id)
     if reference is None or reference is measured.state:
         return ""
@@ -298,7 +298,7 @@ def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) 
         measured.state, measured.rate.mean, reference, cache, state.plan.seed
     )
     text = formatting.format_ratio(relative)
-    return f"{text} of {reference.cell.precision}" if text else ""
+    return f"{text} {reference.cell.precision}" if text else ""
 
 
 def _qualify(

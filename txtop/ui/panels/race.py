@@ -47,7 +47,8 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     for number, line in enumerate(race.verdict[:most]):
         text = cut_parts(_drop_parts(g(line), area.width), area.width, g("…"))
         rows.append([(text, race.role if number == 0 else "text")])
-    parts = [race.stage, f"{race.running} of {race.count} in"]
+    rest = "left" if race.stage == "finished" else "in"
+    parts = [race.stage, f"{race.running} of {race.count} {rest}"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
     gone = ", ".join(f"{count} {why}" for why, count in race.departures)
     room = area.width - measure_text(left[0][0]) - measure_text(race.spent) - 2
@@ -77,7 +78,7 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
     columns = _Columns(race, width)
     axis = columns.build_axis(race, inside[:kept])
     rows = [_render_candidate(row, columns, axis, g) for row in inside[:kept]]
-    beside = f"beside the {'winner' if race.stage == 'over' else 'leader'}"
+    beside = f"beside the {'winner' if race.stage == 'finished' else 'leader'}"
     labels = [beside] if axis is not None else []
     labels += [f"{len(inside) - kept} more in"] if kept < len(inside) else []
     if labels and inside:

@@ -137,6 +137,6 @@ def _render_outputs(point: TradeoffPoint, g: Glyphs) -> list[Row]:
     row = point.row
     if point.is_reference:
         return [[("   reference", "muted")]]
-    of = f" of {point.reference}  " if point.reference else "  "
+    of = f" {point.reference}  " if point.reference else "  "
     ratio: Row = [("   ", "muted"), (row.ratio, "text.bold"), (of, "muted")]
     return [[*ratio, (g(badge), point.badge_role)] for badge in row.badges]
