@@ -293,11 +293,11 @@ def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) 
     """Return each number of the winner of which others were raced, and none above it."""
     bindings, machine = [], state.header.machine if state.header is not None else None
     cores = (machine.cores_allowed or machine.cores_logical) if machine is not None else 0
-    default = state.cells[race.tuning.default].cell
+    default = state.cells.get(race.tuning.default, winner).cell
     for knob in KNOBS:
-        values = {_read_number(knob, own) for own in state.cells.values()} - {None}
-        most = _read_number(knob, winner)
-        if not knob.is_number or most is None or len(values) < 2 or most < max(values):
+        numbers = (_read_number(knob, own) for own in state.cells.values())
+        raced, most = {n for n in numbers if n is not None}, _read_number(knob, winner)
+        if most is None or len(raced) < 2 or most < max(raced):
             continue
         more = f"{most}-{4 * most}*2"
         if knob.field == "threads":

@@ -1,4 +1,4 @@
-"""What a race derives from its candidates: who is beyond a bound, and what binds."""
+"""The candidates beyond a bound of a race, and what binds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from txtop.analysis.tuning import Binding, explain_too_large, find_result
 from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
 from txtop.export.text.tuning import format_tuning
+from txtop.options.tune_plan import parse_space
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import Tuning
@@ -164,6 +165,7 @@ def test_the_space_binds_where_the_winner_has_the_largest_number_raced() -> None
     assert (binding.limit, binding.ratio) == ("the space", None)
     more = "--space precisions=bf16 batch-sizes=32-128*2"
     assert binding.detail == f"nothing above batch 32 was raced; more with {more}"
+    assert parse_space([more.removeprefix("--space ")])["batch_size"] == [32, 64, 128]
     assert end_with([1, 8, 32], 4) == [], "a larger one was raced, and is not as good"
     assert end_with([32], -1) == [], "one value is what was asked for"
 

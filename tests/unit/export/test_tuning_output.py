@@ -111,13 +111,13 @@ def test_the_energy_of_a_candidate_is_that_of_the_table(metered: SessionState) -
     tabled = {
         own["id"]: own["metrics"]["energy_j_per_token"] for own in export["cells"] if own["metrics"]
     }
-    known = set()
+    has_figure = set()
     for name, own in metered.cells.items():
         figure = compute_figure(metered, own)
-        known.add(figure is not None)
+        has_figure.add(figure is not None)
         expected = tabled[name]["mean"] if name in tabled else None
         assert figure == (expected and pytest.approx(expected))
-    assert known == {True, False}
+    assert has_figure == {True, False}
     winner = export["tuning"]["winner"]
     assert export["tuning"]["value"] == pytest.approx(tabled[winner]["mean"])
     assert "no J/tok" not in "\n".join(format_tuning(metered))

@@ -29,6 +29,7 @@ INTERNAL = ("runner/__main__.py", "runner/spawn.py", "runner/child_process.py",
 # What only these commands run into.
 OF_COMMANDS = {
     "runner/tune_run.py": ("tune",),
+    "analysis/tuning.py": ("tune",),
     "worker/accuracy": ("run", "ab", "tune"),
     "tasks": ("run", "ab", "tune"),
     "worker/serving": ("run",),
