@@ -18,6 +18,7 @@ from txtop.plan import labels
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import Tuning
+from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
 from txtop.stats.race import Departure, Why
@@ -114,6 +115,20 @@ def test_the_big_number_is_that_of_the_winner(over: View) -> None:
     assert over.results is not None
     assert over.results.word == "to deploy"
     assert over.results.name.startswith("bf16 · sdpa · batch 16")
+
+
+def test_a_race_that_was_stopped_had_measured_something() -> None:
+    """Its candidates never ended; `nothing was measured` stood beside minutes of measuring."""
+    story = list(race_session.Race(steps=100).events())
+    end = events.SessionEnded(
+        t_ns=story[-1].t_ns + 1, reason="stopped", wall_s=1.0, statistics_version=4, sha256=""
+    )
+    stopped = build([*story, end])
+    assert stopped.results is not None and stopped.race is not None
+    assert stopped.results.value is not None
+    assert stopped.results.counts.endswith("of 24 candidates measured")
+    assert not stopped.results.counts.startswith("0 ")
+    assert stopped.results.why == ("not confirmed",)
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -82,17 +82,24 @@ def name_apart(cells: Sequence[Cell]) -> dict[str, str]:
     def name(cell: Cell, knob: Knob) -> str:
         if knob.field == "model":
             return models[cell.model_name]
-        is_usual = knob.field not in _ALWAYS_NAMED and knob.of(cell) == knob.default
-        if is_usual and len(named) > _MOST_NAMED:
-            return ""
         if knob.field == "batch_size" and cell.offered:
             return cell.offered
         return knob.brief(knob.of(cell)) if knob.brief else _call(cell, knob)
 
     return {
-        cell.id: _join(" · ", (name(cell, knob) for knob in named)) or cell.precision
+        cell.id: _join(" · ", (name(cell, knob) for knob in list_named(cell, named)))
+        or cell.precision
         for cell in cells
     }
+
+
+def list_named(cell: Cell, varying: Sequence[Knob]) -> list[Knob]:
+    """List those of the knobs in which cells differ that are in the name of `cell`."""
+    if len(varying) <= _MOST_NAMED:
+        return list(varying)
+    return [
+        knob for knob in varying if knob.field in _ALWAYS_NAMED or knob.of(cell) != knob.default
+    ]
 
 
 def format_length(cell: Cell) -> str:

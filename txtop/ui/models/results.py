@@ -14,10 +14,11 @@ from txtop.analysis import contention, metrics
 from txtop.analysis.edge import find_edges
 from txtop.analysis.metrics import LiveSummary
 from txtop.analysis.tuning import TuneResult, find_result
+from txtop.export.text import tuning as wording
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
-from txtop.plan.labels import BESIDE_OTHERS
+from txtop.plan.labels import BESIDE_OTHERS, list_named
 from txtop.plan.model_names import shorten_alike
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -144,7 +145,7 @@ class _Names:
         own = cell.cell
         parts = [
             self.models[own.model_name] if knob.field == "model" else knob.call(own)
-            for knob in self.varying
+            for knob in list_named(own, self.varying)
             if knob.field not in without
         ]
         return " · ".join(dict.fromkeys([*parts, *filter(None, [own.offered])]))
@@ -155,9 +156,7 @@ def _build(
 ) -> ResultsView:
     names = _Names.of([c.cell for c in cells])
     lengths = find_varying_lengths([c.cell for c in cells])
-    measured = [
-        _measure(c, state, cache, lengths) for c in cells if c.status == "ok" and not c.invalid
-    ]
+    measured = [_measure(c, state, cache, lengths) for c in cells if _is_measured(c, state)]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
     word, searched = _find_searched(state, named)
@@ -187,7 +186,7 @@ def _build(
     # That of a search for an edge is beyond it, with its reason in the panel of the search.
     if state.plan.edge_search is None or not contests:
         lines += _list_lost(cells)
-    counts = _count_outcomes(cells)
+    counts = _count_outcomes(cells, state)
     if not contests:
         return ResultsView(
             None, "", "nothing was measured", "bad", "", "", "", (), "", (), "muted", "", counts,
@@ -199,7 +198,8 @@ def _build(
     relative = _compute_ratio(top, state, cache)
     why = doubts[contest]
     if named is not None:
-        why = () if named.outcome.shows_difference else ("no difference shown",)
+        shown = named.outcome.shows_difference
+        why = () if shown else (wording.format_verdict(state, named),)
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,
@@ -408,6 +408,15 @@ def _list_lost(cells: Sequence[CellState]) -> list[ResultLine]:
     return lines
 
 
-def _count_outcomes(cells: Sequence[CellState]) -> str:
-    ok = sum(c.status == "ok" and not c.invalid for c in cells)
-    return f"{ok} of {formatting.format_count(len(cells), 'cell')} measured"
+def _is_measured(cell: CellState, state: SessionState) -> bool:
+    """Return True for a cell with figures; candidates of a race that was stopped never ended."""
+    if cell.invalid:
+        return False
+    is_in_race = state.race is not None and not cell.over and bool(cell.samples.kept())
+    return cell.status == "ok" or is_in_race
+
+
+def _count_outcomes(cells: Sequence[CellState], state: SessionState) -> str:
+    measured = sum(_is_measured(cell, state) for cell in cells)
+    noun = "cell" if state.race is None else "candidate"
+    return f"{measured} of {formatting.format_count(len(cells), noun)} measured"
