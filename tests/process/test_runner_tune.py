@@ -408,11 +408,20 @@ def test_arms_that_do_not_fit_beside_one_another_are_confirmed_in_pairs(
     assert all(b.paired for b in list_blocks(run.folder) if b.stage == "confirm")
 
 
+@pytest.mark.parametrize("why", ["slower", "over the limit"])
 def test_a_default_that_dies_as_it_is_confirmed_is_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It had left the race as slower, which keeps nobody from being confirmed."""
-    plan, killed = build_plan(budget_s=1.0), []
+    """It had left the race for what keeps nobody from being confirmed."""
+    plan, killed, left_for = build_plan(budget_s=1.0), [], []
+    finish = tune_run.TuneRun._record_standing
+
+    def record(self: tune_run.TuneRun, name: str, given: str = "", *rest: str, **more: str) -> None:
+        is_default = plan.tuning is not None and name == plan.tuning.default
+        left_for.extend([given] * is_default)
+        finish(self, name, why if is_default and given == "slower" else given, *rest, **more)
+
+    monkeypatch.setattr(tune_run.TuneRun, "_record_standing", record)
     prepare = tune_run.TuneRun._prepare
 
     def prepare_and_kill(self: tune_run.TuneRun, name: str, stage: Stage) -> PooledWorker:
@@ -429,7 +438,7 @@ def test_a_default_that_dies_as_it_is_confirmed_is_out(
     assert run.join(60.0) == ("done", True)
     assert run.state.race is not None and killed
     left = run.state.race.race.candidates[killed[0]].left
-    assert left is not None and left.why == "failed"
+    assert left is not None and left.why == "failed" and left_for[0] == "slower"
     assert name_winner(run.state) == ("bf16", 4)
 
 

@@ -21,7 +21,7 @@ from txtop.plan.tuning import Tuning
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
-from txtop.stats.race import Departure, Why
+from txtop.stats.departure import Departure, Why
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import measure_row

@@ -36,17 +36,16 @@ from txtop.state.race import (
     read_time_ns,
     sum_calls_s,
 )
+from txtop.stats.departure import Departure, Why
 from txtop.stats.race import (
     LEAST_BUDGET_S,
-    Departure,
     Measure,
     RejoinRace,
     Stage,
-    Why,
     choose_step,
+    is_paired,
     judge_first_call,
 )
-from txtop.stats.race_turns import is_paired
 from txtop.units import NS_PER_S
 
 BLOCK_NS = 100_000_000

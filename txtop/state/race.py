@@ -16,7 +16,8 @@ from txtop.plan.plan import Plan
 from txtop.plan.tuning import LimitedTime, Objective, Tuning
 from txtop.protocol.events import RaceBlock, Standing
 from txtop.state.cell import CellState
-from txtop.stats.race import BEATEN, Departure, Race, RaceRules, Why
+from txtop.stats.departure import UNFIT, Departure, Why
+from txtop.stats.race import Race, RaceRules
 from txtop.units import NS_PER_MS, NS_PER_S
 
 STOPPED, SKIPPED, PAUSED, WORKER_LOST = "stopped", "skipped", "paused", "a worker was lost"
@@ -126,9 +127,9 @@ class RaceState:
         self.race.leave(event.cell, Departure(why, event.against, event.detail))
 
     def lose(self, name: str, reason: str) -> None:
-        """Take out a candidate that ended, unless it is out already and will not be confirmed."""
+        """Take out a candidate that ended, unless it is out already for what keeps it out."""
         own = self.race.candidates.get(name)
-        if own is not None and (own.left is None or own.left.why in BEATEN):
+        if own is not None and (own.left is None or own.left.why not in UNFIT):
             self.race.leave(name, Departure("failed", detail=reason))
 
     def copy(self) -> RaceState:

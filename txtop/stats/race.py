@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal
 
 from txtop.stats.confirmation import Confirmation
+from txtop.stats.departure import BEATEN, UNFIT, Departure
 from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import (
     compute_anytime_half_width,
@@ -22,22 +23,10 @@ from txtop.stats.intervals import (
     compute_deviation,
 )
 from txtop.stats.log_ratio import LogRatio, compute_log_ratio
-from txtop.stats.sequential import ALPHA, FIRST_LOOK_PAIRED
+from txtop.stats.sequential import ALPHA, FIRST_LOOK, FIRST_LOOK_PAIRED
 from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Stage = Literal["race", "confirm"]
-Why = Literal[
-    "slower",
-    "halved",
-    "over the limit",
-    "too long",
-    "does not fit",
-    "below the floor",
-    "failed",
-    "skipped",
-]
-# Who left for another candidate, which must be one that can be had.
-BEATEN = ("slower", "halved")
 # Before a round is compared at all: of fewer the interval is infinite anyway.
 MIN_ROUNDS = 4
 # Halving begins once each candidate could be compared, and leaves two at the least.
@@ -49,15 +38,6 @@ LEAST_BUDGET_S = 20.0
 # Before the calls within blocks tell how much one differs from another.
 LEAST_FREEDOM = 8
 CELL_BUDGET_S = 30.0
-
-
-@dataclass(frozen=True)
-class Departure:
-    """Why a candidate left, the candidate `against` which it was judged, and the figures."""
-
-    why: Why
-    against: str = ""
-    detail: str = ""
 
 
 @dataclass
@@ -196,6 +176,8 @@ class Race:
     def leave(self, name: str, departure: Departure) -> None:
         """Take a candidate out."""
         own = self.candidates[name]
+        if own.left is not None and own.left.why in BEATEN and not departure.against:
+            departure = replace(departure, against=own.left.against)
         own.left, own.left_round = departure, self.round
 
     def bring_back(self, name: str) -> None:
@@ -366,16 +348,16 @@ def _find_departure(race: Race) -> LeaveRace | None:
 def _find_return(race: Race) -> RejoinRace | None:
     """Return a candidate that left for one that must not be had, as it turned out.
 
-    It left for one that kept the limits, so that it comes back only after another call of that one.
+    If that one had been beaten itself before it was lost, it is what beat it that counts.
     """
     for own in race.candidates.values():
         if own.left is None or own.left.why not in BEATEN:
             continue
         other = race.candidates.get(own.left.against)
-        if other is None:
-            continue
-        is_out = other.left is not None and other.left.why not in BEATEN
-        if is_out or not race.keeps_limits(other.name):
+        while other and other.left and other.left.against and other.left.why not in BEATEN:
+            other = race.candidates.get(other.left.against)
+        is_out = other and other.left is not None and other.left.why not in BEATEN
+        if other and (is_out or not race.keeps_limits(other.name)):
             return RejoinRace(own.name)
     return None
 
@@ -475,9 +457,7 @@ def choose_arms(race: Race) -> tuple[str, ...]:
         return ()
     arms = [leader]
     default = race.candidates.get(race.rules.default)
-    # One that is slower or over a limit is still what the winner is measured against.
-    unfit = ("does not fit", "failed", "below the floor", "skipped")
-    is_out = default is None or (default.left is not None and default.left.why in unfit)
+    is_out = default is None or (default.left is not None and default.left.why in UNFIT)
     if default is not None and default.name != leader and not is_out:
         arms.append(default.name)
     close = [n for n in race.rank() if n not in arms and race.keeps_limits(n)]
@@ -498,3 +478,14 @@ def _choose_confirmation(race: Race) -> Step | None:
         return None
     still_open = confirmation.find_open(arms, margin)
     return Measure("confirm", tuple(name for name in arms if name in still_open), blocks)
+
+
+def is_paired(race: Race, names: Sequence[str], block_s: float) -> bool:
+    """Return True if ten palindromes would take longer than there is time to confirm `names`.
+
+    A turn is one of `block_s`, or of one call if that is longer.
+    """
+    if (begun := race.find_confirmation(names)) is not None:
+        return begun.paired
+    turns_s = (max(block_s, race.candidates[name].call_s) for name in names)
+    return 2 * FIRST_LOOK * sum(turns_s) > race.confirm_left_s

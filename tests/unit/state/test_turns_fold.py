@@ -17,7 +17,7 @@ from txtop.export.text.tuning import describe_course
 from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.stats.race import Why
+from txtop.stats.departure import Why
 from txtop.ui.models.cache import FrameCache
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from support.paths import SUPPORT
 from txtop.stats.confirmation import Confirmation
+from txtop.stats.departure import Departure, Why
 from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.race import (
@@ -21,21 +22,19 @@ from txtop.stats.race import (
     CONFIRM_SHARE,
     LEAST_BUDGET_S,
     MIN_ROUNDS,
-    Departure,
     LeaveRace,
     Measure,
     Race,
     RaceRules,
     RejoinRace,
     Step,
-    Why,
     choose_arms,
     choose_step,
     estimate_sweep_s,
+    is_paired,
     judge_first_call,
 )
 from txtop.stats.race_outcome import name_outcome
-from txtop.stats.race_turns import is_paired
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.stats.stopping import MIN_MEASURED_S, RATE_HALF_WIDTH, decide_stop
 
@@ -360,14 +359,28 @@ def test_nobody_comes_back_within_a_round() -> None:
 def test_who_left_for_one_that_cannot_be_had_comes_back(why: Why) -> None:
     """One that is slower itself, or was behind, can be had: its own leader is better than both."""
     race = build_race({"a": wobble(2.0), "b": wobble(1.0), "c": wobble(0.0)}, budget_s=100.0)
-    race.leave("a", Departure("slower", "b"))
-    race.leave("b", Departure(why, "c"))
     lasting = why in ("slower", "halved")
+    race.leave("a", Departure("slower", "b"))
+    race.leave("b", Departure(why, "c" * lasting))
     assert choose_step(race) == (None if lasting else RejoinRace("a"))
     if lasting:
         race.leave("c", Departure("failed"))
         settle(race)
         assert race.running == ["b"], "what it left for can be had again"
+
+
+@pytest.mark.parametrize("why", ["failed", "skipped"])
+def test_one_that_was_beaten_before_it_was_lost_brings_nobody_back(why: Why) -> None:
+    """As a default that dies while the winner is held against it: many left for it."""
+    race = build_race({"a": wobble(2.0), "d": wobble(1.0), "c": wobble(0.0)}, default="d")
+    race.leave("a", Departure("slower", "d"))
+    race.leave("d", Departure("slower", "c"))
+    assert choose_arms(race) == ("c", "d")
+    race.leave("d", Departure(why))
+    assert choose_step(race) is None and choose_arms(race) == ("c",)
+    race.leave("c", Departure("failed"))
+    settle(race)
+    assert race.running == ["a"], "what beat it is lost as well"
 
 
 def test_who_comes_back_is_compared_in_rounds_from_then_on() -> None:
