@@ -24,7 +24,7 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     for outcome in table.list_outcomes(state, finals, ""):
         document += _format_lines(outcome) + "\n"
     document += format_markdown_table(table.list_columns(state), table.build_rows(state, finals))
-    return (document + format_further_tables(state, finals)).encode()
+    return (document + format_further_tables(state, finals)).lstrip("\n").encode()
 
 
 def _format_verdicts(state: SessionState) -> str:
@@ -63,7 +63,7 @@ def _format_lines(lines: Sequence[str]) -> str:
     return "".join(
         f"- {escape_markdown(line.strip())}\n"
         if line.startswith(" ")
-        else f"{escape_markdown(line)}\n\n"
+        else f"\n{escape_markdown(line)}\n\n"
         for line in lines
         if line
     )

@@ -97,9 +97,8 @@ def list_named(cell: Cell, varying: Sequence[Knob]) -> list[Knob]:
     """List those of the knobs in which cells differ that are in the name of `cell`."""
     if len(varying) <= _MOST_NAMED:
         return list(varying)
-    return [
-        knob for knob in varying if knob.field in _ALWAYS_NAMED or knob.of(cell) != knob.default
-    ]
+    named = [k for k in varying if k.field in _ALWAYS_NAMED or k.of(cell) != k.default]
+    return named or list(varying[:1])
 
 
 def format_length(cell: Cell) -> str:

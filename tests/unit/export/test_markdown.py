@@ -9,6 +9,7 @@ import pytest
 
 from support import fit_session, race_session
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import markdown
 from txtop.export.fleet import to_markdown as to_fleet_markdown
 from txtop.export.html.page import render_page
 from txtop.export.markdown import to_markdown
@@ -31,7 +32,7 @@ def read_markdown(state: SessionState) -> str:
     [
         (
             list(race_session.Race().events()),
-            ["best tokens/s of gpt2", "  bf16 · sdpa · b16  ", "  keeps: ", "  binds: quality",
+            ["best tokens/s of gpt2", "  bf16 · sdpa · b16  ", "  keeps: ", "  limited by quality",
              "  race: 24 candidates: ", "  measure again: ", "  serve: ", "int8: rejected: "],
         ),
         (
@@ -51,6 +52,11 @@ def test_markdown_says_what_the_report_says(made: list[AnyEvent], beginnings: li
     for beginning in beginnings:
         lines = [line for line in report if line.startswith(beginning)]
         assert lines and all(f"{line.strip()}\n" in document for line in lines), beginning
+
+
+def test_a_second_search_is_no_part_of_the_last_item_of_the_first() -> None:
+    document = markdown._format_lines(["largest batch", "  ran 4", "longest prompt", "  ran 64"])
+    assert "- ran 4\n\nlongest prompt\n\n- ran 64\n" in document
 
 
 def test_the_verdict_of_an_ab_stands_with_its_interval_and_the_number_of_its_blocks() -> None:

@@ -59,7 +59,7 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert (
         "limited by quality: int8" in text and "▲ visible 0.03), its speed was not measured" in text
     )
-    assert "race: 24 candidates: " in text and "1 left, 1 over a limit so far" in text
+    assert "race: 24 candidates: " in text and "1 remaining, 1 over a limit so far" in text
     assert "txtop export night --format python" in text
     serve = "serve: OMP_NUM_THREADS=2 transformers serve openai-community/gpt2 --dtype bfloat16"
     assert serve in text, "a server that is told nothing takes every core"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from txtop.models import quantised
 from txtop.plan.cell import Cell
@@ -42,6 +43,13 @@ def test_a_name_of_many_knobs_says_what_is_not_usual() -> None:
     assert list(names.values())[-1] == "int8 · eager · compile default · 2 threads · b4"
     few = name_apart([cell for cell in cells if cell.threads is None and cell.batch_size == 1])
     assert "fp32 · sdpa · not compiled" in few.values()
+    same = replace(cells[0], precision="fp32", batch_size=1)
+    usual = [
+        replace(same, id=f"{a}{c}{k}{t}", attention=a, compile=c, cache=k, threads=t)
+        for a in ("sdpa", "eager") for c in ("none", "default")
+        for k in ("dynamic", "static") for t in (None, 2)
+    ]  # fmt: skip
+    assert all(name_apart(usual).values()) and name_apart(usual)[usual[0].id] == "sdpa"
 
 
 def test_a_cell_alone_is_named_by_precision_and_batch() -> None:

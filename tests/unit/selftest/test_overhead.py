@@ -281,8 +281,11 @@ def test_on_the_processor_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> N
     overhead.require_device("cpu")
 
 
-def test_both_arms_are_asked_for_the_same_work(tmp_path: Path) -> None:
+def test_both_arms_are_asked_for_the_same_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The watched arm's words are those of `run`, the bare arm's those of the loop."""
+    monkeypatch.setattr("txtop.options.feasibility.explain_missing_compiler", lambda _kind: None)
     graphs: dict[str, Any] = {"device": "cuda", "compile_mode": "reduce-overhead"}
     bare = build_bare_command(tmp_path, sequence_length=8, new_tokens=4, threads=1, **graphs)
     watched = overhead.build_watched_arguments(tmp_path, **graphs)

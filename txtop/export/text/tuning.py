@@ -182,7 +182,7 @@ def _format_course(state: SessionState, race: RaceState) -> list[str]:
     timed = [name for name in race.race.running if race.race.candidates[name].costs]
     over = sum(not race.race.keeps_limits(name) for name in timed)
     done = state.ended is not None and state.ended.reason == "done"
-    parts.append(f"{len(timed) - over} {'left' if done else 'still in'}")
+    parts.append(f"{len(timed) - over} {'remaining' if done else 'still in'}")
     parts += [f"{over} over a limit so far"] if over else []
     if untimed := len(race.race.running) - len(timed):
         parts.append(f"{untimed} not timed")

@@ -198,8 +198,8 @@ def _build(
     relative = _compute_ratio(top, state, cache)
     why = doubts[contest]
     if named is not None:
-        shown = named.outcome.shows_difference
-        why = () if shown else (wording.format_verdict(state, named),)
+        is_shown = named.outcome.shows_difference
+        why = () if is_shown else (wording.format_verdict(state, named),)
     return ResultsView(
         value=top.rate.mean,
         unit=top.unit,

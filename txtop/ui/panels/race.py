@@ -47,7 +47,7 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     for number, line in enumerate(race.verdict[:most]):
         text = cut_parts(_drop_parts(g(line), area.width), area.width, g("…"))
         rows.append([(text, race.role if number == 0 else "text")])
-    rest = "left" if race.stage == "finished" else "in"
+    rest = "remaining" if race.stage == "finished" else "in"
     parts = [race.stage, f"{race.running} of {race.count} {rest}"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
     gone = ", ".join(f"{count} {why}" for why, count in race.departures)
