@@ -306,7 +306,9 @@ def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) 
             more = f"{most},{cores}"
         kept = [k for k in KNOBS if k is not knob and k.of(winner.cell) != k.of(default)]
         space = [f"{k.flag[2:]}={k.of(winner.cell)}" for k in kept] + [f"{knob.flag[2:]}={more}"]
-        detail = f"nothing above {knob.label(most)} was raced; more with --space {' '.join(space)}"
+        detail = (
+            f"nothing above {knob.label(most)} was raced; to race more: --space {' '.join(space)}"
+        )
         bindings.append(Binding("the space", winner, detail, None))
     return bindings
 

@@ -67,7 +67,7 @@ def build_tune_plan(
         raise UsageError("--slo: an encoder makes no tokens", "e2e:p90<50ms")
     for time in (objective, *(limit.time for limit in call_limits)):
         if time in ("tpot", "decode_tokens_per_s") and default.new_tokens < 2:
-            raise UsageError(f"one new token has no {time}", "--new-tokens 2, or more")
+            raise UsageError(f"{time} needs at least two new tokens", "--new-tokens 2, or more")
     cells = _expand_space(default, fixed, rules.space, objective, encodes=family == "encoder")
     candidates, left_out = drop_infeasible(
         cells, lambda cell: ": ".join(explain_refused(cell) or ())

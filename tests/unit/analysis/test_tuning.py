@@ -164,7 +164,7 @@ def test_the_space_binds_where_the_winner_has_the_largest_number_raced() -> None
     (binding,) = end_with([1, 32], -1)
     assert (binding.limit, binding.ratio) == ("the space", None)
     more = "--space precisions=bf16 batch-sizes=32-128*2"
-    assert binding.detail == f"nothing above batch 32 was raced; more with {more}"
+    assert binding.detail == f"nothing above batch 32 was raced; to race more: {more}"
     assert parse_space([more.removeprefix("--space ")])["batch_size"] == [32, 64, 128]
     assert end_with([1, 8, 32], 4) == [], "a larger one was raced, and is not as good"
     assert end_with([32], -1) == [], "one value is what was asked for"
@@ -173,14 +173,14 @@ def test_the_space_binds_where_the_winner_has_the_largest_number_raced() -> None
 def test_threads_bind_while_there_are_more_cores() -> None:
     (binding,) = end_with([1], -1, (1, 2), cores=4)
     assert binding.detail.endswith(
-        "2 threads was raced; more with --space precisions=bf16 threads=2,4"
+        "2 threads was raced; to race more: --space precisions=bf16 threads=2,4"
     )
     assert end_with([1], -1, (1, 2), cores=2) == []
 
 
 def test_what_the_space_bounds_is_said_in_words_and_in_json() -> None:
     state = fold_all(list(race_session.Race(upset=True).events()))
-    line = "limited by the space: nothing above batch 32 was raced; more with --space "
+    line = "limited by the space: nothing above batch 32 was raced; to race more: --space "
     assert line in "\n".join(format_tuning(state))
     (own,) = [
         own

@@ -184,7 +184,7 @@ def test_limits_are_of_a_percentile() -> None:
 )
 def test_one_new_token_has_no_time_between_tokens(rules: dict[str, Any], what: str) -> None:
     one = {**SMALL, "new_tokens": 1}
-    with pytest.raises(UsageError, match=f"one new token has no {what}"):
+    with pytest.raises(UsageError, match=f"{what} needs at least two new tokens"):
         build_tune_plan("gpt2", one, TuneRuleOptions(**rules))
     assert build_tune_plan("gpt2", SMALL, TuneRuleOptions(**rules)).cells
     assert build_tune_plan("gpt2", one, TuneRuleOptions(slo="ttft<1s")).cells
