@@ -26,7 +26,7 @@ def get_hub_cache() -> Path:
 def find_snapshot(model: str) -> Path | None:
     """Return the files of a repository that the Hub's cache has of its newest known commit.
 
-    It is what a load takes, with the weights or without; None if there is no configuration.
+    It is what is known of the model here, with weights or without; None without a configuration.
     """
     folder = get_hub_cache() / f"{_REPOSITORY}{model.replace('/', '--')}"
     try:

@@ -23,8 +23,8 @@ def _count_stored_parameters(directory: Path) -> int | None:
 def find_parameter_count(model: str) -> int | None:
     """Return the parameters of a model, or None if unknown.
 
-    A built-in name has a published number; of a local directory the stored elements are counted,
-    unless they are packed: several parameters then share one.
+    A built-in name has a published number; of files here the stored elements are counted, unless
+    they are packed: several parameters then share one.
     """
     path = find_files(model)
     if describe_scheme(find_config(model) or {}):
@@ -39,7 +39,7 @@ def find_parameter_count(model: str) -> int | None:
 
 
 def has_weights(model: str) -> bool:
-    """Return whether `model` is a file of weights, or a local directory that holds some."""
+    """Return whether `model` is a file of weights, or has files here with some."""
     path = find_files(model)
     try:
         return path is not None and (path.is_file() or bool(list_weight_files(path)))
