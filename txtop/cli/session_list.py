@@ -91,7 +91,7 @@ def _list_parts(entry: CatalogEntry) -> tuple[str, str, str]:
     models = name_in_row(tuple(name_models(entry.models).values()), ", ")
     content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}{_count_lost(entry)}"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
-    return entry.id, f"{when}  {mark:<10} {entry.progress:>11} {size:>9}", sanitise(content)
+    return entry.id, f"{when}  {mark:<10} {entry.progress:>13} {size:>9}", sanitise(content)
 
 
 def _align(rows: Sequence[tuple[str, str, str]], width: int | None) -> list[str]:

@@ -61,7 +61,7 @@ class CatalogEntry:
     is_search: bool = False
     counted: str = ""
     """What was measured where cells do not tell it: the `3 probes` of a search for what fits, the
-    `12 blocks` or `4 starts` of an A/B."""
+    `12 blocks` or `4 starts` of an A/B, the `9 candidates` of a race."""
 
     @property
     def progress(self) -> str:
@@ -173,6 +173,8 @@ def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
     is_search = header.plan.edge_search is not None
     probes = [status for status in ends if status not in ("skipped", "cancelled")]
     counted = format_count(len(probes), "probe") if is_search else ""
+    if header.plan.tuning is not None:
+        counted = format_count(ends.count("ok"), "candidate")
     if is_ab := header.plan.margin is not None:
         # The first of several starts counts its blocks until it is over.
         starts = sum(block.ends_start for block in blocks)
