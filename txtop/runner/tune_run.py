@@ -29,7 +29,6 @@ from txtop.state.race import (
     PAUSED,
     SKIPPED,
     STOPPED,
-    WHY_WORDS,
     WORKER_LOST,
     RaceState,
     compute_cost,
@@ -37,6 +36,7 @@ from txtop.state.race import (
     sum_calls_s,
 )
 from txtop.stats.departure import Departure, Why
+from txtop.state.turns_fold import list_endings
 from txtop.stats.race import (
     LEAST_BUDGET_S,
     Measure,
@@ -427,14 +427,6 @@ class TuneRun:
         pooled.process.end(0.1)
 
     def _finish(self) -> None:
-        """End every candidate that was measured."""
-        for name, state in list(self._recorder.state.cells.items()):
-            if state.over:
-                continue
-            kept = len(state.samples.kept())
-            left = self._race.race.candidates[name].left
-            if kept:
-                self._client.finish(state.cell, "ok", stopped_by="race", n=kept)
-            elif left is not None:
-                reason = left.detail or WHY_WORDS[left.why].full
-                self._client.finish(state.cell, "skipped", reason=reason)
+        """End every candidate that was measured, or is out."""
+        for event in list_endings(self._recorder.state, "race", now_ns()):
+            self._recorder.record(event)

@@ -221,6 +221,7 @@ def _fold_segment(session: SessionState, event: events.Segment) -> None:
     session.ended = session.current = session.comparing = session.answering = None
     session.isolating = None
     turns_fold.discard_open_blocks(session)
+    turns_fold.reopen_candidates(session)
     session.working.clear()
     session.paused = False
     if event.torn_bytes:
@@ -288,7 +289,18 @@ def _fold_control(session: SessionState, event: events.Control) -> None:
         session.say(f"{done[event.action]} by {event.who}")
 
 
+def end_candidates(session: SessionState) -> None:
+    """End the candidates of a race that did not come to its end, as that would: with figures.
+
+    Nothing in the log does. Iterations of a block without an end are discarded first.
+    """
+    turns_fold.discard_open_blocks(session)
+    for event in turns_fold.list_endings(session, turns_fold.STOP):
+        _end_cell(session, event)
+
+
 def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
+    end_candidates(session)
     session.ended = event
     session.current = session.comparing = session.answering = session.isolating = None
     session.working.clear()
@@ -363,10 +375,11 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
         session.say("started", cell=event.cell)
 
 
-def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
+def _end_cell(session: SessionState, event: events.CellFinished) -> CellState | None:
+    """End a cell. Return it, or None if it is over."""
     state = _close_cell(session, event.cell)
     if state is None:
-        return
+        return None
     state.finished = event
     if event.status in FAILED_STATUSES:
         session.withdraw(event.cell, event.status)
@@ -374,6 +387,13 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     state.ended_at_ns = session.clock_ns
     state.open_index = -1
     del state.open_gaps_ns[:]
+    return state
+
+
+def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
+    state = _end_cell(session, event)
+    if state is None:
+        return
     kept = len(state.samples.kept())
     if event.status == "ok":
         noun, verb = "iteration", "measured"

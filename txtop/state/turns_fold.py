@@ -10,7 +10,11 @@ from txtop.plan import labels
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state import disturbed_blocks
+from txtop.state.cell import CellStage
 from txtop.state.session import SessionState
+
+STOP = "stop"
+"""What ended the candidates of a race that did not come to its own end, until it goes on."""
 
 
 def begin_race(session: SessionState, plan: Plan) -> None:
@@ -128,6 +132,39 @@ def continue_cell(session: SessionState, event: events.CellStarted) -> None:
         state.load = session.loads.get(state.cell.group, state.load)
     state.open_index = -1
     del state.open_gaps_ns[:]
+
+
+def list_endings(
+    session: SessionState, stopped_by: str, t_ns: int = 0
+) -> list[events.CellFinished]:
+    """List the ends of the candidates of a race that have none: of all that were measured, and of
+    those without a figure that are out.
+    """
+    if session.race is None:
+        return []
+    from txtop.state.race import WHY_WORDS
+
+    endings = []
+    for name, state in session.cells.items():
+        n, left = len(state.samples.kept()), session.race.race.candidates[name].left
+        if state.over or not (n or left):
+            continue
+        reason = "" if n or left is None else left.detail or WHY_WORDS[left.why].full
+        endings.append(
+            events.CellFinished(
+                t_ns=t_ns, cell=name, status="ok" if n else "skipped", stopped_by=stopped_by, n=n,
+                reason=reason,
+            )
+        )  # fmt: skip
+    return endings
+
+
+def reopen_candidates(session: SessionState) -> None:
+    """Take back that candidates ended with their race, which goes on."""
+    for name, state in session.cells.items() if session.race is not None else ():
+        if state.finished is not None and state.finished.stopped_by == STOP:
+            stage: CellStage = "measuring" if state.measured_from_ns else "waiting"
+            session.cells[name] = replace(state, finished=None, stage=stage, ended_at_ns=0)
 
 
 def discard_open_blocks(session: SessionState) -> None:

@@ -109,7 +109,7 @@ def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcom
     """Read a log piece by piece; one that cannot be read has an empty outcome."""
     # Imported late: the home screen is drawn before figures are computed.
     from txtop.session.reader import LogReader
-    from txtop.state.fold import fold
+    from txtop.state.fold import end_candidates, fold
     from txtop.state.session import SessionState
     from txtop.ui.models.cache import FrameCache
     from txtop.ui.models.session_outcome import (
@@ -135,6 +135,8 @@ def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcom
             reader.close()
     except (SessionError, OSError):
         return NO_OUTCOME
+    if state.ended is None:
+        end_candidates(state)
     cache = FrameCache()
     yield from compute_final_figures(state, cache)
     return build_session_outcome(state, cache)

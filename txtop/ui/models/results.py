@@ -156,7 +156,7 @@ def _build(
 ) -> ResultsView:
     names = _Names.of([c.cell for c in cells])
     lengths = find_varying_lengths([c.cell for c in cells])
-    measured = [_measure(c, state, cache, lengths) for c in cells if _is_measured(c, state)]
+    measured = [_measure(c, state, cache, lengths) for c in cells if _is_measured(c)]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
     word, searched = _find_searched(state, named)
@@ -408,15 +408,11 @@ def _list_lost(cells: Sequence[CellState]) -> list[ResultLine]:
     return lines
 
 
-def _is_measured(cell: CellState, state: SessionState) -> bool:
-    """Return True for a cell with figures; candidates of a race that was stopped never ended."""
-    if cell.invalid:
-        return False
-    is_in_race = state.race is not None and not cell.over and bool(cell.samples.kept())
-    return cell.status == "ok" or is_in_race
+def _is_measured(cell: CellState) -> bool:
+    return cell.status == "ok" and not cell.invalid
 
 
 def _count_outcomes(cells: Sequence[CellState], state: SessionState) -> str:
-    measured = sum(_is_measured(cell, state) for cell in cells)
     noun = "cell" if state.race is None else "candidate"
+    measured = sum(map(_is_measured, cells))
     return f"{measured} of {formatting.format_count(len(cells), noun)} measured"

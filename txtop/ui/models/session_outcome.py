@@ -103,7 +103,7 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
         (build_cell_row(state, cell, references.get(cell.cell.id), cache), cell)
         for cell in state.cells.values()
     ]
-    measured = [(row, cell) for row, cell in rows if _is_measured(row)]
+    measured = [(row, cell) for row, cell in rows if _is_measured(state, row)]
     fastest: dict[str, float] = {}
     for row, cell in measured:
         unit = metrics.get_headline_unit(cell)
@@ -166,8 +166,10 @@ def _name_by_length(name: str, length: str) -> str:
     return " · ".join(filter(None, [length, *(p for p in name.split(" · ") if p not in own)]))
 
 
-def _is_measured(row: CellRow) -> bool:
-    return row.rate_value > 0 and row.state == "done"
+def _is_measured(state: SessionState, row: CellRow) -> bool:
+    """Return whether a cell has a rate; the turns that arms of a stopped A/B took count."""
+    ends = ("done",) if state.ab_test is None else ("done", "skipped")
+    return row.rate_value > 0 and row.state in ends
 
 
 def _list_meanings(own: Quality, standing: Standing | None = None) -> tuple[str, ...]:
@@ -217,7 +219,7 @@ def _build_cell(
         if ab_test is not None and row.id in {arm.id for arm in ab_test.arms}
         else ""
     )
-    if not _is_measured(row):
+    if not _is_measured(state, row):
         failed = row.state == "failed"
         note = row.note or ("" if row.state == "done" else row.state)
         return OutcomeCell(
