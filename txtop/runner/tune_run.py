@@ -35,8 +35,8 @@ from txtop.state.race import (
     read_time_ns,
     sum_calls_s,
 )
-from txtop.stats.departure import Departure, Why
 from txtop.state.turns_fold import list_endings
+from txtop.stats.departure import Departure, Why
 from txtop.stats.race import (
     LEAST_BUDGET_S,
     Measure,
