@@ -47,16 +47,14 @@ def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[i
     """Return when the device worked for this cell, as (from, to) in ns on the session's clock.
 
     This is one interval from the first measured iteration to the last; of a cell that takes turns
-    it is one for each turn.
+    it is one for each turn that counts.
     """
     if not session.takes_turns:
         return [(state.measured_from_ns, state.measured_to_ns)] if state.measured_to_ns else []
     intervals: list[tuple[int, int]] = []
     samples = state.samples
-    for i in range(samples.since, len(samples)):
+    for i in samples.kept():
         end_ns, e2e_ns = samples.at_ns[i], samples.e2e_ns[i]
-        if samples.role[i] != "measured":
-            continue
         if intervals and end_ns - e2e_ns - intervals[-1][1] < MAX_TURN_GAP_NS:
             intervals[-1] = (intervals[-1][0], end_ns)
         else:
@@ -97,12 +95,12 @@ def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summa
     """Return joules per token or sequence, gross first, then net of idle.
 
     Energy is that of the whole time from the first measured iteration to the last (of a cell that
-    takes turns, of these), divided by everything made in that time. Empty if the device reports
-    neither energy nor power.
+    takes turns, of those that count), divided by everything made in that time. Empty if the device
+    reports neither energy nor power.
     """
     name = session.gpu(state.load.device_id) if state.load else None
     device = session.devices.get(name or HOST)
-    made = _count_made(state)
+    made = _count_made(session, state)
     if device is None or not made or not device.series.keys() & {"energy_j", "power_w"}:
         return {}
     shared = explain_shared_power(session, state) if name is None else ""
@@ -152,12 +150,15 @@ def _compute_net(used: Energy, idle: Energy) -> Energy:
     return energy.subtract_idle(used, idle.watts)
 
 
-def _count_made(state: CellState) -> int:
-    """Count tokens (encoder: sequences) of all measured iterations, repeated blocks included."""
+def _count_made(session: SessionState, state: CellState) -> int:
+    """Count tokens (encoder: sequences) of the time that energy is of.
+
+    Repeated blocks are a part of it, but for a cell that takes turns.
+    """
     samples = state.samples
-    own = range(samples.since, len(samples))
-    per_sequence = (samples.tokens[i] or 1 for i in own if samples.role[i] == "measured")
-    return state.cell.batch_size * sum(per_sequence)
+    own = (i for i in range(samples.since, len(samples)) if samples.role[i] == "measured")
+    made = samples.kept() if session.takes_turns else own
+    return state.cell.batch_size * sum(samples.tokens[i] or 1 for i in made)
 
 
 def _summarise_per_unit(used: Energy, made: int, unit: str, idle: str = "") -> Summary:

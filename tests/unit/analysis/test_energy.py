@@ -176,3 +176,28 @@ def test_versions_of_the_driver_are_in_the_export() -> None:
     sample = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
     fold(state, sample)
     assert json.build_export(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"
+
+
+@pytest.mark.parametrize("lost_s", [0.4, 4.0])
+def test_joules_of_what_takes_turns_are_over_the_calls_that_count(lost_s: float) -> None:
+    """Four turns of 3 s with 100 W each, and one of a block that was cut off or repeated."""
+    header, segment = streams.stream(msgspec.structs.replace(streams.plan(), margin=0.02))[:2]
+    begun = events.CellStarted(t_ns=header.t_ns, cell="c001", worker="worker:1")
+    state = fold_all([header, segment, begun, streams.load(header.t_ns, "c001", device_id=GPU)])
+    turns = {at + 3.0: 3.0 for at in (2, 6, 10, 14)} | {20 + lost_s: lost_s}
+    for tick in range(150):
+        at, s = header.t_ns + tick * S // 5, tick / 5
+        values: Values = {"power_w": 900.0 if s > 19 else 100.0}
+        fold(state, events.Telemetry(t_ns=at, device=GPU, values=values))
+        if s in turns:
+            e2e_ns, i = round(turns[s] * S), len(state.cells["c001"].samples)
+            made = events.Iteration(
+                t_ns=at, cell="c001", index=i, role="measured", start_ns=at - e2e_ns,
+                e2e_ns=e2e_ns, ttft_ns=S // 10, tokens=10,
+            )  # fmt: skip
+            fold(state, made)
+            order, places = ["c001", "c002"], {"c001": [i]}
+            fold(state, events.ABBlock(t_ns=at, order=order, iterations=places, kept=s < 19))
+    joules = summarise_device(state, state.cells["c001"])["energy_j_per_token"]
+    tokens = 4 * 10 * state.cells["c001"].cell.batch_size
+    assert joules.mean == pytest.approx(100 * 12 / tokens), joules.notes
