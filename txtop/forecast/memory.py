@@ -72,7 +72,10 @@ class MemoryForecast:
         return max(self.peak_bytes, self.process_bytes + self.load_bytes)
 
 
-@lru_cache(maxsize=4096)
+class _UnknownModel(Exception):
+    """A forecast cannot be made yet: the model may come here later."""
+
+
 def forecast_memory(
     cell: Cell, *, on_gpu: bool = False, process_bytes: int | None = None
 ) -> MemoryForecast | None:
@@ -82,22 +85,31 @@ def forecast_memory(
     A server is counted with the longest requests in every slot. `process_bytes` is what a worker
     was seen to take without weights, compiler and quantiser, if it was.
     """
-    if cell.parallel != "none":
+    if cell.parallel != "none" or (cell.prompts is not None and cell.prompts.tokens is None):
         return None
     try:
+        return _forecast(cell, on_gpu=on_gpu, process_bytes=process_bytes)
+    except _UnknownModel:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _forecast(cell: Cell, *, on_gpu: bool, process_bytes: int | None) -> MemoryForecast:
+    """Forecast the memory of `cell`, or raise `_UnknownModel`, which the cache does not keep."""
+    try:
         config = find_config(cell.model)
-        if config is None or (cell.prompts is not None and cell.prompts.tokens is None):
-            return None
+        if config is None:
+            raise _UnknownModel
         family = detect_family(config, find_files(cell.model))
         size = read_dimensions(config, family)
         parameters = model_size.find_parameter_count(cell.model)
     except (OSError, ValueError):
-        return None
+        raise _UnknownModel from None
     if size is None:
-        return None
+        raise _UnknownModel
     if parameters is None:
         if cell.weights != "random" and model_size.has_weights(cell.model):
-            return None
+            raise _UnknownModel
         parameters = size.count_parameters()
     weights = count_weight_bytes(size, parameters, cell.precision, on_gpu=on_gpu)
     prompt, new = requests.compute_max_tokens(cell)

@@ -109,7 +109,8 @@ def _find_spread(
     limit_bytes: float,
 ) -> float:
     """Return by how many steps the edge may be elsewhere than predicted."""
-    step_bytes = (forecast(edge + 1) or 0.0) - (forecast(edge) or 0.0)
+    below, above = forecast(edge), forecast(edge + 1)
+    step_bytes = 0.0 if below is None or above is None else above - below
     peaks = [outcome.peak_bytes for outcome in outcomes.values() if outcome.peak_bytes]
     if peaks:
         off = _NOISE * limit_bytes + _SLOPE_ERROR * min(abs(limit_bytes - peak) for peak in peaks)
@@ -125,7 +126,7 @@ def find_predicted_edge(
     limit_bytes: float | None,
 ) -> int | None:
     """Return the most steps whose corrected forecast is within the limit; None if unknown."""
-    if limit_bytes is None or forecast(1) is None:
+    if limit_bytes is None or correct_forecast(outcomes, 1, forecast) is None:
         return None
     low, high = 0, most + 1
     while high - low > 1:
@@ -166,17 +167,19 @@ def correct_forecast(
     """Return the forecast for `steps`, corrected by what was measured at other numbers of them.
 
     The growth of the forecast from the nearest measured number is scaled by the growth that was
-    measured between two of them, where there are two that differ enough.
+    measured between two of them, where there are two that differ enough. None where it is unknown
+    at one of these.
     """
     expected = forecast(steps)
     measured = sorted((n, o.peak_bytes) for n, o in outcomes.items() if o.peak_bytes)
     if expected is None or not measured:
         return expected
     near, peak = min(measured, key=lambda pair: abs(pair[0] - steps))
-    at_near = forecast(near) or 0.0
-    scale = 1.0
     (first, low), (last, high) = measured[0], measured[-1]
-    grown = (forecast(last) or 0.0) - (forecast(first) or 0.0)
+    at_near, at_first, at_last = forecast(near), forecast(first), forecast(last)
+    if at_near is None or at_first is None or at_last is None:
+        return None
+    scale, grown = 1.0, at_last - at_first
     if last > first and grown > 0.1 * high:
         scale = min(2.0, max(0.5, (high - low) / grown))
     return peak + scale * (expected - at_near)

@@ -76,24 +76,23 @@ def test_a_hub_name_in_the_cache_is_known_by_its_snapshot(
     weights: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load takes the commit of its main branch."""
-    forecast_memory.cache_clear()
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    asked, repository = cell("acme/tiny", sequence_length=80), tmp_path / "models--acme--tiny"
-    assert model_config.find_config("acme/tiny") is None and forecast_memory(asked) is None
-    forecast_memory.cache_clear()
+    name = f"acme/tiny-{weights}"
+    asked, repository = cell(name, sequence_length=80), tmp_path / f"models--acme--tiny-{weights}"
+    assert model_config.find_config(name) is None and forecast_memory(asked) is None
     tiny_models.t5(repository / "snapshots" / "0ld")
     tiny_models.gpt2(repository / "snapshots" / "abc", weights=weights)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
-    assert model_config.find_family("acme/tiny") == "causal"
-    assert model_config.find_context_length("acme/tiny") == tiny_models.POSITIONS
+    assert model_config.find_family(name) == "causal"
+    assert model_config.find_context_length(name) == tiny_models.POSITIONS
     refusal = model_config.explain_refusal(asked)
     assert refusal is not None and "longer than the context" in refusal[0]
-    assert model_size.find_parameter_count("acme/tiny") == (9152 if weights else None)
+    assert model_size.find_parameter_count(name) == (9152 if weights else None)
     directory = msgspec.structs.replace(asked, model=str(repository / "snapshots" / "abc"))
     assert forecast_memory(asked) == forecast_memory(directory) != None  # noqa: E711
     (repository / "refs" / "main").write_text("../../../abc")
-    assert model_config.find_config("acme/tiny") is None
+    assert model_config.find_config(name) is None
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,14 @@ def test_a_forecast_is_corrected_by_what_was_measured() -> None:
     two = {10: Outcome(True, 250.0), 20: Outcome(True, 450.0)}
     assert correct_forecast(two, 21, forecast) == 450.0 + 2 * 10.0
     assert correct_forecast({10: Outcome(False)}, 7, forecast) == 170.0
+
+
+def test_a_peak_without_a_forecast_corrects_none() -> None:
+    """As of a model that came here with the first probe: its whole peak would be added."""
+    outcomes = {16: Outcome(True, 900.0)}
+
+    def forecast(steps: int) -> float | None:
+        return None if steps == 16 else 400.0 + 10 * steps
+
+    assert correct_forecast(outcomes, 32, forecast) is None
+    assert choose_probe(outcomes, 1000, forecast, 2000.0) == 256, "it grows, as without a forecast"
