@@ -52,8 +52,9 @@ class CellComparison:
 
     `contrast` is None if `reasons` list why the cell cannot be compared; `verdict` is then "not
     comparable". `base_rate` and `new_rate` are in `unit`, each the `average` of its iterations
-    (`median`, of a server `mean`), of several sessions the median of theirs; `notes` qualify a
-    comparison that was made. What each side makes per watt is None where no power was read.
+    (`median`, of a server `mean`), of several sessions or starts the median of theirs; `notes`
+    qualify a comparison that was made. What each side makes per watt is None where no power was
+    read.
     """
 
     cell: str
@@ -332,14 +333,16 @@ def _collect_times(side: list[SessionCell]) -> list[list[float]]:
 def compute_rate(side: list[SessionCell]) -> float | None:
     """Return the median over sessions of each session's middle rate; None without a value.
 
-    The middle is the median of a session's iterations. The rate of a server covers the whole
-    window, so there it is the mean over the parts of the window.
+    The middle is the median of a session's iterations; each complete one of several starts counts
+    as a session, as in the comparison of times. The rate of a server covers the whole window, so
+    there it is the mean over the parts of the window.
     """
     rates_by_session = [
-        metrics.compute_values(
-            c, metrics.choose_headline_metric(c), metrics.select_final_iterations(c)
-        )
+        metrics.compute_values(c, metrics.choose_headline_metric(c), places)
         for _, c in side
+        for places in (
+            list(filter(None, c.samples.list_starts())) or [metrics.select_final_iterations(c)]
+        )
     ]
     middle = median if side and side[0][1].cell.serving is None else fmean
     rates = [middle(values) for values in rates_by_session if values]

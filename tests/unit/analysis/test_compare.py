@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from support import streams
+from support import ab_sessions, streams
+from txtop.analysis.compare import compare_sessions
 from txtop.cli.app import run_command_line
 from txtop.protocol import events
 from txtop.session.reader import read_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 
 def session(path: Path, model: str = "gpt2", slow: float = 1.0, n: int = 12, **load: object) -> str:
@@ -169,3 +172,24 @@ def test_another_name_is_another_model(
     new = session(tmp_path / "new.jsonl", "/home/u/ck/a")
     assert run_command_line(["compare", old, new]) == 3
     assert "only in base" in capsys.readouterr().out
+
+
+def measure_starts(*ms: float) -> SessionState:
+    """Return an A/B of three starts in which A took these times, and of one that was cut off."""
+    script = ab_sessions.script(starts=4).begin()
+    for blocks, time_ms in zip((3, 9, 3), ms, strict=True):
+        for left in reversed(range(blocks)):
+            script.block((time_ms, 20.0), ends_start=not left)
+    for _ in range(20):
+        script.block((90.0, 20.0))
+    return fold_all(script.end())
+
+
+def test_the_ratio_of_several_starts_is_that_of_the_rates_beside_it() -> None:
+    """Each complete start counts as a session, however many calls it has, an open one as none."""
+    sides = measure_starts(20.0, 30.0, 22.0), measure_starts(18.0, 20.0, 30.0)
+    cell = compare_sessions([sides[0]], [sides[1]], 0.03).cells[0]
+    assert cell.contrast is not None and cell.contrast.sessions_base == 3
+    assert cell.base_rate is not None and cell.new_rate is not None
+    assert cell.contrast.ratio == pytest.approx(22 / 20)
+    assert cell.new_rate / cell.base_rate == pytest.approx(22 / 20)
