@@ -275,17 +275,16 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             detail = describe_reached(own, limit, beside=True)
             bindings.append(Binding(limit.format(), own, detail, ratio))
     for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
-        out = [
-            (_measure_distance(state, own), own.name)
-            for own in race.race.candidates.values()
-            if own.left is not None and own.left.why == why
-        ]
+        out: list[tuple[float, Binding]] = []
+        for candidate in race.race.candidates.values():
+            if candidate.left is None or candidate.left.why != why:
+                continue
+            ratio, _ = compute_gain(compare_candidates(race, candidate.name, winner))
+            if ratio is None or ratio > 1:
+                binding = Binding(title, state.cells[candidate.name], candidate.left.detail, ratio)
+                out.append((_measure_distance(state, candidate), binding))
         if out:
-            name = min(out)[1]
-            candidate = race.race.candidates[name]
-            detail = candidate.left.detail if candidate.left is not None else ""
-            ratio, _ = compute_gain(compare_candidates(race, name, winner))
-            bindings.append(Binding(title, state.cells[name], detail, ratio))
+            bindings.append(min(out, key=lambda pair: pair[0])[1])
     return bindings + _list_space_bounds(state, race, state.cells[winner])
 
 
@@ -324,7 +323,8 @@ def _read_number(knob: Knob, own: CellState) -> int | None:
 def _measure_distance(state: SessionState, own: Candidate) -> float:
     """Return what a candidate that left has of what is bounded, as a multiple of the bound.
 
-    Infinite if that is unknown. So a forecast and a peak, a KLD and an accuracy have one unit.
+    So a forecast and a peak, a KLD and an accuracy have one unit. Infinite if no figure is beyond
+    its bound: NaN in its own calls, or answers that cannot be judged, put it out.
     """
     left, tuning, result = own.left, state.plan.tuning, state.output_of(own.name)
     if left is None or tuning is None:
@@ -342,4 +342,4 @@ def _measure_distance(state: SessionState, own: Candidate) -> float:
         losses.append(result.kld / tuning.floor_kld)
     elif result is not None and tuning.floor is not None:
         losses.append(fidelity.measure_loss(result, tuning.floor))
-    return max(losses, default=math.inf)
+    return max((loss for loss in losses if loss >= 1), default=math.inf)

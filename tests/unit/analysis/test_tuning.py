@@ -14,6 +14,7 @@ from txtop.analysis.tuning import Binding, explain_too_large, find_result
 from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
 from txtop.export.text.tuning import format_tuning
+from txtop.forecast.admission import explain_no_room
 from txtop.options.tune_plan import parse_space
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
@@ -22,6 +23,7 @@ from txtop.protocol import events
 from txtop.state import accuracy
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
+from txtop.system import free_memory
 from txtop.system.gpus import CONTEXT_BYTES
 from txtop.ui.models.view import build_view
 
@@ -94,6 +96,51 @@ def test_the_candidate_that_memory_keeps_out_is_the_one_nearest_to_it() -> None:
     assert find_binding(state, "memory").own.cell.id == nearest
 
 
+@pytest.mark.parametrize("asked_gib", [None, 0.5])
+def test_sizes_are_read_from_what_the_run_says(
+    asked_gib: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else their distance is unknown, and anything else would be nearer."""
+    monkeypatch.setattr(free_memory, "read_free_bytes", lambda: GIB)
+    state = begin()
+    assert state.race is not None
+    memory = asked_gib and round(asked_gib * GIB)
+    tuning = msgspec.structs.replace(state.race.tuning, memory_bytes=memory)
+    plan = msgspec.structs.replace(state.plan, tuning=tuning)
+    state.header = msgspec.structs.replace(state.header, plan=plan)  # type: ignore[type-var]
+    large = max(state.cells, key=lambda name: state.cells[name].cell.batch_size)
+    forecast = explain_no_room(state, state.cells[large].cell)
+    on_a_gpu = race_on_a_gpu(4 * GIB)
+    measured = explain_too_large(on_a_gpu, next(n for n, c in on_a_gpu.cells.items() if c.memory))
+    assert forecast.endswith("asked for" if asked_gib else "of RAM are free") and measured
+    reject(state, 1, "does not fit", "needs 4,000 GiB, 4.0 GiB asked for")
+    for number, detail in ((2, forecast), (3, measured)):
+        name = reject(state, number, "does not fit", detail)
+        assert find_binding(state, "memory").own.cell.id == name
+
+
+@pytest.mark.parametrize("cost", [-0.3, 0.1])
+@pytest.mark.parametrize(
+    ("why", "title"), [("does not fit", "memory"), ("below the floor", "quality")]
+)
+def test_who_was_timed_before_it_left_binds_only_if_it_is_better(
+    why: str, title: str, cost: float
+) -> None:
+    """As of a peak, which is known after the first block."""
+    state = begin()
+    assert state.race is not None
+    race = state.race.race
+    near, far = (reject(state, number, why, f"needs {4 + number} GiB, 4 GiB") for number in (1, 2))
+    race.add_block(near, 0, 0.3, 1.0)
+    binding = find_binding(state, title)
+    assert (binding.own.cell.id, binding.ratio) == (far, None)
+    race.add_block(far, 0, cost, 1.0)
+    result = find_result(state)
+    assert result is not None
+    bound = [(b.own.cell.id, b.ratio) for b in result.bindings if b.limit == title]
+    assert bound == ([(far, pytest.approx(1.35, abs=0.01))] if cost < 0 else [])
+
+
 def compare(state: SessionState, name: str, kld: float, top1: int = 2040) -> None:
     fold(
         state,
@@ -123,6 +170,9 @@ def test_the_candidate_that_quality_keeps_out_is_the_one_nearest_to_it(
     compare(state, eager, 0.001, top1=1800)  # 88 % of 94 %: twice what is allowed is lost
     compare(state, bf16, 0.015)
     assert find_binding(state, "quality").own.cell.id == bf16
+    compare(state, int8, 0.0001)
+    assert find_binding(state, "quality").own.cell.id == bf16, "out for NaN, which has no distance"
+    compare(state, int8, 0.02)
     compare(state, eager, 0.001, top1=1905)  # 93 %
     assert find_binding(state, "quality").own.cell.id == eager
     assert state.race is not None
