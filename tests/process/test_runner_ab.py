@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from txtop.options.ab_plan import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import ABBlock
-from txtop.runner import control_protocol
+from txtop.runner import ab_run, control_protocol
 from txtop.runner.block_validity import MAX_REPEATS, Disturbances
 from txtop.session.reader import read_all
 from txtop.state.ab import ABTest
@@ -302,6 +303,23 @@ def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
     ab_test = ab_test_of(run.state)
     assert [b.reasons for b in ab_test.blocks if not b.kept] in ([["paused"]], [])
     assert ab_test.kept_blocks == 6
+
+
+def test_a_pause_before_the_first_call_of_a_block_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_block, paused = ab_run.ABRun._run_block, []
+
+    def run_block_after_a_pause(ab: ab_run.ABRun, order: list[ab_run.ArmRun]) -> None:
+        if len(paused) < 2:
+            paused.append(order)
+            ab._control.paused = True
+            threading.Timer(0.05, setattr, (ab._control, "paused", False)).start()
+        run_block(ab, order)
+
+    monkeypatch.setattr(ab_run.ABRun, "_run_block", run_block_after_a_pause)
+    run, _ = conduct(tmp_path, arms_plan(blocks=3))
+    assert len(paused) == 2 and [b.kept for b in ab_test_of(run.state).blocks] == [True] * 3
 
 
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:

@@ -339,10 +339,13 @@ class ABRun:
         return "budget" if self._recorder.state.sum_measured_s() >= self._plan.budget_s else None
 
     def _run_block(self, order: list[ArmRun]) -> None:
-        from_ns, pauses = self._recorder.state.clock_ns, self._client.pauses
+        from_ns = pauses = 0
         for arm in order if self._pairs else [*order, *reversed(order)]:
             try:
-                self._run_turn(arm)
+                worker = self._prepare_turn(arm)
+                if not from_ns:
+                    from_ns, pauses = self._recorder.state.clock_ns, self._client.pauses
+                self._run_turn(arm, worker)
             except _TurnLost:
                 return self._discard_block("an arm was lost")
             except (WorkerDied, CellEnded) as error:
@@ -358,11 +361,10 @@ class ABRun:
         )
         self._record_block(order, kept, reasons, taken)
 
-    def _run_turn(self, arm: ArmRun) -> None:
-        """Measure the requests of one turn, loading `arm` first if needed.
+    def _prepare_turn(self, arm: ArmRun) -> ChildProcess:
+        """Return the worker of `arm`, loaded if need be, once the run is not paused.
 
         Raises:
-            WorkerDied: the arm's worker died.
             CellEnded: the arm failed, or a stop or a skip ends the A/B.
             _TurnLost: the arm had to be loaded and could not.
         """
@@ -374,10 +376,19 @@ class ABRun:
         if arm.worker is None:
             raise _TurnLost
         self._client.wait_while_paused(arm.worker)
+        return arm.worker
+
+    def _run_turn(self, arm: ArmRun, worker: ChildProcess) -> None:
+        """Measure the requests of one turn.
+
+        Raises:
+            WorkerDied: the arm's worker died.
+            CellEnded: the arm failed, or a stop or a skip ends the A/B.
+        """
         samples = self._get_state(arm).samples
         first = len(samples)
         try:
-            self._client.iterate(arm.worker, arm.cell, "measured", self._requests)
+            self._client.iterate(worker, arm.cell, "measured", self._requests)
         finally:
             arm.open += range(first, len(samples))
 
