@@ -25,7 +25,7 @@ from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.stats.race import Stage
+from txtop.stats.race import Measure, Race, Stage
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -487,6 +487,31 @@ def test_a_candidate_without_the_figure_leaves(
     run = Run(tmp_path / "s", build_plan(objective="energy"))
     assert run.start().join(60.0) == ("done", True)
     assert find_result(run.state) is None
+
+
+def test_a_race_that_goes_on_after_a_confirmation_has_turns_of_a_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of energy are longer in a confirmation; where an arm is out, others are raced again."""
+    monkeypatch.setattr(turn_energy, "TURN_NS", 5_000_000)
+    monkeypatch.setattr(turn_energy, "CONFIRMING_TURN_NS", 60_000_000)
+    monkeypatch.setattr(turn_energy, "measure_joules", lambda *_: 1.0)
+    choose, again = tune_run.choose_step, []
+
+    def choose_one_again(race: Race, loaded: list[str]) -> object:
+        arms = next(iter(race.confirmations), frozenset())
+        if arms and not again:
+            again.append(next(name for name in race.running if name in arms))
+            return Measure("race", (again[0],), 99)
+        return choose(race, loaded)
+
+    monkeypatch.setattr(tune_run, "choose_step", choose_one_again)
+    run = Run(tmp_path / "s", build_plan(objective="energy"))
+    assert run.start().join(60.0) == ("done", True)
+    (name,), blocks = again, list_blocks(run.folder)
+    (late,) = [len(block.iterations[name]) for block in blocks if block.round == 99]
+    confirmed = [len(block.iterations[name]) for block in blocks if block.stage == "confirm"]
+    assert late < min(confirmed) / 3
 
 
 @pytest.mark.parametrize("time", ["ttft", "tpot", "e2e"])

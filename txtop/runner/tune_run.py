@@ -278,7 +278,8 @@ class TuneRun:
                 for name in order:
                     self._prepare(name, step.stage)
                 # Blocks are longer if the arms turned out not to fit beside one another.
-                paired = is_paired(self._race.race, order, self._get_block_ns() / NS_PER_S)
+                block_s = self._get_block_ns(step.stage) / NS_PER_S
+                paired = is_paired(self._race.race, order, block_s)
             turns = order if len(order) == 1 or paired else [*order, *reversed(order)]
             for name in turns:
                 pooled = self._prepare(name, step.stage)
@@ -288,7 +289,7 @@ class TuneRun:
                 if not from_ns:
                     from_ns, pauses = self._recorder.state.clock_ns, self._client.pauses
                 begun_ns = self._recorder.state.clock_ns
-                self._take_turn(pooled, name, places[name])
+                self._take_turn(pooled, name, places[name], step.stage)
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
@@ -330,24 +331,26 @@ class TuneRun:
         objective = self._tuning.objective
         for name, own in places.items():
             state = self._get_state(name)
-            has_cost = compute_cost(state, objective, own, joules.get(name)) is not None
-            lacks: list[str] = [] if has_cost else [objective]
-            for limit in self._tuning.limits:
-                times = (read_time_ns(state, limit.time, i) for i in own)
-                lacks += [limit.time.upper()] * all(time is None for time in times)
-            if lacks:
-                self._record_standing(name, "failed", detail=f"no {lacks[0]} is measured here")
+            cost = compute_cost(state, objective, own, joules.get(name))
+            unread = (
+                limit.time.upper()
+                for limit in self._tuning.limits
+                if all(read_time_ns(state, limit.time, i) is None for i in own)
+            )
+            if lacks := objective if cost is None else next(unread, ""):
+                self._record_standing(name, "failed", detail=f"no {lacks} is measured here")
 
-    def _get_block_ns(self) -> int:
+    def _get_block_ns(self, stage: Stage) -> int:
         if self._tuning.objective == "energy":
-            return turn_energy.CONFIRMING_TURN_NS if self._confirmed else turn_energy.TURN_NS
+            confirms = stage == "confirm"
+            return turn_energy.CONFIRMING_TURN_NS if confirms else turn_energy.TURN_NS
         return RELOADED_BLOCK_NS if self._pool.evictions else BLOCK_NS
 
-    def _take_turn(self, pooled: PooledWorker, name: str, places: list[int]) -> None:
+    def _take_turn(self, pooled: PooledWorker, name: str, places: list[int], stage: Stage) -> None:
         """Measure the calls of one turn. Add their numbers to `places`, however it ends."""
         state = self._get_state(name)
         first = len(state.samples)
-        count = max(1, math.ceil(self._get_block_ns() / state.samples.e2e_ns[-1]))
+        count = max(1, math.ceil(self._get_block_ns(stage) / state.samples.e2e_ns[-1]))
         try:
             self._client.iterate(pooled.process, state.cell, "measured", count)
         finally:
@@ -400,7 +403,6 @@ class TuneRun:
         if self._control.stops:
             return
         pooled = self._pool.drop(self._get_key(name, stage))
-        assert pooled is not None
         if self._control.skip:
             self._control.skip = False
             self._record_standing(name, "skipped")

@@ -77,14 +77,13 @@ class WorkerPool:
         self.evictions += 1
         self.end(next(iter(self._workers)))
 
-    def drop(self, key: str) -> PooledWorker | None:
-        """Forget the worker of `key` and return it, dead or alive; None if it is not loaded."""
-        return self._workers.pop(key, None)
+    def drop(self, key: str) -> PooledWorker:
+        """Forget the worker of `key`, and return it, dead or alive."""
+        return self._workers.pop(key)
 
     def end(self, key: str, grace_s: float = GRACE_S) -> None:
-        """End the worker of `key`, if there is one."""
-        if (pooled := self.drop(key)) is not None:
-            pooled.process.end(grace_s)
+        """End the worker of `key`."""
+        self.drop(key).process.end(grace_s)
 
     def end_all(self, grace_s: float = GRACE_S) -> None:
         """End every worker."""
