@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, LimitedTime, Tuning
 from txtop.protocol import events
-from txtop.runner import tune_run, turn_energy, worker_client, worker_pool
+from txtop.runner import output_run, tune_run, turn_energy, worker_client, worker_pool
 from txtop.runner.block_validity import Disturbances
 from txtop.runner.conductor import Conductor
 from txtop.runner.worker_pool import PooledWorker
@@ -182,6 +183,29 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
         assert bool(cell.started_at_ns) is not (is_slow and cell.cell.batch_size == 4)
     assert name_winner(run.state) == ("fp32", 4)
     assert not verify_log(run.folder).wrong
+
+
+def test_a_comparison_that_is_skipped_is_no_judgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its candidates were `below the floor`, and the advice was another one."""
+    ask = output_run.OutputRun._ask
+
+    def ask_and_skip(asked: Any, *what: Any) -> Any:
+        asked._client.control.skip = True
+        return ask(asked, *what)
+
+    monkeypatch.setattr(output_run.OutputRun, "_ask", ask_and_skip)
+    plan = build_plan("mute", floor="minor")
+    cells = tuple(msgspec.structs.replace(cell, weights="auto") for cell in plan.cells)
+    compared = msgspec.structs.replace(plan, cells=cells, fidelity_positions=8)
+    run = Run(tmp_path / "s", compared)
+    run.run()
+    assert run.state.race is not None
+    half = [name for name, own in run.state.cells.items() if own.cell.precision == "bf16"]
+    left = [run.state.race.race.candidates[name].left for name in half]
+    assert [own and own.why for own in left] == ["skipped"] * 2
+    assert {run.state.cells[name].status for name in half} == {"skipped"}
 
 
 @pytest.mark.parametrize("confirms", [False, True])

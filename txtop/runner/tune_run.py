@@ -127,8 +127,18 @@ class TuneRun:
                 return
             for name in self._race.race.running:
                 if why := explain(self._recorder.state, name):
-                    cell = self._get_state(name).cell
-                    self._reject(cell, "below the floor", why, f"another {option}")
+                    self._turn_away(self._get_state(name).cell, why, option)
+
+    def _turn_away(self, cell: Cell, why: str, option: str) -> None:
+        """Let a candidate leave for what its output is worth, or since nobody knows that."""
+        result = self._recorder.state.output_of(cell.id)
+        failed = result.failed if result is not None else ""
+        if failed == SKIPPED:
+            self._record_standing(cell.id, "skipped", detail="its output was not compared")
+        elif failed:
+            self._reject(cell, "failed", why, f"{option} none races it unjudged")
+        else:
+            self._reject(cell, "below the floor", why, f"another {option}")
 
     def _reject(self, cell: Cell, why: Why, detail: str, hint: str) -> None:
         self._record_standing(cell.id, why, detail=detail)

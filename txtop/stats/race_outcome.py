@@ -48,6 +48,8 @@ def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
     for other in sorted(may_be_named, key=lambda n: n == default):
         if _is_better(confirmation, other, winner, margin, over):
             winner, runner_up = other, winner
+    if runner_up == default:
+        runner_up = None  # One comparison answers both questions.
 
     def judge(other: str | None) -> SequentialVerdict | None:
         if other is None or other == winner or other not in arms:

@@ -339,6 +339,17 @@ def test_who_is_merely_over_the_limit_so_far_sends_nobody_home_either() -> None:
     assert race.candidates["a"].left == Departure("slower", "fast")
 
 
+def test_the_default_is_no_runner_up_beside_itself() -> None:
+    """It led, and the confirmation shows another to be better: one comparison, not two."""
+    race = build_race({"d": wobble(0.0), "a": wobble(0.001)}, budget_s=100.0, default="d")
+    assert choose_arms(race) == ("d", "a")
+    for _ in range(12):
+        race.add_confirmation({"d": 1.0, "a": 0.8}, BLOCK_S, paired=False)
+    outcome = name_outcome(race)
+    assert outcome is not None and outcome.winner == "a" and outcome.gain == "faster"
+    assert outcome.runner_up is None and outcome.close is None
+
+
 def test_nobody_comes_back_within_a_round() -> None:
     """One that is slower than the next leader, too, would have a block before it is judged."""
     race = build_race(
