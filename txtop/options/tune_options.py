@@ -63,7 +63,7 @@ class TuneRuleOptions:
         build_duration_parameter(
             "--budget",
             "time of measuring in all, without warm-up; a minimal confirmation may exceed it;"
-            " default 38 % of what a sweep would measure",
+            " default 20 % of what a sweep would measure",
             group=LONG,
         ),
     ] = None

@@ -61,7 +61,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     `memory_bytes` is the
     memory of the machine to deploy to, None for what is free here. `margin` is the smallest
     difference that matters, as a share of 1. `budget_s` is the time of measuring in all, None for
-    38 % of what a sweep of the cells would measure.
+    20 % of what a sweep of the cells would measure.
     """
 
     objective: Objective = "tokens_per_s"

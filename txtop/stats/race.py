@@ -32,7 +32,7 @@ MIN_ROUNDS = 4
 # Halving begins once each candidate could be compared, and leaves two at the least.
 LEAST_LEFT = 2
 # Of what a sweep of the candidates would measure, each within the budget of a cell.
-SWEEP_SHARE = 0.38
+SWEEP_SHARE = 0.2
 CONFIRM_SHARE = 0.25
 LEAST_BUDGET_S = 20.0
 # Before the calls within blocks tell how much one differs from another.
@@ -68,7 +68,7 @@ class RaceRules:
     """The rules of a race.
 
     `shares` are those of the calls that must keep each limit, as 0.9. `budget_s` is the time of
-    measuring in all, of which a quarter is for the confirmation; None for 38 % of what a sweep of
+    measuring in all, of which a quarter is for the confirmation; None for 20 % of what a sweep of
     the candidates would measure. `default` is the candidate that the winner is confirmed
     against, empty for none.
     """
