@@ -131,6 +131,11 @@ def format_size(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def join_reason(word: str, reason: str) -> str:
+    """Join how something ended and why: `does not fit: needs 4.6 GiB`, and no word twice."""
+    return reason if reason.startswith(word) else ": ".join(filter(None, (word, reason)))
+
+
 def format_count(count: int, noun: str) -> str:
     """Format a number of things, with a plural in -s: `1 cell`, `3 cells`, `1,200 cells`."""
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -11,7 +11,6 @@ import msgspec
 
 from support import ab_sessions, race_session, streams
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.ratios import compute_ratios
 from txtop.analysis.tuning import find_result
 from txtop.cli.session_args import load_session
 from txtop.export.benchmark_v2 import to_benchmark_v2
@@ -19,6 +18,7 @@ from txtop.export.html.page import render_page
 from txtop.export.html.plots import draw_tradeoff
 from txtop.export.markdown import to_markdown
 from txtop.export.text import table
+from txtop.formatting import MISSING
 from txtop.plan.labels import name_apart
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -58,6 +58,13 @@ def list_timed(story: list[AnyEvent]) -> set[str]:
     return {name for block in blocks for name in block.iterations}
 
 
+def list_rated(state: SessionState, finals: FinalMetrics) -> set[str]:
+    """List who has a rate in the text table."""
+    place = [name for name, _ in table.list_columns(state)].index("rate")
+    rows = zip(state.cells, table.build_rows(state, finals), strict=True)
+    return {name for name, row in rows if row[place] != MISSING}
+
+
 def list_shown(state: SessionState) -> Iterator[tuple[str, set[str]]]:
     """Yield (place, those with a figure there)."""
     names, finals, cache = list(state.cells), FinalMetrics(), FrameCache()
@@ -68,8 +75,7 @@ def list_shown(state: SessionState) -> Iterator[tuple[str, set[str]]]:
     view = build_view(state)
     yield "rail", {n for n, c in zip(names, view.rail, strict=True) if c.state == "done"}
     yield "rows", {row.id for row in view.cells if row.state == "done" and row.rate_value}
-    rows = zip(names, table.build_rows(state, finals), strict=True)
-    yield "text", {name for name, row in rows if row[-1].startswith("ok")}
+    yield "text", list_rated(state, finals)
     for document in (render_page(state, finals).decode(), to_markdown(state, finals).decode()):
         assert "unfinished" not in document
     entries = json.loads(to_benchmark_v2(state, finals)).values()
@@ -86,7 +92,7 @@ def test_who_has_figures_in_a_race_that_was_stopped() -> None:
     results = build_view(state).results
     assert results is not None
     assert results.counts == f"{len(timed)} of {len(state.cells)} candidates measured"
-    assert draw_tradeoff(state, FinalMetrics()) and compute_ratios(state)
+    assert draw_tradeoff(state, FinalMetrics())
 
 
 def test_home_names_whom_the_page_names(tmp_path: Path) -> None:
@@ -105,8 +111,7 @@ def test_home_names_whom_the_page_names(tmp_path: Path) -> None:
         assert outcome is not None and result is not None
         assert outcome.value.endswith("tok/s")
         assert outcome.name == name_apart(state.plan.cells)[result.winner.cell.id]
-        rows = zip(state.cells, table.build_rows(state, FinalMetrics()), strict=True)
-        assert {cell for cell, row in rows if row[-1].startswith("ok")} == list_timed(story)
+        assert list_rated(state, FinalMetrics()) == list_timed(story)
 
 
 def test_a_call_of_a_block_that_never_ended_is_in_no_figure() -> None:

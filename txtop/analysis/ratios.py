@@ -1,5 +1,7 @@
 """Compute the ratios inside one session: each cell over the same work in the reference precision.
 
+In a race that is each candidate over today's default, in the blocks that both have.
+
 A speed is the ratio of the rates that are stated, which are means. A test, that of `txtop show
 --margin` and the HTML report, is the one that compares sessions, which judges the ratio of medians.
 Cells of one session ran one after the other, so drift of the machine is in both.
@@ -12,9 +14,12 @@ from dataclasses import dataclass
 from txtop.analysis import contention, metrics, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.plan import labels, references
+from txtop.plan.cell import Cell
 from txtop.plan.plan import DEFAULT_MARGIN
+from txtop.plan.tuning import RATES
 from txtop.state import quality
 from txtop.state.cell import CellState
+from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
@@ -38,10 +43,10 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
     """Compare cells that differ in precision alone with the most precise of them.
 
     Cells without a valid result are left out. An A/B has none: its arms took turns, so it has a
-    verdict. Servers under different loads have none, nor have two saturated ones, whose latencies
-    have no limit.
+    verdict; nor has a race, whose candidates were measured at different times. Servers under
+    different loads have none, nor have two saturated ones, whose latencies have no limit.
     """
-    if state.ab_test is not None:
+    if state.ab_test is not None or state.race is not None:
         return []
     measured = {c.cell.id: c for c in state.cells.values() if c.status == "ok" and not c.invalid}
     best = references.find_speed_references([c.cell for c in measured.values()])
@@ -64,18 +69,57 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
     return ratios
 
 
+def find_references(state: SessionState) -> dict[str, Cell]:
+    """Return, by cell id, the cell that its speed is stated beside.
+
+    In a race that is today's default, else the most precise cell of the same work. Cells without
+    company are left out, and those of an A/B, whose arms take turns.
+    """
+    if state.ab_test is not None:
+        return {}
+    cells = state.list_accepted()
+    if state.race is None:
+        return references.find_speed_references(cells)
+    default = state.cells.get(state.race.tuning.default)
+    return {c.id: default.cell for c in cells} if default is not None and len(cells) > 1 else {}
+
+
+def name_reference(state: SessionState, reference: Cell) -> str:
+    """Name what a speed is stated beside; of a race with what was compared, if that is no rate."""
+    if state.race is None:
+        return reference.precision
+    objective = state.race.tuning.objective
+    return "today's default" + ("" if objective in RATES else f" in {objective}")
+
+
+def compute_race_speed(race: RaceState, name: str) -> float | None:
+    """Return how many times as good a candidate is as today's default; None if it has no block.
+
+    Never a quotient of two stated rates: one may be of the race, the other of the confirmation.
+    """
+    # Imported late: few sessions are races.
+    from txtop.analysis.tuning import compare_candidates, compute_gain
+
+    default = race.tuning.default
+    if not race.race.candidates.keys() >= {name, default}:
+        return None
+    return compute_gain(compare_candidates(race, name, default))[0]
+
+
 def compute_speeds(state: SessionState, finals: FinalMetrics) -> dict[str, float]:
-    """Return how many times as fast each cell is as the most precise one of the same work.
+    """Return how many times as fast each cell is as its reference (`find_references`).
 
     Cells that cannot be compared, and the references, are left out.
     """
-    references_by_cell = references.find_speed_references(state.list_accepted())
     speeds: dict[str, float] = {}
-    for name, best in references_by_cell.items():
+    for name, best in find_references(state).items():
         cell, first = state.cells[name], state.cells[best.id]
         if first is cell or cell.invalid or first.invalid or (cell.over and cell.status != "ok"):
             continue
-        speed = _compute_speed(cell, first, finals, state.plan.seed)
+        if state.race is not None:
+            speed = compute_race_speed(state.race, name)
+        else:
+            speed = _compute_speed(cell, first, finals, state.plan.seed)
         if speed is not None:
             speeds[name] = speed
     return speeds

@@ -15,6 +15,7 @@ from txtop.analysis import contention, device_time, energy, metrics, roofline, s
 from txtop.analysis.edge import explain_failure, find_edges
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
+from txtop.analysis.ratios import compute_speeds
 from txtop.export.ab import export_comparisons, export_fidelity
 from txtop.export.accuracy import export_accuracy
 from txtop.export.explained import export_explanations
@@ -92,7 +93,7 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
     return Export(
         schema=EXPORT_SCHEMA,
         session=session,
-        cells=[_export_cell(state, c, finals) for c in state.cells.values()],
+        cells=_export_cells(state, finals),
         comparisons=export_comparisons(state),
         telemetry=_export_telemetry(state),
         edges=_export_edges(state) if header.plan.edge_search is not None else msgspec.UNSET,
@@ -153,6 +154,17 @@ def _build_tool(state: SessionState) -> Tool:
         sampler_cpu_s=spent("sampler"),
         screens_cpu_s=sum(screens) if screens else None,
     )
+
+
+def _export_cells(state: SessionState, finals: FinalMetrics) -> list[CellExport]:
+    cells = [_export_cell(state, own, finals) for own in state.cells.values()]
+    if state.race is None:
+        return cells
+    speeds = compute_speeds(state, finals)
+    for own in cells:
+        left = state.race.race.candidates[own.id].left
+        own.left, own.speed = left.why if left is not None else None, speeds.get(own.id)
+    return cells
 
 
 def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:

@@ -222,7 +222,8 @@ class CellFacts(msgspec.Struct, kw_only=True):
     `equal_to_plain` says whether speculative decoding gave the tokens of plain greedy decoding in a
     check of its own, and `differs_at` the first that differs. With `experts` in a layer a token
     passes through `experts_per_token` of them, `active_parameters` in all. A model that is spread
-    over several devices has `ranks`.
+    over several devices has `ranks`. A candidate of a race has the reason for which it `left`, and
+    its `speed`: how many times as good as today's default it is, in the blocks that both have.
     """
 
     id: str
@@ -279,6 +280,8 @@ class CellFacts(msgspec.Struct, kw_only=True):
     active_parameters: int | None = None
     accuracy: list[AccuracyExport] = []
     ranks: RanksExport | msgspec.UnsetType = msgspec.UNSET
+    left: str | msgspec.UnsetType | None = msgspec.UNSET
+    speed: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 # Knobs that were added after the first version of the schema follow its fields.

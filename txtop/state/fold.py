@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.formatting import format_count, format_number
+from txtop.formatting import format_count, format_number, join_reason
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -402,9 +402,11 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
         session.say(f"done, {format_count(kept, noun)} {verb}", cell=event.cell)
     else:
         place = f" at {event.phase}" if event.phase else ""
-        why = f": {event.reason}" if event.reason else ""
+        # A candidate without a figure is recorded as skipped, whatever it left its race for.
+        departure = session.word_departure(event.cell) if event.status == "skipped" else ""
+        text = join_reason(departure or f"{event.status}{place}", event.reason)
         level = "info" if event.status in ("skipped", "cancelled") else "error"
-        session.say(f"{event.status}{place}{why}", level, event.cell)
+        session.say(text, level, event.cell)
 
 
 CellEvent = (

@@ -132,6 +132,25 @@ class RaceState:
         if own is not None and (own.left is None or own.left.why not in UNFIT):
             self.race.leave(name, Departure("failed", detail=reason))
 
+    def word_departure(self, name: str) -> str:
+        """Return in few words why a candidate is out, or over a limit so far; empty for others.
+
+        Of one that failed its status says how.
+        """
+        own = self.race.candidates.get(name)
+        if own is None:
+            return ""
+        if (left := own.left) is None:
+            return "" if self.race.keeps_limits(name) else "over the limit"
+        return WHY_WORDS[left.why].short if left.why != "failed" else ""
+
+    def list_confirmed(self) -> list[str]:
+        """List those whose figures are of a confirmation, where those of others are not."""
+        blocks = [block for own in self.race.confirmations.values() for block in own.blocks]
+        confirmed = set().union(*blocks)
+        timed = [name for name, own in self.race.candidates.items() if own.costs]
+        return [name for name in timed if name in confirmed] if set(timed) - confirmed else []
+
     def copy(self) -> RaceState:
         """Return an independent copy."""
         race = replace(

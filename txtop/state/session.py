@@ -124,6 +124,10 @@ class SessionState:
     def plan(self) -> Plan:
         return self.header.plan if self.header else Plan(cells=())
 
+    def word_departure(self, name: str) -> str:
+        """Return in few words why a candidate of a race left it; empty for every other cell."""
+        return self.race.word_departure(name) if self.race is not None else ""
+
     def list_accepted(self) -> list[Cell]:
         """Return the cells that were not refused: others are compared with one of these."""
         return [cell.cell for cell in self.cells.values() if cell.rejected is None]

@@ -27,7 +27,7 @@ from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, edge, explanation, outputs, serving_table, table
 from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
-from txtop.formatting import GIB, format_few, format_figure, format_share
+from txtop.formatting import GIB, format_few, format_figure, format_share, join_reason
 from txtop.plan import labels
 from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.sanitise import sanitise
@@ -77,6 +77,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     cards = [_build_card(state, cell, finals) for cell in cells]
     certain = {card.cell for card in cards if card.certain}
+    by_precision = state.ab_test is None and state.race is None
     shared, columns, rows = hoist_shared(table.list_columns(state), table.build_rows(state, finals))
     values: dict[str, Any] = {
         "policy": mark_trusted(CONTENT_SECURITY_POLICY + SCRIPT_POLICY.format(digest)),
@@ -108,7 +109,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
             plots.draw_tradeoff(state, finals),
             draw_load_curve(state, finals),
             plots.draw_lengths(state, finals),
-            *([] if state.ab_test else [_draw_accuracy(state, compute_speeds(state, finals))]),
+            *([_draw_accuracy(state, compute_speeds(state, finals))] if by_precision else []),
         ),
         "margin": f"{format_share(DEFAULT_MARGIN)}",
         "explained": explanation.format_explanations(state),
@@ -210,6 +211,7 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
     rate = summaries.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     if rate is None or rate.mean is None or status != "ok":
+        status = state.word_departure(cell.cell.id) or status
         return Card(cell.cell.id, labels.format_short_label(cell.cell), cell.reason, status)
     parts = [table.format_precision(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
@@ -246,9 +248,12 @@ def _collect_notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str,
     """Return each note with the cells that it concerns."""
     by_note: dict[str, list[str]] = {}
     for cell in state.cells.values():
-        notes = [f"{cell.status}: {cell.reason}"] if cell.reason else []
+        ending = state.word_departure(cell.cell.id) or cell.status
+        notes = [join_reason(ending, cell.reason)] if cell.reason else []
         for note in notes + build_cell_notes(state, cell, finals):
             by_note.setdefault(note, []).append(labels.format_short_label(cell.cell))
+    for note, names in table.list_race_notes(state).items():
+        by_note[note] = [labels.format_short_label(state.cells[name].cell) for name in names]
     return [(_format_cell_names(cells, len(state.cells)), note) for note, cells in by_note.items()]
 
 

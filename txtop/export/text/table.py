@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from txtop.analysis import contention, drafts, energy, metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.analysis.ratios import compute_speeds
+from txtop.analysis.ratios import compute_speeds, find_references
 from txtop.export.text import (
     ab,
     accuracy,
@@ -29,10 +29,12 @@ from txtop.formatting import (
     format_gibs,
     format_half_width,
     format_size,
+    join_reason,
 )
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
+from txtop.plan.tuning import RATES
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.state import quality
@@ -58,6 +60,10 @@ COLUMNS = (
     ("status", "<"),
 )
 MODEL_WIDTH = 40
+CONFIRMED_NOTE = (
+    "these figures are of the confirmation, the others of the race, at another time;"
+    " speed is the ratio to today's default in the blocks that both have"
+)
 # A note names so many cells, and by what tells them apart where a label is longer than this.
 MAX_NAMED, MAX_LABEL_WIDTH = 8, 60
 # Knobs without a column of their own get one if they were changed.
@@ -73,7 +79,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
 
     Optional ones are the knobs that were changed, cost with a price, energy if read, the shares of
     the device's peaks where these are known, and speed and output beside the most precise cell of
-    the same work.
+    the same work, in a race the speed beside today's default.
     """
     cells = [c.cell for c in state.cells.values()]
     turned = [knob for knob in _TURNED if {knob.of(c) for c in cells} - {knob.default}]
@@ -84,7 +90,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
-    if state.ab_test is None and references.find_speed_references(state.list_accepted()):
+    if find_references(state):
         beside += [("speed", ">"), ("output", "<")]
     arm = [("arm", "<")] if state.ab_test is not None else []
     knobs = ((knob.heading, "<") for knob in turned)
@@ -101,8 +107,8 @@ def _compute_energy(state: SessionState, cell: CellState) -> Summary | None:
 def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     """Return a row for each cell, in the order of `list_columns`."""
     names = [name for name, _ in list_columns(state)]
-    best = references.find_speed_references(state.list_accepted())
-    speeds = compute_speeds(state, finals)
+    best, speeds = find_references(state), compute_speeds(state, finals)
+    judged = references.find_output_references(state.list_accepted())
     rows = []
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
@@ -121,7 +127,11 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
             by_name |= {f"{name.upper()} %": format_figure(used.mean)}
         if cell.cell.id in best:
             speed = speeds.get(cell.cell.id)
-            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], speed)
+            is_judged = cell.cell.id in judged
+            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], speed, is_judged)
+        if why := state.word_departure(cell.cell.id):
+            _, *remarks = by_name["status"].split(", ")
+            by_name["status"] = ", ".join([why, *remarks])
         if state.ab_test is not None:
             by_name["arm"] = state.ab_test.letter(cell.cell.id)
         rows.append([by_name.get(name, MISSING) for name in names])
@@ -129,18 +139,21 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
 
 
 def _build_ratio_columns(
-    state: SessionState, cell: CellState, best: Cell, speed: float | None
+    state: SessionState, cell: CellState, best: Cell, speed: float | None, is_judged: bool
 ) -> dict[str, str]:
-    """Return the speed over the most precise cell of the same work, with its output's badge.
+    """Return the speed over the reference, with the output's badge where it `is_judged`.
 
     The speed never stands without the badge: speed says nothing if the output is worthless.
     """
     if cell.over and cell.status != "ok":
         return {}
-    if best == cell.cell:
-        return {"output": "reference"}
-    output = quality.format_badge_forms(state, cell.cell.id)[0]
-    return {"output": output} | ({} if speed is None else {"speed": f"{format_figure(speed)}x"})
+    is_race, is_best = state.race is not None, best == cell.cell
+    columns = {"output": quality.format_badge_forms(state, cell.cell.id)[0]}
+    if not is_judged if is_race else is_best:
+        columns = {"output": "reference"}
+    if is_race and is_best:
+        columns["speed"] = "default"
+    return columns | ({} if speed is None else {"speed": f"{format_figure(speed)}x"})
 
 
 def format_precision(summary: Summary | None) -> str:
@@ -208,7 +221,10 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     )
 
 
-def _format_failure(state: CellState) -> str:
+def _format_failure(state: CellState, why: str = "") -> str:
+    """Format how a cell failed, or `why` a candidate left its race before it had a figure."""
+    if why:
+        return sanitise(join_reason(why, state.reason))
     place = f" at {state.finished.phase}" if state.finished and state.finished.phase else ""
     wanted_bytes = state.finished.wanted_bytes if state.finished else None
     room = f"{format_size(wanted_bytes)} wanted" if wanted_bytes else ""
@@ -283,14 +299,27 @@ def list_notes(state: SessionState, finals: FinalMetrics) -> list[str]:
     """Return each failure and note once, after the cells that it is about."""
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
-        failure = [_format_failure(c)] if c.over and c.status != "ok" else []
+        why = state.word_departure(c.cell.id)
+        failure = [_format_failure(c, why)] if c.over and c.status != "ok" else []
         for note in failure + build_cell_notes(state, c, finals):
             notes.setdefault(sanitise(note), []).append(c.cell.id)
     total = len(state.cells)
+    notes |= list_race_notes(state)
     return [
         f"{'all cells' if len(ids) == total > 1 else ', '.join(_name_cells(state, ids))}: {note}"
         for note, ids in notes.items()
     ]
+
+
+def list_race_notes(state: SessionState) -> dict[str, list[str]]:
+    """Return what has to be known of the figures of a race, with the ids of its cells."""
+    race = state.race
+    if race is None:
+        return {}
+    notes = {CONFIRMED_NOTE: confirmed} if (confirmed := race.list_confirmed()) else {}
+    if (objective := race.tuning.objective) not in RATES:
+        notes[f"speed is that of the race: how many times as good in {objective}"] = [*state.cells]
+    return notes
 
 
 def describe_end(state: SessionState) -> str:

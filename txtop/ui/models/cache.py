@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics, LiveSummary
+from txtop.analysis.ratios import find_references
 from txtop.plan import labels, references
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -49,17 +50,16 @@ class FrameCache:
         )
 
     def references(self, session: SessionState) -> dict[str, CellState]:
-        """Return, for each cell that has company, the most precise cell of the same work.
-
-        Empty in an A/B, whose arms take turns.
-        """
-        if session.ab_test is not None:
-            return {}
-        cells = session.list_accepted()
-        best = self.get_or_make(
-            "references", cells, lambda: references.find_speed_references(cells)
-        )
+        """Return, for each cell that has company, the cell that its speed is stated beside."""
+        made_of = session.list_accepted(), session.ab_test is None, session.race is None
+        best = self.get_or_make("references", made_of, lambda: find_references(session))
         return {name: session.cells[cell.id] for name, cell in best.items()}
+
+    def is_judged(self, session: SessionState, name: str) -> bool:
+        """Return whether the output of a cell is compared with that of another one."""
+        cells = session.list_accepted()
+        judged = self.get_or_make("judged", cells, lambda: references.find_output_references(cells))
+        return name in judged
 
     def summarise_live(self, state: CellState, name: str) -> LiveSummary:
         """Return `metrics.summarise_live`, computed again only when an iteration came.

@@ -87,6 +87,7 @@ def build_cached_cell_row(
         session.output_of(name) if session.fidelity else None,
         sum(map(len, session.answers.values())),
         cache.is_ready(state),
+        session.word_departure(name),
         bool(session.loads),
         reference,
         reference is not None and reference.over and cache.is_ready(reference),
@@ -124,7 +125,8 @@ def build_cell_row(
 
         forecast = forecast_cell(session, cell)
         peak = forecast.peak_bytes if forecast else None
-        return replace(base, gib="" if peak is None else formatting.format_gib(peak, "~"))
+        gib = "" if peak is None else formatting.format_gib(peak, "~")
+        return replace(base, gib=gib, note=session.word_departure(cell.id))
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING
         return replace(
@@ -134,8 +136,12 @@ def build_cell_row(
     is_measured = now.mean is not None
     peak = state.peak_bytes
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
-    relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
-    own = quality.get_quality(session, cell.id) if relative else None
+    relative = compute_speed_up(session, state, now.mean, reference, cache)
+    is_judged = relative and (session.race is None or cache.is_judged(session, cell.id))
+    own = quality.get_quality(session, cell.id) if is_judged else None
+    note = _note_in_place(state, plan, base.state, now.n, is_reference=reference is state)
+    if not note and now.half_width is None:
+        note = _explain_no_interval(state, cache, plan.seed)
     return replace(
         base,
         standing=judge_standing(state, now) if base.state == "done" else None,
@@ -148,13 +154,21 @@ def build_cell_row(
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
         or _format_answering(session, cell.id)
-        or _note_in_place(state, plan, base.state, now.n, is_reference=reference is state)
-        or ("" if now.half_width is not None else _explain_no_interval(state, cache, plan.seed)),
+        or _join_departure("" if running else session.word_departure(cell.id), note, state),
         ratio=formatting.format_ratio(relative),
         badges=own.worded_forms if own else (),
         meaning=own.meaning if own else "",
         is_reference=reference is state,
         waits_turn=running and cell.id not in session.list_measured_now(),
+    )
+
+
+def _join_departure(why: str, note: str, state: CellState) -> str:
+    """Put in front of a note why a candidate left its race: it says more than how it ended."""
+    return (
+        " · ".join(filter(None, [why, "" if note in ("reference", state.status) else note]))
+        if why
+        else note
     )
 
 

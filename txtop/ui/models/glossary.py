@@ -80,7 +80,7 @@ GLOSSARY: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("✗ broken", "beyond: its speed is no gain"),
             ("?", "no badge: the output is not judged, as with random weights"),
             ("fidelity", "how far the output of a cell is from that of the reference"),
-            ("reference", "the most precise cell of the same work; others are compared with it"),
+            ("reference", "the most precise cell of the same work; in a race today's default"),
             ("KLD", "Kullback-Leibler divergence of next-token distributions, in nats"),
             ("top-1", "share of positions at which both outputs have the same likeliest token"),
             (

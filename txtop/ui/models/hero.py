@@ -9,6 +9,7 @@ from txtop import formatting
 from txtop.analysis import contention, device_time, metrics
 from txtop.analysis.live_reason import find_live_reason
 from txtop.analysis.metrics import LiveSummary
+from txtop.analysis.ratios import name_reference
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -135,12 +136,15 @@ def build_hero(
     busy = _describe_contention(session, cell)
     standing = judge_standing(cell, now) if cell.over and cell.status == "ok" else None
     mark, word, role = _describe_state(cell, session.paused, now, throttle, busy, standing)
+    if cell.over and cell.status == "skipped":
+        word = session.word_departure(cell.cell.id) or word
     if replayed and cell.stage == "loading":
         word = "load, replayed"
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
-        relative = hero_metrics.compute_speed_up(cell, now.mean, reference, cache, seed)
+        relative = hero_metrics.compute_speed_up(session, cell, now.mean, reference, cache)
+    is_judged = relative and (session.race is None or cache.is_judged(session, cell.cell.id))
     return HeroView(
         title=_join_place(_format_title(cell, list(session.cells.values())), cell),
         short_title=_join_place(cache.names_apart(session).get(cell.cell.id, ""), cell),
@@ -159,10 +163,8 @@ def build_hero(
         or _find_reason(session, cell, cache, seed),
         notes=_list_notes(cell, cache, seed),
         ratio=formatting.format_ratio(relative),
-        ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
-        if relative and reference
-        else "",
-        badges=quality.get_quality(session, cell.cell.id).worded_forms if relative else (),
+        ratio_of=_name_reference(session, cell, reference) if relative and reference else "",
+        badges=quality.get_quality(session, cell.cell.id).worded_forms if is_judged else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         loading=build_loading(session, cell, past),
@@ -173,6 +175,12 @@ def build_hero(
         itl=_format_itl(cell, cache, seed, family),
         load=_format_load(cell),
     )
+
+
+def _name_reference(session: SessionState, cell: CellState, reference: CellState) -> str:
+    """Name what the ratio is of; the work of the candidates of a race differs."""
+    work = f", {cell.cell.work}" if session.race is None else ""
+    return f"of {name_reference(session, reference.cell)}{work}"
 
 
 def _find_reason(session: SessionState, cell: CellState, cache: FrameCache, seed: int) -> str:

@@ -9,8 +9,10 @@ from statistics import fmean, median
 from txtop import formatting
 from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import LiveSummary
+from txtop.analysis.ratios import compute_race_speed
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.round_numbers import widen_range
@@ -227,15 +229,23 @@ def get_table_metric(state: CellState, name: str, cache: FrameCache, seed: int) 
 
 
 def compute_speed_up(
-    state: CellState, mean: float | None, reference: CellState | None, cache: FrameCache, seed: int
+    session: SessionState,
+    state: CellState,
+    mean: float | None,
+    reference: CellState | None,
+    cache: FrameCache,
 ) -> float | None:
-    """Return how many times as fast a cell is as its reference.
+    """Return how many times as fast a cell is as its reference, in a race as today's default.
 
     None before the reference has ended, and if one of the two is INVALID.
     """
+    seed = session.plan.seed
     if mean is None or reference is None or not reference.over:
         return None
     if state.invalid or reference.invalid:
         return None
+    if session.race is not None:
+        is_measured = state is not reference and state.status == "ok"
+        return compute_race_speed(session.race, state.cell.id) if is_measured else None
     base = get_table_metric(reference, metrics.choose_headline_metric(reference), cache, seed).mean
     return mean / base if base else None

@@ -13,6 +13,7 @@ from txtop import formatting
 from txtop.analysis import contention, metrics
 from txtop.analysis.edge import find_edges
 from txtop.analysis.metrics import LiveSummary
+from txtop.analysis.ratios import name_reference
 from txtop.analysis.tuning import TuneResult, find_result
 from txtop.export.text import tuning as wording
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
@@ -210,7 +211,7 @@ def _build(
         name=names.label(top.state, LENGTH_FIELDS if top.length else ()),
         why=why,
         ratio=relative,
-        remarks=_qualify(top, cost, relative, state),
+        remarks=_qualify(top, cost, relative, state, cache),
         role=cost.role if cost.remarks else "muted",
         figures=cost.figures[-1] if cost.figures else "",
         counts=counts,
@@ -290,27 +291,26 @@ def _explain_doubt(top: _Measured, rivals: Sequence[_Measured], names: _Names) -
 
 
 def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) -> str:
-    """Return `1.47x fp32`, the speed over the most precise cell of the same work."""
+    """Return `1.47x fp32`, the speed beside the reference."""
     reference = cache.references(state).get(measured.state.cell.id)
     if reference is None or reference is measured.state:
         return ""
-    relative = compute_speed_up(
-        measured.state, measured.rate.mean, reference, cache, state.plan.seed
-    )
+    relative = compute_speed_up(state, measured.state, measured.rate.mean, reference, cache)
     text = formatting.format_ratio(relative)
-    return f"{text} {reference.cell.precision}" if text else ""
+    return f"{text} {name_reference(state, reference.cell)}" if text else ""
 
 
 def _qualify(
-    measured: _Measured, cost: QualityCost, ratio: str, state: SessionState
+    measured: _Measured, cost: QualityCost, ratio: str, state: SessionState, cache: FrameCache
 ) -> tuple[str, ...]:
     """Return forms of what a speed-up costs in quality, or that nobody knows.
 
     A speed never stands without its badge; an output that others are compared with has none.
     """
-    if cost.remarks or not ratio:
+    name = measured.state.cell.id
+    if cost.remarks or not ratio or (state.race is not None and not cache.is_judged(state, name)):
         return cost.remarks
-    return quality.get_quality(state, measured.state.cell.id).worded_forms
+    return quality.get_quality(state, name).worded_forms
 
 
 def _build_rate_line(
@@ -331,7 +331,7 @@ def _build_rate_line(
         half=_list_half_forms(measured.rate),
         name=f"{SATURATED}: {name}" if measured.state.saturated else name,
         ratio=ratio,
-        remarks=_qualify(measured, cost, ratio, state),
+        remarks=_qualify(measured, cost, ratio, state, cache),
         role=cost.role if cost.remarks else "muted",
     )
 

@@ -164,8 +164,8 @@ def _measure_longest(texts: Iterable[str], heading: str) -> int:
 def _measure_notes(rows: Sequence[CellRow]) -> int:
     """Return the columns of the longest note with the shortest words of the comparison behind."""
     notes = (
-        _join_note(row.note.removeprefix("only "), row.ratio, row.badges[-1])
-        if row.ratio and row.badges
+        _join_note(row.note.removeprefix("only "), row.ratio, "".join(row.badges[-1:]))
+        if row.ratio
         else row.note
         for row in rows
     )
@@ -372,7 +372,7 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     elif row.ratio and row.state != "running" and not row.is_reference:
         notes = dict.fromkeys((row.note, row.note.removeprefix("only ")))
-        badges = (*row.badges, shorten_badge(row.badges[-1]), "?")
+        badges = (*row.badges, shorten_badge(row.badges[-1]), "?") if row.badges else ("",)
         forms = [_join_note(own, row.ratio, badge) for badge in badges for own in notes]
         # What is wrong with an output is worth more than how few its samples are.
         forms += [f"{row.ratio} {badge}" for badge in badges if row.meaning]
@@ -386,7 +386,7 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
 
 def _join_note(note: str, ratio: str, badge: str) -> str:
     """Join a note, which may be empty, and the comparison with the reference."""
-    return " · ".join(filter(None, (note, f"{ratio} {badge}")))
+    return " · ".join(filter(None, (note, f"{ratio} {badge}".rstrip())))
 
 
 class CellsPanel(FilteredListPanel):

@@ -185,6 +185,7 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     against: Row = []
     if view.ratio:
         forms = [f"{view.ratio_of} · {badge}" for badge in view.badges] + [*view.badges]
+        forms = forms or [view.ratio_of]
         room = width - FACT_WIDTH
         remark = next((form for form in forms if measure_text(form) <= room), forms[-1])
         against = [(fit(view.ratio, FACT_WIDTH), "text.bold"), (g(remark), "muted")]

@@ -162,7 +162,7 @@ def _choose_remark(line: ResultLine, room: int, g: Glyphs) -> Row:
             [(g(ratio) + (", " if form[0][0][0].isalpha() else " "), "text"), *form]
             for form in forms
             for ratio in ratios
-        ]
+        ] or [[(g(ratio), "text")] for ratio in ratios]
     fitting = (form for form in forms if measure_row(form) <= room)
     if chosen := next(fitting, []):
         return chosen

@@ -41,6 +41,7 @@ _NO_PAIR_REASONS: dict[PlotKind, str] = {
     "load": "no two cells differ in the load alone",
 }
 AB_REASON = "see the A/B verdict (2)"
+RACE_REASON = "see the race, which compares all sizes"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def group_cells(plan: Plan) -> tuple[PlotGroup, ...]:
     by_kind = [
         _group_by_axis(batches, "rates"),
         _group_by_axis(batches, "lengths"),
-        precisions,
+        precisions if plan.tuning is None else [],
         [replace(group, kind="accuracy") for group in precisions] if plan.tasks else [],
         _group_loads(servers),
     ]
@@ -93,8 +94,11 @@ def explain_missing_plots(plan: Plan) -> dict[PlotKind, str]:
             continue
         varies = len({getattr(cell, AXIS_FIELDS[kind]) for cell in cells}) > 1
         reasons[kind] = _NO_PAIR_REASONS[kind] if varies else _ONE_VALUE_REASONS[kind]
-        if kind in ("precisions", "accuracy") and varies and plan.margin is not None:
-            reasons[kind] = AB_REASON
+        if kind in ("precisions", "accuracy") and varies:
+            if plan.margin is not None:
+                reasons[kind] = AB_REASON
+            elif plan.tuning is not None:
+                reasons[kind] = RACE_REASON
     return reasons
 
 

@@ -76,7 +76,7 @@ def build_load_curve(
         unit=unit,
         time_head=f"p{tail} ms",
         time_unit=f"ms E2E p{tail}",
-        left_out=_describe_left_out(cells, counted, tail),
+        left_out=_describe_left_out(session, cells, counted, tail),
         budgets=_list_budgets(cells),
         remarks=_remarks(points),
     )
@@ -209,13 +209,16 @@ def _remarks(points: Sequence[TradeoffPoint]) -> tuple[str, ...]:
 
 
 def _describe_left_out(
-    cells: Sequence[MeasuredCell], counted: Sequence[tuple[MeasuredCell, ServerLoad]], tail: int
+    session: SessionState,
+    cells: Sequence[MeasuredCell],
+    counted: Sequence[tuple[MeasuredCell, ServerLoad]],
+    tail: int,
 ) -> str:
     few = Counter(
         load.n < PERCENTILE_FLOORS[tail] for measured, load in counted if measured.state.over
     )[True]
     parts = [
-        describe_left_out(cells),
+        describe_left_out(cells, session),
         f"{few} with under {PERCENTILE_FLOORS[tail]} answers" if few else "",
     ]
     return ", ".join(filter(None, parts))

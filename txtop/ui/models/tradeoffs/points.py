@@ -72,7 +72,7 @@ class PlotBuilder:
             unit="seq/s" if self._encoders else "tok/s",
             time_head="fwd ms" if self._encoders else "ms/token",
             time_unit=f"ms per {per}",
-            left_out=describe_left_out(self._cells),
+            left_out=describe_left_out(self._cells, self._session),
             session_cells=len(self._session.cells),
         )
         return builders[self._group.kind](base)
@@ -170,8 +170,7 @@ class PlotBuilder:
         points = []
         for measured in self._cells:
             own = quality.get_quality(self._session, measured.row.id).points
-            best = self._references.get(measured.row.id)
-            is_reference = best is not None and best.cell.id == measured.row.id
+            is_reference = not self._memo.is_judged(self._session, measured.row.id)
             if not measured.counts or (own is None and not is_reference):
                 continue
             lost = 0.0 if own is None else max(0.0, -own)
@@ -219,18 +218,20 @@ class PlotBuilder:
         """Return the speed-up that the table has; 0 for none."""
         if not measured.row.ratio:
             return 0.0
-        state, seed = measured.state, self._session.plan.seed
+        state, session = measured.state, self._session
         mean = hero_metrics.get_table_metric(
-            state, metrics.choose_headline_metric(state), self._memo, seed
+            state, metrics.choose_headline_metric(state), self._memo, session.plan.seed
         ).mean
         best = self._references.get(measured.row.id)
-        return hero_metrics.compute_speed_up(state, mean, best, self._memo, seed) or 0.0
+        return hero_metrics.compute_speed_up(session, state, mean, best, self._memo) or 0.0
 
 
-def describe_left_out(cells: Sequence[MeasuredCell]) -> str:
+def describe_left_out(cells: Sequence[MeasuredCell], session: SessionState) -> str:
     """Describe the cells that are over and no points: `1 failed, 2 INVALID`."""
     counts = Counter(
-        "INVALID" if measured.state.invalid else measured.state.status
+        "INVALID"
+        if measured.state.invalid
+        else session.word_departure(measured.row.id) or measured.state.status
         for measured in cells
         if measured.state.over and not measured.counts
     )
