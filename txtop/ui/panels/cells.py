@@ -375,7 +375,7 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
         badges = (*row.badges, shorten_badge(row.badges[-1]), "?") if row.badges else ("",)
         forms = [_join_note(own, row.ratio, badge) for badge in badges for own in notes]
         # What is wrong with an output is worth more than how few its samples are.
-        forms += [f"{row.ratio} {badge}" for badge in badges if row.meaning]
+        forms += [_join_note("", row.ratio, b) for b in badges if row.meaning or not row.badges]
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     if note == "reference" and shape.note < len(note):
         note = "ref"
