@@ -122,7 +122,6 @@ def test_a_race_names_none_that_loses_more_points_than_allowed(
     assert code == 0
     assert "fp32 (today's default)" in printed and "the only one left" in printed
     assert "limited by quality: bf16 (quiz: ✗ −50.0 pt" in printed
-    assert "another --min-accuracy" in printed
     state = fold_all(logged)
     timed = {cell.cell.precision for cell in state.cells.values() if cell.samples}
     assert timed == {"fp32"}
