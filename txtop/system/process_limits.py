@@ -14,6 +14,12 @@ def read_address_limit() -> int | None:
     return None if space == _UNLIMITED else space
 
 
+def limits_memory() -> bool:
+    """Return whether this process may have so much address space or data and no more."""
+    kinds = resource.RLIMIT_AS, resource.RLIMIT_DATA
+    return any(resource.getrlimit(kind)[0] != _UNLIMITED for kind in kinds)
+
+
 def describe_limits() -> str:
     """Return the limits that can end a process that loads a model, as `ulimit` names them.
 

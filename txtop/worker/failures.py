@@ -10,6 +10,7 @@ from typing import NamedTuple
 from txtop.errors import TxtopError
 from txtop.protocol.events import CellStatus
 from txtop.sanitise import sanitise
+from txtop.system import free_memory, process_limits
 
 EXIT_DEVICE_LOST = 70
 """The exit code of a worker whose CUDA context is lost."""
@@ -27,6 +28,10 @@ _DEVICE_ERROR = re.compile(r"CUDA (driver )?error|CUBLAS_STATUS|CUDNN_STATUS|dev
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|out of memory|bad_alloc"
     r"|CU[A-Z]+_STATUS_(?:[A-Z_]*_)?ALLOC(?:ATION)?_FAILED"
+)
+# oneDNN: of memory that it could not have among others. What it does not support is a descriptor.
+_NO_PRIMITIVE = re.compile(
+    r"could not (?:create|execute) a (?:primitive|memory object)(?! descriptor)"
 )
 _OF_A_DEVICE = re.compile(r"CUDA|CUBLAS|CUDNN|HIP|XPU|MPS")
 # The MemoryError of continuous batching, raised on any device for a cache that is too large.
@@ -111,13 +116,19 @@ def _find_missing_package(error: BaseException) -> str:
     return package if package and find_spec(package) is None else ""
 
 
+def _is_memory_short() -> bool:
+    """Return whether memory may be refused: by a limit of this process, or for want of it."""
+    return process_limits.limits_memory() or free_memory.read_free_bytes() <= 1
+
+
 def classify(error: BaseException, phase: str = "", device: str = "cpu") -> Failure:
     """Return `error` as a failure, with out of memory (Python, CUDA, CPU) told from the rest.
 
     `phase` is the worker's when it happened, and `device` the type of the device of its model.
     """
     text = str(error)
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
+    is_refused = _NO_PRIMITIVE.search(text) and _is_memory_short()
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text) or is_refused:
         match = _WANTED.search(text)
         wanted_bytes = None
         if match:

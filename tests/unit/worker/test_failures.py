@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import resource
 import tomllib
 from typing import Any
 
@@ -52,6 +53,28 @@ def test_failures_are_told_apart(row: dict[str, Any]) -> None:
 )
 def test_the_hint_of_an_oom_is_on_what_fills_the_memory(phase: str, hint: str) -> None:
     assert hint in failures.classify(MemoryError(), phase).hint
+
+
+@pytest.mark.parametrize(
+    ("limited", "free_bytes", "text", "status"),
+    [
+        (True, 1 << 30, "could not create a primitive", "oom"),
+        (False, 1, "could not create a primitive", "oom"),
+        (True, 1 << 30, "could not execute a primitive", "oom"),
+        (False, 1 << 30, "could not create a primitive", "failed"),
+        (True, 1, "could not create a primitive descriptor for a matmul primitive", "failed"),
+    ],
+)
+def test_a_primitive_of_onednn_is_out_of_memory_where_memory_is_short(
+    limited: bool, free_bytes: int, text: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_limit(kind: int) -> tuple[int, int]:
+        own = 400 << 20 if limited and kind == resource.RLIMIT_DATA else resource.RLIM_INFINITY
+        return own, resource.RLIM_INFINITY
+
+    monkeypatch.setattr(resource, "getrlimit", get_limit)
+    monkeypatch.setattr(failures.free_memory, "read_free_bytes", lambda: free_bytes)
+    assert failures.classify(RuntimeError(text)).status == status
 
 
 def test_an_error_of_txtop_keeps_its_hint() -> None:
