@@ -14,6 +14,13 @@ _HIDDEN = frozenset(
     [*_MARKS, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)]
 )
 _IN_JSON = re.compile(f"[\x7f-\x9f{re.escape(''.join(map(chr, sorted(_HIDDEN))))}]")
+# Of tqdm, with what stands before it: `Loading:  50%|█████     | 28/57 [00:01<00:01, 19.2it/s]`.
+_PROGRESS_BAR = re.compile(r".*\[\d+(?::\d\d)+[<,][^\]]*(?:/s|s/)[^\]]*\] *")
+
+
+def find_last_text(line: str) -> str:
+    """Return what a terminal would show last of `line`, without progress bars."""
+    return _PROGRESS_BAR.sub("", line.rstrip("\r").rpartition("\r")[2])
 
 
 def _inert(character: str) -> str:

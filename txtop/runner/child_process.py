@@ -16,7 +16,7 @@ from typing import Any
 
 from txtop.protocol import commands
 from txtop.protocol.commands import WorkerCommand
-from txtop.sanitise import sanitise
+from txtop.sanitise import find_last_text, sanitise
 from txtop.system import oom_killer
 from txtop.system.search_path import build_module_command
 
@@ -46,9 +46,9 @@ class ChildProcess:
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def keep_error_line(self, line: bytes) -> None:
-        """Keep one line of the child's standard error, made inert."""
-        if line:
-            self.stderr.append(sanitise(line.decode(errors="replace"), 500))
+        """Keep what a terminal would show last of one line, made inert, without progress bars."""
+        if text := find_last_text(line.decode(errors="replace")):
+            self.stderr.append(sanitise(text, 500))
 
     def send(self, command: WorkerCommand) -> None:
         """Write one command; a worker that is gone is noticed by the end of its output."""

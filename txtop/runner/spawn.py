@@ -17,6 +17,7 @@ from txtop.plan.plan import Plan
 from txtop.protocol.codec import BadLine, decode_event
 from txtop.protocol.events import Segment
 from txtop.runner.control_client import SOCKET_NAME, TAIL_BYTES
+from txtop.sanitise import find_last_text
 from txtop.session.catalog import check_name, get_sessions_dir
 from txtop.session.reader import find_log_path
 from txtop.session.writer import create_session_folder
@@ -164,11 +165,12 @@ def was_killed(folder: Path) -> bool:
 def read_last_log_line(folder: Path) -> str:
     """Return the last line of the runner's own log, "no word" without one.
 
-    What torch's profiler prints into it says nothing of the runner.
+    What torch's profiler and the bars of a load print into it says nothing of the runner.
     """
     try:
         text = (folder / RUNNER_LOG).read_text(errors="replace")
     except OSError:
         return "no word"
-    lines = [line for line in text.strip().splitlines() if not line.startswith(_PROFILER_NOISE)]
+    lines = [line for line in text.split("\n") if not line.startswith(_PROFILER_NOISE)]
+    lines = list(filter(str.strip, map(find_last_text, lines)))
     return lines[-1] if lines else "no word"

@@ -43,7 +43,7 @@ def build_death_event(
 ) -> CellFinished:
     """Build the event that ends the cell of a dead worker, "oom" or "failed"."""
     code, reason, out_of_memory = diagnose_death(worker)
-    hint = "the run continues with a fresh worker; its last lines are in the session"
+    hint = "its last lines are in the session" if worker.stderr else ""
     if limits := process_limits.describe_limits():
         hint = f"a process may have {limits} here, and loading may need more: raise that"
     if out_of_memory:

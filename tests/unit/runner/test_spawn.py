@@ -16,6 +16,7 @@ from txtop.runner.spawn import RUNNER_LOG, read_last_log_line
         ("", "no word"),
         ("begun\nOSError: no room\n", "OSError: no room"),
         ("begun\nUSDT:2026-11-29 SyncActivityProfilerHandler.cpp:59] profiler_stop\n", "begun"),
+        ("OSError: no room\nLoading:   0%|  | 0/57 [00:00<?, ?it/s]\r", "OSError: no room"),
         ("USDT:2026-11-29 SyncActivityProfilerHandler.cpp:59] profiler_stop\n", "no word"),
     ],
 )
