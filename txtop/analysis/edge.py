@@ -239,6 +239,11 @@ def find_edges(state: SessionState) -> list[Edge]:
     return edges
 
 
+def find_answer(state: SessionState) -> Edge | None:
+    """Return the last edge of which a probe ran; None without one."""
+    return next((edge for edge in reversed(find_edges(state)) if edge.largest is not None), None)
+
+
 def find_limit(state: SessionState) -> float | None:
     """Return the memory for a probe: what was given, and of a GPU no more than it has.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
-from txtop.analysis.edge import find_edges
+from txtop.analysis.edge import find_answer, judge_probe
 from txtop.analysis.metrics import LiveSummary
 from txtop.analysis.ratios import name_reference
 from txtop.analysis.tuning import TuneResult, find_result
@@ -160,7 +160,7 @@ def _build(
     measured = [_measure(c, state, cache, lengths) for c in cells if _is_measured(c)]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
-    word, searched = _find_searched(state, named)
+    word, searched, size = _find_searched(state, named)
     if word:
         measured = rated = [m for m in rated if searched is not None and m.state is searched]
     contests = rank_contests([m.contest for m in rated])
@@ -208,7 +208,7 @@ def _build(
         number_role="muted" if cost.spoils else "text" if why else "accent-a",
         half=formatting.format_half_width(top.rate.half_width),
         interval=formatting.format_interval(top.rate.ci95),
-        name=names.label(top.state, LENGTH_FIELDS if top.length else ()),
+        name=size or names.label(top.state, LENGTH_FIELDS if top.length else ()),
         why=why,
         ratio=relative,
         remarks=_qualify(top, cost, relative, state, cache),
@@ -220,18 +220,26 @@ def _build(
     )
 
 
-def _find_searched(state: SessionState, named: TuneResult | None) -> tuple[str, CellState | None]:
-    """Return what a search calls its outcome, and the cell that is it; "" and None without one.
+def _find_searched(
+    state: SessionState, named: TuneResult | None
+) -> tuple[str, CellState | None, str]:
+    """Return what a search calls its outcome, the cell that is it, and what of that was searched.
 
     The fastest of a race may be over a limit, and that of a search for an edge is hardly ever the
     largest.
     """
     if state.race is not None:
-        return "to deploy", named.winner if named is not None else None
+        return "to deploy", named.winner if named is not None else None, ""
     if state.plan.edge_search is not None:
-        ran = [edge.largest for edge in find_edges(state) if edge.largest is not None]
-        return "largest that ran", ran[-1] if ran else None
-    return "", None
+        edge = find_answer(state)
+        if edge is None or edge.largest is None:
+            return "largest that ran", None, ""
+        return (
+            f"{edge.axis.title} that ran",
+            edge.largest,
+            edge.axis.format_value(edge.largest.cell),
+        )
+    return "", None, ""
 
 
 def _measure(
@@ -413,6 +421,9 @@ def _is_measured(cell: CellState) -> bool:
 
 
 def _count_outcomes(cells: Sequence[CellState], state: SessionState) -> str:
+    if (search := state.plan.edge_search) is not None:
+        ran = sum(outcome.ran for c in cells if (outcome := judge_probe(c, search)) is not None)
+        return f"{ran} of {formatting.format_count(len(cells), 'probe')} ran"
     noun = "cell" if state.race is None else "candidate"
     measured = sum(map(_is_measured, cells))
     return f"{measured} of {formatting.format_count(len(cells), noun)} measured"

@@ -116,6 +116,8 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
         return ListedOutcome(name=reason, cells=cells)
     if state.race is not None:
         return _build_race_outcome(state, measured, names, cells)
+    if state.plan.edge_search is not None:
+        return _build_search_outcome(state, measured, cells)
     lengths = find_varying_lengths([cell.cell for _, cell in rows])
     contests = [
         (metrics.get_headline_unit(cell), label_length(cell.cell, lengths)) for _, cell in measured
@@ -142,6 +144,22 @@ def _build_race_outcome(
         if row.id == winner:
             return _build_rate(state, row, cell, names[row.id], cells)
     return ListedOutcome("no result", "race", cells=cells, names_nobody=True)
+
+
+def _build_search_outcome(
+    state: SessionState,
+    measured: Sequence[tuple[CellRow, CellState]],
+    cells: tuple[OutcomeCell, ...],
+) -> ListedOutcome:
+    """Build the outcome of a search: the largest that ran, hardly ever the fastest."""
+    # Imported late: few sessions are searches.
+    from txtop.analysis.edge import find_answer
+
+    edge = find_answer(state)
+    for row, cell in measured:
+        if edge is not None and cell is edge.largest:
+            return _build_rate(state, row, cell, edge.axis.format_value(cell.cell), cells)
+    return ListedOutcome("no result", "search", cells=cells)
 
 
 def _build_rate(
