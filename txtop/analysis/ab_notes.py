@@ -37,7 +37,11 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     if ab_test.reloaded:
         notes.append("indicative: the arms did not fit in memory together, each turn was a load")
     if ab_test.paired:
-        notes.append("requests are long, so a block is a pair; the interval assumes normal noise")
+        start_s = state.plan.budget_s / ab_test.starts
+        why = "requests are long"
+        if ab_test.starts > 1:
+            why = f"a start has {start_s:.3g} s, not enough for ten whole blocks"
+        notes.append(f"{why}, so a block is a pair; the interval assumes normal noise")
     if not notes and state.ended and ab_test.verdict(name) is None and look.n < ab_test.first_look:
         count = f"{format_count(look.n, ab_test.unit)} of at least {ab_test.first_look}"
         notes.append(f"{count}: {_advise_more_blocks(state)}")
