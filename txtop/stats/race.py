@@ -334,6 +334,12 @@ def choose_step(race: Race, loaded: Sequence[str] = ()) -> Step | None:
     return _find_departure(race) or _choose_block(race, loaded) or _choose_confirmation(race)
 
 
+def is_confirming(race: Race) -> bool:
+    """Return whether the race itself is over, for now: its workers may still load to confirm."""
+    step = choose_step(race)
+    return step.stage == "confirm" if isinstance(step, Measure) else bool(race.confirmations)
+
+
 def _find_departure(race: Race) -> LeaveRace | None:
     """Return a candidate that is shown to be over a limit."""
     most = len(race.candidates) * max(1, len(race.rules.shares)) / ALPHA

@@ -27,6 +27,7 @@ from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
+from txtop.stats.race import is_confirming
 from txtop.units import NS_PER_S
 
 HOLDS = "holds however often you check"
@@ -206,7 +207,7 @@ def format_spent(race: RaceState) -> str:
 def describe_course(race: RaceState) -> str:
     """Describe in a line how far a race is."""
     at = race.race
-    stage = "confirming" if at.confirmations else f"round {at.round + 1}"
+    stage = "confirming" if is_confirming(at) else f"round {at.round + 1}"
     parts = [f"{stage}, {len(at.running)} of {len(at.candidates)} in"]
     parts.append(format_spent(race))
     if race.discarded:

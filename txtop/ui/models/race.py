@@ -19,7 +19,7 @@ from txtop.plan.tuning import Objective
 from txtop.state import fidelity, quality
 from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
-from txtop.stats.race import Candidate, choose_arms
+from txtop.stats.race import Candidate, choose_arms, is_confirming
 
 OBJECTIVES: dict[Objective, str] = {
     "tokens_per_s": "most tokens/s",
@@ -130,10 +130,9 @@ def _format_goal(race: RaceState) -> str:
 def _describe_stage(state: SessionState, race: RaceState) -> str:
     if state.ended is not None:
         return "finished" if state.ended.reason == "done" else "stopped"
-    arms = choose_arms(race.race)
-    confirmation = race.race.find_confirmation(arms)
-    if confirmation is not None:
-        return f"confirming, block {len(confirmation.blocks)}"
+    if is_confirming(race.race):
+        confirmation = race.race.find_confirmation(choose_arms(race.race))
+        return "confirming" + (f", block {len(confirmation.blocks)}" if confirmation else "")
     if not any(own.costs for own in race.race.candidates.values()):
         return "comparing outputs" if state.comparing is not None else "admitting"
     return f"round {race.race.round + 1}"
