@@ -51,6 +51,16 @@ def format_edges(state: SessionState, finals: FinalMetrics) -> list[str]:
     return lines[:-1]
 
 
+def summarise_edges(state: SessionState) -> str:
+    """Format the most of each knob that ran, in one line."""
+    return "; ".join(
+        f"{edge.axis.title} that ran: {edge.axis.format_value(edge.largest.cell)}"
+        if edge.largest is not None
+        else f"{edge.axis.title}: nothing ran"
+        for edge in find_edges(state)
+    )
+
+
 def format_predictions(
     search: EdgeSearch, predictions: Iterable[Prediction], free_bytes: int
 ) -> str:

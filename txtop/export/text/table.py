@@ -273,7 +273,7 @@ def format_report(
         lines += ["", *explained]
     quoted = published.format_published(state, finals, format_figure)
     lines += ["", *quoted] if quoted else []
-    if end := describe_end(state):
+    if end := describe_end(state, name or header.session) or summarise_outcome(state):
         lines += ["", end]
     return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
 
@@ -322,11 +322,36 @@ def list_race_notes(state: SessionState) -> dict[str, list[str]]:
     return notes
 
 
-def describe_end(state: SessionState) -> str:
-    """Describe how a session ended that is not done; empty for one that is."""
+def describe_end(state: SessionState, name: str = "") -> str:
+    """Describe how a session ended that is not done, with what it knows; empty for one that is.
+
+    `name` is that of a session that can be resumed by it.
+    """
     if state.ended is None:
         return "the session has no end: it is still running or was cut off"
-    return "stopped before its end" if state.ended.reason == "stopped" else ""
+    if state.ended.reason != "stopped":
+        return ""
+    end = ": ".join(filter(None, ["stopped before its end", summarise_outcome(state)]))
+    return f"{end}; txtop resume {sanitise(name, 80)} goes on" if name else end
+
+
+def summarise_outcome(state: SessionState) -> str:
+    """Return the outcome of an A/B, a search or a race in one line; empty for another session.
+
+    It is what remains on a small terminal of a report that begins with it.
+    """
+    if state.ab_test is not None:
+        return "; ".join(ab.list_verdicts(state, state.ab_test))
+    # Imported late, as above.
+    if state.plan.edge_search is not None:
+        from txtop.export.text import edge
+
+        return edge.summarise_edges(state)
+    if state.race is not None:
+        from txtop.export.text import tuning
+
+        return tuning.summarise_result(state, state.race)
+    return ""
 
 
 def _format_cores(machine: Machine) -> str:

@@ -41,13 +41,28 @@ def format_tuning(state: SessionState) -> list[str]:
     result = find_result(state)
     lines = [f"{_format_goal(state, race.tuning)}:"]
     if result is None:
-        keeping = "that keeps the limits " if race.tuning.limits else ""
-        lines.append(f"  no configuration can be named: none {keeping}was measured")
+        lines.append(f"  {summarise_result(state, race)}")
         lines += [f"  {line}" for line in explain_absence(state, race)]
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
     lines += [f"  {line}" for line in _format_course(state, race)]
     return lines
+
+
+def summarise_result(state: SessionState, race: RaceState) -> str:
+    """Format in one line who is named and how sure that is, or that nobody is."""
+    result = find_result(state)
+    if result is None:
+        keeping = "that keeps the limits " if race.tuning.limits else ""
+        return f"no configuration can be named: none {keeping}was measured"
+    winner = result.winner
+    led = " led" if state.ended is not None and state.ended.reason == "stopped" else ""
+    today = " (today's default)" if winner.cell.id == race.tuning.default else ""
+    named = f"{sanitise(name_candidate(state, winner))}{today}{led}"
+    return (
+        f"{named}  {format_objective(state, winner)}".rstrip()
+        + f"  {format_verdict(state, result)}"
+    )
 
 
 def explain_absence(state: SessionState, race: RaceState) -> list[str]:
@@ -118,11 +133,7 @@ def _name_broken(state: SessionState) -> str:
 
 def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> list[str]:
     winner = result.winner
-    figure = format_objective(state, winner)
-    is_default = winner.cell.id == race.tuning.default
-    named = sanitise(name_candidate(state, winner))
-    today = " (today's default)" if is_default else ""
-    lines = [f"{named}{today}  {figure}".rstrip() + f"  {format_verdict(state, result)}"]
+    lines = [summarise_result(state, race)]
     used = summarise_energy(state, winner) if race.tuning.objective == "energy" else None
     if used is not None and used.mean is None:
         lines.append(f"no {used.unit}: {', '.join(used.notes)}")
