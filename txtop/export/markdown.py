@@ -61,12 +61,25 @@ def format_further_tables(state: SessionState, finals: FinalMetrics) -> str:
 def _format_lines(lines: Sequence[str]) -> str:
     """Return lines as paragraphs, and those that are indented as items below them."""
     return "".join(
-        f"- {escape_markdown(line.strip())}\n"
+        f"- {_format_item(line.strip())}\n"
         if line.startswith(" ")
         else f"\n{escape_markdown(line)}\n\n"
         for line in lines
         if line
     )
+
+
+def _format_item(line: str) -> str:
+    """Return an item, with a command as a code span: what is escaped cannot be copied."""
+    # Imported late: few sessions are races.
+    from txtop.export.text import tuning
+
+    title, _, command = line.partition(": ")
+    if title not in tuning.USES:
+        return escape_markdown(line)
+    longest = max(map(len, re.findall("`+", command)), default=0)
+    fence, gap = "`" * (longest + 1), " " if longest else ""
+    return f"{title}: {fence}{gap}{sanitise(command)}{gap}{fence}"
 
 
 def _format_list(lines: Sequence[str]) -> str:

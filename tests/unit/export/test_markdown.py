@@ -24,7 +24,7 @@ from txtop.state.session import SessionState
 
 def read_markdown(state: SessionState) -> str:
     document = to_markdown(state, FinalMetrics()).decode()
-    return re.sub(r"\\(.)", r"\1", html.unescape(document))
+    return re.sub(r"\\(.)|(?<=: )`(.*)`", r"\1\2", html.unescape(document))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,14 @@ def test_the_verdict_of_an_ab_stands_with_its_interval_and_the_number_of_its_blo
     heading, rule, row = [line for line in document.splitlines() if line[:1] == "|"][:3]
     assert heading.startswith("| arm | ratio | 95 %, every look")
     assert row.startswith("| B int8:torch-dynamic | 1.915 | [1.748, 2.098] |") and rule
+
+
+def test_a_command_stands_as_it_is_typed() -> None:
+    lines = ["best of it:", "  serve: serve ./bert_base --a `b` <c>", "  keeps: a_b"]
+    items = "- serve: `` serve ./bert_base --a `b` <c> ``\n- keeps: a\\_b\n"
+    assert markdown._format_lines(lines).endswith(items)
+    document = to_markdown(fold_all(race_session.Race().events()), FinalMetrics()).decode()
+    assert "\n- measure again: `txtop run --models gpt2" in document
 
 
 @pytest.mark.parametrize(

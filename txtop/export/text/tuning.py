@@ -30,6 +30,8 @@ from txtop.state.session import SessionState
 from txtop.stats.race import is_confirming
 from txtop.units import NS_PER_S
 
+USES = ("measure again", "serve", "program", "plan")
+"""The titles of the commands that use a winner."""
 HOLDS = "holds however often you check"
 
 
