@@ -18,6 +18,7 @@ from txtop.options.run_options import RunOptions
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.speculation import get_lookup
+from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
@@ -321,9 +322,16 @@ def format_recommendation(state: SessionState, name: str) -> list[str]:
 
 def _require_winner(state: SessionState) -> CellState:
     result = find_result(state)
-    if result is None:
+    if result is not None:
+        return result.winner
+    if state.race is None:
         raise UsageError("no configuration is named in this session", "txtop tune MODEL names one")
-    return result.winner
+    whys = [tuning.summarise_result(state, state.race), *tuning.explain_absence(state, state.race)]
+    name = sanitise(state.header.session, 80) if state.header is not None else "NAME"
+    hint = f"txtop show {name} says why each candidate left"
+    if not state.is_done:
+        hint = f"txtop resume {name} goes on"
+    raise UsageError(f"in this race {'; '.join(whys)}", hint)
 
 
 def to_python(state: SessionState, _finals: FinalMetrics) -> bytes:

@@ -8,7 +8,7 @@ import shlex
 import tomllib
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -174,11 +174,27 @@ def test_the_plan_and_the_program_are_those_of_the_winner(over: SessionState) ->
 
 
 def test_a_session_that_races_nothing_names_nobody() -> None:
-    header = race_session.ui_events.header(race_session.build_plan())
-    plain = fold_all([header])
+    plan = msgspec.structs.replace(race_session.build_plan(), tuning=None)
+    plain = fold_all([race_session.ui_events.header(plan)])
     for name in ("python", "plan"):
-        with pytest.raises(UsageError, match="no configuration is named"):
+        with pytest.raises(UsageError, match=r"no configuration is named.* txtop tune MODEL"):
             WRITERS[name](plain, FinalMetrics())
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"), [("stopped", "txtop resume .* goes on"), ("done", "txtop show .* says why")]
+)
+def test_a_race_that_named_nobody_says_why(reason: Literal["done", "stopped"], hint: str) -> None:
+    state = fold_all(list(race_session.Race(steps=0).events()))
+    fold(
+        state,
+        events.SessionEnded(
+            t_ns=state.clock_ns, reason=reason, wall_s=0.0, statistics_version=4, sha256=""
+        ),
+    )
+    for name in ("python", "plan"):
+        with pytest.raises(UsageError, match=f"named: none that keeps .* measured: {hint}"):
+            WRITERS[name](state, FinalMetrics())
 
 
 def test_the_command_measures_the_winner_again(over: SessionState) -> None:
