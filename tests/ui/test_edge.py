@@ -98,7 +98,7 @@ def test_nobody_knows_how_long_the_first_probe_takes() -> None:
 def test_the_big_number_is_that_of_the_largest_that_ran(whole: View) -> None:
     """A smaller batch may have the higher rate, and those that did not run are the panel's."""
     assert whole.results is not None
-    assert (whole.results.word, whole.results.name) == ("largest that ran", "batch 55")
+    assert (whole.results.word, whole.results.name) == ("largest batch that ran", "batch 55")
     assert not any("failed" in line.label for line in whole.results.lines)
 
 
