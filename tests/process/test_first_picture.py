@@ -22,6 +22,8 @@ sys.argv[1:] = []
 from txtop.__main__ import main
 sys.exit(main())
 """
+# One long sleep would miss a signal that comes just before it begins.
+LONG = "[time.sleep(0.05) for _ in range(1200)]"
 START = "import sys; sys.argv[1:] = []; from txtop.__main__ import main; sys.exit(main())"
 
 
@@ -32,7 +34,7 @@ START = "import sys; sys.argv[1:] = []; from txtop.__main__ import main; sys.exi
 def test_a_signal_before_textual_gives_the_terminal_back(
     env: dict[str, str | None], number: int | None, status: int
 ) -> None:
-    code = DELAYED.format(action="time.sleep(60)")
+    code = DELAYED.format(action=LONG)
     with TerminalProcess(code, env=env, cold=True) as process:
         process.wait_for("scanning sessions")
         process.interrupt(number)
@@ -66,7 +68,7 @@ def test_textual_takes_the_screen_as_it_is_and_leaves_it_once(env: dict[str, str
 
 
 def test_without_colours_no_code_of_a_colour_is_sent(env: dict[str, str | None]) -> None:
-    code = DELAYED.format(action="time.sleep(60)")
+    code = DELAYED.format(action=LONG)
     with TerminalProcess(code, env={**env, "NO_COLOR": "1"}, cold=True) as process:
         process.wait_for("scanning sessions")
         assert process.colours() == set()
