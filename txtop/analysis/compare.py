@@ -340,9 +340,7 @@ def compute_rate(side: list[SessionCell]) -> float | None:
     rates_by_session = [
         metrics.compute_values(c, metrics.choose_headline_metric(c), places)
         for _, c in side
-        for places in (
-            list(filter(None, c.samples.list_starts())) or [metrics.select_final_iterations(c)]
-        )
+        for places in metrics.list_compared_iterations(c)
     ]
     middle = median if side and side[0][1].cell.serving is None else fmean
     rates = [middle(values) for values in rates_by_session if values]

@@ -308,28 +308,24 @@ def compute_mean(state: CellState, name: str) -> float | None:
     return 1 / fmean(1 / v for v in values) if is_rate else fmean(values)
 
 
-def get_final_times_ns(state: CellState) -> list[float]:
-    """Return the E2E in ns of the iterations that the final figures are made of."""
-    return [float(state.samples.e2e_ns[i]) for i in select_final_iterations(state)]
+def list_compared_iterations(state: CellState) -> list[list[int]]:
+    """Return the places by which a cell is compared with one of another session.
+
+    Each complete one of several starts has its own, as a session has.
+    """
+    return list(filter(None, state.samples.list_starts())) or [select_final_iterations(state)]
 
 
-def get_comparison_times_ns(state: CellState) -> list[float]:
-    """Return the times in ns by which two cells are compared: those of `get_final_times_ns`.
+def list_comparison_times_ns(state: CellState) -> list[list[float]]:
+    """Return the times in ns by which two cells are compared: E2E of `list_compared_iterations`.
 
     For a server they are the mean E2E of ten batches of neighbours, for requests that meet in a
     queue are slow together.
     """
-    return (
-        get_final_times_ns(state)
-        if state.cell.serving is None
-        else serving.compute_batch_times_ns(state)
-    )
-
-
-def list_comparison_times_ns(state: CellState) -> list[list[float]]:
-    """Return the times by which a cell is compared with one of another session, of each start."""
-    starts = _list_starts(state, lambda places: [float(state.samples.e2e_ns[i]) for i in places])
-    return list(filter(None, starts or [])) or [get_comparison_times_ns(state)]
+    if state.cell.serving is not None:
+        return [serving.compute_batch_times_ns(state)]
+    e2e_ns = state.samples.e2e_ns
+    return [[float(e2e_ns[i]) for i in places] for places in list_compared_iterations(state)]
 
 
 def summarise_final(

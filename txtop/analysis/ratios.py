@@ -56,7 +56,7 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
         both = (first, cell)
         if first is cell or all(c.saturated for c in both) or not serving.have_same_traffic(both):
             continue
-        times = [[metrics.get_comparison_times_ns(one)] for one in both]
+        times = [metrics.list_comparison_times_ns(one) for one in both]
         contrast = compare_unpaired(times[0], times[1], margin, state.plan.seed)
         if any(map(contention.is_busy, both)):
             contrast = withhold_verdict(contrast)

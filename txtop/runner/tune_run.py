@@ -420,14 +420,13 @@ class TuneRun:
                 state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
             )
         elif isinstance(error, WorkerDied) and not state.over:
-            _, reason, out_of_memory = worker_failure.diagnose_death(pooled.process)
-            if out_of_memory or name in self._replaced:
-                schedule = self._build_schedule(name)
-                event = worker_failure.build_death_event(pooled.process, state, schedule)
+            schedule = self._build_schedule(name)
+            event = worker_failure.build_death_event(pooled.process, state, schedule)
+            if event.status == "oom" or name in self._replaced:
                 self._recorder.record(event)
             else:
                 self._replaced.add(name)
-                text = f"{reason}: a fresh one is loaded"
+                text = f"{event.reason}: a fresh one is loaded"
                 self._recorder.record(
                     events.Log(t_ns=now_ns(), text=text, level="warning", cell=name)
                 )

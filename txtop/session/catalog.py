@@ -59,9 +59,9 @@ class CatalogEntry:
     cells_failed: int = 0
     problem: str = ""
     is_search: bool = False
+    # Where cells do not tell what was measured: the `3 probes` of a search for what fits, the
+    # `12 blocks` or `4 starts` of an A/B, the `9 candidates` of a race.
     counted: str = ""
-    """What was measured where cells do not tell it: the `3 probes` of a search for what fits, the
-    `12 blocks` or `4 starts` of an A/B, the `9 candidates` of a race."""
 
     @property
     def progress(self) -> str:

@@ -128,6 +128,10 @@ class SessionState:
         """Return in few words why a candidate of a race left it; empty for every other cell."""
         return self.race.word_departure(name) if self.race is not None else ""
 
+    def word_ending(self, cell: CellState) -> str:
+        """Return in few words how a cell ended: why it left its race, else its status."""
+        return self.word_departure(cell.cell.id) or cell.status
+
     def list_accepted(self) -> list[Cell]:
         """Return the cells that were not refused: others are compared with one of these."""
         return [cell.cell for cell in self.cells.values() if cell.rejected is None]

@@ -13,8 +13,8 @@ from txtop.state import disturbed_blocks
 from txtop.state.cell import CellStage
 from txtop.state.session import SessionState
 
+# Ended the candidates of a race that did not come to its own end, until it goes on.
 STOP = "stop"
-"""What ended the candidates of a race that did not come to its own end, until it goes on."""
 
 
 def begin_race(session: SessionState, plan: Plan) -> None:

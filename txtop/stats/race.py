@@ -62,6 +62,11 @@ class Candidate:
     left_round: int = 0
     joined_round: int = 0
 
+    @property
+    def lost(self) -> Departure | None:
+        """Return how it left if it must not be had: not for a better candidate."""
+        return self.left if self.left is not None and self.left.why not in BEATEN else None
+
 
 @dataclass(frozen=True)
 class RaceRules:
@@ -352,18 +357,15 @@ def _find_departure(race: Race) -> LeaveRace | None:
 
 
 def _find_return(race: Race) -> RejoinRace | None:
-    """Return a candidate that left for one that must not be had, as it turned out.
-
-    If that one had been beaten itself before it was lost, it is what beat it that counts.
-    """
+    """Return a candidate that left for one that must not be had, as it turned out."""
     for own in race.candidates.values():
-        if own.left is None or own.left.why not in BEATEN:
+        if own.left is None or own.lost:
             continue
         other = race.candidates.get(own.left.against)
-        while other and other.left and other.left.against and other.left.why not in BEATEN:
-            other = race.candidates.get(other.left.against)
-        is_out = other and other.left is not None and other.left.why not in BEATEN
-        if other and (is_out or not race.keeps_limits(other.name)):
+        # Of one that was beaten before it was lost, what beat it counts.
+        while other and other.lost and other.lost.against:
+            other = race.candidates.get(other.lost.against)
+        if other and (other.lost or not race.keeps_limits(other.name)):
             return RejoinRace(own.name)
     return None
 

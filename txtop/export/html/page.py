@@ -248,8 +248,7 @@ def _collect_notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str,
     """Return each note with the cells that it concerns."""
     by_note: dict[str, list[str]] = {}
     for cell in state.cells.values():
-        ending = state.word_departure(cell.cell.id) or cell.status
-        notes = [join_reason(ending, cell.reason)] if cell.reason else []
+        notes = [join_reason(state.word_ending(cell), cell.reason)] if cell.reason else []
         for note in notes + build_cell_notes(state, cell, finals):
             by_note.setdefault(note, []).append(labels.format_short_label(cell.cell))
     for note, names in table.list_race_notes(state).items():

@@ -111,8 +111,7 @@ def _format_result(state: SessionState, cell: CellState, finals: FinalMetrics) -
     if cell.invalid:
         return "INVALID"
     if cell.status != "ok" or rate is None or rate.mean is None:
-        ending = state.word_departure(cell.cell.id) or cell.status
-        return ending if cell.over else "unfinished"
+        return state.word_ending(cell) if cell.over else "unfinished"
     precision = table.format_precision(rate) if rate.ci95 else "no interval"
     return f"{format_figure(rate.mean)} {rate.unit} {precision}"
 

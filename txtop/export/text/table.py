@@ -149,7 +149,8 @@ def _build_ratio_columns(
         return {}
     is_race, is_best = state.race is not None, best == cell.cell
     columns = {"output": quality.format_badge_forms(state, cell.cell.id)[0]}
-    if not is_judged if is_race else is_best:
+    is_reference = not is_judged if is_race else is_best
+    if is_reference:
         columns = {"output": "reference"}
     if is_race and is_best:
         columns["speed"] = "default"

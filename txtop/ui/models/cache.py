@@ -61,6 +61,13 @@ class FrameCache:
         judged = self.get_or_make("judged", cells, lambda: references.find_output_references(cells))
         return name in judged
 
+    def has_badge(self, session: SessionState, name: str) -> bool:
+        """Return whether the speed of a cell stands with a badge.
+
+        In a race that is of another reference, which has a speed and no badge.
+        """
+        return session.race is None or self.is_judged(session, name)
+
     def summarise_live(self, state: CellState, name: str) -> LiveSummary:
         """Return `metrics.summarise_live`, computed again only when an iteration came.
 

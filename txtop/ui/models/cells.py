@@ -137,8 +137,8 @@ def build_cell_row(
     peak = state.peak_bytes
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
     relative = compute_speed_up(session, state, now.mean, reference, cache)
-    is_judged = relative and (session.race is None or cache.is_judged(session, cell.id))
-    own = quality.get_quality(session, cell.id) if is_judged else None
+    has_badge = relative and cache.has_badge(session, cell.id)
+    own = quality.get_quality(session, cell.id) if has_badge else None
     note = _note_in_place(state, plan, base.state, now.n, is_reference=reference is state)
     if not note and now.half_width is None:
         note = _explain_no_interval(state, cache, plan.seed)

@@ -144,7 +144,7 @@ def build_hero(
     relative = None
     if reference is not cell:
         relative = hero_metrics.compute_speed_up(session, cell, now.mean, reference, cache)
-    is_judged = relative and (session.race is None or cache.is_judged(session, cell.cell.id))
+    has_badge = relative and cache.has_badge(session, cell.cell.id)
     return HeroView(
         title=_join_place(_format_title(cell, list(session.cells.values())), cell),
         short_title=_join_place(cache.names_apart(session).get(cell.cell.id, ""), cell),
@@ -164,7 +164,7 @@ def build_hero(
         notes=_list_notes(cell, cache, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=_name_reference(session, cell, reference) if relative and reference else "",
-        badges=quality.get_quality(session, cell.cell.id).worded_forms if is_judged else (),
+        badges=quality.get_quality(session, cell.cell.id).worded_forms if has_badge else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         loading=build_loading(session, cell, past),

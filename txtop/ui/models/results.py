@@ -316,7 +316,7 @@ def _qualify(
     A speed never stands without its badge; an output that others are compared with has none.
     """
     name = measured.state.cell.id
-    if cost.remarks or not ratio or (state.race is not None and not cache.is_judged(state, name)):
+    if cost.remarks or not ratio or not cache.has_badge(state, name):
         return cost.remarks
     return quality.get_quality(state, name).worded_forms
 

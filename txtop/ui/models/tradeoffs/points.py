@@ -229,9 +229,7 @@ class PlotBuilder:
 def describe_left_out(cells: Sequence[MeasuredCell], session: SessionState) -> str:
     """Describe the cells that are over and no points: `1 failed, 2 INVALID`."""
     counts = Counter(
-        "INVALID"
-        if measured.state.invalid
-        else session.word_departure(measured.row.id) or measured.state.status
+        "INVALID" if measured.state.invalid else session.word_ending(measured.state)
         for measured in cells
         if measured.state.over and not measured.counts
     )
