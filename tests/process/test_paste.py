@@ -69,6 +69,9 @@ def opened(process: TerminalProcess, place: Place) -> None:
     for key in place.keys:
         process.read_for(PAUSE_S)
         process.type(key)
+        # What is typed before the builder has opened is for the screen below.
+        if key == "b":
+            process.wait_for("what to measure")
     process.wait_for(place.before)
     process.read_for(PAUSE_S)
 
