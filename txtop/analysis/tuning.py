@@ -11,7 +11,7 @@ from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.energy import summarise_joules
 from txtop.formatting import format_count, format_figure, format_gibs
 from txtop.plan.knobs import KNOBS, Knob
-from txtop.plan.tuning import UNITS, CallLimit, Objective
+from txtop.plan.tuning import OBJECTIVES, CallLimit, Objective
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState, read_time_ns
@@ -26,7 +26,6 @@ from txtop.stats.summary import Summary, compute_percentile_floor
 from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
-_LATENCIES: dict[Objective, str] = {"tpot": "tpot_ms", "ttft": "ttft_ms", "e2e": "e2e_ms"}
 _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 
 
@@ -188,7 +187,7 @@ def compute_figure(state: SessionState, own: CellState) -> float | None:
     if tuning.objective == "energy":
         used = summarise_energy(state, own)
         return used.mean if used is not None else None
-    return metrics.compute_mean(own, _LATENCIES.get(tuning.objective, tuning.objective))
+    return metrics.compute_mean(own, OBJECTIVES[tuning.objective].metric)
 
 
 def summarise_energy(state: SessionState, own: CellState) -> Summary | None:
@@ -238,7 +237,7 @@ def list_confirmations(race: RaceState, outcome: RaceOutcome) -> list[ConfirmedR
 
 def find_unit(objective: Objective, own: CellState | None) -> str:
     """Return the unit of an objective; the work of an encoder is counted in sequences."""
-    unit = UNITS[objective]
+    unit = OBJECTIVES[objective].unit
     return unit.replace("tok", "seq") if own is not None and own.family == "encoder" else unit
 
 

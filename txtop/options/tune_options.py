@@ -11,6 +11,7 @@ from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import TaskOption, build_duration_parameter
 from txtop.plan.plan import DEFAULT_MARGIN
+from txtop.plan.tuning import DEFAULT_FLOOR, FLOORS, MINIMISED, RATES
 
 
 @Parameter(name="*", group=WHAT)
@@ -20,18 +21,17 @@ class TuneRuleOptions:
 
     maximise: Annotated[
         str | None,
-        Parameter(help="tokens_per_s (default), sequences_per_s or decode_tokens_per_s"),
+        Parameter(help=f"{', '.join(RATES)}; default the first"),
     ] = None
     minimise: Annotated[
-        str | None, Parameter(help="tpot, ttft, e2e, cost (with --cost-per-hour) or energy")
+        str | None, Parameter(help=f"{', '.join(MINIMISED)}; cost needs --cost-per-hour")
     ] = None
     slo: Annotated[str | None, Parameter(help="limits of a call: ttft:p90<200ms,tpot:p90<50ms")] = (
         None
     )
     floor: Annotated[
-        str,
-        Parameter(help="least quality: lossless-like, minor, visible, kld<=0.01, none"),
-    ] = "minor"
+        str, Parameter(help=f"least quality: {', '.join(FLOORS)}, kld<=0.01, none")
+    ] = DEFAULT_FLOOR
     task: TaskOption = None
     min_accuracy: Annotated[
         str | None,

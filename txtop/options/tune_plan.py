@@ -29,20 +29,27 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.references import find_most_precise
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN
-from txtop.plan.tuning import RATES, CallLimit, FloorBand, Objective, Tuning
+from txtop.plan.tuning import (
+    FLOORS,
+    MINIMISED,
+    OBJECTIVES,
+    RATES,
+    TIMES,
+    CallLimit,
+    FloorBand,
+    Objective,
+    Tuning,
+)
 from txtop.quantities import parse_duration
 from txtop.system import cpu
 
 MAX_CANDIDATES = 400
 # What does not fit is left out by its forecast.
 CPU_BATCHES, GPU_BATCHES = (1, 8, 32), (1, 8, 32, 128)
-MINIMISED: tuple[Objective, ...] = ("tpot", "ttft", "e2e", "cost", "energy")
-_LATENCIES = ("tpot", "ttft", "e2e")
 # Of different work the least would win.
 _WORK = ("sequence_length", "new_tokens", "prompts", "chat_template")
-_LIMIT = re.compile(r"(ttft|tpot|e2e)(?::p([0-9]{1,2}(?:\.[0-9]{1,3})?))?(?:<=?)(.+)")
+_LIMIT = re.compile(rf"({'|'.join(TIMES)})(?::p([0-9]{{1,2}}(?:\.[0-9]{{1,3}})?))?(?:<=?)(.+)")
 _LIMIT_FORMS = "write ttft:p90<200ms,tpot:p90<50ms"
-_FLOORS: tuple[FloorBand, ...] = ("lossless-like", "minor", "visible")
 _KLD = re.compile(r"kld<=?([0-9.e-]{1,12})")
 
 
@@ -63,10 +70,10 @@ def build_tune_plan(
     family = model_config.find_family(model)
     objective = parse_objective(rules, encodes=family == "encoder")
     call_limits = parse_limits(rules.slo)
-    if family == "encoder" and any(limit.time != "e2e" for limit in call_limits):
+    if family == "encoder" and any(OBJECTIVES[limit.time].least_tokens for limit in call_limits):
         raise UsageError("--slo: an encoder makes no tokens", "e2e:p90<50ms")
     for time in (objective, *(limit.time for limit in call_limits)):
-        if time in ("tpot", "decode_tokens_per_s") and default.new_tokens < 2:
+        if default.new_tokens < OBJECTIVES[time].least_tokens:
             raise UsageError(f"{time} needs at least two new tokens", "--new-tokens 2, or more")
     cells = _expand_space(default, fixed, rules.space, objective, encodes=family == "encoder")
     candidates, left_out = drop_infeasible(
@@ -145,7 +152,7 @@ def parse_objective(rules: TuneRuleOptions, *, encodes: bool) -> Objective:
         objective = _choose("--maximise", rules.maximise, RATES)
     else:
         objective = "sequences_per_s" if encodes else "tokens_per_s"
-    if encodes and objective in ("tokens_per_s", "decode_tokens_per_s", "tpot", "ttft"):
+    if encodes and OBJECTIVES[objective].least_tokens:
         raise UsageError(f"an encoder has no {objective}", "--maximise sequences_per_s")
     if objective == "cost" and rules.cost_per_hour is None:
         raise UsageError("--minimise cost needs a price", "--cost-per-hour")
@@ -187,10 +194,10 @@ def parse_floor(text: str) -> tuple[FloorBand | None, float | None]:
             kld = 0.0
         if 0 < kld <= 1e3:
             return None, kld
-    for band in _FLOORS:
+    for band in FLOORS:
         if given == band:
             return band, None
-    hint = did_you_mean(given, _FLOORS, f"one of {', '.join(_FLOORS)}, kld<=0.01, none")
+    hint = did_you_mean(given, FLOORS, f"one of {', '.join(FLOORS)}, kld<=0.01, none")
     raise UsageError(f"--floor: {text[:40]!a} is not a quality level", hint)
 
 
@@ -286,7 +293,7 @@ def _list_usual(default: Cell, objective: Objective, encodes: bool) -> list[dict
     if not on_cpu:
         precisions = ["fp32", "tf32", "fp16", "bf16", "int8"]
     batches = list(CPU_BATCHES if on_cpu else GPU_BATCHES)
-    if objective in _LATENCIES:
+    if objective in TIMES:
         batches = [default.batch_size]
     common: dict[str, list[Any]] = {
         "precision": as_list(list(dict.fromkeys(precisions))),

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta
 
-Objective = Literal[
-    "tokens_per_s",
-    "sequences_per_s",
-    "decode_tokens_per_s",
-    "tpot",
-    "ttft",
-    "e2e",
-    "cost",
-    "energy",
-]
-LimitedTime = Literal["ttft", "tpot", "e2e"]
-FloorBand = Literal["lossless-like", "minor", "visible"]
-DEFAULT_FLOOR: FloorBand = "minor"
-UNITS: dict[Objective, str] = {
-    "tokens_per_s": "tok/s",
-    "sequences_per_s": "seq/s",
-    "decode_tokens_per_s": "tok/s",
-    "tpot": "ms",
-    "ttft": "ms",
-    "e2e": "ms",
-    "cost": "$/Mtok",
-    "energy": "J/tok",
-}
-"""The unit in which each objective is read."""
-RATES = ("tokens_per_s", "sequences_per_s", "decode_tokens_per_s")
+Rate = Literal["tokens_per_s", "sequences_per_s", "decode_tokens_per_s"]
+RATES: tuple[Rate, ...] = get_args(Rate)
 """The objectives that are maximised."""
+LimitedTime = Literal["ttft", "tpot", "e2e"]
+TIMES: tuple[LimitedTime, ...] = get_args(LimitedTime)
+Objective = Literal[Rate, LimitedTime, "cost", "energy"]
+FloorBand = Literal["lossless-like", "minor", "visible"]
+FLOORS: tuple[FloorBand, ...] = get_args(FloorBand)
+DEFAULT_FLOOR: FloorBand = "minor"
+
+
+class Traits(NamedTuple):
+    """How an objective is read, asked for in words, and measured.
+
+    Its cost is a `time` of a call, `per` unit of work; None where a meter reads it. The `metric` of
+    a cell states it, empty where none does. A call must make `least_tokens`: an encoder makes none.
+    """
+
+    unit: str
+    goal: str
+    time: LimitedTime | None
+    per: Literal["call", "sequence", "token"]
+    metric: str = ""
+    least_tokens: int = 0
+
+
+OBJECTIVES: dict[Objective, Traits] = {
+    "tokens_per_s": Traits("tok/s", "most tokens/s", "e2e", "token", "tokens_per_s", 1),
+    "sequences_per_s": Traits("seq/s", "most sequences/s", "e2e", "sequence", "sequences_per_s"),
+    "decode_tokens_per_s": Traits(
+        "tok/s", "most decoded tokens/s", "tpot", "sequence", "decode_tokens_per_s", 2
+    ),
+    "tpot": Traits("ms", "least TPOT", "tpot", "call", "tpot_ms", 2),
+    "ttft": Traits("ms", "least TTFT", "ttft", "call", "ttft_ms", 1),
+    "e2e": Traits("ms", "least time a call", "e2e", "call", "e2e_ms"),
+    "cost": Traits("$/Mtok", "least cost", "e2e", "token"),
+    "energy": Traits("J/tok", "least energy", None, "token"),
+}
+MINIMISED = tuple(name for name in OBJECTIVES if name not in RATES)
 
 
 class CallLimit(msgspec.Struct, frozen=True, kw_only=True):

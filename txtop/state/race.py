@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple, get_args
 
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import LimitedTime, Objective, Tuning
+from txtop.plan.tuning import OBJECTIVES, LimitedTime, Objective, Tuning
 from txtop.protocol.events import RaceBlock, Standing
 from txtop.state.cell import CellState
 from txtop.stats.departure import UNFIT, Departure, Why
@@ -192,32 +192,20 @@ def compute_cost(
 
     None if they have no such figure. The units do not matter: costs are only ever compared.
     """
-    work = sum(count_work(state, i) for i in places)
-    if objective == "energy":
+    time, per = OBJECTIVES[objective].time, OBJECTIVES[objective].per
+    if time is None:
+        work = sum(count_work(state, i) for i in places)
         return math.log(joules / work) if joules and joules > 0 and work else None
     logs = []
     for i in places:
-        cost = _compute_call_cost(state, objective, i)
-        if cost is None or cost <= 0:
+        time_ns = read_time_ns(state, time, i)
+        if time_ns is None or time_ns <= 0:
             return None
-        logs.append(math.log(cost))
+        units = {"call": 1, "sequence": state.cell.batch_size, "token": count_work(state, i)}
+        logs.append(math.log(time_ns / units[per]))
     return fmean(logs) if logs else None
 
 
 def count_work(state: CellState, i: int) -> int:
     """Return the tokens that iteration i made; of an encoder, its sequences."""
     return state.cell.batch_size * (state.samples.tokens[i] or 1)
-
-
-def _compute_call_cost(state: CellState, objective: Objective, i: int) -> float | None:
-    samples = state.samples
-    if objective in ("tokens_per_s", "cost"):
-        return samples.e2e_ns[i] / count_work(state, i)
-    if objective == "sequences_per_s":
-        return samples.e2e_ns[i] / state.cell.batch_size
-    if objective == "decode_tokens_per_s":
-        step_ns = read_time_ns(state, "tpot", i)
-        return None if step_ns is None else step_ns / state.cell.batch_size
-    if objective in ("ttft", "tpot", "e2e"):
-        return read_time_ns(state, objective, i)
-    return None

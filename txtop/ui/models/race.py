@@ -15,22 +15,11 @@ from txtop.analysis.tuning import (
     find_result,
 )
 from txtop.export.text import tuning as wording
-from txtop.plan.tuning import Objective
+from txtop.plan.tuning import OBJECTIVES
 from txtop.state import fidelity, quality
 from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
 from txtop.stats.race import Candidate, choose_arms, is_confirming
-
-OBJECTIVES: dict[Objective, str] = {
-    "tokens_per_s": "most tokens/s",
-    "sequences_per_s": "most sequences/s",
-    "decode_tokens_per_s": "most decoded tokens/s",
-    "tpot": "least TPOT",
-    "ttft": "least TTFT",
-    "e2e": "least time a call",
-    "cost": "least cost",
-    "energy": "least energy",
-}
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ def _order_departed(race: RaceState) -> list[Candidate]:
 
 def _format_goal(race: RaceState) -> str:
     limits = [limit.format() for limit in race.tuning.limits]
-    return ", ".join([OBJECTIVES[race.tuning.objective], *limits])
+    return ", ".join([OBJECTIVES[race.tuning.objective].goal, *limits])
 
 
 def _describe_stage(state: SessionState, race: RaceState) -> str:
