@@ -29,11 +29,11 @@ from txtop.analysis.finding_rules import RULES, Judgement, Rule
 from txtop.analysis.findings import CellFinding, find_findings
 from txtop.analysis.trial import format_trial, list_helpful_changes
 from txtop.cli.common import ScreenOptions, StartOptions
-from txtop.cli.session_args import load_session
 from txtop.cli.trial import run_with_trial
 from txtop.options.explain_options import ExplainRuleOptions, build_explain_plan
 from txtop.plan import labels
 from txtop.plan.cell import Cell
+from txtop.runner.liveness import load_session
 from txtop.system import cpu
 
 USELESS: dict[str, Any] = {"threads": None}

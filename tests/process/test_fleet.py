@@ -19,9 +19,9 @@ import pytest
 from support.command_line import txtop
 from support.paths import ROOT, SHIM
 from support.ssh_host import Network, make_network, serve_ssh
-from txtop.cli.session_args import load_session
 from txtop.fleet.fleet_run import FleetCopies
 from txtop.fleet.followed import FleetFollower
+from txtop.runner.liveness import load_session
 from txtop.session import catalog
 from txtop.session.verify import verify_log
 from txtop.ui.models.fleet import FleetViewBuilder

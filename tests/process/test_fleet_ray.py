@@ -19,8 +19,8 @@ from support.command_line import txtop
 from support.held_places import build_arguments, require_equal_copies, start
 from support.paths import ROOT
 from support.warm_workers import build_ray_environment, build_warm_program
-from txtop.cli.session_args import load_session
 from txtop.fleet.folder import read_fleet
+from txtop.runner.liveness import load_session
 
 # Many times what it takes, for machines that do much else.
 WAIT_S = 120.0

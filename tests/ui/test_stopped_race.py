@@ -12,7 +12,6 @@ import msgspec
 from support import ab_sessions, race_session, streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.tuning import find_result
-from txtop.cli.session_args import load_session
 from txtop.export.benchmark_v2 import to_benchmark_v2
 from txtop.export.html.page import render_page
 from txtop.export.html.plots import draw_tradeoff
@@ -22,7 +21,8 @@ from txtop.formatting import MISSING
 from txtop.plan.labels import name_apart
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state.fold import fold, fold_all
+from txtop.runner.liveness import load_session
+from txtop.state.fold import end_candidates, fold, fold_all
 from txtop.state.session import SessionState
 from txtop.state.snapshot import restore_snapshot, take_snapshot
 from txtop.ui.models.cache import FrameCache
@@ -129,6 +129,8 @@ def test_a_race_that_goes_on_takes_the_ends_back() -> None:
     story = tell()
     state = fold_all([*story, stop(story)])
     before = take_snapshot(state)
+    end_candidates(state)
+    assert take_snapshot(state) == before, "whoever ended is not ended again"
     fold(state, go_on(story))
     timed = list_timed(story)
     assert not any(state.cells[name].over for name in timed)

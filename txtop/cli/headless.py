@@ -18,11 +18,11 @@ from txtop.cli import session_list
 from txtop.cli.exit_code import choose_exit_code
 from txtop.cli.output import write_output
 from txtop.cli.progress_lines import LinePrinter, print_progress
-from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import fitting, table
 from txtop.runner.control_client import ControlClient
+from txtop.runner.liveness import load_session
 from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line, was_killed
 from txtop.session import catalog
 from txtop.session.follower import Follower

@@ -10,29 +10,15 @@ from pathlib import Path
 from txtop.errors import SessionError, UsageError
 from txtop.fleet.folder import find_fleet, has_log, read_fleet
 from txtop.plan.labels import format_short_label
-from txtop.runner.liveness import is_entry_running, is_running
+from txtop.runner.liveness import is_entry_running, is_running, load_session
 from txtop.sanitise import sanitise
 from txtop.session import catalog
-from txtop.session.reader import ReadProblems, read_all
-from txtop.state.fold import end_candidates, fold_all
 from txtop.state.pending_work import (
     find_missing_cells,
     find_unexplained_cells,
     list_pending_outputs,
 )
 from txtop.state.session import SessionState
-
-
-def load_session(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, ReadProblems]:
-    """Return the state at the end of a recorded session. Raises `SessionError`.
-
-    Of a race that was cut off, what was measured has its end.
-    """
-    events, problems = read_all(path)
-    state = fold_all(events, warmup_cut)
-    if state.ended is None and not is_running(path):
-        end_candidates(state)
-    return state, problems
 
 
 @dataclass(frozen=True)

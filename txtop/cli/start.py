@@ -73,9 +73,10 @@ def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> in
     Raises `UsageError` if its prompts are not what they were, or the model of a search is gone.
     """
     from txtop.cli.headless import announce_detached_run, run_headless
-    from txtop.cli.session_args import load_session, require_searched_model
+    from txtop.cli.session_args import require_searched_model
     from txtop.plan.prompt_file import require_unchanged
     from txtop.runner import spawn
+    from txtop.runner.liveness import load_session
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     target = check_json_target(start.json_file)

@@ -19,9 +19,9 @@ def run_with_trial(plan: Plan, name: str | None, start: StartOptions, screen: Sc
     """
     from txtop.analysis.findings import find_findings, iterate_changes
     from txtop.analysis.trial import format_trial
-    from txtop.cli.session_args import load_session
     from txtop.cli.start import launch_plan
     from txtop.options.explain_options import build_try_plan
+    from txtop.runner.liveness import load_session
 
     if start.detach:
         check_detached(start)

@@ -292,7 +292,8 @@ def _fold_control(session: SessionState, event: events.Control) -> None:
 def end_candidates(session: SessionState) -> None:
     """End the candidates of a race that did not come to its end, as that would: with figures.
 
-    Nothing in the log does. Iterations of a block without an end are discarded first.
+    Nothing in the log does, unless it has an end: there is nothing left to end then. Iterations of
+    a block without an end are discarded first.
     """
     turns_fold.discard_open_blocks(session)
     for event in turns_fold.list_endings(session, turns_fold.STOP):

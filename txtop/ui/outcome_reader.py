@@ -135,8 +135,7 @@ def _read_outcome(signature: LogSignature) -> Generator[None, None, ListedOutcom
             reader.close()
     except (SessionError, OSError):
         return NO_OUTCOME
-    if state.ended is None:
-        end_candidates(state)
+    end_candidates(state)
     cache = FrameCache()
     yield from compute_final_figures(state, cache)
     return build_session_outcome(state, cache)

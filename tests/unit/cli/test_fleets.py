@@ -22,6 +22,7 @@ from txtop.fleet.fleet_run import FleetCopies
 from txtop.fleet.folder import FleetOrder, create_fleet
 from txtop.fleet.places import RemotePlace
 from txtop.options.run_options import RunOptions
+from txtop.runner import liveness
 from txtop.session.reader import ReadProblems
 from txtop.state.session import SessionState
 
@@ -45,7 +46,7 @@ def test_a_copy_that_begins_while_a_fleet_is_shown_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_fleet(tmp_path, "f", {"a": 1.0, "b": 0.0}, RECORDING)
-    load = session_args.load_session
+    load = liveness.load_session
 
     def load_slowly(path: Path, cut: int | None = None) -> tuple[SessionState, ReadProblems]:
         copy = folder / "f-b"

@@ -11,8 +11,8 @@ import pytest
 
 from support.paths import ROOT
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli.session_args import load_session
 from txtop.export.text import table
+from txtop.runner.liveness import load_session
 from txtop.session.catalog import list_bundled
 from txtop.system import streams
 

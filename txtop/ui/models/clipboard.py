@@ -68,16 +68,12 @@ def read_summary(paths: Sequence[Path]) -> list[str]:
     """
     from txtop.analysis.metrics import FinalMetrics
     from txtop.export.text.table import format_report
-    from txtop.runner.control_client import ControlClient
+    from txtop.runner.liveness import load_session
     from txtop.session.catalog import get_session_id
-    from txtop.session.reader import read_all
-    from txtop.state.fold import end_candidates, fold_all
 
     lines: list[str] = []
     for path in paths:
         lines += [""] if lines else []
-        state = fold_all(read_all(path)[0])
-        if state.ended is None and ControlClient(path).status() is None:
-            end_candidates(state)
+        state, _ = load_session(path)
         lines += format_report(state, FinalMetrics(), get_session_id(path)).splitlines()
     return lines
