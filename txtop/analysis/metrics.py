@@ -13,6 +13,7 @@ from statistics import fmean
 
 from txtop.analysis import contention, drafts, serving
 from txtop.formatting import format_count, format_share
+from txtop.plan.tuning import LimitedTime
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import compute_cost_per_million
@@ -49,21 +50,9 @@ MetricFunction = Callable[[CellState, int], float | None]
 FinalsKey = tuple[int, int, tuple[int, ...], bool]
 
 
-def _ttft_ms(state: CellState, i: int) -> float | None:
-    ttft = state.samples.ttft_ns[i]
-    return None if ttft < 0 or state.lag else ttft / NS_PER_MS
-
-
-def _tpot_ms(state: CellState, i: int) -> float | None:
-    """Compute (E2E - TTFT) / (OSL - 1); None for one new token, or if all come in one step."""
-    s = state.samples
-    if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or state.lag or s.e2e_ns[i] <= s.ttft_ns[i]:
-        return None
-    return (s.e2e_ns[i] - s.ttft_ns[i]) / (s.tokens[i] - 1) / NS_PER_MS
-
-
-def _e2e_ms(state: CellState, i: int) -> float | None:
-    return state.samples.e2e_ns[i] / NS_PER_MS
+def _time_ms(time: LimitedTime, state: CellState, i: int) -> float | None:
+    time_ns = state.read_time_ns(time, i)
+    return None if time_ns is None else time_ns / NS_PER_MS
 
 
 def _encoder_ms(state: CellState, i: int) -> float | None:
@@ -109,9 +98,9 @@ def _no_request_value(_state: CellState, _i: int) -> float | None:
 
 ITERATION_METRICS: dict[str, tuple[str, MetricFunction]] = {
     "queue_ms": ("ms", serving.compute_queue_ms),
-    "ttft_ms": ("ms", _ttft_ms),
-    "tpot_ms": ("ms", _tpot_ms),
-    "e2e_ms": ("ms", _e2e_ms),
+    "ttft_ms": ("ms", partial(_time_ms, "ttft")),
+    "tpot_ms": ("ms", partial(_time_ms, "tpot")),
+    "e2e_ms": ("ms", partial(_time_ms, "e2e")),
     "encoder_ms": ("ms", _encoder_ms),
     "prefill_tokens_per_s": ("tok/s", _prefill_tokens_per_s),
     "decode_tokens_per_s": ("tok/s", _decode_tokens_per_s),

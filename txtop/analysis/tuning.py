@@ -14,7 +14,7 @@ from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.tuning import OBJECTIVES, CallLimit, Objective
 from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState, read_time_ns
+from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
@@ -117,7 +117,7 @@ def _list_times_ms(own: CellState, limit: CallLimit) -> list[float]:
     return sorted(
         ns / NS_PER_MS
         for i in measured
-        if i not in samples.discarded and (ns := read_time_ns(own, limit.time, i)) is not None
+        if i not in samples.discarded and (ns := own.read_time_ns(limit.time, i)) is not None
     )
 
 

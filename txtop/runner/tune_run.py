@@ -32,7 +32,6 @@ from txtop.state.race import (
     WORKER_LOST,
     RaceState,
     compute_cost,
-    read_time_ns,
     sum_calls_s,
 )
 from txtop.state.turns_fold import list_endings
@@ -345,7 +344,7 @@ class TuneRun:
             unread = (
                 limit.time.upper()
                 for limit in self._tuning.limits
-                if all(read_time_ns(state, limit.time, i) is None for i in own)
+                if all(state.read_time_ns(limit.time, i) is None for i in own)
             )
             if lacks := objective if cost is None else next(unread, ""):
                 self._record_standing(name, "failed", detail=f"no {lacks} is measured here")

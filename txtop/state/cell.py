@@ -9,6 +9,7 @@ from typing import Literal
 
 from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
+from txtop.plan.tuning import LimitedTime
 from txtop.protocol import events
 
 
@@ -160,6 +161,18 @@ class CellState:
     ended_at_ns: int = 0
     measured_from_ns: int = 0
     measured_to_ns: int = 0
+
+    def read_time_ns(self, time: LimitedTime, i: int) -> float | None:
+        """Return a time of iteration i in ns, None if it has none: no TPOT comes of one step."""
+        samples = self.samples
+        e2e_ns, ttft_ns, tokens = samples.e2e_ns[i], samples.ttft_ns[i], samples.tokens[i]
+        if time == "e2e":
+            return e2e_ns
+        if ttft_ns < 0 or self.lag:
+            return None
+        if time == "ttft":
+            return ttft_ns
+        return None if tokens < 2 or e2e_ns <= ttft_ns else (e2e_ns - ttft_ns) / (tokens - 1)
 
     @property
     def status(self) -> str:

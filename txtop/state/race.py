@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple, get_args
 
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import OBJECTIVES, LimitedTime, Objective, Tuning
+from txtop.plan.tuning import OBJECTIVES, Objective, Tuning
 from txtop.protocol.events import RaceBlock, Standing
 from txtop.state.cell import CellState
 from txtop.stats.departure import UNFIT, Departure, Why
@@ -114,7 +114,7 @@ class RaceState:
         """Return for each limit how many calls there are, and how many were over it."""
         counts = []
         for limit in self.tuning.limits:
-            times = [ns for i in places if (ns := read_time_ns(state, limit.time, i)) is not None]
+            times = [ns for i in places if (ns := state.read_time_ns(limit.time, i)) is not None]
             counts.append((len(times), sum(ns > limit.most_ms * NS_PER_MS for ns in times)))
         return counts
 
@@ -171,20 +171,6 @@ def sum_calls_s(cells: Mapping[str, CellState], places: Mapping[str, Sequence[in
     return sum(cells[name].samples.e2e_ns[i] for name in places for i in places[name]) / NS_PER_S
 
 
-def read_time_ns(state: CellState, time: LimitedTime, i: int) -> float | None:
-    """Return a time of iteration i in ns; None if it has none."""
-    samples = state.samples
-    if time == "e2e":
-        return samples.e2e_ns[i]
-    if samples.ttft_ns[i] < 0 or state.lag:
-        return None
-    if time == "ttft":
-        return samples.ttft_ns[i]
-    if samples.tokens[i] < 2:
-        return None
-    return (samples.e2e_ns[i] - samples.ttft_ns[i]) / (samples.tokens[i] - 1)
-
-
 def compute_cost(
     state: CellState, objective: Objective, places: list[int], joules: float | None = None
 ) -> float | None:
@@ -198,7 +184,7 @@ def compute_cost(
         return math.log(joules / work) if joules and joules > 0 and work else None
     logs = []
     for i in places:
-        time_ns = read_time_ns(state, time, i)
+        time_ns = state.read_time_ns(time, i)
         if time_ns is None or time_ns <= 0:
             return None
         units = {"call": 1, "sequence": state.cell.batch_size, "token": count_work(state, i)}
