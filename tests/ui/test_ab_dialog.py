@@ -43,9 +43,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_only_whole_models_of_the_cache_are_offered(cache: Path) -> None:
-    assert list_cached_models(cache) == [f"org/model-{i:02d}" for i in range(30)]
-    assert list_cached_models(cache / "nowhere") == []
+def test_only_whole_models_of_the_cache_are_offered(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list_cached_models() == [f"org/model-{i:02d}" for i in range(30)]
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache / "nowhere"))
+    assert list_cached_models() == []
 
 
 def test_models_beside_the_user_are_offered(

@@ -57,9 +57,6 @@ def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
     return None if used is None or total is None else max(0.0, total - used)
 
 
-UNKNOWN_MEMORY = FreeMemory()
-
-
 def require_process_memory(asked_bytes: float | None, device: str) -> None:
     """Check that `--memory` is more than a process takes before any model.
 

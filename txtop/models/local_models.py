@@ -38,11 +38,10 @@ def find_snapshot(model: str) -> Path | None:
     return snapshot if is_whole else None
 
 
-def list_cached_models(cache: Path | None = None) -> list[str]:
+def list_cached_models() -> list[str]:
     """Return the names of the repositories with a configuration and weights in the Hub's cache."""
-    folder = cache or get_hub_cache()
     try:
-        repositories = sorted(folder.glob(f"{_REPOSITORY}*"))
+        repositories = sorted(get_hub_cache().glob(f"{_REPOSITORY}*"))
     except OSError:
         return []
     return [
@@ -68,22 +67,23 @@ def _is_model(entry: Path) -> bool:
             return entry.suffix == ".gguf"
         if entry.is_dir():
             names = {path.name for path in entry.iterdir()}
-            weights = find_entry(names) or find_entry(names, pickled=True)
-            return ("config.json" in names and weights is not None) or any(
-                name.endswith(".gguf") for name in names
-            )
+            return _is_whole(names) or any(name.endswith(".gguf") for name in names)
     return False
 
 
+def _is_whole(names: set[str]) -> bool:
+    """Return True if a configuration and the entry to its weights are among the files."""
+    entry = find_entry(names) or find_entry(names, pickled=True)
+    return "config.json" in names and entry is not None
+
+
 def _has_weights(repository: Path) -> bool:
-    """Return True if a snapshot holds a configuration and the entry to its weights.
+    """Return True if a snapshot is whole.
 
     A link to a file that was deleted, or whose download broke off, does not count.
     """
     with suppress(OSError):
         for snapshot in (repository / "snapshots").iterdir():
-            names = {path.name for path in snapshot.iterdir() if path.exists()}
-            entry = find_entry(names) or find_entry(names, pickled=True)
-            if "config.json" in names and entry is not None:
+            if _is_whole({path.name for path in snapshot.iterdir() if path.exists()}):
                 return True
     return False

@@ -20,7 +20,7 @@ from txtop.options.feasibility import (
 from txtop.options.fit_options import parse_memory
 from txtop.options.one_cell import build_checked_cell
 from txtop.options.parsing import parse_numbers, parse_percentage
-from txtop.options.tasks import build_tasks, parse_allowed_loss, require_answerable
+from txtop.options.tasks import build_tasks, parse_min_accuracy, require_answerable
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.plan import modes
 from txtop.plan.cell import Cell
@@ -101,9 +101,11 @@ def build_tune_plan(
     if rules.budget is not None:
         n = len(candidates)
         say(f"--budget counts measuring alone, not loading and warming up {n} candidates")
-    memory = parse_memory(rules.memory)
     tasks = build_tasks(rules.task or ())
     require_answerable(tasks, (model,))
+    least = -DEFAULT_ACCURACY_MARGIN
+    if rules.min_accuracy is not None:
+        least = parse_min_accuracy(rules.min_accuracy)
     plan = Plan(
         cells=candidates,
         seed=rules.seed,
@@ -118,8 +120,8 @@ def build_tune_plan(
             limits=call_limits,
             floor=floor,
             floor_kld=kld,
-            min_accuracy=parse_min_accuracy(rules.min_accuracy) if tasks else None,
-            memory_bytes=memory,
+            min_accuracy=least if tasks else None,
+            memory_bytes=parse_memory(rules.memory),
             margin=parse_percentage("--margin", rules.margin),
             budget_s=rules.budget,
         ),
@@ -199,13 +201,6 @@ def parse_floor(text: str) -> tuple[FloorBand | None, float | None]:
             return band, None
     hint = did_you_mean(given, FLOORS, f"one of {', '.join(FLOORS)}, kld<=0.01, none")
     raise UsageError(f"--floor: {text[:40]!a} is not a quality level", hint)
-
-
-def parse_min_accuracy(text: str | None) -> float:
-    """Return `--min-accuracy` as a share of 1; -0.01 if it was not given. Raises `UsageError`."""
-    if text is None:
-        return -DEFAULT_ACCURACY_MARGIN
-    return parse_allowed_loss("--min-accuracy", text)
 
 
 # The space

@@ -51,8 +51,8 @@ class Candidate:
     """
 
     name: str
+    calls: list[Exceedance]
     costs: dict[int, float] = field(default_factory=dict)
-    calls: list[Exceedance] = field(default_factory=list)
     call_s: float = 0.0
     block_s: float = 0.0
     spent_s: float = 0.0
@@ -126,10 +126,7 @@ class Race:
     @classmethod
     def of(cls, names: Iterable[str], rules: RaceRules) -> Race:
         """Return a race that has not begun."""
-        calls = len(rules.shares)
-        return cls(
-            rules, {n: Candidate(n, calls=[Exceedance() for _ in range(calls)]) for n in names}
-        )
+        return cls(rules, {n: Candidate(n, [Exceedance() for _ in rules.shares]) for n in names})
 
     # Facts
 

@@ -28,7 +28,7 @@ class RaceOutcome:
         return self.gain == "faster" if self.gain is not None else self.close == "faster"
 
 
-def name_outcome(race: Race, *, over: bool = True) -> RaceOutcome | None:
+def name_outcome(race: Race, *, over: bool) -> RaceOutcome | None:
     """Return the outcome so far; None if nobody can be named.
 
     What is still open is inconclusive once the race is `over`. If the confirmation shows the

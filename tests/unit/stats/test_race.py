@@ -153,7 +153,7 @@ def test_a_space_is_raced_in_40_percent_of_a_sweep_and_names_the_best(
         machine = build_machine(sweep, seed)
         machine.block_s = 0.4
         race = simulate(machine, next(iter(sweep)))
-        outcome = name_outcome(race)
+        outcome = name_outcome(race, over=True)
         assert outcome is not None
         near += rates[outcome.winner] >= 0.97 * max(rates.values())
         costs.append(race.spent_s / sum(map(machine.sweep, machine.calls)))
@@ -181,7 +181,7 @@ def test_a_large_space_is_raced_whole_in_40_percent_of_a_sweep(
     swept_s = sum(map(Machine(calls, work, 0).sweep, calls))
     for seed in SEEDS:
         race = simulate(Machine(calls, work, seed), default)
-        outcome = name_outcome(race)
+        outcome = name_outcome(race, over=True)
         assert outcome is not None
         near += costs[outcome.winner] <= min(costs.values()) - math.log(0.97)
         assert race.spent_s <= 0.4 * swept_s
@@ -197,7 +197,7 @@ def test_no_difference_is_shown_between_identical_candidates(
     for seed in SEEDS:
         names = [f"{label} {i}" for i in range(24)]
         machine = Machine(dict.fromkeys(names, calls), dict.fromkeys(names, 1), seed)
-        outcome = name_outcome(simulate(machine, names[0]))
+        outcome = name_outcome(simulate(machine, names[0]), over=True)
         assert outcome is not None
         if outcome.shows_difference:
             shown_seeds.append(seed)
@@ -220,7 +220,7 @@ def test_planted_violators_are_never_named() -> None:
         race.leave("below", Departure("below the floor"))
         race.leave("large", Departure("does not fit"))
         finished = continue_race(race, machine)
-        outcome = name_outcome(finished)
+        outcome = name_outcome(finished, over=True)
         assert outcome is not None
         assert outcome.winner not in ("over", "below", "large")
         assert not finished.candidates["below"].costs
@@ -332,7 +332,7 @@ def test_who_is_merely_over_the_limit_so_far_sends_nobody_home_either() -> None:
     settle(race)
     assert race.candidates["fast"].left is None and race.candidates["a"].left is None
     assert race.candidates["d"].left == Departure("slower", "a")
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None and outcome.winner == "a"
     race.add_calls("fast", [(10, 0)])
     assert settle(race) == Measure("confirm", ("fast", "d"), 0)
@@ -345,7 +345,7 @@ def test_the_default_is_no_runner_up_beside_itself() -> None:
     assert choose_arms(race) == ("d", "a")
     for _ in range(12):
         race.add_confirmation({"d": 1.0, "a": 0.8}, BLOCK_S, paired=False)
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None and outcome.winner == "a" and outcome.gain == "faster"
     assert outcome.runner_up is None and outcome.close is None
 
@@ -430,7 +430,7 @@ def test_two_that_hover_around_a_limit_end_no_race_without_a_winner(
             calls[name] = [0.030 if dice.random() < 0.1 else fast_s for _ in range(400)]
         machine = Machine(calls, dict.fromkeys(calls, 1), seed, limit_s=0.020)
         race = simulate(machine, "c5", limited=True, budget_s=budget_s)
-        outcome = name_outcome(race)
+        outcome = name_outcome(race, over=True)
         assert outcome is not None and race.keeps_limits(outcome.winner)
         assert outcome.winner in ("hovers", "too", "c0", "c1")
         returned += outcome.winner not in ("hovers", "too")
@@ -561,7 +561,7 @@ def test_who_fails_while_confirming_leaves_the_others_to_be_judged() -> None:
 
 def test_a_confirmed_winner_is_shown_to_be_better_than_the_default() -> None:
     race = confirm(lambda n: {"a": 0.01 * (n % 2), "d": 1.0, "b": 0.002})
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None and outcome.winner == "a"
     assert (outcome.gain, outcome.close) == ("faster", "equivalent")
     assert outcome.shows_difference
@@ -569,33 +569,33 @@ def test_a_confirmed_winner_is_shown_to_be_better_than_the_default() -> None:
 
 def test_a_runner_up_that_turns_out_better_is_named_instead() -> None:
     race = confirm(lambda n: {"a": 0.2 + 0.01 * (n % 2), "d": 1.0, "b": 0.0})
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None
     assert (outcome.winner, outcome.runner_up, outcome.close) == ("b", "a", "faster")
 
 
 def test_a_default_that_turns_out_better_is_named_if_it_keeps_the_limits() -> None:
     race = confirm(lambda n: {"a": 0.5 + 0.01 * (n % 2), "d": 0.0, "b": 0.6})
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None
     assert (outcome.winner, outcome.runner_up) == ("d", "a")
     assert (outcome.gain, outcome.close) == (None, "faster")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Race, "keeps_limits", lambda _, name: name != "d")
-        outcome = name_outcome(race)
+        outcome = name_outcome(race, over=True)
     assert outcome is not None and (outcome.winner, outcome.gain) == ("a", "slower")
 
 
 def test_what_a_confirmation_leaves_open_its_mean_decides_once_it_is_over() -> None:
     """The blocks that made the leader lead flatter it; those of the confirmation do not."""
     race = confirm(lambda n: {"a": 0.05 + 0.6 * (n % 2), "d": 3.0, "b": 0.3 * (1 - n % 2)})
-    under_way, over = name_outcome(race, over=False), name_outcome(race)
+    under_way, over = name_outcome(race, over=False), name_outcome(race, over=True)
     assert under_way is not None and (under_way.winner, under_way.close) == ("a", None)
     assert over is not None
     assert (over.winner, over.runner_up, over.close) == ("b", "a", "inconclusive")
     few = build_race({"a": wobble(0.0), "b": wobble(0.001)})
     few.add_confirmation({"a": 0.3, "b": 0.0}, BLOCK_S, paired=False)
-    outcome = name_outcome(few)
+    outcome = name_outcome(few, over=True)
     assert outcome is not None and outcome.winner == "a", "one block decides nothing"
 
 
@@ -614,7 +614,7 @@ def test_who_is_judged_in_few_blocks_has_no_more_of_them() -> None:
     (confirmation,) = race.confirmations.values()
     assert len(confirmation.blocks) == turns["a"]
     assert confirmation.compare("a", "d").n == turns["d"]
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None and (outcome.gain, outcome.close) == ("faster", "equivalent")
 
 
@@ -644,7 +644,7 @@ def test_a_sweep_is_expected_to_take_as_long_as_calls_of_one_block_differ() -> N
 
 def test_a_winner_no_better_than_the_default_shows_no_difference() -> None:
     race = confirm(lambda n: {"a": 0.01 * (n % 2), "d": 0.005, "b": 0.0})
-    outcome = name_outcome(race)
+    outcome = name_outcome(race, over=True)
     assert outcome is not None and outcome.gain == "equivalent"
     assert not outcome.shows_difference
 
@@ -678,7 +678,7 @@ def test_a_budget_that_was_given_binds_though_a_call_is_longer(
         slow = [own for name, own in race.candidates.items() if "bf16" in name]
         assert {own.left.why for own in slow if own.left} == {"too long"}
         assert not any(own.costs for own in slow) and len(slow) == 12
-        outcome = name_outcome(race)
+        outcome = name_outcome(race, over=True)
         assert outcome is not None
         near += costs[outcome.winner] <= min(costs.values()) - math.log(0.97)
     assert near >= least_near

@@ -63,10 +63,10 @@ class EdgeView:
     high: int | None
     step: int
     found: bool
-    spread: int = 0
-    end: str = ""
-    peak: str = ""
-    peak_share: float | None = None
+    spread: int
+    end: str
+    peak: str
+    peak_share: float | None
 
 
 def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeView, ...]:

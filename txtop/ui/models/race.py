@@ -63,9 +63,9 @@ class RaceView:
     count: int
     departures: tuple[tuple[str, int], ...]
     spent: str
-    verdict: tuple[str, ...] = ()
-    role: str = "text.bold"
-    margin: float = 0.02
+    verdict: tuple[str, ...]
+    role: str
+    margin: float
 
 
 def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None:
