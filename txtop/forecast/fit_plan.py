@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from txtop.analysis.edge import Axis, explain_end, find_most, list_axes
 from txtop.errors import UsageError
 from txtop.forecast.edge import choose_next_probe
@@ -15,9 +13,9 @@ from txtop.options.fit_options import (
     check_fit_rules,
     parse_memory,
 )
-from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, EdgeSearch, Plan
 from txtop.state.session import SessionState
+from txtop.stats.edge_search import find_predicted_edge
 from txtop.system import free_memory, process_limits
 
 # Of a worker's address space on a CPU: mapped, and not resident; more threads have more.
@@ -88,21 +86,12 @@ def predict_edges(search: EdgeSearch) -> list[tuple[Axis, int, int, int] | None]
 
 
 def _predict_edge(search: EdgeSearch, axis: Axis) -> tuple[Axis, int, int, int] | None:
-
     def predict(steps: int) -> int | None:
-        return _predict(axis.build_cell(search, steps))
+        cell = axis.build_cell(search, steps)
+        forecast = forecast_memory(cell, on_gpu=runs_on_gpu(cell.device))
+        return forecast.needed_bytes if forecast is not None else None
 
-    limit = search.limit_bytes or 0
-    if predict(1) is None:
+    steps = find_predicted_edge({}, find_most(search, axis), predict, search.limit_bytes)
+    if steps is None:
         return None
-    low, high = 0, find_most(search, axis) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if (predict(middle) or 0) <= limit else (low, middle)
-    return axis, low, predict(max(1, low)) or 0, predict(low + 1) or 0
-
-
-def _predict(cell: Cell) -> int | None:
-    plain = msgspec.structs.replace(cell, id="")
-    forecast = forecast_memory(plain, on_gpu=runs_on_gpu(cell.device))
-    return forecast.needed_bytes if forecast is not None else None
+    return axis, steps, predict(max(1, steps)) or 0, predict(steps + 1) or 0

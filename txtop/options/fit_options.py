@@ -19,8 +19,6 @@ from txtop.plan.knobs import BY_FIELD
 from txtop.plan.plan import Largest
 from txtop.quantities import SIZE_FORMS, is_number, parse_size
 
-_GROWS = {"batch-size": ("batch_size",), "sequence-length": ("sequence_length",), "both": ()}
-
 
 @Parameter(name="*", group=LONG)
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,7 @@ def build_base_cell(model: str, knobs: Mapping[str, Any], largest: Largest | Non
 
     Raises `UsageError` for one that cannot be measured, and for a knob that grows.
     """
-    grown = _GROWS[largest] if largest else ()
+    grown = (largest.replace("-", "_"),) if largest and largest != "both" else ()
     for field in grown:
         if field in knobs:
             option = f"--{BY_FIELD[field].single}"

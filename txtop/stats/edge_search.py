@@ -60,7 +60,6 @@ def choose_probe(
     most: int,
     forecast: Callable[[int], float | None],
     limit_bytes: float | None,
-    probes: int = MAX_PROBES,
 ) -> int | None:
     """Return the steps to try next, from 1 to `most`; None if the edge is found or given up.
 
@@ -70,7 +69,7 @@ def choose_probe(
     Without a forecast or a limit it grows from one step, 16 times at once, and halves from then on.
     """
     bracket = find_bracket(outcomes)
-    if bracket.is_closed or bracket.ran >= most or len(outcomes) >= probes:
+    if bracket.is_closed or bracket.ran >= most or len(outcomes) >= MAX_PROBES:
         return None
     low, high = bracket.ran, bracket.failed
     if low == 0 and len(outcomes) >= _MAX_FAILURES:
@@ -90,7 +89,7 @@ def choose_probe(
     if high is None:
         return min(max(low + 1, math.ceil(median)), _GROWTH * low, most)
     # So that halving closes what is left, whatever it is: peaks of equal probes may differ widely.
-    closable = 1 << (probes - len(outcomes) - 1)
+    closable = 1 << (MAX_PROBES - len(outcomes) - 1)
     least, highest = max(low + 1, high - closable), min(high - 1, low + closable)
     if least > highest:
         least, highest = low + 1, high - 1

@@ -77,7 +77,7 @@ def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeV
     edges = find_edges(state)
     views = [_build_edge(state, search, edge, rows) for edge in edges]
     # The second one of both begins when the first is found.
-    return tuple(view for view, edge in zip(views, edges, strict=True) if edge.probes) or ()
+    return tuple(view for view, edge in zip(views, edges, strict=True) if edge.probes)
 
 
 def _build_edge(
