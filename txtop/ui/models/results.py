@@ -160,7 +160,7 @@ def _build(
     measured = [_measure(c, state, cache, lengths) for c in cells if _is_measured(c)]
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
-    word, searched, size = _find_searched(state, named)
+    word, searched, size = find_searched(state, named)
     if word:
         measured = rated = [m for m in rated if searched is not None and m.state is searched]
     contests = rank_contests([m.contest for m in rated])
@@ -220,7 +220,7 @@ def _build(
     )
 
 
-def _find_searched(
+def find_searched(
     state: SessionState, named: TuneResult | None
 ) -> tuple[str, CellState | None, str]:
     """Return what a search calls its outcome, the cell that is it, and what of that was searched.

@@ -114,10 +114,8 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     if not measured:
         reason = next((cell.notes[0] for cell in cells if cell.role == "bad" and cell.notes), "")
         return ListedOutcome(name=reason, cells=cells)
-    if state.race is not None:
-        return _build_race_outcome(state, measured, names, cells)
-    if state.plan.edge_search is not None:
-        return _build_search_outcome(state, measured, cells)
+    if state.race is not None or state.plan.edge_search is not None:
+        return _build_searched_outcome(state, measured, names, cells)
     lengths = find_varying_lengths([cell.cell for _, cell in rows])
     contests = [
         (metrics.get_headline_unit(cell), label_length(cell.cell, lengths)) for _, cell in measured
@@ -128,38 +126,24 @@ def _build_outcome(state: SessionState, cache: FrameCache) -> ListedOutcome:
     return _build_rate(state, row, cell, _name_by_length(names[row.id], first[1]), cells)
 
 
-def _build_race_outcome(
+def _build_searched_outcome(
     state: SessionState,
     measured: Sequence[tuple[CellRow, CellState]],
     names: dict[str, str],
     cells: tuple[OutcomeCell, ...],
 ) -> ListedOutcome:
-    """Build the outcome of a race: who is named, since the fastest may be over a limit."""
-    # Imported late: few sessions are races.
+    """Build the outcome of a race or a search: what it names, which need not be the fastest."""
+    # Imported late: few sessions are either.
     from txtop.analysis.tuning import find_result
+    from txtop.ui.models.results import find_searched
 
-    result = find_result(state)
-    winner = result.winner.cell.id if result is not None else ""
+    _, searched, size = find_searched(state, find_result(state))
     for row, cell in measured:
-        if row.id == winner:
-            return _build_rate(state, row, cell, names[row.id], cells)
-    return ListedOutcome("no result", "race", cells=cells, names_nobody=True)
-
-
-def _build_search_outcome(
-    state: SessionState,
-    measured: Sequence[tuple[CellRow, CellState]],
-    cells: tuple[OutcomeCell, ...],
-) -> ListedOutcome:
-    """Build the outcome of a search: the largest that ran, hardly ever the fastest."""
-    # Imported late: few sessions are searches.
-    from txtop.analysis.edge import find_answer
-
-    edge = find_answer(state)
-    for row, cell in measured:
-        if edge is not None and cell is edge.largest:
-            return _build_rate(state, row, cell, edge.axis.format_value(cell.cell), cells)
-    return ListedOutcome("no result", "search", cells=cells)
+        if cell is searched:
+            return _build_rate(state, row, cell, size or names[row.id], cells)
+    is_race = state.race is not None
+    name = "race" if is_race else "search"
+    return ListedOutcome("no result", name, cells=cells, names_nobody=is_race)
 
 
 def _build_rate(
