@@ -7,10 +7,10 @@ from txtop.errors import UsageError
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
 from txtop.forecast.memory_fit import require_process_memory, runs_on_gpu
+from txtop.options import limits
 from txtop.options.fit_options import (
     FitRuleOptions,
     build_base_cell,
-    check_fit_rules,
     parse_memory,
 )
 from txtop.plan.plan import Allowed, EdgeSearch, Plan
@@ -25,7 +25,7 @@ MAPPED_BYTES = 515 << 20
 def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) -> EdgeSearch:
     """Build the search that was asked for. Raises `UsageError` for one that cannot be made."""
     base = build_base_cell(model, knobs, rules.largest)
-    check_fit_rules(rules)
+    limits.check_rules(rules)
     asked = parse_memory(rules.memory)
     require_process_memory(asked, base.device)
     limit, address = asked, None
@@ -66,10 +66,10 @@ def build_fit_plan(search: EdgeSearch, rules: FitRuleOptions) -> Plan:
         cells=(first.cell,),
         iterations=rules.iterations,
         warmup=1,
-        budget_s=rules.budget,
+        budget_s=rules.budget_s,
         fitted=True,
         seed=rules.seed,
-        timeout_s=rules.timeout,
+        timeout_s=rules.timeout_s,
         fidelity_positions=0,
         profile="none",
         allowed=Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code),

@@ -80,7 +80,7 @@ class ABRuleOptions:
     margin: Annotated[
         str, Parameter(help="smallest difference that matters, as 1% or 0.01; default 2%")
     ] = f"{DEFAULT_MARGIN:.0%}"
-    budget: Annotated[
+    budget_s: Annotated[
         float | None,
         build_duration_parameter(
             "--budget", "time limit for measuring, all arms together, as 90s or 2m; default 120"
@@ -98,7 +98,7 @@ class ABRuleOptions:
     warmup: Annotated[
         int | None, Parameter(help="exactly this many iterations; default until steady")
     ] = None
-    timeout: Annotated[
+    timeout_s: Annotated[
         float | None,
         build_duration_parameter("--timeout", "time limit for loading an arm, as 90s or 2m"),
     ] = None
@@ -133,11 +133,11 @@ class ABRuleOptions:
 
         return ABOptions(
             margin=parse_percentage("--margin", self.margin),
-            budget_s=self.budget,
+            budget_s=self.budget_s,
             blocks=self.blocks,
             starts=self.starts,
             warmup=self.warmup,
-            timeout_s=self.timeout,
+            timeout_s=self.timeout_s,
             cost_per_hour=self.cost_per_hour,
             seed=self.seed,
             fidelity_positions=self.fidelity_positions,

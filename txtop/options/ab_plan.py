@@ -149,13 +149,12 @@ def _check(model: str, shared: Values, rules: ABOptions) -> None:
     check_knobs(model, shared)
     if rules.margin <= 0:
         raise UsageError("--margin 0 % leaves no two arms equal", "above 0 and below 100 %, as 2%")
-    limits.check_integer("--blocks", rules.blocks)
     if rules.starts != 1 and not FIRST_LOOK_STARTS <= rules.starts <= MAX_STARTS:
         least = f"fewer than {FIRST_LOOK_STARTS} have no interval to judge by"
         raise UsageError(
             f"--starts {rules.starts} is not 1, nor {FIRST_LOOK_STARTS} to {MAX_STARTS}", least
         )
-    limits.check_common_rules(rules)
+    limits.check_rules(rules)
     if rules.budget_s is not None and rules.blocks is not None:
         raise UsageError(
             "--blocks and --budget contradict each other",

@@ -144,7 +144,7 @@ def format_explain_command(plan: Plan, cell: Cell) -> str:
         if _is_spelled(knob, cell):
             arguments += [f"--{knob.field.replace('_', '-')}", str(knob.of(cell))]
     for name in ("iterations", "budget_s"):
-        value, usual = getattr(plan, name), getattr(NO_EXPLAIN_RULES, name.removesuffix("_s"))
+        value, usual = getattr(plan, name), getattr(NO_EXPLAIN_RULES, name)
         if value is not None and value != usual:
             arguments += [f"--{name.removesuffix('_s')}", _format_exact_number(value)]
     arguments += ["--nvtx"] if plan.nvtx else []

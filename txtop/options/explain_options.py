@@ -34,7 +34,7 @@ class ExplainRuleOptions:
     iterations: Annotated[
         int, Parameter(help="most iterations before the explanation; default 3")
     ] = 3
-    budget: Annotated[
+    budget_s: Annotated[
         float, build_duration_parameter("--budget", "time limit of these iterations; default 8")
     ] = 8.0
     try_changes: Annotated[
@@ -43,7 +43,7 @@ class ExplainRuleOptions:
     nvtx: Annotated[
         bool, Parameter(group=WHAT, help="mark load, requests and steps for another profiler")
     ] = False
-    timeout: Annotated[
+    timeout_s: Annotated[
         float | None,
         build_duration_parameter("--timeout", "time limit of each part, loading included"),
     ] = None
@@ -60,15 +60,12 @@ def build_explain_plan(model: str, knobs: Mapping[str, Any], rules: ExplainRuleO
 
     Raises `UsageError` for a cell that cannot be measured or has no steps of one size.
     """
-    limits.check_integer("--iterations", rules.iterations)
-    limits.check_integer("--seed", rules.seed, 0)
-    limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
-    limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
+    limits.check_rules(rules)
     allowed = Allowed(pickles=rules.allow_pickles, remote_code=rules.trust_remote_code)
-    plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout, allowed=allowed)
+    plan = Plan(cells=(), seed=rules.seed, timeout_s=rules.timeout_s, allowed=allowed)
     again = explain_cell_again(plan, build_checked_cell(model, knobs))
     return msgspec.structs.replace(
-        again, iterations=rules.iterations, budget_s=rules.budget, nvtx=rules.nvtx
+        again, iterations=rules.iterations, budget_s=rules.budget_s, nvtx=rules.nvtx
     )
 
 
@@ -84,7 +81,7 @@ def explain_cell_again(plan: Plan, cell: Cell) -> Plan:
         cells=(msgspec.structs.replace(require_explainable(cell), id="c001"),),
         iterations=rules.iterations,
         warmup=2,
-        budget_s=rules.budget,
+        budget_s=rules.budget_s,
         fitted=True,
         seed=plan.seed,
         timeout_s=plan.timeout_s,

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from txtop.errors import UsageError
-from txtop.options import limits
 from txtop.options.ab_options import PicklesOption, RemoteCodeOption
 from txtop.options.help_groups import LONG, WHAT
 from txtop.options.one_cell import build_checked_cell
@@ -33,10 +32,10 @@ class FitRuleOptions:
         Parameter(group=WHAT, help="memory of another machine, as 24GiB; default what is free"),
     ] = None
     iterations: Annotated[int, Parameter(help="iterations of a probe, at most; default 3")] = 3
-    budget: Annotated[
+    budget_s: Annotated[
         float, build_duration_parameter("--budget", "time limit of a probe; default 30")
     ] = 30.0
-    timeout: Annotated[
+    timeout_s: Annotated[
         float | None,
         build_duration_parameter("--timeout", "time limit of a probe, loading included"),
     ] = None
@@ -46,14 +45,6 @@ class FitRuleOptions:
 
 
 NO_FIT_RULES = FitRuleOptions()
-
-
-def check_fit_rules(rules: FitRuleOptions) -> None:
-    """Raise `UsageError` for a number out of bounds."""
-    limits.check_integer("--iterations", rules.iterations)
-    limits.check_integer("--seed", rules.seed, 0)
-    limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
-    limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
 
 
 def parse_memory(text: str | None) -> int | None:

@@ -1,46 +1,30 @@
 """Bounds of what a command line may ask for: numbers, amounts, names of models.
 
-`run`, `ab` and the matrix builder check their values here.
+Commands and the matrix builder check their values here.
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from txtop.errors import UsageError
 from txtop.plan.serving import MAX_NUMBER
 
 MAX_NAME_CHARACTERS = 1_000
 MAX_BUDGET_S = 86_400
-MAX_TIMEOUT_S = 864_000
-MAX_COST_PER_HOUR = 1e9
+_LEAST = {
+    **dict.fromkeys(("iterations", "blocks", "requests", "max_batch"), 1),
+    **dict.fromkeys(("warmup", "seed", "fidelity_positions"), 0),
+}
+_MOST = {"budget_s": MAX_BUDGET_S, "timeout_s": 864_000, "cost_per_hour": 1e9}
 
 
-class CommonRules(Protocol):
-    """The rules that `run` and `ab` share; `None` where one was not given."""
-
-    @property
-    def warmup(self) -> int | None: ...
-    @property
-    def seed(self) -> int | None: ...
-    @property
-    def fidelity_positions(self) -> int | None: ...
-    @property
-    def budget_s(self) -> float | None: ...
-    @property
-    def timeout_s(self) -> float | None: ...
-    @property
-    def cost_per_hour(self) -> float | None: ...
-
-
-def check_common_rules(rules: CommonRules) -> None:
-    """Check the rules that `run` and `ab` share. Raises `UsageError` for one out of bounds."""
-    check_integer("--warmup", rules.warmup, 0)
-    check_integer("--seed", rules.seed, 0)
-    check_integer("--fidelity-positions", rules.fidelity_positions, 0)
-    check_seconds("--budget", rules.budget_s, MAX_BUDGET_S)
-    check_seconds("--timeout", rules.timeout_s, MAX_TIMEOUT_S)
-    check_amount("--cost-per-hour", rules.cost_per_hour, MAX_COST_PER_HOUR)
+def check_rules(rules: object) -> None:
+    """Raise `UsageError` for a rule of a command that is given and out of bounds, by its field."""
+    for field, least in _LEAST.items():
+        check_integer(f"--{field.replace('_', '-')}", getattr(rules, field, None), least)
+    for field, most in _MOST.items():
+        option = f"--{field.removesuffix('_s').replace('_', '-')}"
+        unit = " seconds" if field.endswith("_s") else ""
+        check_amount(option, getattr(rules, field, None), most, unit)
 
 
 def check_integer(option: str, number: int | None, least: int = 1) -> None:
@@ -59,11 +43,6 @@ def check_amount(option: str, value: float | None, most: float, unit: str = "") 
 def format_plain(value: float) -> str:
     """Format a number as a person types it, with commas and without an exponent."""
     return f"{value:,.15g}"
-
-
-def check_seconds(option: str, value: float | None, most: float) -> None:
-    """Raise `UsageError` for seconds that are given and not above 0 and at most `most`."""
-    check_amount(option, value, most, " seconds")
 
 
 def check_model_name(value: str) -> None:

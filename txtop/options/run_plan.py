@@ -207,10 +207,7 @@ def _check(options: RunOptions) -> None:
                 raise UsageError(
                     f"{flag} and --prompts contradict each other", "a file has its own lengths"
                 )
-    limits.check_integer("--iterations", options.iterations)
-    limits.check_integer("--requests", options.requests)
-    limits.check_integer("--max-batch", options.max_batch)
-    limits.check_common_rules(options)
+    limits.check_rules(options)
 
 
 def _check_value(option: str, value: object) -> None:

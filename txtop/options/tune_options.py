@@ -58,7 +58,7 @@ class TuneRuleOptions:
         str,
         Parameter(group=LONG, help="smallest difference that matters, as 1% or 0.01; default 2%"),
     ] = f"{DEFAULT_MARGIN:.0%}"
-    budget: Annotated[
+    budget_s: Annotated[
         float | None,
         build_duration_parameter(
             "--budget",
@@ -67,7 +67,7 @@ class TuneRuleOptions:
             group=LONG,
         ),
     ] = None
-    timeout: Annotated[
+    timeout_s: Annotated[
         float | None,
         build_duration_parameter(
             "--timeout", "time limit for loading and one turn of a candidate", group=LONG

@@ -98,7 +98,7 @@ def build_tune_plan(
     if rules.floor != "none" and unchecked:
         say(f"quality is not checked: {unchecked}")
         floor = kld = None
-    if rules.budget is not None:
+    if rules.budget_s is not None:
         n = len(candidates)
         say(f"--budget counts measuring alone, not loading and warming up {n} candidates")
     tasks = build_tasks(rules.task or ())
@@ -109,7 +109,7 @@ def build_tune_plan(
     plan = Plan(
         cells=candidates,
         seed=rules.seed,
-        timeout_s=rules.timeout,
+        timeout_s=rules.timeout_s,
         cost_per_hour=rules.cost_per_hour,
         profile="none",
         tasks=tasks,
@@ -123,7 +123,7 @@ def build_tune_plan(
             min_accuracy=least if tasks else None,
             memory_bytes=parse_memory(rules.memory),
             margin=parse_percentage("--margin", rules.margin),
-            budget_s=rules.budget,
+            budget_s=rules.budget_s,
         ),
     )
     if rules.fidelity_positions is None:
@@ -134,11 +134,7 @@ def build_tune_plan(
 def _check_rules(rules: TuneRuleOptions) -> None:
     if rules.min_accuracy is not None and not rules.task:
         raise UsageError("--min-accuracy needs a task", "--task FILE.jsonl, or agreement, pairs …")
-    limits.check_integer("--seed", rules.seed, 0)
-    limits.check_integer("--fidelity-positions", rules.fidelity_positions, 0)
-    limits.check_seconds("--budget", rules.budget, limits.MAX_BUDGET_S)
-    limits.check_seconds("--timeout", rules.timeout, limits.MAX_TIMEOUT_S)
-    limits.check_amount("--cost-per-hour", rules.cost_per_hour, limits.MAX_COST_PER_HOUR)
+    limits.check_rules(rules)
     if parse_percentage("--margin", rules.margin) <= 0:
         raise UsageError("--margin 0 % leaves no two equal", "above 0 and below 100 %, as 2%")
 

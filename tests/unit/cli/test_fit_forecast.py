@@ -56,7 +56,7 @@ def test_what_concerns_a_recording_is_refused(
     [
         (FitRuleOptions(iterations=0), "--iterations 0"),
         (FitRuleOptions(seed=-1), "--seed -1"),
-        (FitRuleOptions(timeout=0.0), "--timeout 0"),
+        (FitRuleOptions(timeout_s=0.0), "--timeout 0"),
     ],
 )
 def test_a_number_out_of_bounds_is_refused_before_anything_starts(

@@ -154,7 +154,7 @@ def test_random_weights_have_no_quality_to_check() -> None:
 
 def test_what_is_not_in_a_budget_is_said_before_the_start() -> None:
     lines: list[str] = []
-    rules = TuneRuleOptions(space=["batch-sizes=1,8"], budget=60.0)
+    rules = TuneRuleOptions(space=["batch-sizes=1,8"], budget_s=60.0)
     build_tune_plan("gpt2", SMALL, rules, lines.append)
     assert "--budget counts measuring alone, not loading and warming up 2 candidates" in lines
     lines.clear()

@@ -130,7 +130,7 @@ def _name_values(models: tuple[str, ...]) -> dict[str, str]:
 
 def _parse_seconds(label: str, typed: str) -> float:
     seconds = parse_seconds(label, typed)
-    limits.check_seconds(label, seconds, limits.MAX_BUDGET_S)
+    limits.check_amount(label, seconds, limits.MAX_BUDGET_S, " seconds")
     return seconds
 
 
