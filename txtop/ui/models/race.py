@@ -100,15 +100,10 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
 
 def _order_departed(race: RaceState) -> list[Candidate]:
     """Return those that left, the latest first, one of each reason before the others."""
-    out = [c for c in race.race.candidates.values() if c.left is not None]
-    out.sort(key=lambda c: (-c.left_round, c.name))
-    ranks: Counter[str] = Counter()
-    keyed: list[tuple[bool, int, Candidate]] = []
-    for own in out:
-        why = own.left.why if own.left is not None else ""
-        keyed.append((ranks[why] > 0, len(keyed), own))
-        ranks[why] += 1
-    return [own for _, _, own in sorted(keyed, key=lambda item: item[:2])]
+    out = [(c.left.why, c) for c in race.race.candidates.values() if c.left is not None]
+    out.sort(key=lambda pair: (-pair[1].left_round, pair[1].name))
+    first = dict(reversed(out))
+    return [own for _, own in sorted(out, key=lambda pair: first[pair[0]] is not pair[1])]
 
 
 def _format_goal(race: RaceState) -> str:
