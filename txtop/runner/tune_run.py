@@ -31,7 +31,7 @@ from txtop.state.race import (
     STOPPED,
     WORKER_LOST,
     RaceState,
-    compute_cost,
+    compute_log_cost,
     sum_calls_s,
 )
 from txtop.state.turns_fold import list_endings
@@ -220,7 +220,7 @@ class TuneRun:
         if why := rules.explain_below_floor(self._recorder.state, cell.id):
             return self._record_standing(cell.id, "below the floor", detail=why)
         newest = len(state.samples) - 1
-        cost = compute_cost(state, self._tuning.objective, [newest])
+        cost = compute_log_cost(state, self._tuning.objective, [newest])
         call_s = state.samples.e2e_ns[newest] / NS_PER_S
         if (departure := judge_first_call(self._race.race, cell.id, call_s, cost)) is not None:
             self._let_leave(cell.id, departure)
@@ -340,7 +340,7 @@ class TuneRun:
         objective = self._tuning.objective
         for name, own in places.items():
             state = self._get_state(name)
-            cost = compute_cost(state, objective, own, joules.get(name))
+            cost = compute_log_cost(state, objective, own, joules.get(name))
             unread = (
                 limit.time.upper()
                 for limit in self._tuning.limits

@@ -91,7 +91,9 @@ class RaceState:
         spent_s = sum_calls_s(cells, block.iterations)
         costs = {}
         for name, places in block.iterations.items():
-            cost = compute_cost(cells[name], self.tuning.objective, places, block.joules.get(name))
+            cost = compute_log_cost(
+                cells[name], self.tuning.objective, places, block.joules.get(name)
+            )
             if cost is not None:
                 costs[name] = cost
         if not block.kept or costs.keys() != block.iterations.keys():
@@ -171,7 +173,7 @@ def sum_calls_s(cells: Mapping[str, CellState], places: Mapping[str, Sequence[in
     return sum(cells[name].samples.e2e_ns[i] for name in places for i in places[name]) / NS_PER_S
 
 
-def compute_cost(
+def compute_log_cost(
     state: CellState, objective: Objective, places: list[int], joules: float | None = None
 ) -> float | None:
     """Return the mean log of what one unit of work costs in the iterations at `places`.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import get_args
 
 import msgspec
 import pytest
 
 from support import race_session
-from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.metrics import ITERATION_METRICS, FinalMetrics
 from txtop.analysis.tuning import Binding, explain_too_large, find_result
 from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
@@ -18,7 +19,7 @@ from txtop.forecast.admission import explain_no_room
 from txtop.options.tune_plan import parse_space
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import Tuning
+from txtop.plan.tuning import OBJECTIVES, Objective, Tuning
 from txtop.protocol import events
 from txtop.state import accuracy
 from txtop.state.fold import fold, fold_all
@@ -28,6 +29,12 @@ from txtop.system.gpus import CONTEXT_BYTES
 from txtop.ui.models.view import build_view
 
 GIB = 1 << 30
+
+
+def test_each_objective_has_its_traits_and_is_read_in_the_unit_of_its_metric() -> None:
+    assert OBJECTIVES.keys() == set(get_args(Objective))
+    metrics = {traits.metric: traits.unit for traits in OBJECTIVES.values() if traits.metric}
+    assert metrics == {name: ITERATION_METRICS[name][0] for name in metrics}
 
 
 def race_on_a_gpu(reserved_bytes: int, device: str = "cuda:0") -> SessionState:
