@@ -46,10 +46,10 @@ def compare(
     """Decide whether a session is slower, or less accurate: exit 1 if so, 3 if undecided."""
     from txtop.fleet.folder import find_fleet
     from txtop.options.parsing import parse_percentage
-    from txtop.options.tasks import parse_min_accuracy
+    from txtop.options.tasks import parse_allowed_loss
 
     margin = parse_percentage("--max-regression", max_regression)
-    least = None if min_accuracy is None else parse_min_accuracy(min_accuracy)
+    least = None if min_accuracy is None else parse_allowed_loss("--min-accuracy", min_accuracy)
     is_fleet = a is not None and b is None and find_fleet(a, session_dir) is not None
     if a is not None and not base and not new and (is_fleet or across):
         if least is not None:

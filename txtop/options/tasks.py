@@ -46,12 +46,11 @@ def require_answerable(tasks: Iterable[TaskSpec], models: Iterable[str]) -> None
             raise UsageError(cause, "name one, or leave this task out")
 
 
-def parse_min_accuracy(text: str) -> float:
-    """Return the least difference in a task that is allowed, as a share of 1 from -0.5 to 0.
+def parse_allowed_loss(option: str, text: str) -> float:
+    """Return the difference in a task that is allowed, as a share of 1 from -0.5 to 0.
 
     Raises `UsageError` for a gain, and for a loss that no gate would ever see.
     """
-    option = "--min-accuracy"
     share = parse_points(option, text)
     if share > 0:
         raise UsageError(f"{option}: {text[:40]!a} asks for a gain", "a loss has a minus, as -1pt")

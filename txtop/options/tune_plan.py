@@ -20,7 +20,7 @@ from txtop.options.feasibility import (
 from txtop.options.fit_options import parse_memory
 from txtop.options.one_cell import build_checked_cell
 from txtop.options.parsing import parse_numbers, parse_percentage
-from txtop.options.tasks import build_tasks, parse_min_accuracy, require_answerable
+from txtop.options.tasks import build_tasks, parse_allowed_loss, require_answerable
 from txtop.options.tune_options import TuneRuleOptions
 from txtop.plan import modes
 from txtop.plan.cell import Cell
@@ -105,7 +105,7 @@ def build_tune_plan(
     require_answerable(tasks, (model,))
     least = -DEFAULT_ACCURACY_MARGIN
     if rules.min_accuracy is not None:
-        least = parse_min_accuracy(rules.min_accuracy)
+        least = parse_allowed_loss("--min-accuracy", rules.min_accuracy)
     plan = Plan(
         cells=candidates,
         seed=rules.seed,

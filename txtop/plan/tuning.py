@@ -19,7 +19,7 @@ DEFAULT_FLOOR: FloorBand = "minor"
 
 
 class Traits(NamedTuple):
-    """How an objective is read, asked for in words, and measured.
+    """The unit and the words of an objective, and how it is measured.
 
     Its cost is a `time` of a call, `per` unit of work; None where a meter reads it. The `metric` of
     a cell states it, empty where none does. A call must make `least_tokens`: an encoder makes none.

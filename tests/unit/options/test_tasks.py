@@ -13,8 +13,8 @@ from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.options.tasks import (
     build_tasks,
+    parse_allowed_loss,
     parse_margin,
-    parse_min_accuracy,
     parse_points,
     require_answerable,
 )
@@ -37,11 +37,11 @@ def test_what_is_no_number_of_points_is_refused(text: str) -> None:
 
 
 def test_an_allowed_loss_is_no_gain_and_not_everything() -> None:
-    assert [parse_min_accuracy(text) for text in ("0", "-1pt", "-0.5")] == [0, -0.01, -0.5]
-    with pytest.raises(UsageError, match="--min-accuracy: '1pt' asks for a gain: a loss"):
-        parse_min_accuracy("1pt")
-    with pytest.raises(UsageError, match="--min-accuracy: '-1' allows every loss: as -1pt"):
-        parse_min_accuracy("-1")
+    assert [parse_allowed_loss("--m", text) for text in ("0", "-1pt", "-0.5")] == [0, -0.01, -0.5]
+    with pytest.raises(UsageError, match="--m: '1pt' asks for a gain: a loss has a minus"):
+        parse_allowed_loss("--m", "1pt")
+    with pytest.raises(UsageError, match="--m: '-1' allows every loss: as -1pt"):
+        parse_allowed_loss("--m", "-1")
 
 
 def test_a_task_that_no_model_of_the_plan_can_answer_is_refused_at_the_start() -> None:
