@@ -158,7 +158,7 @@ def _count_made(session: SessionState, state: CellState) -> int:
     samples = state.samples
     own = (i for i in range(samples.since, len(samples)) if samples.role[i] == "measured")
     made = samples.kept() if session.takes_turns else own
-    return state.cell.batch_size * sum(samples.tokens[i] or 1 for i in made)
+    return sum(map(state.count_work, made))
 
 
 def _summarise_per_unit(used: Energy, made: int, unit: str, idle: str = "") -> Summary:

@@ -174,6 +174,10 @@ class CellState:
             return ttft_ns
         return None if tokens < 2 or e2e_ns <= ttft_ns else (e2e_ns - ttft_ns) / (tokens - 1)
 
+    def count_work(self, i: int) -> int:
+        """Return the tokens that iteration i made; of an encoder, its sequences."""
+        return self.cell.batch_size * (self.samples.tokens[i] or 1)
+
     @property
     def status(self) -> str:
         """One of ok, oom, failed, timeout, skipped, cancelled; until then the stage."""

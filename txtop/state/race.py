@@ -182,18 +182,13 @@ def compute_log_cost(
     """
     time, per = OBJECTIVES[objective].time, OBJECTIVES[objective].per
     if time is None:
-        work = sum(count_work(state, i) for i in places)
+        work = sum(state.count_work(i) for i in places)
         return math.log(joules / work) if joules and joules > 0 and work else None
     logs = []
     for i in places:
         time_ns = state.read_time_ns(time, i)
         if time_ns is None or time_ns <= 0:
             return None
-        units = {"call": 1, "sequence": state.cell.batch_size, "token": count_work(state, i)}
+        units = {"call": 1, "sequence": state.cell.batch_size, "token": state.count_work(i)}
         logs.append(math.log(time_ns / units[per]))
     return fmean(logs) if logs else None
-
-
-def count_work(state: CellState, i: int) -> int:
-    """Return the tokens that iteration i made; of an encoder, its sequences."""
-    return state.cell.batch_size * (state.samples.tokens[i] or 1)

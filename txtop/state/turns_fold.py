@@ -62,12 +62,12 @@ def fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
     times: dict[str, list[float]] = {}
     for name, places in event.iterations.items():
         cell = session.cells[name]
-        samples, work = cell.samples, cell.cell.batch_size
+        samples = cell.samples
         complete = [i for i in places if i < len(samples)]
         disturbed_blocks.add_turns(cell, event, complete)
         if event.kept and event.ends_start and samples.start_ends is not None:
             samples.start_ends += (len(samples),)
-        times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
+        times[name] = [samples.e2e_ns[i] / cell.count_work(i) for i in complete]
     before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
     line = session.ab_test.add(event, times)
     news = not disturbed_blocks.is_same_trouble(before, event)
