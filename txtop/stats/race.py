@@ -155,6 +155,11 @@ class Race:
         own.call_s, own.block_s = spent_s / max(1, calls), spent_s
         own.spent_s += spent_s
         self.race_spent_s += spent_s
+        # With many blocks an estimate hardly changes from one to the next. It depends on them
+        # alone, and not on who looks when: a run, its screen and a replay have one budget.
+        n = len(own.costs)
+        if n <= 10 or n >= 1.25 * own.swept_s[0]:
+            own.swept_s = n, estimate_sweep_s(own)
 
     def add_lost(self, stage: Stage, names: Iterable[str], spent_s: float, *, paired: bool) -> None:
         """Add a block that is measured again: it counts for nothing, and its time was spent."""
@@ -211,11 +216,6 @@ class Race:
         timed = [own for own in self.candidates.values() if own.costs]
         if not timed or any(not self.candidates[name].costs for name in self.running):
             return 0.0
-        for own in timed:
-            # With many blocks an estimate hardly changes from one to the next.
-            n, before = len(own.costs), own.swept_s[0]
-            if n != before and (n <= 10 or n >= 1.25 * before):
-                own.swept_s = n, estimate_sweep_s(own)
         return max(LEAST_BUDGET_S, sum(map(_compute_share_s, timed)))
 
     @property

@@ -487,6 +487,18 @@ def test_a_race_finds_its_budget_once_all_that_are_in_have_a_block() -> None:
     assert race.budget_s >= found_s
 
 
+def test_a_budget_that_is_found_depends_on_blocks_and_not_on_when_it_is_read() -> None:
+    watched, reread = (Race.of("abcdefgh", RaceRules(MARGIN)) for _ in range(2))
+    noise = random.Random(1)
+    for number in range(23):
+        cost, seconds = noise.gauss(0, 0.03), noise.uniform(0.1, 0.2)
+        for race in (watched, reread):
+            for name in race.candidates:
+                race.add_block(name, number, cost, seconds)
+        assert watched.budget_s > 0
+    assert watched.budget_s == reread.budget_s
+
+
 def test_a_budget_that_was_given_stays() -> None:
     race = build_race({"a": wobble(0.0), "b": wobble(1.0)}, budget_s=100.0)
     race.leave("b", Departure("slower", "a"))
