@@ -245,7 +245,7 @@ def find_result(state: SessionState) -> TuneResult | None:
     """Return what a session names so far; None if nothing can be named."""
     if state.race is None:
         return None
-    outcome = name_outcome(state.race.race, over=state.ended is not None)
+    outcome = name_outcome(state.race.race, over=state.is_done)
     if outcome is None:
         return None
     winner = state.cells[outcome.winner]

@@ -345,14 +345,15 @@ class EdgeExport(msgspec.Struct, kw_only=True):
 class ConfirmationExport(msgspec.Struct, kw_only=True):
     """The winner of a race beside another candidate, in fresh blocks of both.
 
-    `ratio` is how many times as good the winner is, with its interval.
+    `ratio` is how many times as good the winner is, with its interval. `verdict` is None while it
+    is open: the run goes on, or was stopped.
     """
 
     against: str
     blocks: int
     ratio: float
     ci95: tuple[float, float] | None
-    verdict: str
+    verdict: str | None
     notes: list[str]
 
 

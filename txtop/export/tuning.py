@@ -43,7 +43,6 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
                 notes=[*own.remarks, *own.notes],
             )
             for own in confirmed
-            if own.verdict is not None
         ],
         candidates=[_export_candidate(race, name, winner) for name in race.race.candidates],
         bindings=[

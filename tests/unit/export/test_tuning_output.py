@@ -389,6 +389,20 @@ def test_a_confirmation_whose_blocks_were_all_lost_has_shown_nothing() -> None:
     assert json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"] == []
 
 
+@pytest.mark.parametrize("reason", ["", "stopped"])
+def test_a_confirmation_that_is_cut_short_is_exported_and_has_no_verdict(
+    reason: Literal["", "stopped"],
+) -> None:
+    story = list(race_session.Race(upset=True).events())
+    confirming = [i for i, e in enumerate(story) if getattr(e, "stage", "") == "confirm"]
+    state = fold_all(story[: confirming[2] + 1])
+    if reason:
+        state = end(state, reason)
+    exported = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]
+    assert {(own["blocks"], own["verdict"]) for own in exported["confirmations"]} >= {(3, None)}
+    assert "3 blocks, not judged yet" in "\n".join(format_tuning(state))
+
+
 def confirm(state: SessionState, *, kept: bool = True, **changes: Any) -> dict[str, Any]:
     """Add a block like the last of the confirmation. Return the exported race."""
     assert state.race is not None
