@@ -128,7 +128,8 @@ def compute_quantile_ms(own: CellState, limit: CallLimit) -> float | None:
 
 
 def _pick_quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+    # 99.9 % of 1,000 is no whole number in binary.
+    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 
 def describe_reached(own: CellState, limit: CallLimit, *, beside: bool = False) -> str:

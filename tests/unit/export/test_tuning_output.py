@@ -18,6 +18,7 @@ from txtop.analysis.ab_notes import ONE_START
 from txtop.analysis.metrics import FinalMetrics, compute_cost
 from txtop.analysis.tuning import (
     compute_figure,
+    compute_quantile_ms,
     describe_reached,
     explain_below_floor,
     find_result,
@@ -30,12 +31,13 @@ from txtop.export.text.table import format_report
 from txtop.export.text.tuning import format_spent, format_tuning, format_verdict
 from txtop.formatting import format_clock
 from txtop.plan.cell import Cell
-from txtop.plan.tuning import Objective
+from txtop.plan.tuning import CallLimit, Objective
 from txtop.protocol import events
-from txtop.state.cell import CellState
+from txtop.state.cell import CellState, Samples
 from txtop.state.fold import fold, fold_all
 from txtop.state.quality import Quality, get_quality
 from txtop.state.session import SessionState
+from txtop.stats.exceedance import Exceedance
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
 
@@ -456,3 +458,17 @@ def test_a_percentile_is_stated_from_its_floor_on(over: SessionState) -> None:
         own.samples.ttft_ns.append(1)
     n = sum(role == "measured" for role in own.samples.role)
     assert describe_reached(own, limit) == f"E2E p90 2,000 ms over {n} calls, limit 2,500 ms"
+
+
+@pytest.mark.parametrize(("share", "n", "beyond"), [(99.9 / 100, 1000, 1), (0.55, 100, 45)])
+def test_a_limit_that_is_kept_has_its_time_within_it(
+    over: SessionState, share: float, n: int, beyond: int
+) -> None:
+    limit = CallLimit(time="e2e", share=share, most_ms=1500.0)
+    own = next(c for c in over.cells.values() if c.samples.kept())
+    own.samples = Samples()
+    for place in range(n):
+        own.samples.role.append("measured")
+        own.samples.e2e_ns.append(10**9 * (1 + (place < beyond)))
+    assert Exceedance(n, beyond).is_kept(share)
+    assert compute_quantile_ms(own, limit) == 1000.0
