@@ -204,6 +204,40 @@ def test_no_difference_is_shown_between_identical_candidates(
     assert len(shown_seeds) <= 1
 
 
+@dataclass
+class DriftingMachine(Machine):
+    """A machine that others share: it is slow for a while, and drifts by up to a fifth."""
+
+    slow: float = 0.0
+    blocks: int = 0
+
+    def run(self, name: str) -> tuple[float, float, list[float]]:
+        _, _, taken = super().run(name)
+        self.slow = 0.95 * self.slow + self.random.gauss(0, 0.02)
+        self.blocks += 1
+        factor = math.exp(self.slow + 0.2 * math.sin(self.blocks / 80))
+        taken = [s * factor for s in taken]
+        return fmean(math.log(s / self.work[name]) for s in taken), sum(taken), taken
+
+
+def test_a_drifting_machine_misleads_no_confirmation() -> None:
+    """One of eight equal candidates leads: no interval beside the default excludes that."""
+    wrong = 0
+    for seed in range(60):
+        noise = random.Random(seed)
+        calls = {
+            n: [0.025 * math.exp(noise.gauss(0, 0.03)) for _ in range(400)] for n in "abcdefgh"
+        }
+        race = simulate(DriftingMachine(calls, dict.fromkeys(calls, 1), seed), "a")
+        outcome = name_outcome(race)
+        assert outcome is not None and outcome.gain != "faster"
+        confirmation = race.find_confirmation(outcome.arms)
+        assert confirmation is not None
+        low, high = confirmation.compare(outcome.arms[0], outcome.arms[-1]).interval or (0.0, 0.0)
+        wrong += not low <= 0 <= high
+    assert wrong <= 3
+
+
 def test_planted_violators_are_never_named() -> None:
     """One is the fastest and over the limit, two did not pass the admission."""
     for seed in SEEDS:
