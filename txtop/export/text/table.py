@@ -319,7 +319,7 @@ def list_race_notes(state: SessionState) -> dict[str, list[str]]:
         return {}
     notes = {CONFIRMED_NOTE: confirmed} if (confirmed := race.list_confirmed()) else {}
     if (objective := race.tuning.objective) not in RATES:
-        notes[f"speed is that of the race: how many times as good in {objective}"] = [*state.cells]
+        notes[f"speed is how many times as good as today's default in {objective}"] = [*state.cells]
     return notes
 
 
