@@ -308,6 +308,18 @@ def test_a_model_that_is_nowhere_costs_its_own_cell_alone(tmp_path: Path) -> Non
     assert refused.may_pass
 
 
+def test_what_is_known_of_a_model_is_recorded_since_a_reader_may_not_have_it(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path / "s", plan("gpt2", "nobody-knows-it"))
+    session_start.begin_session(run.conductor.recorder, run.conductor.plan, "s", None)
+    assert run.state.header is not None and run.state.header.expected is not msgspec.UNSET
+    first, second = run.state.header.expected.values()
+    assert first.family == "causal" and first.memory is not None
+    assert first.memory[1] > 400 << 20, "124 M weights in fp32"
+    assert (second.family, second.memory) == (None, None)
+
+
 def test_a_refusal_names_the_options_of_the_command_that_ran(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok"))
     hint = "--sequence-lengths of at most 9"
