@@ -333,6 +333,26 @@ def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> Non
     assert run.state.cells["A"].memory is not None
 
 
+def test_a_skip_after_the_last_block_is_said_to_do_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_block = ab_run.ABRun._record_block
+
+    def skip_after_the_last(ab: ab_run.ABRun, *what: object) -> None:
+        record_block(ab, *what)  # type: ignore[arg-type]
+        if ab._ab.kept_blocks == 3:
+            run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
+
+    monkeypatch.setattr(ab_run.ABRun, "_record_block", skip_after_the_last)
+    run = Run(tmp_path / "s", arms_plan(blocks=3))
+    run.run()
+    assert statuses(run.state) == ["ok", "ok"]
+    assert all(own.memory is not None for own in run.state.cells.values())
+    assert "nothing was skipped: what it was meant for was over" in [
+        line.text for line in run.state.log
+    ]
+
+
 @pytest.mark.fault(36)
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=100)).start()

@@ -18,15 +18,23 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, LimitedTime, Tuning
 from txtop.protocol import events
-from txtop.runner import output_run, tune_run, turn_energy, worker_client, worker_pool
+from txtop.runner import (
+    control_protocol,
+    output_run,
+    tune_run,
+    turn_energy,
+    worker_client,
+    worker_pool,
+)
 from txtop.runner.block_validity import Disturbances
 from txtop.runner.conductor import Conductor
+from txtop.runner.run_control import RunControl
 from txtop.runner.worker_pool import PooledWorker
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.stats.race import Measure, Race, Stage
+from txtop.stats.race import Measure, Race, Stage, choose_step
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -206,6 +214,45 @@ def test_a_comparison_that_is_skipped_is_no_judgement(
     left = [run.state.race.race.candidates[name].left for name in half]
     assert [own and own.why for own in left] == ["skipped"] * 2
     assert {run.state.cells[name].status for name in half} == {"skipped"}
+
+
+@pytest.mark.parametrize("confirms", [False, True])
+def test_a_skip_between_two_blocks_is_of_the_candidate_that_was_shown(
+    confirms: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, skipped = tune_run.TuneRun._record, []
+
+    def record_and_skip(race: tune_run.TuneRun, step: Measure, *what: Any) -> None:
+        record(race, step, *what)
+        if not skipped and (step.stage == "confirm") is confirms:
+            skipped.append(race._recorder.state.current)
+            request = control_protocol.ControlRequest(do="skip", who="t")
+            assert isinstance(race._control, RunControl)
+            race._control.handle(request)
+
+    monkeypatch.setattr(tune_run.TuneRun, "_record", record_and_skip)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    (name,) = skipped
+    assert run.ended == ("done", True)
+    assert [n for n, own in run.state.cells.items() if own.status == "skipped"] == [name]
+
+
+def test_a_skip_as_a_race_is_over_is_said_to_do_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def skip_at_the_end(race: Race, loaded: list[str]) -> object:
+        step = choose_step(race, loaded)
+        if step is None:
+            run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
+        return step
+
+    monkeypatch.setattr(tune_run, "choose_step", skip_at_the_end)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    assert all(own.status == "ok" for own in run.state.cells.values())
+    said = [line.text for line in run.state.log]
+    assert "nothing was skipped: what it was meant for was over" in said
 
 
 @pytest.mark.parametrize("confirms", [False, True])
