@@ -148,6 +148,15 @@ def format_ratio(value: float | None) -> str:
     return f"{value:.2f}x" if value < 99.95 else f"{format_number(value)}x"
 
 
+def format_ratio_interval(low: float, high: float) -> str:
+    """Format the interval of a factor: `[0.988, 1.004]`, `[0.61, 1.87]`.
+
+    It has as many decimals as its half-width deserves: rounding moves no end by more than a tenth.
+    """
+    decimals = 3 if abs(high - low) / 2 < 0.05 else 2
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
 def format_clock(ns: float) -> str:
     """Format ns as mm:ss, and as h:mm:ss from an hour on."""
     whole = max(0, int(ns // NS_PER_S))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txtop.formatting import GIB, format_change, format_gib, format_gibs
+from txtop.formatting import GIB, format_change, format_gib, format_gibs, format_ratio_interval
 
 MIB = 1 << 20
 
@@ -36,6 +36,22 @@ def test_a_change_that_rounds_to_zero_has_no_sign(share: float, text: str) -> No
 )
 def test_sizes_that_differ_look_different(sizes: tuple[int | None, ...], texts: list[str]) -> None:
     assert format_gibs(*sizes) == texts
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.9883, 1.0041), "[0.988, 1.004]"),
+        ((1.4204, 1.5203), "[1.420, 1.520]"),
+        ((1.4204, 1.5304), "[1.42, 1.53]"),
+        ((0.612, 1.874), "[0.61, 1.87]"),
+        ((1.02, 0.98), "[1.020, 0.980]"),
+    ],
+)
+def test_an_interval_of_a_ratio_has_the_decimals_that_it_deserves(
+    ends: tuple[float, float], text: str
+) -> None:
+    assert format_ratio_interval(*ends) == text
 
 
 def test_a_size_from_a_thousand_gib_on_is_whole() -> None:

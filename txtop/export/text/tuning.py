@@ -17,7 +17,13 @@ from txtop.analysis.tuning import (
     list_confirmations,
     summarise_energy,
 )
-from txtop.formatting import format_clock, format_count, format_figure, format_gibs
+from txtop.formatting import (
+    format_clock,
+    format_count,
+    format_figure,
+    format_gibs,
+    format_ratio_interval,
+)
 from txtop.options.command_line import format_cell_command
 from txtop.plan import labels
 from txtop.plan.plan import Plan
@@ -174,7 +180,7 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     """Format the comparisons of the winner with fresh blocks, the one with the default first."""
     lines = []
     for own in list_confirmations(race, result.outcome):
-        interval = f" [{own.ci95[0]:.3f}, {own.ci95[1]:.3f}]" if own.ci95 is not None else ""
+        interval = f" {format_ratio_interval(*own.ci95)}" if own.ci95 is not None else ""
         blocks = format_count(own.blocks, "block")
         surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
         title = "today's default" if own.other == race.tuning.default else "the runner-up"
