@@ -251,8 +251,8 @@ def test_a_skip_as_a_race_is_over_is_said_to_do_nothing(
     run = Run(tmp_path / "s", build_plan())
     run.run()
     assert all(own.status == "ok" for own in run.state.cells.values())
-    said = [line.text for line in run.state.log]
-    assert "nothing was skipped: what it was meant for was over" in said
+    texts = [line.text for line in run.state.log]
+    assert "nothing was skipped: what it was meant for was over" in texts
 
 
 @pytest.mark.parametrize("confirms", [False, True])
