@@ -27,7 +27,7 @@ from txtop.analysis.tuning import (
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
-from txtop.export.text.table import format_report, list_race_notes
+from txtop.export.text.table import format_report
 from txtop.export.text.tuning import format_spent, format_tuning, format_verdict
 from txtop.formatting import format_clock
 from txtop.plan.cell import Cell
@@ -389,14 +389,6 @@ def test_a_confirmation_whose_blocks_were_all_lost_has_shown_nothing() -> None:
     text = "\n".join(format_tuning(state))
     assert "not confirmed" in text and "x today's default" not in text and "1.00x" not in text
     assert json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"] == []
-
-
-def test_a_speed_is_said_to_be_of_no_stage_where_some_are_of_the_confirmation() -> None:
-    state = fold_all(list(race_session.Race().events()))
-    assert state.race is not None
-    state.race.tuning = msgspec.structs.replace(state.race.tuning, objective="e2e")
-    _, note = list_race_notes(state)
-    assert note == "speed is how many times as good as today's default in e2e"
 
 
 @pytest.mark.parametrize("reason", ["", "stopped"])
