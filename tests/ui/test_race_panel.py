@@ -27,6 +27,7 @@ from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import measure_row
 from txtop.ui.models.layout import arrange_session
 from txtop.ui.models.view import View, build_view
+from txtop.ui.panels.cells import render_cells
 from txtop.ui.panels.race import render_race
 
 
@@ -220,3 +221,14 @@ def test_all_stand_beside_the_winner_once_another_led_the_race() -> None:
     assert second.ratio < 1 < math.exp(-state.race.race.compare(led, winner).mean)
     slower = [own for own in exported["candidates"] if own["left"] == "slower"]
     assert slower and all(own["against_ci95"][1] < 1 for own in slower)
+
+
+def test_a_cell_that_is_out_says_so_before_its_ratio(over: View) -> None:
+    """`1.82x` alone, without `over the limit`, made one look better than its neighbours."""
+    rows = [row for row in over.cells if row.ratio and row.left]
+    assert {row.left for row in rows} == {"over the limit", "slower"}
+    for width in range(60, 120):
+        drawn = render_cells(rows, None, Area(width, len(rows) + 2, Glyphs("braille")))
+        for row, spans in zip(rows, drawn[2:], strict=True):
+            text = "".join(part for part, _ in spans)
+            assert row.left in text or row.ratio not in text, (width, text)
