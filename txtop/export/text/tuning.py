@@ -221,7 +221,9 @@ def format_spent(race: RaceState) -> str:
     """Format the time measured so far, of the budget that was given or that the race has found."""
     spent_s, budget_s = race.race.spent_s, race.race.budget_s
     # Rounded, so that what exceeds a budget of seconds is seen.
-    spent = format_clock(round(spent_s) * NS_PER_S)
+    spent, over_s = format_clock(round(spent_s) * NS_PER_S), round(spent_s - budget_s)
+    if budget_s and over_s > 0:
+        return f"{spent} measured, {format_clock(over_s * NS_PER_S)} over budget"
     of_budget = f" of {format_clock(budget_s * NS_PER_S)}" if budget_s else ""
     return f"{spent}{of_budget} measured"
 
