@@ -113,11 +113,11 @@ def test_probes_near_the_edge_stay_where_rows_are_short(whole: View) -> None:
 
 @pytest.mark.parametrize(("size", "hidden"), [((80, 24), "cells"), ((120, 40), "cells")])
 def test_the_edge_stands_in_place_of_the_cells(size: tuple[int, int], hidden: str) -> None:
-    places = arrange_session(*size, cells=8, edge=True).places
+    places = arrange_session(*size, cells=8, edge=8).places
     assert "edge" in places and hidden not in places
-    assert "cells" in arrange_session(*size, cells=8, edge=True, zoom="cells").places
+    assert "cells" in arrange_session(*size, cells=8, edge=8, zoom="cells").places
 
 
 def test_a_wide_terminal_has_the_cells_too() -> None:
-    places = arrange_session(200, 60, cells=8, edge=True).places
+    places = arrange_session(200, 60, cells=8, edge=8).places
     assert "edge" in places and "cells" in places and "tradeoffs" not in places

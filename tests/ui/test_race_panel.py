@@ -17,7 +17,7 @@ from txtop.export.text.tuning import format_tuning
 from txtop.plan import labels
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import Tuning
+from txtop.plan.tuning import CallLimit, Tuning
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
@@ -59,7 +59,7 @@ def test_a_race_under_way_says_who_is_in_and_who_left(underway: View) -> None:
     assert head.endswith("of 04:00 measured")
     assert underway.left == "", "nobody knows how long a race takes"
     text = "\n".join(rows)
-    for why in ("slower", "over the limit", "does not fit", "below the floor"):
+    for why in ("slower", "0 of 4 calls within E2E 2,500 ms", "does not fit", "below the floor"):
         assert why in text, why
     assert "(default)" in text
 
@@ -109,6 +109,52 @@ def test_an_outcome_says_how_sure_it_is_and_what_binds(over: View) -> None:
     assert "x today's default" in lines[2] and "blocks" in lines[2]
     assert any(line.strip(" │").startswith("limited by E2E p90") for line in lines)
     assert any("limited by quality: int8" in line and "visible 0.03)" in line for line in lines)
+
+
+@pytest.mark.parametrize("height", [9, 11, 14])
+def test_the_outcome_the_best_two_and_the_default_come_before_others(
+    over: View, height: int
+) -> None:
+    """At 120x40 there was less of the answer than at 80x24, and at both no row of the default."""
+    assert over.race is not None
+    lines = draw(over, 118, height)
+    text = "\n".join(lines)
+    assert "(default)" in text and "beside the winner" in text
+    assert sum(line[1] in "●·▲" for line in lines) >= 2
+    shown = sum(line.strip()[:20] in text for line in over.race.verdict)
+    assert shown == min(len(over.race.verdict), height - 1 - 5)
+    inside = tuple(row for row in over.race.rows if not row.why)
+    rows = tuple(replace(row, is_default=False) for row in inside * 4 + inside[:1])
+    rows = (*rows, replace(inside[0], leads=False, is_default=True, name="today"))
+    crowd = replace(over, race=replace(over.race, rows=rows))
+    assert "today (default)" in "\n".join(draw(crowd, 118, height)), "also where it is in, and far"
+
+
+def test_a_leader_alone_has_no_axis(over: View) -> None:
+    assert over.race is not None
+    rows = tuple(row for row in over.race.rows if row.leads or row.why)
+    lines = draw(replace(over, race=replace(over.race, rows=rows)), 118, 12)
+    assert "beside the" not in "\n".join(lines) and "░" not in "\n".join(lines)
+
+
+def test_where_nobody_keeps_the_limits_so_far_it_says_so_with_what_each_reaches() -> None:
+    story = race_session.Race(steps=30)
+    limits = (CallLimit(time="e2e", share=0.9, most_ms=20.0), race_session.LIMIT)
+    story.plan = race_session.build_plan(limits)
+    made = list(story.events())
+    if isinstance(made[-1], events.SessionEnded):
+        made.pop()
+    view = build(made)
+    assert view.race is not None
+    first, nearest = view.race.verdict
+    assert (first, view.race.role) == ("nobody keeps the limits so far", "warn")
+    assert nearest.startswith("nearest: ") and "E2E" in nearest
+    over = [row for row in view.race.rows if row.limited and not row.why]
+    assert over
+    for width in (80, 120):
+        lines = draw(view, width, 17)
+        assert "nobody keeps the limits so far" in lines[1]
+        assert any("▲" in li and "within E2E 20 ms" in li and "tok/s" in li for li in lines), width
 
 
 def test_the_big_number_is_that_of_the_winner(over: View) -> None:
@@ -163,7 +209,9 @@ def test_an_outcome_ends_with_a_whole_part(over: View, width: int) -> None:
     assert several
     for line, whole in zip(lines[1:], several, strict=False):
         text = line.strip(" │")
-        assert whole.startswith(text) and whole.removeprefix(text)[:2] in ("", "  "), text
+        assert whole.startswith(text.removesuffix("…")), text
+        rest = whole.removeprefix(text.removesuffix("…"))
+        assert rest[:2] in (("  ", ", ") if text.endswith("…") else ("",)), text
 
 
 @pytest.mark.parametrize(("width", "expected"), [(120, " random weights"), (64, " ?")])
@@ -193,10 +241,10 @@ def test_any_size_has_whole_rows(underway: View, over: View) -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 def test_the_race_stands_in_place_of_the_cells(size: tuple[int, int]) -> None:
-    places = arrange_session(*size, cells=24, race=True).places
+    places = arrange_session(*size, cells=24, race=24).places
     assert "race" in places and "cells" not in places
     assert ("hero" in places) == (size[0] >= 100)
-    assert "cells" in arrange_session(*size, cells=24, race=True, zoom="cells").places
+    assert "cells" in arrange_session(*size, cells=24, race=24, zoom="cells").places
     for name, region in places.items():
         assert region.y + region.height <= size[1] and region.x + region.width <= size[0], name
 
