@@ -179,4 +179,4 @@ def test_a_ratio_that_is_of_no_rate_says_of_what(
     view, _ = look(other)
     assert view.results is not None
     assert view.results.ratio.endswith(f"x today's default{of}")
-    assert ("as good in" in list_notes(other)) == bool(of)
+    assert ("speed is how many times as " in list_notes(other)) == bool(of)

@@ -35,6 +35,9 @@ def test_each_objective_has_its_traits_and_is_read_in_the_unit_of_its_metric() -
     assert OBJECTIVES.keys() == set(get_args(Objective))
     metrics = {traits.metric: traits.unit for traits in OBJECTIVES.values() if traits.metric}
     assert metrics == {name: ITERATION_METRICS[name][0] for name in metrics}
+    for name, traits in OBJECTIVES.items():
+        word = {"cost": "as cheap", "energy": "as frugal"}.get(name, "as fast")
+        assert traits.as_good.startswith(word)
 
 
 def race_on_a_gpu(reserved_bytes: int, device: str = "cuda:0") -> SessionState:

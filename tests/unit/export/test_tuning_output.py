@@ -394,9 +394,9 @@ def test_a_confirmation_whose_blocks_were_all_lost_has_shown_nothing() -> None:
 def test_a_speed_is_said_to_be_of_no_stage_where_some_are_of_the_confirmation() -> None:
     state = fold_all(list(race_session.Race().events()))
     assert state.race is not None
-    state.race.tuning = msgspec.structs.replace(state.race.tuning, objective="e2e")
+    state.race.tuning = msgspec.structs.replace(state.race.tuning, objective="cost")
     _, note = list_race_notes(state)
-    assert note == "speed is how many times as good as today's default in e2e"
+    assert note == "speed is how many times as cheap as today's default"
 
 
 @pytest.mark.parametrize("reason", ["", "stopped"])

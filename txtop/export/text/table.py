@@ -34,7 +34,7 @@ from txtop.formatting import (
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
-from txtop.plan.tuning import RATES
+from txtop.plan.tuning import OBJECTIVES, RATES
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.state import quality
@@ -319,7 +319,8 @@ def list_race_notes(state: SessionState) -> dict[str, list[str]]:
         return {}
     notes = {CONFIRMED_NOTE: confirmed} if (confirmed := race.list_confirmed()) else {}
     if (objective := race.tuning.objective) not in RATES:
-        notes[f"speed is how many times as good as today's default in {objective}"] = [*state.cells]
+        as_good = OBJECTIVES[objective].as_good
+        notes[f"speed is how many times {as_good} as today's default"] = [*state.cells]
     return notes
 
 
