@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from statistics import median
 
 from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
@@ -16,6 +17,7 @@ from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
+from txtop.stats.departure import UNFIT
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
@@ -146,6 +148,49 @@ def describe_reached(own: CellState, limit: CallLimit, *, beside: bool = False) 
     reached = format_figure(_pick_quantile(times_ms, limit.share))
     bound = "" if beside else f", limit {most}"
     return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}{bound}"
+
+
+def list_exceeded(state: SessionState, name: str) -> list[tuple[float, CallLimit]]:
+    """Return the limits that a candidate is over and how many times, the furthest first."""
+    if state.race is None:
+        return []
+    calls = zip(state.race.tuning.limits, state.race.race.candidates[name].calls, strict=True)
+    exceeded = [
+        (reached / limit.most_ms, limit)
+        for limit, own in calls
+        if not own.is_kept(limit.share)
+        and (reached := compute_quantile_ms(state.cells[name], limit)) is not None
+    ]
+    return sorted(exceeded, key=lambda pair: -pair[0])
+
+
+def find_nearest(state: SessionState) -> CellState | None:
+    """Return who is over its limits by the least; None if somebody keeps them, or without any."""
+    race = state.race.race if state.race is not None else None
+    if race is None or race.leader is not None:
+        return None
+    fit = [own for own in race.candidates.values() if not (own.left and own.left.why in UNFIT)]
+    over = {own.name: list_exceeded(state, own.name) for own in fit}
+    if not (over := {name: exceeded for name, exceeded in over.items() if exceeded}):
+        return None
+    return state.cells[min(over, key=lambda name: over[name][0][0])]
+
+
+def describe_exceeded(own: CellState, limit: CallLimit) -> str:
+    """Describe how far a candidate is beyond a limit; of too few calls their median tells."""
+    reached, times_ms = describe_reached(own, limit), _list_times_ms(own, limit)
+    if len(times_ms) >= compute_percentile_floor(limit.share):
+        return reached
+    return f"{reached}, median {format_figure(median(times_ms))} ms"
+
+
+def explain_departure(state: SessionState, name: str) -> str:
+    """Return the figures for which a candidate left; of a limit those of all calls that count."""
+    left = state.race.race.candidates[name].left if state.race is not None else None
+    if state.race is None or left is None or left.why != "over the limit":
+        return left.detail if left is not None else ""
+    limits = [limit for _, limit in list_exceeded(state, name)] or state.race.tuning.limits
+    return "; ".join(describe_reached(state.cells[name], limit) for limit in limits)
 
 
 def explain_too_large(state: SessionState, name: str) -> str:

@@ -21,8 +21,9 @@ DEFAULT_FLOOR: FloorBand = "minor"
 class Traits(NamedTuple):
     """The unit and the words of an objective, and how it is measured.
 
-    `as_good` reads one way alone: 1.2x as cheap costs less. Its cost is a `time` of a call, `per` unit of work; None where a meter reads it. The `metric` of
-    a cell states it, empty where none does. A call must make `least_tokens`: an encoder makes none.
+    `as_good` reads one way alone: 1.2x as cheap costs less. Its cost is a `time` of a call, `per`
+    unit of work; None where a meter reads it. The `metric` of a cell states it, empty where none
+    does. A call must make `least_tokens`: an encoder makes none.
     """
 
     unit: str

@@ -137,14 +137,18 @@ class RaceState:
     def word_departure(self, name: str) -> str:
         """Return in few words why a candidate is out, or over a limit so far; empty for others.
 
-        Of one that failed its status says how.
+        Of one that failed its status says how. Which limit is said where there are several.
         """
-        own = self.race.candidates.get(name)
+        own, limits = self.race.candidates.get(name), self.tuning.limits
         if own is None:
             return ""
-        if (left := own.left) is None:
-            return "" if self.race.keeps_limits(name) else "over the limit"
-        return WHY_WORDS[left.why].short if left.why != "failed" else ""
+        if own.left is not None and own.left.why != "over the limit":
+            return WHY_WORDS[own.left.why].short if own.left.why != "failed" else ""
+        calls = zip(limits, own.calls, strict=True)
+        over = [limit.quantile for limit, of in calls if not of.is_kept(limit.share)]
+        if len(limits) > 1 and over:
+            return f"over {' and '.join(over)}"
+        return "over the limit" if over or own.left else ""
 
     def list_confirmed(self) -> list[str]:
         """List those whose figures are of a confirmation, where those of others are not."""

@@ -28,7 +28,12 @@ from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import format_report, list_race_notes
-from txtop.export.text.tuning import format_spent, format_tuning, format_verdict
+from txtop.export.text.tuning import (
+    format_spent,
+    format_tuning,
+    format_verdict,
+    name_candidate,
+)
 from txtop.formatting import format_clock
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import CallLimit, Objective
@@ -37,6 +42,7 @@ from txtop.state.cell import CellState, Samples
 from txtop.state.fold import fold, fold_all
 from txtop.state.quality import Quality, get_quality
 from txtop.state.session import SessionState
+from txtop.stats.departure import UNFIT
 from txtop.stats.exceedance import Exceedance
 from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
@@ -195,7 +201,7 @@ def test_a_race_that_named_nobody_says_why(reason: Literal["done", "stopped"], h
         ),
     )
     for name in ("python", "plan"):
-        with pytest.raises(UsageError, match=f"named: none that keeps .* measured: {hint}"):
+        with pytest.raises(UsageError, match=f"named: nothing was measured: {hint}"):
             WRITERS[name](state, FinalMetrics())
 
 
@@ -290,7 +296,7 @@ def test_a_race_that_was_stopped_says_neither_limits_nor_an_end() -> None:
     plan = msgspec.structs.replace(plan, tuning=msgspec.structs.replace(plan.tuning, limits=()))
     stopped = end(fold_all([race_session.ui_events.header(plan)]), "stopped")
     text = format_report(stopped, FinalMetrics(), "night")
-    assert "no configuration can be named: none was measured" in text
+    assert "no configuration can be named: nothing was measured" in text
     assert "0 still in, 24 not timed" in text and "0 left" not in text
 
 
@@ -356,6 +362,62 @@ def test_a_small_gain_of_one_process_each_has_a_note() -> None:
     confirmations = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"]
     noted = {round(own["ratio"], 1) for own in confirmations if ONE_START in own["notes"]}
     assert noted == {1.1} and len(confirmations) == 2
+
+
+def miss_limits(state: SessionState, *limits: CallLimit) -> None:
+    """Give a race limits that no candidate keeps."""
+    race = state.race
+    assert race is not None
+    race.tuning = msgspec.structs.replace(race.tuning, limits=limits)
+    race.race.rules = replace(race.race.rules, shares=tuple(limit.share for limit in limits))
+    for own in race.race.candidates.values():
+        own.calls = [Exceedance(own.calls[0].n, own.calls[0].n) for _ in limits]
+
+
+def test_where_nobody_keeps_the_limits_the_nearest_is_named_with_its_distance() -> None:
+    state = fold_all(list(race_session.Race().events()))
+    wide = CallLimit(time="e2e", share=0.9, most_ms=200.0)
+    near = msgspec.structs.replace(wide, share=0.5, most_ms=100.0)
+    miss_limits(state, wide, near)
+    assert find_result(state) is None and state.race is not None
+    fit = [
+        own.name
+        for own in state.race.race.candidates.values()
+        if own.costs and not (own.left and own.left.why in UNFIT)
+    ]
+    reached = {name: compute_quantile_ms(state.cells[name], near) or 0.0 for name in fit}
+    name = min(reached, key=reached.__getitem__)
+    text = format_report(state, FinalMetrics(), "")
+    n = state.race.race.candidates[name].calls[0].n
+    named = re.escape(name_candidate(state, state.cells[name]))
+    reach = rf"\d+ of {n} calls within E2E 100 ms, median [\d,]+ ms; .* 200 ms"
+    assert re.search(rf"named: none keeps the limits\n  nearest: {named}, {reach}", text)
+    assert "over E2E p90 and E2E p50" in text and "over the limit" not in text.split("status")[1]
+    tuning = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]
+    first, second = tuning["nearest"]
+    assert first["cell"] == second["cell"] == name and tuning["winner"] is None
+    assert (first["limit"], second["limit"]) == ("E2E p50 below 100 ms", "E2E p90 below 200 ms")
+    assert (first["reached_ms"], first["most_ms"]) == (pytest.approx(reached[name]), 100.0)
+
+
+def test_who_left_over_a_limit_has_the_figures_of_all_its_calls() -> None:
+    """The default is confirmed against, so that it has more calls than those for which it left."""
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    name = state.race.tuning.default
+    fold(
+        state,
+        events.Standing(
+            t_ns=state.clock_ns, cell=name, why="over the limit", detail="0 of 3 calls within it"
+        ),
+    )
+    (own,) = (
+        own
+        for own in json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["candidates"]
+        if own["cell"] == name
+    )
+    n = state.race.race.candidates[name].calls[0].n
+    assert n > 3 and own["detail"] == f"{n} of {n} calls within E2E 2,500 ms"
 
 
 def leave_untimed(state: SessionState) -> str:
@@ -478,5 +540,7 @@ def test_a_limit_that_is_kept_has_its_time_within_it(
     for place in range(n):
         own.samples.role.append("measured")
         own.samples.e2e_ns.append(10**9 * (1 + (place < beyond)))
+        own.samples.ttft_ns.append(-1)
+        own.samples.tokens.append(1)
     assert Exceedance(n, beyond).is_kept(share)
     assert compute_quantile_ms(own, limit) == 1000.0

@@ -11,10 +11,13 @@ from txtop.analysis.tuning import (
     compute_figure,
     compute_peak_bytes,
     describe_context,
+    describe_exceeded,
     describe_reached,
+    find_nearest,
     find_result,
     find_unit,
     list_confirmations,
+    list_exceeded,
     summarise_energy,
 )
 from txtop.formatting import format_clock, format_count, format_figure, format_gibs
@@ -55,8 +58,11 @@ def summarise_result(state: SessionState, race: RaceState) -> str:
     """Format in one line who is named and how sure that is, or that nobody is."""
     result = find_result(state)
     if result is None:
-        keeping = "that keeps the limits " if race.tuning.limits else ""
-        return f"no configuration can be named: none {keeping}was measured"
+        timed = [name for name, own in race.race.candidates.items() if own.costs]
+        why = "none that was measured is left" if timed else "nothing was measured"
+        if timed and not any(map(race.race.keeps_limits, timed)):
+            why = "none keeps the limits"
+        return f"no configuration can be named: {why}"
     winner = result.winner
     led = " led" if state.ended is not None and state.ended.reason == "stopped" else ""
     today = " (today's default)" if winner.cell.id == race.tuning.default else ""
@@ -68,11 +74,15 @@ def summarise_result(state: SessionState, race: RaceState) -> str:
 
 
 def explain_absence(state: SessionState, race: RaceState) -> list[str]:
-    """Return a line with the reason that today's default did not run, where it is one."""
-    own = state.cells.get(race.tuning.default)
-    if own is None or not own.reason or own.status not in FAILED_STATUSES:
-        return []
-    return [f"today's default: {sanitise(own.reason)}"]
+    """Return why today's default did not run, if it did not, and who is nearest to the limits."""
+    own, nearest, lines = state.cells.get(race.tuning.default), find_nearest(state), []
+    if own is not None and own.reason and own.status in FAILED_STATUSES:
+        lines.append(f"today's default: {sanitise(own.reason)}")
+    if nearest is not None:
+        over = list_exceeded(state, nearest.cell.id)
+        exceeded = "; ".join(describe_exceeded(nearest, limit) for _, limit in over)
+        lines.append(f"nearest: {sanitise(name_candidate(state, nearest))}, {exceeded}")
+    return lines
 
 
 def _format_goal(state: SessionState, tuning: Tuning) -> str:

@@ -12,6 +12,7 @@ from txtop.analysis.tuning import (
     compare_candidates,
     compute_gain,
     compute_peak_bytes,
+    explain_departure,
     find_result,
 )
 from txtop.export.text import tuning as wording
@@ -171,7 +172,7 @@ def _build_row(
         gib=formatting.format_gib(peak) if (peak := compute_peak_bytes(cell)) else "",
         output=(*judged.forms, fidelity.shorten_badge(judged.forms[-1])) if is_judged else (),
         output_role=quality.BADGE_ROLES.get(judged.badge, "text") if is_judged else "muted",
-        why=_describe_departure(own),
+        why=_describe_departure(state, own),
         blocks=len(own.costs),
     )
 
@@ -182,8 +183,8 @@ def _name_departed(why: str, count: int) -> str:
     return text if count == 1 else text.replace("does ", "do ", 1)
 
 
-def _describe_departure(own: Candidate) -> str:
+def _describe_departure(state: SessionState, own: Candidate) -> str:
     if own.left is None:
         return ""
-    why, detail = WHY_WORDS[own.left.why], own.left.detail
+    why, detail = WHY_WORDS[own.left.why], explain_departure(state, own.name)
     return f"{why.short}: {detail}" if detail and not why.beaten else why.short
