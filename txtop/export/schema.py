@@ -383,6 +383,7 @@ class BindingExport(msgspec.Struct, kw_only=True):
     cell: str
     detail: str
     ratio: float | None
+    ci95: tuple[float, float] | None
 
 
 class ExceededExport(msgspec.Struct, kw_only=True):
