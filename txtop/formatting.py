@@ -142,8 +142,10 @@ def format_count(count: int, noun: str) -> str:
 
 
 def format_ratio(value: float | None) -> str:
-    """Format a factor with three digits: `0.681x`, `1.47x`, `11.5x`; empty without a value."""
-    return "" if value is None or not math.isfinite(value) else f"{format_figure(value)}x"
+    """Format a factor: `0.0126x`, `0.68x`, `1.47x`, `11.5x`; empty without a value."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return f"{format_figure(value) if value < 0.0995 else format_number(value)}x"
 
 
 def format_ratio_interval(low: float, high: float) -> str:
