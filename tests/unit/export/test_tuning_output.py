@@ -470,5 +470,7 @@ def test_a_limit_that_is_kept_has_its_time_within_it(
     for place in range(n):
         own.samples.role.append("measured")
         own.samples.e2e_ns.append(10**9 * (1 + (place < beyond)))
+        own.samples.tokens.append(1)
+        own.samples.ttft_ns.append(1)
     assert Exceedance(n, beyond).is_kept(share)
     assert compute_quantile_ms(own, limit) == 1000.0
