@@ -18,6 +18,8 @@ from support import fault_rows, scripted_nvml, warm_workers  # noqa: E402
 from support.sampler_process import TREE, Start  # noqa: E402
 from support.scripted_nvml import Scenario, without_a_library  # noqa: E402
 
+SHARE_WITH_WAITING = 0.85
+
 
 def pytest_configure() -> None:
     """Restore the default signals, which a background shell job ignores and children inherit.
@@ -45,6 +47,22 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the modules of processes, which mostly wait, over those of the others, which compute.
+
+    One kind after the other leaves the cores idle first and too few for all at last. The end is
+    for the short modules of the others, so that no long one is alone there.
+    """
+    modules = list(dict.fromkeys(item.path for item in items))
+    waiting = [path for path in modules if path.parent.name == "process"]
+    others = [path for path in modules if path.parent.name != "process"]
+    step = SHARE_WITH_WAITING * len(others) / max(1, len(waiting))
+    place = {path: float(number) for number, path in enumerate(others)}
+    place |= {path: step * number for number, path in enumerate(waiting)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
