@@ -12,6 +12,7 @@ import pytest
 
 from support.fake_run import Run
 from support.queue_formulas import compute_md1_wait_s
+from support.waiting import WAIT_S, wait_until
 from txtop.analysis import serving
 from txtop.plan.matrix import TrafficPattern, expand_matrix
 from txtop.plan.plan import Plan
@@ -146,10 +147,7 @@ class Slowly:
         self.run.thread.start()
 
     def wait(self, answered: int) -> None:
-        until = time.monotonic() + 20
-        while self.answered < answered:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: self.answered >= answered)
 
     @property
     def answered(self) -> int:
@@ -168,7 +166,7 @@ def test_while_paused_nothing_comes_and_no_wait_is_counted(tmp_path: Path) -> No
     assert live.answered == before < 60
     paused_ns = time.perf_counter_ns() - paused_ns
     live.run.conductor.control.paused = False
-    live.run.thread.join(20)
+    live.run.thread.join(WAIT_S)
     answered = requests(tmp_path / "s")
     assert len(answered) == 60
     assert max(request.start_ns - request.arrival_ns for request in answered) < paused_ns / 2
@@ -178,7 +176,7 @@ def test_a_stop_keeps_what_was_answered(tmp_path: Path) -> None:
     live = Slowly(tmp_path / "s", plan("slow", Serving(requests=5000, rate=100.0)))
     live.wait(10)
     live.run.conductor.control.stop("test")
-    live.run.thread.join(40)
+    live.run.thread.join(WAIT_S)
     state = live.run.state.cells["c001"]
     assert state.status == "cancelled" and 10 <= len(state.samples.kept()) < 5000
     assert not [thread for thread in threading.enumerate() if thread.name == "offered load"]
