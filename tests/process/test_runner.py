@@ -139,6 +139,7 @@ def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> No
     run = Run(tmp_path / "s", plan("ok", iterations=300)).start()
     wait_until(lambda: "c001" in run.state.cells and len(run.state.cells["c001"].samples) > 20)
     run.conductor.control.handle(_request("pause"))
+    wait_until(lambda: run.state.paused)
     time.sleep(0.4)
     held = len(run.state.cells["c001"].samples)
     time.sleep(0.4)
