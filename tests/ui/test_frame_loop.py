@@ -10,6 +10,7 @@ import pytest
 from support.waiting import wait_until
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState
+from txtop.ui import frame_loop
 from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.runner_link import RunnerLink
 
@@ -67,7 +68,10 @@ def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
     assert woken == [1] and loop.take() == source.count > 10
 
 
-def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() -> None:
+def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frame_loop, "IDLE_EVERY_S", 3600.0)
     source = Counter()
     source.update = lambda _elapsed_ns: False  # type: ignore[method-assign]
     built: list[int] = []
