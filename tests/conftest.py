@@ -76,6 +76,15 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
+def restored_environment() -> Iterator[None]:
+    """Leave to the next module the environment of before, whatever txtop set in this process."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
 def frozen_imports() -> None:
     """Keep the collector off what is imported: a pass over it takes half a second."""
     gc.collect()
