@@ -18,6 +18,8 @@ from support.panels import EVIL, MODES, G
 from support.screen_text import lines as text
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import build_export
+from txtop.forecast import memory
+from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -27,9 +29,11 @@ from txtop.state.session import SessionState
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import Row, clean, measure_row, merge_spans, to_ascii
+from txtop.ui.models import cells
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, LoadPhasesView, build_cell_detail
 from txtop.ui.models.cell_detail.metrics import METRIC_LABELS
+from txtop.ui.models.loading import find_expected_family
 from txtop.ui.models.view import build_view
 from txtop.ui.panels.cell_detail import facts, load_phases
 from txtop.ui.panels.cell_detail import render as panels
@@ -259,6 +263,32 @@ def test_a_cell_that_waits_is_shown_too() -> None:
     assert words(detail)["memory"].startswith("about 1.1 GiB: process 0.4, weights 0.5")
     assert "no iteration yet" in "".join(text(panels.build_column_rows(detail, Area(80, 21, G))))
     assert build_cell_detail(state, "nobody", FrameCache()) is None
+
+
+def test_what_was_expected_of_a_cell_is_read_from_the_recording_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header = ui_events.header(ui_events.sweep())
+    mib = 1 << 20
+    header.expected = {
+        "c002": events.Expected(
+            family="encoder", memory=(400 * mib, 2048 * mib, 500 * mib, 100 * mib, 0)
+        )
+    }
+
+    def look_here(model: str) -> None:
+        raise AssertionError("a reader looked for the model on its machine")
+
+    for module in (model_config, memory):
+        monkeypatch.setattr(module, "find_config", look_here)
+    state, cache = fold_all([header]), FrameCache()
+    assert words(of(state, "c002"))["memory"].startswith("about 3.0 GiB: process 0.4, weights 2.0")
+    assert find_expected_family(state, state.cells["c002"], cache) == "encoder"
+    assert "memory" not in words(of(state, "c003"))
+    rows = [
+        cells.build_cell_row(state, state.cells[name], None, cache) for name in ("c002", "c003")
+    ]
+    assert [row.gib for row in rows] == ["~3.0", ""]
 
 
 @pytest.mark.parametrize("width", [24, 46, 80, 300])

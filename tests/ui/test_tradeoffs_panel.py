@@ -174,7 +174,8 @@ def test_every_batch_stands_beside_its_point_and_the_labels_are_explained() -> N
     for size, boxed in (((120, 36), True), ((80, 20), False)):
         area = Area(*size, G, boxed=boxed)
         rows = lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs), area))
-        assert any("b4: batch 4" in row for row in rows), size
+        batch = sweep().tradeoffs.plots[0].points[0].label
+        assert any(f"b{batch}: batch {batch}" in row for row in rows), size
 
 
 def test_few_points_have_bars_under_them_and_many_have_none() -> None:

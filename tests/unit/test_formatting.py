@@ -10,6 +10,7 @@ from txtop.formatting import (
     format_gib,
     format_gibs,
     format_ratio,
+    format_ratio_interval,
     format_rough_ratio,
 )
 
@@ -64,6 +65,22 @@ def test_a_factor_whose_interval_says_too_little_has_two_digits_and_a_sign(
 )
 def test_sizes_that_differ_look_different(sizes: tuple[int | None, ...], texts: list[str]) -> None:
     assert format_gibs(*sizes) == texts
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.9883, 1.0041), "[0.988, 1.004]"),
+        ((1.4204, 1.5203), "[1.420, 1.520]"),
+        ((1.4204, 1.5304), "[1.42, 1.53]"),
+        ((0.612, 1.874), "[0.61, 1.87]"),
+        ((1.02, 0.98), "[1.020, 0.980]"),
+    ],
+)
+def test_an_interval_of_a_ratio_has_the_decimals_that_it_deserves(
+    ends: tuple[float, float], text: str
+) -> None:
+    assert format_ratio_interval(*ends) == text
 
 
 def test_a_size_from_a_thousand_gib_on_is_whole() -> None:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from txtop.models import model_config
+from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
 from txtop.plan.plan import EdgeSearch
 from txtop.state.cell import CellState
@@ -153,9 +154,10 @@ class Edge:
         return round(share * self.bracket.ran) * self.axis.step
 
 
-def describe_fixed(axis: Axis, base: Cell) -> str:
+def describe_fixed(axis: Axis, search: EdgeSearch) -> str:
     """Describe what stays as `axis` grows: `512 + 8 tokens`, `batch 4, 8 new tokens`."""
-    encodes = model_config.find_family(base.model) == "encoder"
+    base = search.base
+    encodes = _find_family(search) == "encoder"
     if axis.field == "batch_size":
         new = "" if encodes else f" + {base.new_tokens:,}"
         return f"{base.sequence_length:,}{new} tokens"
@@ -176,22 +178,49 @@ def find_end(search: EdgeSearch, axis: Axis) -> int:
     """Return where a search ends at the latest: a prompt ends with the context of the model."""
     if axis is BATCH:
         return MAX_SEQUENCES
-    positions = model_config.find_context_length(search.base.model)
-    return MAX_TOKENS if positions is None else max(0, positions - _count_new(search.base))
+    positions = _find_context(search)
+    return MAX_TOKENS if positions is None else max(0, positions - _count_new(search))
 
 
 def explain_end(search: EdgeSearch, axis: Axis) -> str:
     """Return what ends a search in which all ran, as `the model has 1,024 positions`."""
-    positions = model_config.find_context_length(search.base.model)
+    positions = _find_context(search)
     if axis is BATCH or positions is None:
         return f"a search ends at {find_end(search, axis):,} {axis.noun}s"
-    new = _count_new(search.base)
+    new = _count_new(search)
     return f"the model has {positions:,} positions" + (f", {new:,} for new tokens" if new else "")
 
 
-def _count_new(base: Cell) -> int:
+def _count_new(search: EdgeSearch) -> int:
     """Return the new tokens that take positions of the prompt's."""
-    return base.new_tokens if model_config.find_family(base.model) == "causal" else 0
+    return search.base.new_tokens if _find_family(search) == "causal" else 0
+
+
+def find_search(state: SessionState) -> EdgeSearch | None:
+    """Return the search of a session, with what its first load told of the model."""
+    search = state.plan.edge_search
+    return search and complete_search(search, state)
+
+
+def complete_search(search: EdgeSearch, state: SessionState) -> EdgeSearch:
+    """Return `search` with the model's context and family, if a load of `state` told them first."""
+    load = next(iter(state.loads.values()), None)
+    if load is None or search.context is UNSET or search.family is not None:
+        return search
+    return msgspec.structs.replace(search, context=load.context, family=load.family)
+
+
+def _find_context(search: EdgeSearch) -> int | None:
+    # Of an older recording, which lacks it, the files here tell.
+    if search.context is UNSET:
+        return model_config.find_context_length(search.base.model)
+    return search.context
+
+
+def _find_family(search: EdgeSearch) -> Family | None:
+    if search.context is UNSET:
+        return model_config.find_family(search.base.model)
+    return search.family
 
 
 def has_outcome(own: CellState) -> bool:
@@ -224,7 +253,7 @@ def list_outcomes(state: SessionState, search: EdgeSearch, axis: Axis) -> dict[i
 
 def find_edges(state: SessionState) -> list[Edge]:
     """Return the edges of a session, as far as they are known; none of one that searches none."""
-    search = state.plan.edge_search
+    search = find_search(state)
     if search is None:
         return []
     edges = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.analysis.ab_notes import SMALL_RATIO
-from txtop.formatting import format_ratio
+from txtop.formatting import format_ratio, format_ratio_interval
 from txtop.plan import labels
 from txtop.state import quality
 from txtop.state.ab import ABTest
@@ -32,9 +32,8 @@ class HelpfulChange:
     @property
     def sentence(self) -> str:
         """Return one line, the speed first, then what it costs."""
-        low, high = self.interval
         speed = f"{self.ratio:.2f}x"
-        interval = f"[{low:.2f}, {high:.2f}]"
+        interval = format_ratio_interval(*self.interval)
         if self.call is not None:
             speed += " the throughput"
             interval += f"; a call takes {format_ratio(self.call)} as long"

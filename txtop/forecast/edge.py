@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from txtop.analysis.edge import Axis, find_limit, find_most, list_axes, list_outcomes
+from txtop.analysis.edge import (
+    Axis,
+    complete_search,
+    find_limit,
+    find_most,
+    list_axes,
+    list_outcomes,
+)
 from txtop.forecast.memory_fit import forecast_cell
 from txtop.plan.cell import Cell
 from txtop.plan.plan import EdgeSearch
@@ -25,6 +32,7 @@ def choose_next_probe(state: SessionState, search: EdgeSearch) -> NextProbe | No
 
     A probe that was begun and has no outcome keeps its name.
     """
+    search = complete_search(search, state)
     cells = [own.cell for own in state.cells.values()]
     for axis in list_axes(search):
         outcomes = list_outcomes(state, search, axis)

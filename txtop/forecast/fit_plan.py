@@ -7,6 +7,7 @@ from txtop.errors import UsageError
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
 from txtop.forecast.memory_fit import require_process_memory, runs_on_gpu
+from txtop.models import model_config
 from txtop.options import limits
 from txtop.options.fit_options import (
     FitRuleOptions,
@@ -40,6 +41,8 @@ def build_search(model: str, knobs: dict[str, object], rules: FitRuleOptions) ->
         limit_bytes=limit,
         asked=asked is not None,
         address_bytes=address,
+        context=model_config.find_context_length(base.model),
+        family=model_config.find_family(base.model),
     )
     for axis in list_axes(search):
         if not find_most(search, axis):

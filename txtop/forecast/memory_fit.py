@@ -6,12 +6,15 @@ arm fits beside the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import UNSET
 
 from txtop.errors import UsageError
 from txtop.forecast.memory import MIB, PROCESS_BYTES, MemoryForecast, forecast_memory
 from txtop.plan.cell import Cell
+from txtop.protocol.events import Expected
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.system import gpus, torch_build
 from txtop.system.device_names import get_device_kind
@@ -123,13 +126,33 @@ def _goes_to_gpu(kind: str, *, here: bool) -> bool:
 
 def forecast_cell(session: SessionState, cell: Cell) -> MemoryForecast | None:
     """Forecast the memory of a cell of `session`, with what its processes were seen to take."""
-    kind = get_device_kind(cell.device)
-    if kind == "auto" and session.loads:
-        on_gpu = any(load.device.startswith("cuda") for load in session.loads.values())
-    else:
-        on_gpu = _goes_to_gpu(kind, here=bool(list_gpus(session)))
+    on_gpu = _is_on_gpu(session, cell)
     process_bytes = None if on_gpu else find_process_bytes(session)
     return forecast_memory(cell, on_gpu=on_gpu, process_bytes=process_bytes)
+
+
+def _is_on_gpu(session: SessionState, cell: Cell) -> bool:
+    kind = get_device_kind(cell.device)
+    if kind == "auto" and session.loads:
+        return any(load.device.startswith("cuda") for load in session.loads.values())
+    return _goes_to_gpu(kind, here=bool(list_gpus(session)))
+
+
+def read_forecast(session: SessionState, cell: Cell) -> MemoryForecast | None:
+    """Return the forecast of a cell as recorded, with what its processes were seen to take.
+
+    That of an older recording, which has none, is made here.
+    """
+    expected = session.header.expected if session.header is not None else UNSET
+    if expected is UNSET:
+        return forecast_cell(session, cell)
+    recorded = expected.get(cell.id, Expected())
+    if recorded.memory is None:
+        return None
+    forecast, seen = MemoryForecast(*recorded.memory), find_process_bytes(session)
+    if seen is None or _is_on_gpu(session, cell):
+        return forecast
+    return replace(forecast, process_bytes=forecast.process_bytes + seen - PROCESS_BYTES)
 
 
 def find_process_bytes(session: SessionState) -> int | None:

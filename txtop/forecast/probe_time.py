@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from txtop.analysis.edge import list_axes
+from txtop.analysis.edge import find_search, list_axes
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.stopping import count_affordable
@@ -16,7 +16,7 @@ def estimate_probe_s(state: SessionState, own: CellState) -> float | None:
 
     A call is taken to grow with the knob, from the probe nearest to it.
     """
-    search, plan = state.plan.edge_search, state.plan
+    search, plan = find_search(state), state.plan
     if search is None:
         return None
     for axis in list_axes(search):

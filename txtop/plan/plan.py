@@ -6,7 +6,7 @@ import hashlib
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from txtop.plan.cell import Cell, Count
 from txtop.plan.model_names import name_models, shorten_model_name
@@ -57,6 +57,8 @@ class EdgeSearch(msgspec.Struct, frozen=True, kw_only=True):
     grows. `limit_bytes` is the memory for a probe, None where that of a device is the limit. It was
     `asked` for, or is what is free here, and a process is held to it. Where the system limits the
     address space of a process to less, `address_bytes`, it is what that is expected to leave.
+    `context` and `family` are those of the model, None where its first load tells them; an older
+    recording has none.
     """
 
     largest: Largest
@@ -64,6 +66,8 @@ class EdgeSearch(msgspec.Struct, frozen=True, kw_only=True):
     limit_bytes: Annotated[int, Meta(gt=0)] | None = None
     asked: bool = False
     address_bytes: Annotated[int, Meta(gt=0)] | None = None
+    context: int | UnsetType | None = UNSET
+    family: Literal["causal", "encoder", "seq2seq"] | None = None
 
     @property
     def held_bytes(self) -> int | None:

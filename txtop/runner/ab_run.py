@@ -142,6 +142,7 @@ class ABRun:
             self._arms = [ArmRun(arm.cell) for arm in self._arms]
             self._load_all()
             self._run_blocks()
+        self._client.drop_late_skip()
         stopped_by = self._find_stop_reason() or ""
         for arm in self._arms:
             self._finish_arm(arm, stopped_by)

@@ -13,14 +13,16 @@ from txtop.runner.recorder import Recorder, now_ns
 class RunControl:
     """Hold what was requested. Requests are handled on the I/O thread, the main thread reads them.
 
-    `stops` counts requests to stop: the first takes effect after the current step, or after a few
-    seconds if that takes longer; the second kills the worker.
+    `skip_of` is the cell that was shown as a skip came, None without one. `stops` counts requests
+    to stop: the first takes effect after the current step, or after a few seconds if that takes
+    longer; the second kills the worker.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self.stops = 0
         self.skip = False
+        self.skip_of: str | None = None
         self.paused = False
         self.lanes: dict[str, LaneControl] = {}
         self.ended = False
@@ -44,7 +46,8 @@ class RunControl:
         """Skip the cell that the screen shows: the current one."""
         state = self._recorder.state
         place = state.cells[state.current].place if state.current is not None else ""
-        (self.lanes.get(place) or self).skip = True
+        obeys = self.lanes.get(place) or self
+        obeys.skip_of, obeys.skip = state.current, True
 
     def handle(self, request: control_protocol.ControlRequest) -> ControlAnswer:
         """Carry out one request of a screen or a command, and return the answer to it."""
@@ -90,6 +93,7 @@ class LaneControl:
     def __init__(self, control: RunControl) -> None:
         self._control = control
         self.skip = False
+        self.skip_of: str | None = None
 
     @property
     def stops(self) -> int:

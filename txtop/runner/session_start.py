@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import astuple
 
+from txtop.forecast.memory import forecast_memory
+from txtop.forecast.memory_fit import runs_on_gpu
+from txtop.models import model_config
+from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan, hash_workload
 from txtop.protocol import events
 from txtop.protocol.events import Machine
@@ -29,11 +34,21 @@ def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None
             seed=plan.seed,
             boot_id=machine_info.read_boot_id(),
             margin=plan.margin,
+            expected={cell.id: _expect(cell) for cell in plan.cells},
         )
     )
     _record_segment(recorder)
     if plan.note:
         recorder.record(events.Log(t_ns=now_ns(), text=plan.note))
+
+
+def _expect(cell: Cell) -> events.Expected:
+    """Return what is known of `cell`: whoever reads the recording may not have the model."""
+    forecast = forecast_memory(cell, on_gpu=runs_on_gpu(cell.device))
+    return events.Expected(
+        family=model_config.find_family(cell.model),
+        memory=None if forecast is None else astuple(forecast),
+    )
 
 
 def reopen_session(recorder: Recorder) -> None:

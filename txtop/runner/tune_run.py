@@ -75,7 +75,10 @@ class TuneRun:
         """Admit, race and confirm, until the run is stopped."""
         try:
             self._admit()
+            self._control.skip = False
             while not self._control.stops:
+                if self._control.skip:
+                    self._skip_candidate()
                 step = choose_step(self._race.race, self._list_loaded())
                 if step is None:
                     break
@@ -85,6 +88,7 @@ class TuneRun:
                     self._record_standing(step.name)
                 else:
                     self._let_leave(step.name, step.departure)
+            self._client.drop_late_skip()
             if not self._control.stops:
                 self._finish()
         finally:
@@ -269,7 +273,6 @@ class TuneRun:
         """Measure one block of the candidates of `step`, in turns if there are several."""
         if step.stage == "race" and (departure := self._find_too_long(*step.names)) is not None:
             return self._let_leave(step.names[0], departure)
-        self._control.skip = False
         if step.stage == "confirm" and not self._confirmed.issuperset(step.names):
             # Confirmed by processes that are as fresh as the figures.
             self._pool.end_all()
@@ -413,11 +416,7 @@ class TuneRun:
             return
         pooled = self._pool.drop(self._get_key(name, stage))
         if self._control.skip:
-            self._control.skip = False
-            self._record_standing(name, "skipped")
-            self._client.finish(
-                state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept())
-            )
+            self._skip_candidate(name)
         elif isinstance(error, WorkerDied) and not state.over:
             schedule = self._build_schedule(name)
             event = worker_failure.build_death_event(pooled.process, state, schedule)
@@ -435,6 +434,18 @@ class TuneRun:
                 worker_failure.end_silent_worker(pooled.process, state, schedule, error.reason)
             )
         pooled.process.end(0.1)
+
+    def _skip_candidate(self, at_work: str | None = None) -> None:
+        """Let the candidate leave that was shown as the skip came, else the one `at_work`."""
+        name = self._control.skip_of or at_work
+        race = self._race.race
+        # Who left the race may still be confirmed, as today's default.
+        if name is None or (race.candidates[name].left and not race.confirmations):
+            return self._client.drop_late_skip()
+        self._control.skip, self._control.skip_of = False, None
+        state = self._get_state(name)
+        self._record_standing(name, "skipped")
+        self._client.finish(state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept()))
 
     def _finish(self) -> None:
         """End every candidate that was measured, or is out."""

@@ -284,6 +284,13 @@ class WorkerClient:
         self._deadline.extend(time.monotonic() - since_s)
         self.raise_if_ended()
 
+    def drop_late_skip(self) -> None:
+        """Forget a skip that came when nothing was left to skip, and say so."""
+        if self.control.skip:
+            self.control.skip = False
+            text = "nothing was skipped: what it was meant for was over"
+            self.recorder.record(events.Log(t_ns=now_ns(), text=text))
+
     def raise_if_ended(self) -> None:
         """Check for requests to stop or skip.
 

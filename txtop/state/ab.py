@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from txtop.formatting import format_share
+from txtop.formatting import format_ratio_interval, format_share
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol.events import ABBlock
@@ -247,11 +247,13 @@ class ABTest:
         (low, high), ratio = look.interval, look.ratio
         surely = self.surely
         if verdict == "faster":
-            return f"{b} is {ratio:.2f}x as fast as {a}  {_format_interval(low, high)}  {surely}"
+            return (
+                f"{b} is {ratio:.2f}x as fast as {a}  {format_ratio_interval(low, high)}  {surely}"
+            )
         if verdict == "slower":
-            inverse = _format_interval(1 / high, 1 / low)
+            inverse = format_ratio_interval(1 / high, 1 / low)
             return f"{a} is {1 / ratio:.2f}x as fast as {b}  {inverse}  {surely}"
-        between = f"{ratio:.3f} {_format_interval(low, high)}  {surely}"
+        between = f"{ratio:.3f} {format_ratio_interval(low, high)}  {surely}"
         if verdict == "equivalent":
             excludes_one = self.sequences[name].excludes_one
             least = (
@@ -286,7 +288,3 @@ class ABTest:
 
 def _get_work(arm: Cell) -> tuple[int, int, int]:
     return arm.batch_size, arm.sequence_length, arm.new_tokens
-
-
-def _format_interval(low: float, high: float) -> str:
-    return f"[{low:.3f}, {high:.3f}]"

@@ -40,13 +40,13 @@ def word_verdict(
     a, b = ab_test.letter(ab_test.first.id), ab_test.letter(name)
     low, high = look.interval
     if verdict == "slower":
-        interval = f"[{1 / high:.2f}, {1 / low:.2f}]"
+        interval = formatting.format_ratio_interval(1 / high, 1 / low)
         return VerdictWording(a, 1 / look.ratio, (f"{a} is faster",), interval)
+    interval = formatting.format_ratio_interval(low, high)
     if verdict == "equivalent":
         margin = f"{ab_test.margin * 100:.3g} %"
         claims = f"{b} is as fast as {a} within {margin}", f"same within ±{margin}"
-        return VerdictWording("", look.ratio, claims, f"[{low:.3f}, {high:.3f}]")
-    interval = f"[{low:.2f}, {high:.2f}]"
+        return VerdictWording("", look.ratio, claims, interval)
     if verdict == "faster":
         return VerdictWording(b, look.ratio, (f"{b} is faster",), interval)
     if verdict == "inconclusive":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.formatting import format_ratio_interval
 from txtop.protocol.events import Isolation
 
 HIDDEN = 0.1
@@ -23,8 +24,7 @@ def describe_isolation(isolation: Isolation) -> str:
     """Describe what the neighbours of a place cost it, with the interval."""
     if isolation.ratio is None or isolation.ci95 is None:
         return f"neighbours of {isolation.place} not judged: {isolation.failed}"
-    low, high = isolation.ci95
-    size = f"{isolation.ratio:.2f}x [{low:.2f}, {high:.2f}]"
+    size = f"{isolation.ratio:.2f}x {format_ratio_interval(*isolation.ci95)}"
     if is_slowed(isolation):
         return f"beside its neighbours {isolation.place} takes {size} as long"
     if is_cleared(isolation):

@@ -106,6 +106,8 @@ def explain_absent_device(device: str) -> str:
         return NO_CUDA
     if kind == "cuda" and not _has_driver("nvidiactl", "nvmap", "kfd", "dxg"):
         return "this machine has no NVIDIA or AMD GPU"
+    if kind == "cuda" and list_visible_devices() == []:
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
     return ""
 
 

@@ -25,8 +25,9 @@ from txtop.export.text import table
 from txtop.forecast import fit_plan
 from txtop.forecast.edge import choose_next_probe
 from txtop.forecast.memory import forecast_memory
+from txtop.models import model_config
 from txtop.plan.cell import Cell
-from txtop.plan.plan import EdgeSearch
+from txtop.plan.plan import EdgeSearch, Plan
 from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
@@ -140,6 +141,38 @@ def test_a_prompt_ends_with_the_context(
         cell = LENGTH.build_cell(search, steps)
         assert cell.sequence_length == min(64 * steps, end)
         assert LENGTH.count_steps(search, cell) == steps
+
+
+@pytest.mark.parametrize("told", ["plan", "load"])
+def test_the_context_of_a_recorded_search_is_that_of_the_recording(
+    monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    base = msgspec.structs.replace(BASE, model="org/own-model")
+    search = EdgeSearch(
+        largest="sequence-length",
+        base=base,
+        limit_bytes=4000 * MIB,
+        context=1024 if told == "plan" else None,
+        family="causal" if told == "plan" else None,
+    )
+    plan = Plan(cells=(LENGTH.build_cell(search, 2, "p01"),), iterations=3, edge_search=search)
+    state, story = fold_all([ui_events.header(plan)]), ui_events.Story(plan)
+
+    def look_here(model: str) -> None:
+        raise AssertionError("a reader looked for the model on its machine")
+
+    monkeypatch.setattr(model_config, "find_config", look_here)
+    for name, length in (("p01", 128), ("p02", 992)):
+        cell = msgspec.structs.replace(base, id=name, sequence_length=length)
+        for event in run_probe(story, cell, 1000):
+            if isinstance(event, events.ModelLoaded):
+                event.context = 1024
+            fold(state, event)
+    (edge,) = find_edges(state)
+    assert edge.is_found
+    lines = edge_text.format_edges(state, FinalMetrics())
+    assert "  did not  nothing: the model has 1,024 positions, 32 for new tokens" in lines
+    assert lines[0].startswith("longest prompt of own-model fp32, batch 2, 32 new tokens, in ")
 
 
 @pytest.mark.parametrize(("given", "steps"), [(100, None), (128, 2), (992, 16)])

@@ -64,7 +64,7 @@ def test_the_verdict_of_an_ab_stands_with_its_interval_and_the_number_of_its_blo
     document = read_markdown(fold_all(read_all(resolve_session("smollm2-int8"))[0]))
     heading, rule, row = [line for line in document.splitlines() if line[:1] == "|"][:3]
     assert heading.startswith("| arm | ratio | 95 %, every look")
-    assert row.startswith("| B int8:torch-dynamic | 1.915 | [1.748, 2.098] |") and rule
+    assert row.startswith("| B int8:torch-dynamic | 1.915 | [1.75, 2.10] |") and rule
 
 
 def test_a_command_stands_as_it_is_typed() -> None:

@@ -126,3 +126,15 @@ def test_a_device_without_its_build_or_its_driver_is_absent(
     monkeypatch.setattr("sys.platform", "linux")
     absent = gpus.explain_absent_device(device)
     assert reason in absent and bool(reason) == bool(absent)
+
+
+@pytest.mark.parametrize(("visible", "hides"), [("", True), ("-1", True), ("0", False)])
+def test_gpus_that_the_environment_hides_are_absent(
+    visible: str, hides: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(gpus, "DEV", tmp_path)
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert ("CUDA_VISIBLE_DEVICES hides every GPU" in gpus.explain_absent_device("cuda")) is hides
+    assert gpus.explain_absent_device("cpu") == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop.analysis import contention
 from txtop.analysis.ab_notes import build_comparison_notes
 from txtop.export.text.fitting import format_table
-from txtop.formatting import MISSING, format_count, format_share
+from txtop.formatting import MISSING, format_count, format_ratio_interval, format_share
 from txtop.plan import labels
 from txtop.protocol.events import Fidelity
 from txtop.sanitise import sanitise
@@ -111,7 +111,7 @@ def _format_arm(ab_test: ABTest, name: str) -> str:
 
 
 def _format_interval(interval: tuple[float, float] | None) -> str:
-    return MISSING if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+    return MISSING if interval is None else format_ratio_interval(*interval)
 
 
 def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[str]:

@@ -16,6 +16,7 @@ from txtop.analysis.edge import (
     explain_failure,
     find_edges,
     find_most,
+    find_search,
     list_axes,
 )
 from txtop.analysis.metrics import FinalMetrics
@@ -37,7 +38,7 @@ Prediction = tuple[Axis, int, int, int] | None
 
 def format_edges(state: SessionState, finals: FinalMetrics) -> list[str]:
     """Format both sides of each edge that the session searches."""
-    search = state.plan.edge_search
+    search = find_search(state)
     if search is None:
         return []
     lines: list[str] = []
@@ -128,7 +129,7 @@ def _find_value(search: EdgeSearch, axis: Axis, steps: int) -> int:
 def format_title(axis: Axis, search: EdgeSearch) -> str:
     """Format what is searched, as `largest batch of gpt2 fp32, 128 + 32 tokens`."""
     model = f"{axis.title} of {sanitise(search.base.model_name)} {search.base.precision}"
-    return f"{model}, {describe_fixed(axis, search.base)}"
+    return f"{model}, {describe_fixed(axis, search)}"
 
 
 def _format_sides(

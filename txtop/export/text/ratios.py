@@ -6,7 +6,7 @@ from txtop.analysis.ratios import PrecisionRatio, compute_ratios
 from txtop.export.text import ab
 from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, wrap_line
-from txtop.formatting import MISSING
+from txtop.formatting import MISSING, format_ratio_interval
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio
@@ -56,5 +56,5 @@ def _build_row(ratio: PrecisionRatio) -> list[str]:
 def format_ratio_cells(contrast: UnpairedRatio) -> tuple[str, str, str]:
     """Format ratio, interval and numbers of iterations for a table."""
     ratio = MISSING if contrast.ratio is None else f"{contrast.ratio:.3f}"
-    interval = f"[{contrast.ci95[0]:.3f}, {contrast.ci95[1]:.3f}]" if contrast.ci95 else MISSING
+    interval = format_ratio_interval(*contrast.ci95) if contrast.ci95 else MISSING
     return ratio, interval, f"{contrast.n_base}+{contrast.n_new}"

@@ -139,7 +139,10 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
     if outcome.gain is None and outcome.close is None:
         if state.ended is None:
             return "not judged yet"
-        return "not confirmed" if len(outcome.arms) > 1 else "the only one left"
+        # One that has no block yet is in as well, if the race was stopped.
+        running = state.race.race.running if state.race is not None else []
+        is_alone = max(len(outcome.arms), len(running)) <= 1
+        return "the only one left" if is_alone else "not confirmed"
     tuning = state.race.tuning if state.race is not None else None
     if outcome.gain is None or tuning is None or outcome.winner == tuning.default:
         return "no difference shown"

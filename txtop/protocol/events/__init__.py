@@ -54,6 +54,7 @@ from txtop.protocol.events.serving import ServerStatus as ServerStatus
 from txtop.protocol.events.session import LOG_SCHEMA as LOG_SCHEMA
 from txtop.protocol.events.session import Control as Control
 from txtop.protocol.events.session import ControlAction as ControlAction
+from txtop.protocol.events.session import Expected as Expected
 from txtop.protocol.events.session import Gap as Gap
 from txtop.protocol.events.session import Log as Log
 from txtop.protocol.events.session import Machine as Machine

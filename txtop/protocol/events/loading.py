@@ -60,7 +60,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     checkpoint that is stored quantised. `products` are the bytes of matrix-product weights as they
     are stored, by the class of module and, in brackets, of its weight. `weight_bytes` is the sum
     over all storages. `ranks` is the number of devices, or of processes on a CPU, over which the
-    model is spread; parameters and weights are those of all.
+    model is spread; parameters and weights are those of all. `context` is the longest in tokens
+    that the configuration states.
     """
 
     cell: Name
@@ -98,6 +99,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     scheme: Name = ""
     products: dict[Name, Natural] = {}
     ranks: Annotated[int, Meta(ge=1, le=MAX_RANKS)] = 1
+    context: Natural | None = None
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from txtop.plan.plan import Plan
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text, WallS
@@ -33,10 +34,21 @@ class Machine(msgspec.Struct, kw_only=True, frozen=True):
     cores_allowed: Natural | None = None
 
 
+class Expected(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """The family and memory of a cell as the runner knows them before anything is loaded.
+
+    `memory` is the forecast in bytes: process, weights, call, allocator, and peak of the load.
+    """
+
+    family: Literal["causal", "encoder", "seq2seq"] | None = None
+    memory: tuple[Natural, Natural, Natural, Natural, Natural] | None = None
+
+
 class SessionHeader(Event, kw_only=True, tag="header"):
     """The first event of a log: the plan, and what is needed to compare or repeat the session.
 
-    `schema` is (major, minor) of the log, `margin` that of an A/B, None for a run.
+    `schema` is (major, minor) of the log, `margin` that of an A/B, None for a run. `expected` is
+    by cell; an older recording has none.
     """
 
     schema: tuple[Natural, Natural]
@@ -50,6 +62,7 @@ class SessionHeader(Event, kw_only=True, tag="header"):
     seed: Natural
     boot_id: Name
     margin: Real | None = None
+    expected: dict[Name, Expected] | UnsetType = UNSET
 
 
 class Segment(Event, kw_only=True, tag="segment"):

@@ -122,9 +122,9 @@ def build_cell_row(
     )
     if base.state == "waiting":
         # Imported late: the outcomes of sessions that are over come without it.
-        from txtop.forecast.memory_fit import forecast_cell
+        from txtop.forecast.memory_fit import read_forecast
 
-        forecast = forecast_cell(session, cell)
+        forecast = read_forecast(session, cell)
         peak = forecast.peak_bytes if forecast else None
         gib = "" if peak is None else formatting.format_gib(peak, "~")
         return replace(base, gib=gib, note=session.word_departure(cell.id))

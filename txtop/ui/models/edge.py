@@ -14,6 +14,7 @@ from txtop.analysis.edge import (
     explain_end,
     explain_failure,
     find_edges,
+    find_search,
     has_outcome,
     judge_probe,
 )
@@ -71,7 +72,7 @@ class EdgeView:
 
 def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeView, ...]:
     """Build the edges that a session searches; `rows` are those of its table, by cell."""
-    search = state.plan.edge_search
+    search = find_search(state)
     if search is None:
         return ()
     edges = find_edges(state)
@@ -92,7 +93,7 @@ def _build_edge(
     is_ended = edge.is_found and edge.smallest is None
     return EdgeView(
         title=edge.axis.title,
-        fixed=describe_fixed(edge.axis, search.base),
+        fixed=describe_fixed(edge.axis, search),
         room=f"{limit_gib} GiB {describe_limit(search, limit)}" if limit else "",
         probes=tuple(
             _build_probe(state, search, edge, own, rows, gibs, expected)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import UNSET
+
 from txtop import formatting
 from txtop.forecast.history import normalise_cell
 from txtop.models import model_config
@@ -53,11 +55,17 @@ class LoadingView:
 
 
 def find_expected_family(session: SessionState, cell: CellState, cache: FrameCache) -> str | None:
-    """Return the family of a cell: as loaded, else as its model's configuration says."""
+    """Return the family of a cell: as loaded, else as recorded before.
+
+    Of an older recording, which lacks it, the files here tell.
+    """
     if cell.family is not None:
         return cell.family
     model = cell.cell.model
     same = (c.family for c in session.cells.values() if c.cell.model == model and c.family)
+    if session.header is not None and session.header.expected is not UNSET:
+        expected = session.header.expected.get(cell.cell.id, events.Expected())
+        return next(same, None) or expected.family
     return next(same, None) or cache.get_or_make(
         ("family", model), model, lambda: model_config.find_family(model)
     )

@@ -68,6 +68,7 @@ def build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoa
         capability=numerics.read_capability(device),
         environment=numerics.read_environment(device),
         ranks=loaded.ranks,
+        context=loaded.stated_positions,
     )
 
 

@@ -275,10 +275,12 @@ def _format_peaks(session: SessionState, state: CellState) -> str:
         f"{name} {formatting.format_gib(size)} GiB" for name, size in named if size is not None
     ]
     peaks += spread.list_part_peaks(state)
-    forecast = memory_fit.forecast_cell(session, state.cell)
-    peak = state.peak_bytes
-    if forecast is not None and peak:
-        peaks.append(f"forecast {formatting.format_change(forecast.peak_bytes / peak - 1, 0)}")
+    probe, forecast = session.probes.get(state.cell.id), None
+    if probe is None:
+        forecast = memory_fit.read_forecast(session, state.cell)
+    expected = forecast.peak_bytes if forecast is not None else probe and probe.forecast_bytes
+    if expected and (peak := state.peak_bytes):
+        peaks.append(f"forecast {formatting.format_change(expected / peak - 1, 0)}")
     return ", ".join(peaks)
 
 
@@ -310,7 +312,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
             facts.append(CellFact("random", ", ".join(load.drawn)))
     else:
         facts.append(CellFact("weights", cell.weights))
-        forecast = memory_fit.forecast_cell(session, cell)
+        forecast = memory_fit.read_forecast(session, cell)
         if forecast is not None:
             facts.append(CellFact("memory", _format_forecast(forecast)))
     facts += [

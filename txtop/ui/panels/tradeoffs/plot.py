@@ -10,7 +10,6 @@ LOG_FROM_FACTOR = 8.0
 MAX_CEILING_FACTOR = 10.0
 GUIDE_STEPS = 24
 GUIDE_NAME = "linear"
-LEGEND = "b4: batch 4"
 # Behind the name of the horizontal axis, by which of both is logarithmic.
 _AXES = {
     (False, False): "",
@@ -42,8 +41,14 @@ def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
         guide,
         plot.ceilings,
         plot.budgets,
-        LEGEND if plot.kind == "rates" else "",
+        explain_labels(plot),
     )
+
+
+def explain_labels(plot: TradeoffPlot) -> str:
+    """Explain the numbers beside the points, by the first of them; empty where they speak."""
+    label = plot.points[0].label if plot.kind == "rates" and plot.points else ""
+    return f"b{label}: batch {label}" if label else ""
 
 
 def _choose_label(plot: TradeoffPlot, point: TradeoffPoint, *, at_cursor: bool) -> str:

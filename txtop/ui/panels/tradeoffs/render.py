@@ -13,7 +13,7 @@ from txtop.ui.models.layout import PanelRegion
 from txtop.ui.models.tradeoffs.build import TOO_FEW_MEASURED, TOO_FEW_YET
 from txtop.ui.models.tradeoffs.groups import AB_REASON
 from txtop.ui.models.tradeoffs.plot import PLOT_TITLES, TradeoffPlot, TradeoffPoint, TradeoffsView
-from txtop.ui.panels.tradeoffs.plot import LEGEND, build_scatter
+from txtop.ui.panels.tradeoffs.plot import build_scatter, explain_labels
 from txtop.ui.panels.tradeoffs.point_bars import count_bar_rows, render_point_bars
 from txtop.ui.panels.tradeoffs.precision_bars import render_cost_bars, render_precision_bars
 from txtop.ui.panels.tradeoffs.table import (
@@ -186,8 +186,8 @@ def _render_legend(
     without room the signs stay. A plot of few rows `down` has no other place for its legend."""
     signs: Row = []
     numbers: Row = []
-    if plot.kind == "rates" and down < NAMED_BELOW_FROM:
-        numbers = [(f"   {LEGEND}", "muted")]
+    if (labels := explain_labels(plot)) and down < NAMED_BELOW_FROM:
+        numbers = [(f"   {labels}", "muted")]
     if plot.kind == "precisions":
         n = len(plot.points)
         of = f" of {plot.session_cells}" if n < plot.session_cells else ""
