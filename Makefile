@@ -36,7 +36,7 @@ layers: $(STAMP)-dev ## who may import whom
 	@$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP)-compiled ## the tests but the slow ones; T="..." passes arguments to pytest
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(T)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(T)
 
 slow: $(STAMP)-dev ## the slow tests
 	@$(BIN)/python -m pytest -m slow $(T)

@@ -18,6 +18,8 @@ from support import fault_rows, scripted_nvml, warm_workers  # noqa: E402
 from support.sampler_process import TREE, Start  # noqa: E402
 from support.scripted_nvml import Scenario, without_a_library  # noqa: E402
 
+SHARE_WITH_WAITING = 0.85
+
 
 def pytest_configure() -> None:
     """Restore the default signals, which a background shell job ignores and children inherit.
@@ -47,6 +49,22 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the modules of processes, which mostly wait, over those of the others, which compute.
+
+    One kind after the other leaves the cores idle first and too few for all at last. The end is
+    for the short modules of the others, so that no long one is alone there.
+    """
+    modules = list(dict.fromkeys(item.path for item in items))
+    waiting = [path for path in modules if path.parent.name == "process"]
+    others = [path for path in modules if path.parent.name != "process"]
+    step = SHARE_WITH_WAITING * len(others) / max(1, len(waiting))
+    place = {path: float(number) for number, path in enumerate(others)}
+    place |= {path: step * number for number, path in enumerate(waiting)}
+    items.sort(key=lambda item: place[item.path])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings and themes of the user who runs the tests away from them."""
@@ -55,6 +73,15 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # The tests beside them are busy neighbours of all runs.
         patch.setenv("TXTOP_NEIGHBOURS", "ignore")
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def restored_environment() -> Iterator[None]:
+    """Leave to the next module the environment of before, whatever txtop set in this process."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module", autouse=True)

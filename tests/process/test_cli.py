@@ -21,6 +21,7 @@ from support import tiny_models
 from support.command_line import TXTOP, txtop
 from support.knob_values import ATTENTIONS, PRECISIONS
 from support.paths import ROOT
+from support.waiting import wait_until
 from support.warm_workers import build_warm_environment
 from txtop.options.presets import PRESETS
 from txtop.session.catalog import read_entry
@@ -83,7 +84,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_loading(line: str, tmp_path: Path) -> None:
-    done = txtop("run", "--headless", "--session-dir", str(tmp_path), *line.split(), timeout=5)
+    done = txtop("run", "--headless", "--session-dir", str(tmp_path), *line.split())
     assert done.returncode == 2 and not list(tmp_path.iterdir())
     assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
 
@@ -293,10 +294,7 @@ def start(tmp_path: Path, **environment: str) -> tuple[subprocess.Popen[str], Pa
         env={**os.environ, **environment},
     )
     log = tmp_path / "s" / "long" / "events.jsonl"
-    give_up = time.monotonic() + 60
-    while not log.exists() or b'"role":"measured"' not in log.read_bytes():
-        assert process.poll() is None and time.monotonic() < give_up
-        time.sleep(0.1)
+    wait_until(lambda: log.exists() and b'"role":"measured"' in log.read_bytes(), process.poll)
     return process, log.parent
 
 

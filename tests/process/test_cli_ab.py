@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from support import tiny_models
 from support.command_line import TXTOP, txtop
+from support.waiting import wait_until
 from support.warm_workers import build_warm_environment
 from txtop.protocol.events import ABBlock, AnyEvent
 from txtop.selftest import identical_arms
@@ -125,8 +125,8 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    stream = _until(tmp_path / "s" / "ab", lambda logged: len(_rounds(logged)) >= 3)
-    assert stream
+    log = tmp_path / "s" / "ab" / "events.jsonl"
+    wait_until(lambda: log.exists() and len(_rounds(read_all(log.parent)[0])) >= 3)
     workers = [
         process
         for process in psutil.Process(run.pid).children(recursive=True)
@@ -147,17 +147,6 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
 
 def _rounds(stream: list[AnyEvent]) -> list[ABBlock]:
     return [event for event in stream if isinstance(event, ABBlock)]
-
-
-def _until(path: Path, is_enough: Any, seconds: float = 60) -> list[AnyEvent]:
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
-        if (path / "events.jsonl").exists():
-            logged = read_all(path)[0]
-            if is_enough(logged):
-                return logged
-        time.sleep(0.05)
-    raise AssertionError("never came")
 
 
 def test_in_a_run_each_precision_has_its_badge_beside_its_speed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import WAIT_S
 from txtop.cli.app import run_command_line
 
 
@@ -36,10 +37,10 @@ def test_the_shell_reads_its_script(script: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def typed(shell: list[str], setup: str, *pieces: str, until: str, seconds: float = 10.0) -> str:
+def typed(shell: list[str], setup: str, *pieces: str, until: str) -> str:
     """Return the output of an interactive shell into which `pieces` are typed when it is quiet.
 
-    Stops when `until` is printed, at the latest after `seconds`.
+    Stops when `until` is printed, at the latest after `WAIT_S`.
     """
     pid, fd = pty.fork()
     if pid == 0:
@@ -47,7 +48,7 @@ def typed(shell: list[str], setup: str, *pieces: str, until: str, seconds: float
         os.execvpe(shell[0], shell, environ)
     try:
         os.write(fd, f"{setup}; echo re''ady\n".encode())
-        seen, left, end_s = "", list(pieces), time.monotonic() + seconds
+        seen, left, end_s = "", list(pieces), time.monotonic() + WAIT_S
         while until not in seen and time.monotonic() < end_s:
             if select.select([fd], [], [], 0.3)[0]:
                 seen += os.read(fd, 4096).decode(errors="replace")

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from support import kills, tiny_models
 from support.command_line import txtop
+from support.waiting import WAIT_S
 from support.warm_workers import build_warm_environment
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -180,7 +181,7 @@ def test_after_two_kills_nothing_is_measured_or_answered_twice(
         assert kills.until(lambda: trial.count_lines(b'"kind":"answers"', own) >= 1, 60)
         second = kill_runner(trial)
         resumed = trial.txtop("resume", "s", "--headless")
-        assert resumed.wait(60) == 0
+        assert resumed.wait(WAIT_S) == 0
     finally:
         trial.close()
     logged = trial.events()

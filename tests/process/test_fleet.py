@@ -19,6 +19,7 @@ import pytest
 from support.command_line import txtop
 from support.paths import ROOT, SHIM
 from support.ssh_host import Network, make_network, serve_ssh
+from support.waiting import WAIT_S
 from txtop.fleet.fleet_run import FleetCopies
 from txtop.fleet.followed import FleetFollower
 from txtop.runner.liveness import load_session
@@ -162,7 +163,7 @@ def test_a_fleet_is_resumed_where_cells_are_missing(tmp_path: Path) -> None:
     for line in run.stderr:
         if re.match(r"a .*batch 4.*started", line):
             assert txtop("stop", "f-a", "--session-dir", str(tmp_path / "a")).returncode == 0
-    assert run.wait(30) == 130
+    assert run.wait(WAIT_S) == 130
     log = tmp_path / "here" / "f" / "f-a" / "events.jsonl"
     log.write_bytes(log.read_bytes() + b'{"torn')
     resumed = txtop("resume", "f", "--session-dir", str(tmp_path / "here"))
@@ -208,7 +209,7 @@ def test_a_stopped_line_is_told_and_every_event_arrives_once(tmp_path: Path) -> 
                 run.send_signal(signal.SIGINT)
     finally:
         run.send_signal(signal.SIGTERM)
-        run.wait(30)
+        run.wait(WAIT_S)
     assert run.returncode == 130, lines
     changes = [line for line in lines if re.match(r"a +(no data|receiving data)", line)]
     assert len(changes) == 2, lines
@@ -330,7 +331,7 @@ def test_an_interrupt_stops_every_place_and_a_second_leaves(tmp_path: Path) -> N
             run.send_signal(signal.SIGINT)
             break
     rest = run.stderr.read()
-    assert run.wait(30) == 130, rest
+    assert run.wait(WAIT_S) == 130, rest
     require_equal_copies(tmp_path, "f")
 
 

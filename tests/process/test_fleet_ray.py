@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ import pytest
 from support.command_line import txtop
 from support.held_places import build_arguments, require_equal_copies, start
 from support.paths import ROOT
+from support.waiting import wait_until
 from support.warm_workers import build_ray_environment, build_warm_program
 from txtop.fleet.folder import read_fleet
 from txtop.runner.liveness import load_session
@@ -63,10 +63,7 @@ def cluster() -> Iterator[Any]:
         nodes.wait_for_nodes(timeout=WAIT_S)
         yield nodes
         nodes.shutdown()
-        until_s = time.monotonic() + WAIT_S
-        while left := find_ray_processes(folder):
-            assert time.monotonic() < until_s, left
-            time.sleep(0.1)
+        wait_until(lambda: not find_ray_processes(folder), lambda: find_ray_processes(folder))
 
 
 def find_ray_processes(folder: str) -> list[int]:

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from support.command_line import txtop
 from support.held_places import build_arguments, require_equal_copies, start
 from support.slurm_node import find_missing, run_slurm
+from support.waiting import WAIT_S, wait_until
 
 if find_missing():
     pytest.skip(find_missing(), allow_module_level=True)
@@ -55,7 +55,7 @@ def test_a_job_that_is_cancelled_is_named(tmp_path: Path, slurm: dict[str, str])
         if re.match(r"a .*started$", line):
             first = min(list_jobs(slurm), key=int)
             subprocess.run(["scancel", first], env=environment, check=True)
-    assert run.wait(60) == 1, "".join(lines)
+    assert run.wait(WAIT_S) == 1, "".join(lines)
     assert any(re.match(rf"a +Slurm's job {first} has ended \(CANCELLED\)", x) for x in lines), (
         lines
     )
@@ -85,7 +85,7 @@ def test_a_signal_while_a_job_waits_cancels_them_all(
     told = next((line for line in run.stderr if "waits" in line), "")
     assert "Resources" in told and len(list_jobs(slurm)) == 2
     run.send_signal(number)
-    assert run.wait(30) == 128 + number
+    assert run.wait(WAIT_S) == 128 + number
     assert list_jobs(slurm) == []
 
 
@@ -95,10 +95,7 @@ def test_what_slurm_refuses_is_told_and_nothing_stays(
     done = txtop(*build_arguments(tmp_path, "slurm", "b=slurm:-p nowhere"), **slurm)
     assert done.returncode == 2
     assert "sbatch refuses: " in done.stderr and "partition" in done.stderr
-    until_s = time.monotonic() + 10
-    while list_jobs(slurm):
-        assert time.monotonic() < until_s
-        time.sleep(0.1)
+    wait_until(lambda: not list_jobs(slurm))
     assert not (tmp_path / "here").exists()
 
 
@@ -114,7 +111,7 @@ def test_a_fleet_whose_jobs_were_given_back_is_resumed_in_new_ones(
             run.send_signal(signal.SIGINT)
             break
     run.stderr.read()
-    assert run.wait(30) == 130 and list_jobs(slurm) == []
+    assert run.wait(WAIT_S) == 130 and list_jobs(slurm) == []
     here = ("--session-dir", str(tmp_path / "here"))
     again = txtop("attach", "f", *here, **slurm)
     assert again.returncode == 130, again.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from support import full_disk
 from support.paths import SHIM_DISK
+from support.waiting import WAIT_S, wait_until
 from txtop.protocol import codec, events
 from txtop.runner.control_client import ControlClient
 from txtop.session.follower import Follower
@@ -51,7 +52,7 @@ def watched_to_its_end(runner: subprocess.Popen[bytes], folder: Path) -> list[Fo
     show = LiveMode(path=folder)
     banners: set[str] = set()
     opened = False
-    give_up_s = time.monotonic() + 60
+    give_up_s = time.monotonic() + WAIT_S
     while not followers[0].finished or not followers[-1].finished:
         assert time.monotonic() < give_up_s, "the followers never saw the end"
         for follower in followers:
@@ -67,7 +68,7 @@ def watched_to_its_end(runner: subprocess.Popen[bytes], folder: Path) -> list[Fo
         time.sleep(0.05)
     show.close()
     assert any("cannot write the log" in text for text in banners), banners
-    assert runner.wait(20) != 0
+    assert runner.wait(WAIT_S) != 0
     return followers
 
 
@@ -107,20 +108,17 @@ def test_room_that_comes_back_makes_the_log_whole(small_disk: Path) -> None:
     runner = run(folder, ITERATIONS)
     control = ControlClient(folder)
     follower = Follower(folder, control.tail)
-    give_up_s = time.monotonic() + 60
-    while (status := control.status()) is None or not status.write_error:
-        assert time.monotonic() < give_up_s
+
+    def cannot_write() -> bool:
         follower.update()
-        time.sleep(0.02)
-    while not follower.update():
-        assert time.monotonic() < give_up_s
-        time.sleep(0.02)
+        status = control.status()
+        return status is not None and bool(status.write_error)
+
+    wait_until(cannot_write)
+    wait_until(follower.update)
     (small_disk / "other").unlink()
-    while not follower.finished:
-        assert time.monotonic() < give_up_s
-        follower.update()
-        time.sleep(0.02)
-    assert runner.wait(20) == 0
+    wait_until(lambda: follower.update() and follower.finished)
+    assert runner.wait(WAIT_S) == 0
     logged, problems = read_all(folder)
     assert not problems.lines()
     assert fold_all(logged) == follower.state
@@ -147,8 +145,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
         writer.record(events.Log(t_ns=1, text=text))
     last = writer.record(events.CellFinished(t_ns=1, cell="c001", status="ok"))
     assert writer.buffered_bytes <= MAX_BUFFERED_BYTES and writer.dropped > 300
-    while writer.write_error is None:
-        time.sleep(0.01)
+    wait_until(lambda: writer.write_error)
     pages, after = 0, 0
     seen: list[int] = []
     while page := writer.unwritten(after):
@@ -180,7 +177,7 @@ def test_a_disk_that_confirms_nothing_is_said_at_the_end(tmp_path: Path) -> None
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=WAIT_S,
     )
     assert done.returncode == 1 and "ok" in done.stdout
     assert "durability lost: the disk did not confirm" in done.stderr.splitlines()[-1]

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from support.paths import ROOT, SHIM
+from support.waiting import wait_until
 from txtop.system.signals import handle_signals, unwind_on_signals
 from txtop.ui.terminal.capabilities import TerminalGuard
 
@@ -45,10 +45,7 @@ def test_a_run_under_nohup_survives_its_terminal(tmp_path: Path) -> None:
         command, env=environ, preexec_fn=ignore, stdout=-1, stderr=-1, text=True
     ) as run:
         log = tmp_path / "s" / "events.jsonl"
-        give_up_s = time.monotonic() + 60
-        while not log.exists() or b'"role":"measured"' not in log.read_bytes():
-            assert run.poll() is None and time.monotonic() < give_up_s
-            time.sleep(0.02)
+        wait_until(lambda: log.exists() and b'"role":"measured"' in log.read_bytes(), run.poll)
         assert reads_caught(run.pid) == set()
         family = psutil.Process(run.pid).children(recursive=True)
         assert len(family) == 3

@@ -20,6 +20,7 @@ import pytest
 from support import tiny_models
 from support.fake_run import Run, plan, statuses
 from support.paths import TESTS
+from support.waiting import WAIT_S, wait_until
 from support.warm_workers import build_warm_command
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
@@ -124,9 +125,9 @@ def test_escapes_from_a_worker_are_inert_in_log_table_and_export(tmp_path: Path)
 def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("slow", "ok", batches=(1, 2))).start()
     for name in ("c001", "c002"):
-        run.until(lambda n=name: n in run.state.cells and len(run.state.cells[n].samples) == 3)
+        wait_until(lambda n=name: n in run.state.cells and len(run.state.cells[n].samples) == 3)
         assert run.conductor.control.handle(_request("skip")) == {"ok": True}
-        run.until(lambda n=name: run.state.cells[n].over)
+        wait_until(lambda n=name: run.state.cells[n].over)
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["skipped", "skipped", "ok", "ok"]
     assert run.state.cells["c001"].worker == run.state.cells["c002"].worker
@@ -136,8 +137,9 @@ def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
 
 def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok", iterations=300)).start()
-    run.until(lambda: "c001" in run.state.cells and len(run.state.cells["c001"].samples) > 20)
+    wait_until(lambda: "c001" in run.state.cells and len(run.state.cells["c001"].samples) > 20)
     run.conductor.control.handle(_request("pause"))
+    wait_until(lambda: run.state.paused)
     time.sleep(0.4)
     held = len(run.state.cells["c001"].samples)
     time.sleep(0.4)
@@ -159,7 +161,7 @@ def test_a_stop_discards_the_open_iteration(
     monkeypatch.setattr(worker_client, "STOP_GRACE_S", grace_s)
     run = Run(tmp_path / "s", plan(model, "ok")).start()
     expected = 0 if model == "stuck-in-load" else 3
-    run.until(
+    wait_until(
         lambda: (
             "c001" in run.state.cells
             and run.state.cells["c001"].phase
@@ -179,7 +181,7 @@ def test_the_socket_answers_and_refuses_nonsense(tmp_path: Path, socket_path: Pa
     (run.folder / SOCKET_NAME).write_text(str(socket_path))
     run.start()
     control = ControlClient(run.folder)
-    run.until(lambda: run.state.current)
+    wait_until(lambda: run.state.current)
     status = control.status()
     assert status is not None and status.pid == os.getpid() and status.state == "running"
     assert status.write_error is None and not status.durability_lost and status.last_seq > 0
@@ -217,10 +219,10 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
     )
     (run.folder / SOCKET_NAME).write_text(str(socket_path))
     run.start()
-    run.until(lambda: "c001" in run.state.cells and run.state.cells["c001"].samples.kept(), 60)
+    wait_until(lambda: "c001" in run.state.cells and run.state.cells["c001"].samples.kept())
     time.sleep(1.0)
     armed.set()
-    run.until(lambda: stalls)
+    wait_until(lambda: stalls)
     control = ControlClient(run.folder)
     waits_ns = []
     while len(stalls) < 2:
@@ -266,14 +268,11 @@ def test_children_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
     )
     runner = subprocess.Popen([sys.executable, "-c", script], cwd=TESTS)
     mine = psutil.Process(runner.pid)
-    give_up = time.monotonic() + 10
-    while len(mine.children()) < 2 and time.monotonic() < give_up:
-        time.sleep(0.05)
+    wait_until(lambda: len(mine.children()) == 2)
     children = mine.children()
-    assert len(children) == 2
     runner.kill()
     runner.wait()
-    gone, alive = psutil.wait_procs(children, timeout=5)
+    gone, alive = psutil.wait_procs(children, timeout=WAIT_S)
     assert len(gone) == 2 and not alive
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from support.fake_run import Run, statuses
+from support.waiting import wait_until
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.forecast import memory_fit
@@ -294,15 +295,15 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
 
 
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", arms_plan(blocks=6)).start()
-    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks == 1)
+    run = Run(tmp_path / "s", arms_plan(blocks=20)).start()
+    wait_until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 1)
     run.conductor.control.handle(control_protocol.ControlRequest(do="pause", who="t"))
-    run.until(lambda: run.state.paused)
+    wait_until(lambda: run.state.paused)
     run.conductor.control.handle(control_protocol.ControlRequest(do="resume", who="t"))
-    assert run.join(20) == ("done", True)
+    assert run.join() == ("done", True)
     ab_test = ab_test_of(run.state)
     assert [b.reasons for b in ab_test.blocks if not b.kept] in ([["paused"]], [])
-    assert ab_test.kept_blocks == 6
+    assert ab_test.kept_blocks == 20
 
 
 def test_a_pause_before_the_first_call_of_a_block_costs_nothing(
@@ -324,7 +325,7 @@ def test_a_pause_before_the_first_call_of_a_block_costs_nothing(
 
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
-    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 11)
+    wait_until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 11)
     run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
@@ -356,7 +357,7 @@ def test_a_skip_after_the_last_block_is_said_to_do_nothing(
 @pytest.mark.fault(36)
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
-    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 2)
+    wait_until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "cancelled"]
@@ -381,7 +382,7 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     from txtop.runner.conductor import Conductor
 
     run = Run(tmp_path / "s", arms_plan(blocks=12)).start()
-    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 2)
+    wait_until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
     from support.fake_run import FAKE
@@ -460,7 +461,7 @@ def test_starts_that_are_complete_outlive_an_interruption(tmp_path: Path, killed
 
     run = Run(tmp_path / "s", arms_plan(blocks=3, starts=6)).start()
     if not killed:
-        run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 7)
+        wait_until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 7)
         run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
     if killed:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.fake_run import FAKE, Run
+from support.waiting import wait_until
 from txtop.analysis.edge import find_edges
 from txtop.plan.cell import Cell
 from txtop.plan.plan import EdgeSearch, Plan
@@ -50,7 +51,7 @@ def test_a_search_without_a_forecast_finds_both_sides(tmp_path: Path) -> None:
 )
 def test_a_search_outlives_every_failure(model: str, status: str, tmp_path: Path) -> None:
     run = Run(tmp_path / "s", build_plan(model))
-    assert run.start().join(30.0) == ("done", True)
+    assert run.start().join() == ("done", True)
     (edge,) = find_edges(run.state)
     assert edge.largest is None and edge.is_found is (status == "oom")
     assert [cell.status for cell in run.state.cells.values()] == [status]
@@ -75,7 +76,7 @@ def test_a_stop_ends_a_probe_in_the_middle_of_a_long_step(
     """The prefill of a batch at the edge takes minutes and hears nothing meanwhile."""
     monkeypatch.setattr(worker_client, "STOP_GRACE_S", 0.1)
     run = Run(tmp_path / "s", build_plan("deaf")).start()
-    run.until(lambda: "p01" in run.state.cells and run.state.cells["p01"].samples)
+    wait_until(lambda: "p01" in run.state.cells and run.state.cells["p01"].samples)
     run.conductor.control.stop("the test")
     assert run.join() == ("stopped", True)
     assert [cell.status for cell in run.state.cells.values()] == ["cancelled"]

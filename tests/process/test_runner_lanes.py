@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from support.fake_run import FAKE, Run, plan, statuses
+from support.waiting import wait_until
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.plan.cell import Cell
@@ -152,10 +153,10 @@ def test_a_skip_is_of_the_cell_on_the_screen_and_a_stop_of_all(tmp_path: Path) -
     other = msgspec.structs.replace(slow, id="c002", precision="bf16")
     made = placed(msgspec.structs.replace(plan("slow"), cells=(slow, other)), PLACES[:2])
     run = Run(tmp_path / "s", made).start()
-    run.until(lambda: [len(c.samples) for c in run.state.cells.values()] == [3, 3])
+    wait_until(lambda: [len(c.samples) for c in run.state.cells.values()] == [3, 3])
     skipped = run.state.cells[run.state.current or ""].cell.id
     run.conductor.control.handle(request("skip"))
-    run.until(lambda: run.state.cells[skipped].over)
+    wait_until(lambda: run.state.cells[skipped].over)
     assert run.state.working == {"c001", "c002"} - {skipped}
     run.conductor.control.handle(request("stop"))
     assert run.join() == ("stopped", True)
@@ -173,7 +174,7 @@ def test_a_lane_that_raises_ends_the_run_and_every_worker(
         if cells[0].model != "broken":
             run_group(self, cells)
             return
-        run.until(lambda: any(len(c.samples) == 3 for c in run.state.cells.values()))
+        wait_until(lambda: any(len(c.samples) == 3 for c in run.state.cells.values()))
         started.extend(child.process.pid for child in run.conductor._supervisor._workers)
         raise RuntimeError("a lane broke")
 

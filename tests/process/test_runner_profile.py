@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from support.fake_run import Run, plan
+from support.waiting import wait_until
 from txtop.plan.plan import Plan
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
@@ -87,7 +88,7 @@ def test_a_pass_that_hangs_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("action", ["skip", "stop"])
 def test_a_pass_that_is_skipped_or_stopped_ends_at_once(tmp_path: Path, action: str) -> None:
     run = Run(tmp_path / "s", plan("GPU-stuck", iterations=3)).start()
-    run.until(lambda: any("the GPU in a step" in line.text for line in run.state.log))
+    wait_until(lambda: any("the GPU in a step" in line.text for line in run.state.log))
     if action == "skip":
         run.conductor.control.skip = True
     else:
@@ -102,7 +103,7 @@ def test_a_pass_that_is_skipped_or_stopped_ends_at_once(tmp_path: Path, action: 
 
 def test_a_resumed_session_reads_what_is_missing(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("GPU-stuck", iterations=3)).start()
-    run.until(lambda: any("the GPU in a step" in line.text for line in run.state.log))
+    wait_until(lambda: any("the GPU in a step" in line.text for line in run.state.log))
     run.conductor.control.stop("a test")
     run.join()
     from support.fake_run import FAKE

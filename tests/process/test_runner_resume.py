@@ -10,6 +10,7 @@ import pytest
 
 from support import streams
 from support.fake_run import FAKE, Run, plan, statuses
+from support.waiting import wait_until
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError
 from txtop.export.json import to_json
@@ -160,7 +161,7 @@ def test_a_reboot_starts_a_segment_and_no_time_goes_across(
 @pytest.mark.fault(10)
 def test_a_session_that_is_being_written_is_not_resumed(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("slow")).start()
-    run.until(lambda: run.state.current)
+    wait_until(lambda: run.state.current)
     with pytest.raises(RunError, match=f"is being written by process {os.getpid()}"):
         Conductor(None, run.folder, worker=FAKE, sampler=None)
     run.conductor.interrupt("SIGTERM")

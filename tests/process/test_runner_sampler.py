@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ import pytest
 
 from support.fake_run import Run, plan
 from support.paths import SHIM
+from support.waiting import wait_until
 from txtop.analysis import energy
 from txtop.protocol.events import Gap, Log
 from txtop.runner import machine_info
@@ -41,9 +41,8 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
         if "loaded in" in line:
             break
     (folder,) = (tmp_path / "sessions").iterdir()
-    while b'"device":"host"' not in (folder / "events.jsonl").read_bytes():
-        assert run.poll() is None
-        time.sleep(0.05)
+    log = folder / "events.jsonl"
+    wait_until(lambda: b'"device":"host"' in log.read_bytes(), run.poll)
     (sampler,) = (
         p
         for p in psutil.Process(run.pid).children(recursive=True)

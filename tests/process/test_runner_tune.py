@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from support.fake_run import FAKE, Run
+from support.waiting import wait_until
 from txtop.analysis.tuning import find_result
 from txtop.export.text.tuning import format_tuning
 from txtop.plan.matrix import expand_matrix
@@ -135,7 +136,7 @@ def test_a_race_that_was_cut_off_repeats_no_block(finished: Run, tmp_path: Path)
 def test_a_candidate_that_fails_leaves(model: str, most: int, tmp_path: Path) -> None:
     """Those with a batch above `most` fail, and the others are raced."""
     run = Run(tmp_path / "s", build_plan(model))
-    assert run.start().join(60.0) == ("done", True)
+    assert run.start().join() == ("done", True)
     assert run.state.race is not None
     failed = {
         name
@@ -180,7 +181,7 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
     """
     monkeypatch.setattr(tune_run, "WARMUP_BUDGET_S", 0.1)
     run = Run(tmp_path / "s", build_plan("emulates", budget_s=0.4)).start()
-    assert run.join(60.0) == ("done", True)
+    assert run.join() == ("done", True)
     assert run.state.race is not None
     for name, own in run.state.race.race.candidates.items():
         cell = run.state.cells[name]
@@ -473,9 +474,9 @@ def test_arms_that_do_not_fit_beside_one_another_are_confirmed_in_pairs(
     plan = build_plan(budget_s=1.0)
     alike = tuple(cell for cell in plan.cells if cell.precision == "fp32")
     run = Run(tmp_path / "s", msgspec.structs.replace(plan, cells=alike)).start()
-    run.until(lambda: run.state.race and run.state.race.race.confirmations, 60.0)
+    wait_until(lambda: run.state.race and run.state.race.race.confirmations)
     run.conductor.control.stop("the test")
-    assert run.join(60.0) == ("stopped", True)
+    assert run.join() == ("stopped", True)
     assert all(b.paired for b in list_blocks(run.folder) if b.stage == "confirm")
 
 
@@ -506,7 +507,7 @@ def test_a_default_that_dies_as_it_is_confirmed_is_out(
 
     monkeypatch.setattr(tune_run.TuneRun, "_prepare", prepare_and_kill)
     run = Run(tmp_path / "s", plan).start()
-    assert run.join(60.0) == ("done", True)
+    assert run.join() == ("done", True)
     assert run.state.race is not None and killed
     left = run.state.race.race.candidates[killed[0]].left
     assert left is not None and left.why == "failed" and left_for[0] == "slower"
@@ -556,7 +557,7 @@ def test_a_candidate_without_the_figure_leaves(
     """No energy is read here: the race ends, and nobody is named."""
     monkeypatch.setattr(turn_energy, "TURN_NS", 1_000_000)
     run = Run(tmp_path / "s", build_plan(objective="energy"))
-    assert run.start().join(60.0) == ("done", True)
+    assert run.start().join() == ("done", True)
     assert find_result(run.state) is None
 
 
@@ -578,7 +579,7 @@ def test_a_race_that_goes_on_after_a_confirmation_has_turns_of_a_race(
 
     monkeypatch.setattr(tune_run, "choose_step", choose_one_again)
     run = Run(tmp_path / "s", build_plan(objective="energy"))
-    assert run.start().join(60.0) == ("done", True)
+    assert run.start().join() == ("done", True)
     (name,), blocks = again, list_blocks(run.folder)
     (late,) = [len(block.iterations[name]) for block in blocks if block.round == 99]
     confirmed = [len(block.iterations[name]) for block in blocks if block.stage == "confirm"]
@@ -590,7 +591,7 @@ def test_who_cannot_be_judged_by_a_limit_leaves(time: LimitedTime, tmp_path: Pat
     """The streamer lags: no call has a TTFT, and none keeps a limit of it."""
     limit = CallLimit(time=time, share=0.9, most_ms=1e6)
     run = Run(tmp_path / "s", build_plan("lags", limits=(limit,)))
-    assert run.start().join(60.0) == ("done", True)
+    assert run.start().join() == ("done", True)
     assert run.state.race is not None
     left = {own.left.detail for own in run.state.race.race.candidates.values() if own.left}
     is_judged = time == "e2e"
@@ -603,7 +604,7 @@ def test_a_stop_ends_a_block_in_the_middle_of_a_long_step(
 ) -> None:
     monkeypatch.setattr(worker_client, "STOP_GRACE_S", 0.1)
     run = Run(tmp_path / "s", build_plan("deaf")).start()
-    run.until(lambda: any(cell.samples for cell in run.state.cells.values()))
+    wait_until(lambda: any(cell.samples for cell in run.state.cells.values()))
     run.conductor.control.stop("the test")
     assert run.join() == ("stopped", True)
     assert list_blocks(run.folder) == []

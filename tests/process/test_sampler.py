@@ -8,7 +8,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -16,29 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.sampler_process import TREE, Start, end, read, samples
+from support.sampler_process import TREE, Metronome, Start, end, read, samples
 from support.scripted_nvml import ONE_GPU, without_a_library
+from support.waiting import WAIT_S
 from txtop.protocol.events import Gap, Log, Telemetry
-
-
-class Metronome(threading.Thread):
-    """A thread that wakes five times a second on this machine, busy as it is."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.ended = threading.Event()
-        self.times_ns = [time.perf_counter_ns()]
-        self.start()
-
-    def run(self) -> None:
-        while not self.ended.wait(0.2):
-            self.times_ns.append(time.perf_counter_ns())
-
-    def stop_and_measure(self) -> float:
-        """Return the median time between its beats in nanoseconds."""
-        self.ended.set()
-        self.join()
-        return statistics.median(later - earlier for earlier, later in pairwise(self.times_ns))
 
 
 def test_samples_come_at_5_hz_until_standard_input_ends(start_sampler: Start) -> None:
@@ -69,7 +49,7 @@ def test_a_reader_that_goes_ends_it_quietly(start_sampler: Start) -> None:
     read(process, samples(1))
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
-    assert process.wait(timeout=2) == 0
+    assert process.wait(WAIT_S) == 0
     assert process.stderr.read() == b""
 
 
@@ -164,7 +144,7 @@ def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
         sampler = psutil.Process(int(parent.stdout.readline()))
         assert b"telemetry" in parent.stdout.readline() + parent.stdout.readline()
         parent.kill()
-        gone, _ = psutil.wait_procs([sampler], timeout=3)
+        gone, _ = psutil.wait_procs([sampler], timeout=WAIT_S)
         assert gone or sampler.status() == psutil.STATUS_ZOMBIE
 
 
@@ -173,7 +153,7 @@ def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
 )
 def test_wrong_arguments_exit_2(start_sampler: Start, arguments: list[str]) -> None:
     process = start_sampler(*arguments)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 2
     assert b"Traceback" not in errors
 
@@ -199,7 +179,7 @@ def test_the_probe_says_what_can_be_measured(start_sampler: Start, tmp_path: Pat
         for number, (nvml, _, _) in enumerate(PROBES)
     ]
     for process, (nvml, state, word) in zip(begun, PROBES, strict=True):
-        output, errors = process.communicate(timeout=15)
+        output, errors = process.communicate(timeout=WAIT_S)
         assert (process.returncode, errors) == (0, b""), nvml
         lines = {entry["capability"]: entry for entry in map(json.loads, output.splitlines())}
         assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}

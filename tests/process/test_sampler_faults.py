@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from support.sampler_process import Start, end, read, samples
+from support.sampler_process import Metronome, Start, end, read, samples
 from support.scripted_nvml import ONE_GPU, Scenario
 from txtop.protocol.events import AnyEvent, Gap, Log, Telemetry
 from txtop.sampler.nvidia import RETRY_S
@@ -119,8 +121,8 @@ def test_a_call_that_never_returns_is_a_gap_and_the_host_goes_on(
         gap = events[-1]
         assert isinstance(gap, Gap) and "stalled" in gap.reason
         hosts = [event for event in events if isinstance(event, Telemetry)]
-        assert len(hosts) >= 20
-        assert 2.5 < (gap.t_ns - hosts[0].t_ns) / 1e9 < 4
+        # Three seconds at ten a second, which a busy machine makes fewer.
+        assert 20 <= len(hosts) <= 40
         after = read(process, samples(5))
         assert not any(isinstance(event, Gap) for event in after)
         end(process)
@@ -132,9 +134,11 @@ def test_of_eight_gpus_the_one_in_use_comes_at_5_hz_and_the_others_hardly(
     process = start_sampler(nvml=tuple(f"gpu GPU-{i} Fake H100" for i in range(8)))
     use(process, "GPU-3")
     read(process, samples(3, "GPU-3"))  # those before the order have come
+    control = Metronome()
     events = read(process, samples(21, "GPU-3"))
     own = [e.t_ns for e in events if isinstance(e, Telemetry) and e.device == "GPU-3"]
-    assert 3.6 < (own[-1] - own[0]) / 1e9 < 4.6
+    gaps_ns = [later - earlier for earlier, later in pairwise(own)]
+    assert statistics.median(gaps_ns) == pytest.approx(control.stop_and_measure(), rel=0.25)
     assert all(len(_of(events, f"GPU-{i}")) <= 1 for i in range(8) if i != 3)
     end(process)
 

@@ -30,9 +30,9 @@ def test_a_screen_fills_its_terminal_before_and_after_a_resize(
     with TerminalProcess(
         MAIN.format(["replay", "gpt2-precisions"]), env={**env, **told}, size=size
     ) as process:
-        process.wait_for(lambda: measure(process) == size, 20.0)
+        process.wait_for(lambda: measure(process) == size)
         process.resize(110, 35)
-        process.wait_for(lambda: measure(process) == (110, 35), 20.0)
+        process.wait_for(lambda: measure(process) == (110, 35))
         process.type("q")
         process.wait_end(5.0)
 
@@ -44,9 +44,9 @@ def test_a_terminal_that_tells_its_size_late_is_believed(env: dict[str, str | No
     with TerminalProcess(
         MAIN.format(["replay", "gpt2-precisions"]), env={**env, **told}, size=(0, 0)
     ) as process:
-        process.wait_for(lambda: b"gpt2" in process.raw, 20.0)
+        process.wait_for(lambda: b"gpt2" in process.raw)
         process.resize(120, 40)
-        process.wait_for(lambda: measure(process) == (120, 40), 20.0)
+        process.wait_for(lambda: measure(process) == (120, 40))
         process.type("q")
         process.wait_end(5.0)
 

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.browser import BROWSER, Browser
+from support.waiting import WAIT_S, wait_until
 
 pytest.importorskip("textual_serve")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here; TXTOP_BROWSER names one")
@@ -30,7 +30,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         assert server.stderr is not None
         yield server.stderr.readline().split()[0]
         server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 0 and server.stderr.read() == ""
+        assert server.wait(WAIT_S) == 0 and server.stderr.read() == ""
 
 
 def test_the_ab_is_played_in_both_schemes_wide_and_narrow(address: str, tmp_path: Path) -> None:
@@ -40,10 +40,7 @@ def test_the_ab_is_played_in_both_schemes_wide_and_narrow(address: str, tmp_path
         grounds = set()
         for width, scheme in ((1040, "dark"), (400, "light")):
             browser.visit(f"{address}view/smollm2-int8", width, scheme)
-            give_up_s = time.monotonic() + 60
-            while len(picture := take_picture(browser)) < DRAWN_BYTES:
-                assert time.monotonic() < give_up_s, len(picture)
-                time.sleep(0.1)
+            wait_until(lambda: len(take_picture(browser)) >= DRAWN_BYTES)
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             grounds.add(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert len(grounds) == 2

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from support import tiny_models
 from support.gpu import has_gpu
+from support.waiting import WAIT_S, wait_until
 from support.worker_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
@@ -260,7 +261,7 @@ def test_random_weights_of_an_encoder(tmp_path: Path) -> None:
     # The end of standard input ends it at once.
     assert worker.process.stdin is not None
     worker.process.stdin.close()
-    worker.process.wait(5)
+    worker.process.wait(WAIT_S)
     assert worker.stderr() == ""
 
 
@@ -338,17 +339,11 @@ def test_it_ends_with_the_one_that_started_it() -> None:
     try:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        end = time.monotonic() + 30
         # It ignores SIGINT as soon as it is tied to its parent.
-        while not _ignores(pid, signal.SIGINT):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_until(lambda: _ignores(pid, signal.SIGINT))
         parent.kill()
         parent.wait()
-        end = time.monotonic() + 30
-        while _alive(pid) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert not _alive(pid)
+        wait_until(lambda: not _alive(pid))
     finally:
         parent.kill()
         os.close(read_end)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from support import tiny_models
+from support.waiting import WAIT_S
 from support.worker_process import WorkerProcess, of
 from txtop.models.local_accelerator import count_devices
 from txtop.plan.cell import Cell
@@ -113,7 +114,7 @@ def test_a_rank_that_is_killed_ends_the_cell_and_every_process(
     rank.kill()
     finished = worker.until(events.CellFinished)
     assert (finished.status, finished.reason) == ("failed", "rank 1 died (killed by signal 9)")
-    assert finished.sticky and worker.process.wait(60) == EXIT_DEVICE_LOST
+    assert finished.sticky and worker.process.wait(WAIT_S) == EXIT_DEVICE_LOST
     wait_for_none(name)
 
 

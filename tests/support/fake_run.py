@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from support import fake_worker
+from support.waiting import WAIT_S
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.runner.conductor import Conductor
@@ -53,14 +52,8 @@ class Run:
         self.thread.start()
         return self
 
-    def until(self, seen: Callable[[], object], seconds: float = 10.0) -> None:
-        give_up = time.monotonic() + seconds
-        while not seen():
-            assert time.monotonic() < give_up, "never came"
-            time.sleep(0.01)
-
-    def join(self, seconds: float = 10.0) -> tuple[str, bool]:
-        self.thread.join(seconds)
+    def join(self) -> tuple[str, bool]:
+        self.thread.join(WAIT_S)
         assert self.ended is not None, "the run did not end"
         return self.ended
 

@@ -10,6 +10,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from support.screen_text import plain
+from support.waiting import WAIT_S
 from txtop.protocol.events import AnyEvent
 from txtop.runner.control_protocol import RunnerStatus
 from txtop.ui import home_source
@@ -65,7 +66,9 @@ async def opened(
         mode.close()
 
 
-async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(
+    pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = WAIT_S
+) -> None:
     for _ in range(int(seconds / 0.02)):
         await pilot.pause(0.02)
         if seen():

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from support.waiting import wait_until
+
 PROGRAMS = ("munged", "slurmctld", "slurmd")
 CONFIGURATION = """\
 ClusterName=pretend
@@ -85,10 +87,7 @@ def run_slurm(folder: Path) -> Iterator[dict[str, str]]:
             )
             output.close()
             time.sleep(0.3)
-        until_s = time.monotonic() + 30
-        while b"idle" not in _read_state(environment):
-            assert time.monotonic() < until_s, "Slurm does not start"
-            time.sleep(0.1)
+        wait_until(lambda: b"idle" in _read_state(environment), "Slurm does not start")
         yield client
     finally:
         subprocess.run(["scancel", "--full", "--user=root"], env=environment, capture_output=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import WAIT_S
+
 
 @contextmanager
 def serve_ssh(folder: Path, address: str, within: tuple[str, ...] = ()) -> Iterator[str]:
@@ -38,7 +40,7 @@ def serve_ssh(folder: Path, address: str, within: tuple[str, ...] = ()) -> Itera
         Path("/run/sshd").mkdir(exist_ok=True)
     sshd = subprocess.Popen([*within, server, "-D", "-e", "-f", str(keys / "config")], stderr=-3)
     try:
-        until_s = time.monotonic() + 10
+        until_s = time.monotonic() + WAIT_S
         while True:
             with suppress(OSError), socket.create_connection((address, port), 1):
                 break

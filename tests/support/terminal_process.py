@@ -18,6 +18,7 @@ from types import TracebackType
 
 import pyte
 
+from support.waiting import WAIT_S
 from support.warm_workers import start_server
 
 
@@ -121,7 +122,7 @@ class TerminalProcess:
         while (left := until - time.monotonic()) > 0 and self._read(left):
             pass
 
-    def wait_for(self, wanted: str | Callable[[], bool], seconds: float = 8.0) -> None:
+    def wait_for(self, wanted: str | Callable[[], bool], seconds: float = WAIT_S) -> None:
         """Read until the screen shows `wanted`; fails with the picture."""
         until = time.monotonic() + seconds
         seen = (lambda: wanted in self.text) if isinstance(wanted, str) else wanted
@@ -130,7 +131,7 @@ class TerminalProcess:
             if not self._read(0.05):
                 time.sleep(0.02)
 
-    def still(self, seconds: float = 40.0) -> str:
+    def still(self, seconds: float = WAIT_S) -> str:
         """Read until the picture has not changed for a second, and return it."""
         until = time.monotonic() + seconds
         before = ""
@@ -157,7 +158,7 @@ class TerminalProcess:
         """Forget the picture, as the shell's lines would cover it."""
         self._screen.reset()
 
-    def wait_end(self, reading: bool = True, seconds: float = 30.0) -> None:
+    def wait_end(self, reading: bool = True, seconds: float = WAIT_S) -> None:
         """Wait until the process has ended; fails if it is still there."""
         until = time.monotonic() + seconds
         while not self.ended():

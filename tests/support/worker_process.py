@@ -12,6 +12,7 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
+from support.waiting import WAIT_S
 from support.warm_workers import build_warm_command
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
@@ -60,7 +61,7 @@ class WorkerProcess:
         self.process.stdin.flush()
 
     def until(
-        self, kind: type[E], timeout_s: float = 60, where: Callable[[E], bool] = lambda _: True
+        self, kind: type[E], timeout_s: float = WAIT_S, where: Callable[[E], bool] = lambda _: True
     ) -> E:
         """Return the next event of that kind for which `where` holds; all that come are kept in
         `seen`.

@@ -47,13 +47,23 @@ def test_every_scene_of_the_recording_has_its_caption_in_its_order(demo: Player)
     assert captions.choose_caption(fold_all([])) == ""
 
 
+class Halted(ReplayMode):
+    """A replay that stays where it begins: a busy machine may miss a picture that passes."""
+
+    def open(self) -> Player:
+        player = super().open()
+        player.playing = False
+        return player
+
+
 async def test_the_demo_begins_at_the_first_block_of_the_ab_at_four_times_the_speed() -> None:
-    show = ReplayMode(find_demo(), ReplayStart(speed=DEMO_SPEED, guided=True))
+    show = Halted(find_demo(), ReplayStart(speed=DEMO_SPEED, guided=True))
     async with opened(show, size=(80, 24)) as (app, pilot):
         await until(pilot, lambda: captions.TURNS in text(app) and "4x" in text(app))
         assert show.player is not None
         assert show.player.position_ns >= show.player.first_measured_ns
-        show.player.seek(show.player.duration_ns)
+        assert app.frames is not None
+        app.frames.ask(lambda player: player.seek(player.duration_ns))
         await until(pilot, lambda: "Decided after 10 blocks" in text(app))
         assert "B is faster" in text(app) and "broken" in text(app)
 

@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from support.waiting import wait_until
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState
+from txtop.ui import frame_loop
 from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.runner_link import RunnerLink
 
@@ -42,27 +44,34 @@ def test_a_loop_that_was_closed_first_opens_no_source() -> None:
     assert threading.active_count() == threads
 
 
+def wait_for_the_end() -> None:
+    """Wait until no loop is left that builds frames."""
+    wait_until(lambda: "frames" not in {thread.name for thread in threading.enumerate()})
+
+
 @pytest.mark.fault(35)
 def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
-    woken: list[float] = []
+    woken: list[int] = []
     source = Counter()
     loop: FrameLoop[Counter, int] = FrameLoop(
         lambda: source,
         lambda s: s.count,
-        wake=lambda: woken.append(time.monotonic()),
+        wake=lambda: woken.append(source.count),
         fail=lambda error: pytest.fail(str(error)),
         fps=100,
     )
     loop.start()
-    time.sleep(0.3)
-    newest = loop.take()
+    wait_until(lambda: loop.dropped >= 10)
     loop.close()
-    assert len(woken) <= 2
-    assert newest is not None and newest >= source.count - 2
-    assert loop.dropped >= 10
+    wait_for_the_end()
+    # The first is announced, and replaced until somebody takes it.
+    assert woken == [1] and loop.take() == source.count > 10
 
 
-def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() -> None:
+def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frame_loop, "IDLE_EVERY_S", 3600.0)
     source = Counter()
     source.update = lambda _elapsed_ns: False  # type: ignore[method-assign]
     built: list[int] = []
@@ -80,7 +89,9 @@ def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() ->
         late=lambda frame: frame < 4,
     )
     loop.start()
-    time.sleep(0.5)
+    wait_until(lambda: len(built) >= 4 and not loop.late)
+    # Several times as long as the loop waits for a frame that is late.
+    time.sleep(0.2)
     loop.close()
     assert len(built) == 4
 
@@ -95,7 +106,7 @@ def test_a_source_that_cannot_be_opened_is_told_once() -> None:
         refuse, lambda s: s.count, wake=lambda: None, fail=failed.append, fps=100
     )
     loop.start()
-    time.sleep(0.1)
+    wait_for_the_end()
     assert [str(error) for error in failed] == ["no"]
 
 

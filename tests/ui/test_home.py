@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from support import ab_sessions, race_session
 from support.panels import EVIL, MODES, check_rows
 from support.paths import SERVING_RECORDING
 from support.ui_sessions import session
+from support.waiting import wait_until
 from txtop.analysis import metrics
 from txtop.analysis.tuning import find_result
 from txtop.formatting import format_number
@@ -354,9 +354,7 @@ def test_the_doctor_comes_when_asked_and_is_never_waited_for() -> None:
     doctor = DoctorProbe(after_s=0.0)
     try:
         assert not doctor.poll()
-        give_up_s = time.monotonic() + 20
-        while not doctor.poll() and time.monotonic() < give_up_s:
-            time.sleep(0.05)
+        wait_until(doctor.poll)
         assert doctor.findings and {"cpu", "memory"} <= {
             finding.what for finding in doctor.findings
         }

@@ -21,7 +21,7 @@ from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
 from txtop.export.markdown import to_markdown
 from txtop.export.text import table
-from txtop.formatting import MISSING, format_figure, format_ratio
+from txtop.formatting import MISSING, format_ratio
 from txtop.plan import labels
 from txtop.plan.tuning import Objective
 from txtop.protocol import events
@@ -70,7 +70,7 @@ def test_a_candidate_has_one_ratio_everywhere(state: SessionState) -> None:
         if ratio is not None and name != default and own.status == "ok":
             expected[name] = ratio
     assert len(expected) > 10
-    texts = {name: f"{format_figure(ratio)}x" for name, ratio in expected.items()}
+    texts = {name: format_ratio(ratio) for name, ratio in expected.items()}
     rows = list_rows(state)
     assert {n: row["speed"] for n, row in rows.items() if row["speed"] != MISSING} == {
         default: "default",
@@ -92,16 +92,15 @@ def test_a_candidate_has_one_ratio_everywhere(state: SessionState) -> None:
     assert all(text in page for text in texts.values())
 
     view, cache = look(state)
-    ratios = {name: format_ratio(ratio) for name, ratio in expected.items()}
-    assert {row.id: row.ratio for row in view.cells if row.ratio} == ratios
+    assert {row.id: row.ratio for row in view.cells if row.ratio} == texts
     references = cache.references(state)
     heroes = {n: build_hero(state, own, references, cache) for n, own in state.cells.items()}
-    assert {n: hero.ratio for n, hero in heroes.items() if hero.ratio} == ratios
+    assert {n: hero.ratio for n, hero in heroes.items() if hero.ratio} == texts
     assert {hero.ratio_of for hero in heroes.values() if hero.ratio} == {"of today's default"}
     results = view.results
     named = find_result(state)
     assert results is not None and named is not None
-    assert results.ratio == f"{ratios[named.winner.cell.id]} today's default"
+    assert results.ratio == f"{texts[named.winner.cell.id]} today's default"
 
 
 def test_what_compares_equal_sizes_alone_has_nothing_of_a_race(state: SessionState) -> None:

@@ -3,6 +3,7 @@ it. `pytest --snapshot-update` takes the pictures anew."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,6 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("txtop-dark", "txtop-light")
 STILL = 3
 FPS = 50
-# Longer than two frames, also of a machine that is busy.
-PAUSE_S = 0.05
 
 
 class Drawn(SingleFileSnapshotExtension):
@@ -64,12 +63,24 @@ async def come(pilot: Pilot[Path | None], word: str) -> None:
     raise AssertionError(f"{word!r} never came: {at}\n" + "\n".join(plain(app)))
 
 
+async def draw_next(pilot: Pilot[Path | None]) -> None:
+    """Ask for a frame of what there is now. The one before has been built, and is drawn."""
+    asked = threading.Event()
+    frames = check(pilot).frames
+    assert frames is not None
+    frames.ask(lambda _source: asked.set())
+    while not asked.is_set():
+        await pilot.pause(0.005)
+        check(pilot)
+    await pilot.pause(0.01)
+
+
 async def still(pilot: Pilot[Path | None]) -> str:
-    """The picture, once it no longer changes: final figures come a cell a frame."""
+    """The picture, once frames no longer change it: final figures come a cell a frame."""
     before: list[Strip] = []
     same = 0
     for _ in range(1500):
-        await pilot.pause(PAUSE_S)
+        await draw_next(pilot)
         app = check(pilot)
         now, frames = strips(app), app.frames
         before, same = now, same + 1 if now == before and frames and not frames.late else 0

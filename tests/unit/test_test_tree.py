@@ -43,6 +43,8 @@ CLOCKS = {
 }
 DURATIONS = {"cpu_s", "cpu_times", "elapsed", "elapsed_s", "took_s", "wall_s"}
 """Names that hold seconds of a processor or a wall clock wherever they come from."""
+STAMPS = {"t_ns"}
+"""Names that hold a moment of a clock of another process."""
 
 
 def _last_name(node: ast.AST) -> str:
@@ -64,9 +66,9 @@ def _is_number(node: ast.AST) -> bool:
 class Measured:
     """The names of a function that hold a reading of a clock, and those that hold a duration."""
 
-    def __init__(self, function: ast.AST) -> None:
+    def __init__(self, function: ast.AST, durations: set[str]) -> None:
         self.readings: set[str] = set()
-        self.durations = set(DURATIONS)
+        self.durations = set(durations)
         for node in ast.walk(function):
             if isinstance(node, ast.Assign):
                 self._note(node.value, {_last_name(target) for target in node.targets})
@@ -82,7 +84,7 @@ class Measured:
 
     def _is_reading(self, node: ast.AST) -> bool:
         is_call = isinstance(node, ast.Call) and _last_name(node) in CLOCKS
-        return is_call or _last_name(node) in self.readings
+        return is_call or _last_name(node) in self.readings | STAMPS
 
     def is_duration(self, node: ast.AST) -> bool:
         """Return True if `node` has a difference of two moments of a clock, or a named duration."""
@@ -100,6 +102,15 @@ class Measured:
         )
 
 
+def returns_duration(function: ast.AST) -> bool:
+    measured = Measured(function, DURATIONS)
+    return any(
+        node.value is not None and measured.is_duration(node.value)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+    )
+
+
 def find_absolute_times(nodes: Iterable[ast.AST]) -> list[int]:
     """Return the lines of asserts that compare a duration with a number.
 
@@ -107,10 +118,10 @@ def find_absolute_times(nodes: Iterable[ast.AST]) -> list[int]:
     which is no duration; nor is a ratio of two durations a number of seconds.
     """
     lines: list[int] = []
-    for function in nodes:
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        measured = Measured(function)
+    functions = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    durations = DURATIONS | {f.name for f in functions if returns_duration(f)}
+    for function in functions:
+        measured = Measured(function, durations)
         for node in ast.walk(function):
             for compared in ast.walk(node) if isinstance(node, ast.Assert) else ():
                 if isinstance(compared, ast.Compare):
@@ -141,6 +152,12 @@ def find_absolute_times(nodes: Iterable[ast.AST]) -> list[int]:
         ),
         ("assert costs.cpu_s > 0", False),
         ("t = time.time(); waits.append(time.time() - t); assert len(waits) > 5", False),
+        ("assert 2.5 < (gap.t_ns - hosts[0].t_ns) / 1e9 < 4", True),
+        (
+            "assert timed() < 0.2\n\ndef timed():\n    t = time.time(); act()\n"
+            "    return time.time() - t",
+            True,
+        ),
     ],
 )
 def test_an_absolute_time_is_seen(body: str, is_absolute: bool) -> None:

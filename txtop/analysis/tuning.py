@@ -10,6 +10,7 @@ from statistics import median
 from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.energy import summarise_joules
+from txtop.analysis.ratios import compute_race_speed
 from txtop.formatting import format_count, format_figure, format_gibs
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.tuning import OBJECTIVES, CallLimit, Objective
@@ -28,6 +29,8 @@ from txtop.stats.summary import Summary, compute_percentile_floor
 from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
+Gain = tuple[float, Interval | None] | tuple[None, None]
+"""How many times as good one is as another, with the interval."""
 _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 
 
@@ -35,13 +38,15 @@ _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 class Binding:
     """The nearest candidate on the other side of a limit; of the space, the winner itself.
 
-    `ratio` is how many times as good as the winner it would be, None if it was not timed.
+    `ratio` is how many times as good as the winner it would be, and `speed` as today's default,
+    each with its interval; None if it was not timed.
     """
 
     limit: str
     own: CellState
     detail: str
-    ratio: float | None
+    ratio: Gain = (None, None)
+    speed: Gain = (None, None)
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,7 @@ def summarise_energy(state: SessionState, own: CellState) -> Summary | None:
     return next(iter(summarise_joules(state, own).values()), None)
 
 
-def compute_gain(compared: LogRatio) -> tuple[float | None, Interval | None]:
+def compute_gain(compared: LogRatio) -> Gain:
     """Return how many times as good the first of a comparison is, with its interval.
 
     None without a block of both: who was not timed is not as good as the other.
@@ -309,28 +314,35 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             and (reached := compute_quantile_ms(state.cells[name], limit)) is not None
             and reached > limit.most_ms
         ]
-        better = [
-            (reached, name, ratio)
-            for reached, name in beyond
-            if (ratio := compute_gain(compare_candidates(race, name, winner))[0]) and ratio > 1
-        ]
+        better = [pair for pair in beyond if _is_better(race, pair[1], winner)]
         if better:
-            _, name, ratio = min(better)
-            own = state.cells[name]
+            own = state.cells[min(better)[1]]
             detail = describe_reached(own, limit, beside=True)
-            bindings.append(Binding(limit.format(), own, detail, ratio))
+            bindings.append(_bind(race, limit.format(), own, detail, winner))
     for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
         out: list[tuple[float, Binding]] = []
         for candidate in race.race.candidates.values():
             if candidate.left is None or candidate.left.why != why:
                 continue
-            ratio, _ = compute_gain(compare_candidates(race, candidate.name, winner))
-            if ratio is None or ratio > 1:
-                binding = Binding(title, state.cells[candidate.name], candidate.left.detail, ratio)
+            if not candidate.costs or _is_better(race, candidate.name, winner):
+                own = state.cells[candidate.name]
+                binding = _bind(race, title, own, candidate.left.detail, winner)
                 out.append((_measure_distance(state, candidate), binding))
         if out:
             bindings.append(min(out, key=lambda pair: pair[0])[1])
     return bindings + _list_space_bounds(state, race, state.cells[winner])
+
+
+def _is_better(race: RaceState, name: str, winner: str) -> bool:
+    """Return True if a candidate is better than the winner, and its stated speed not worse."""
+    ratio, _ = compute_gain(compare_candidates(race, name, winner))
+    speeds = [compute_race_speed(race, own)[0] or 0.0 for own in (name, winner)]
+    return ratio is not None and ratio > 1 and speeds[0] >= speeds[1]
+
+
+def _bind(race: RaceState, limit: str, own: CellState, detail: str, winner: str) -> Binding:
+    ratio = compute_gain(compare_candidates(race, own.cell.id, winner))
+    return Binding(limit, own, detail, ratio, compute_race_speed(race, own.cell.id))
 
 
 def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) -> list[Binding]:
@@ -353,7 +365,7 @@ def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) 
         detail = (
             f"nothing above {knob.label(most)} was raced; to race more: --space {' '.join(space)}"
         )
-        bindings.append(Binding("the space", winner, detail, None))
+        bindings.append(Binding("the space", winner, detail))
     return bindings
 
 

@@ -383,6 +383,17 @@ class BindingExport(msgspec.Struct, kw_only=True):
     cell: str
     detail: str
     ratio: float | None
+    ci95: tuple[float, float] | None
+
+
+class ExceededExport(msgspec.Struct, kw_only=True):
+    """A limit that the candidate `cell` does not keep, and what it reaches of it."""
+
+    limit: str
+    cell: str
+    detail: str
+    reached_ms: float | None
+    most_ms: float
 
 
 class ExceededExport(msgspec.Struct, kw_only=True):

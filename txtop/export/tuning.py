@@ -57,7 +57,13 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
         ],
         candidates=[_export_candidate(state, race, name, winner) for name in race.race.candidates],
         bindings=[
-            BindingExport(limit=b.limit, cell=b.own.cell.id, detail=b.detail, ratio=b.ratio)
+            BindingExport(
+                limit=b.limit,
+                cell=b.own.cell.id,
+                detail=b.detail,
+                ratio=b.ratio[0],
+                ci95=b.ratio[1],
+            )
             for b in (result.bindings if result is not None else ())
         ],
         nearest=_export_nearest(state),

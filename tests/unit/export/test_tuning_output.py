@@ -27,14 +27,16 @@ from txtop.analysis.tuning import (
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
-from txtop.export.text.table import format_report
+from txtop.export.text.table import ROUGH_NOTE, format_report
 from txtop.export.text.tuning import (
+    format_confirmations,
     format_spent,
     format_tuning,
     format_verdict,
     name_candidate,
 )
 from txtop.formatting import format_clock
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import CallLimit, Objective
 from txtop.protocol import events
@@ -56,13 +58,14 @@ def over() -> SessionState:
 def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState) -> None:
     text = format_report(over, FinalMetrics(), "night")
     assert (
-        "best tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4.00 GiB" in text
+        "most tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4.00 GiB" in text
     )
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
-    assert "x today's default, fp32 · sdpa · b1 [" in text
+    assert "x as fast as today's default, fp32 · sdpa · b1 [" in text
     assert "3 blocks  95 %, assumes normal noise" in text
     assert "keeps: 32 of 32 calls within E2E 2,500 ms, output" in text
-    brings = "bf16 · sdpa · b32 would be 1.20x as good (17 of 26 calls within it)"
+    gain = "11.9x as fast as today's default [10.56, 13.40]"
+    brings = f"bf16 · sdpa · b32 would be {gain} (17 of 26 calls within it)"
     assert f"limited by E2E p90 below 2,500 ms: {brings}" in text
     assert (
         "limited by quality: int8" in text and "▲ visible 0.03), its speed was not measured" in text
@@ -143,6 +146,51 @@ def test_a_default_that_is_faster_is_named_with_the_limit_that_it_does_not_keep(
     assert format_verdict(state, slower) == (
         "slower than today's default, which does not keep E2E p90 below 2,500 ms"
     )
+
+
+def test_without_a_difference_it_is_said_once_and_whether_to_switch() -> None:
+    state = fold_all(list(race_session.Race(upset=True).events()))
+    result = find_result(state)
+    assert result is not None and state.race is not None and result.outcome.gain == "faster"
+    tuning = msgspec.structs.replace(state.race.tuning, objective="cost")
+    race = replace(state.race, tuning=tuning)
+    outcome = replace(result.outcome, gain="inconclusive", close="inconclusive")
+    same = replace(result, outcome=outcome)
+    assert format_verdict(state, same) == "no difference shown: today's default may stay"
+    line, *_ = format_confirmations(state, race, same)
+    assert "x as cheap as today's default, " in line and "no difference" not in line
+    line = format_confirmations(
+        state, race, replace(result, outcome=replace(outcome, gain="faster"))
+    )[1]
+    assert "x as cheap as the runner-up, " in line and "blocks, no difference shown  95 %" in line
+    itself = replace(same, outcome=replace(outcome, winner=tuning.default))
+    assert format_verdict(state, itself) == "no difference shown"
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    state.race.race.candidates[tuning.default].calls[0].over = 20
+    broken = "no difference shown, but today's default does not keep E2E p90 below 2,500 ms"
+    assert format_verdict(state, same) == broken
+
+
+def test_a_speed_of_one_block_is_marked_and_explained_and_has_its_interval_in_json() -> None:
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    race = state.race.race
+    result = find_result(state)
+    assert result is not None
+    own = result.bindings[0].own.cell.id
+    assert "≈" not in format_report(state, FinalMetrics(), "")
+    for number in list(race.candidates[own].costs)[1:]:
+        del race.candidates[own].costs[number]
+    text = format_report(state, FinalMetrics(), "")
+    assert (
+        text.count("≈12x") == 2
+        and f"{labels.format_short_label(state.cells[own].cell)}: {ROUGH_NOTE}" in text
+    )
+    assert "would be ≈12x as fast as today's default (17 of 26 calls" in text
+    exported = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["bindings"]
+    assert exported[0]["cell"] == own and exported[0]["ci95"] is None
+    assert all(binding.keys() == exported[0].keys() for binding in exported)
 
 
 def test_an_output_beyond_a_kld_says_what_the_figure_is(over: SessionState) -> None:
@@ -257,8 +305,8 @@ def test_random_weights_have_one_wording_in_the_whole_report() -> None:
     """One candidate was compared, which told it; the others were loaded."""
     over = fold_all(list(race_session.Race(weights="random").events()))
     text = format_report(over, FinalMetrics(), "night")
-    heading = next(line for line in text.splitlines() if line.startswith("best tokens/s"))
-    assert heading == "best tokens/s of gpt2, E2E p90 below 2,500 ms, in 4.00 GiB:"
+    heading = next(line for line in text.splitlines() if line.startswith("most tokens/s"))
+    assert heading == "most tokens/s of gpt2, E2E p90 below 2,500 ms, in 4.00 GiB:"
     assert "2,500 ms, output not measurable: random weights, memory" in text
     assert "not checked" not in text and "int8" in text
     for name, own in over.cells.items():
@@ -451,7 +499,8 @@ def test_a_confirmation_whose_blocks_were_all_lost_has_shown_nothing() -> None:
     result = find_result(state)
     assert result is not None and result.outcome.gain is result.outcome.close is None
     text = "\n".join(format_tuning(state))
-    assert "not confirmed" in text and "x today's default" not in text and "1.00x" not in text
+    assert "not confirmed" in text and "1.00x" not in text
+    assert format_confirmations(state, state.race, result) == []
     assert json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["confirmations"] == []
 
 
@@ -534,7 +583,7 @@ def test_a_limit_that_is_kept_has_its_time_within_it(
     for place in range(n):
         own.samples.role.append("measured")
         own.samples.e2e_ns.append(10**9 * (1 + (place < beyond)))
-        own.samples.ttft_ns.append(-1)
         own.samples.tokens.append(1)
+        own.samples.ttft_ns.append(1)
     assert Exceedance(n, beyond).is_kept(share)
     assert compute_quantile_ms(own, limit) == 1000.0

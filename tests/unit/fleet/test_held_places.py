@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
+from support.waiting import wait_until
 from txtop.errors import UsageError
 from txtop.fleet import places as places_module
 from txtop.fleet.engines import ray as ray_engine
@@ -100,10 +100,8 @@ def test_a_place_of_which_no_more_will_come_is_given_back(
     folder = create_fleet(tmp_path, "f", FleetOrder(["txtop"], b""), [LOST])
     copies = FleetCopies(folder)
     copies.start()
-    until_s = time.monotonic() + 20
-    while not copies.copies["lost"].is_over and not copies.copies["lost"].breaks:
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
+    lost = copies.copies["lost"]
+    wait_until(lambda: lost.is_over or lost.breaks)
     copies.close()
     assert copies.copies["lost"].state == state
     assert engine.released == ([] if state == "closed" else ["1@n1"])

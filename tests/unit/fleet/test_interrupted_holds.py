@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.command_line import TXTOP
+from support.waiting import WAIT_S, wait_until
 from txtop.fleet.engines import ray as ray_engine
 from txtop.fleet.places import hold_places, parse_places
 
@@ -40,10 +40,7 @@ def interrupted(programs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     def interrupt() -> None:
         if next(waits, None) is None:
             return
-        until_s = time.monotonic() + 20
-        while not ready.exists():
-            assert time.monotonic() < until_s
-            time.sleep(0.01)
+        wait_until(ready.exists)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     class InterruptedProcess(subprocess.Popen[Any]):
@@ -113,7 +110,7 @@ def test_a_run_that_waits_for_its_job_gives_it_back(programs: Path, number: sign
     assert run.stderr is not None
     assert run.stderr.readline() == "job 7 waits: Resources\n"
     run.send_signal(number)
-    assert run.wait(30) == 128 + number
+    assert run.wait(WAIT_S) == 128 + number
     assert cancelled.read_text().splitlines()[-1] == "--full 7"
 
 

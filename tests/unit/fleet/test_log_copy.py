@@ -8,11 +8,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.waiting import WAIT_S, wait_until
 from txtop.fleet import log_copy
 from txtop.fleet.log_copy import LogCopy
 
@@ -56,13 +56,6 @@ def remote(tmp_path: Path) -> Remote:
     return Remote(tmp_path)
 
 
-def wait(condition: Callable[[], object], seconds: float = 30) -> None:
-    until_s = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until_s, "waited in vain"
-        time.sleep(0.01)
-
-
 def test_a_line_that_breaks_again_and_again_loses_and_repeats_nothing(
     tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,12 +66,12 @@ def test_a_line_that_breaks_again_and_again_loses_and_repeats_nothing(
     for breaks in range(1, 6):
         for number in range(60):
             remote.write(b'{"seq": %d, "text": "%s"}\n' % (number, b"x" * rng.randrange(2000)))
-        wait(lambda: copy.state == "copying")
+        wait_until(lambda: copy.state == "copying")
         assert copy._process is not None
         os.killpg(copy._process.pid, signal.SIGKILL)
-        wait(lambda breaks=breaks: copy.breaks == breaks)
+        wait_until(lambda breaks=breaks: copy.breaks == breaks)
     remote.done.touch()
-    wait(lambda: copy.state == "complete")
+    wait_until(lambda: copy.state == "complete")
     assert len(remote.positions) == 6 and sorted(remote.positions) == remote.positions
     assert (tmp_path / "here" / "events.jsonl").read_bytes() == remote.log.read_bytes()
 
@@ -91,16 +84,16 @@ def test_a_silent_line_is_ended_and_begun_anew(
     copy = LogCopy(tmp_path / "here", remote.stream)
     copy.start()
     remote.write(b"1\n")
-    wait(lambda: copy.state == "copying")
+    wait_until(lambda: copy.state == "copying")
     process = copy._process
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
     remote.write(b"2\n")
     here = tmp_path / "here" / "events.jsonl"
-    wait(lambda: here.exists() and here.read_bytes() == b"1\n2\n")
+    wait_until(lambda: here.exists() and here.read_bytes() == b"1\n2\n")
     assert process.poll() is not None and copy.breaks >= 1
     remote.done.touch()
-    wait(lambda: copy.state == "complete")
+    wait_until(lambda: copy.state == "complete")
 
 
 def test_a_torn_line_is_not_written_before_the_end(tmp_path: Path, remote: Remote) -> None:
@@ -108,11 +101,11 @@ def test_a_torn_line_is_not_written_before_the_end(tmp_path: Path, remote: Remot
     here = tmp_path / "here" / "events.jsonl"
     copy.start()
     remote.write(b"whole\ntorn")
-    wait(lambda: here.exists() and here.read_bytes() == b"whole\n")
+    wait_until(lambda: here.exists() and here.read_bytes() == b"whole\n")
     time.sleep(0.1)
     assert here.read_bytes() == b"whole\n"
     remote.done.touch()
-    wait(lambda: copy.state == "complete")
+    wait_until(lambda: copy.state == "complete")
     assert here.read_bytes() == b"whole\ntorn"
 
 
@@ -120,14 +113,14 @@ def test_a_copy_goes_on_where_an_earlier_one_was_closed(tmp_path: Path, remote: 
     remote.write(b"one\n")
     first = LogCopy(tmp_path / "here", remote.stream)
     first.start()
-    wait(lambda: first.state == "copying")
+    wait_until(lambda: first.state == "copying")
     first.close()
     assert first.state == "closed" and not first.is_over
     remote.write(b"two\n")
     remote.done.touch()
     second = LogCopy(tmp_path / "here", remote.stream)
     second.start()
-    wait(lambda: second.state == "complete")
+    wait_until(lambda: second.state == "complete")
     assert remote.positions == [0, 4]
     assert (tmp_path / "here" / "events.jsonl").read_bytes() == b"one\ntwo\n"
 
@@ -143,18 +136,18 @@ def test_a_copy_that_is_closed_while_its_command_starts_ends(
         command = next(commands)
         if command[0] == "sleep":
             started.set()
-            assert released.wait(30)
+            assert released.wait(WAIT_S)
         return command
 
     copy = LogCopy(tmp_path / "here", stream)
     copy.start()
-    assert started.wait(30)
+    assert started.wait(WAIT_S)
     closing = threading.Thread(target=copy.close, daemon=True)
     closing.start()
-    wait(copy._stopping.is_set)
+    wait_until(copy._stopping.is_set)
     released.set()
     try:
-        wait(lambda: not closing.is_alive(), log_copy.BEGIN_S / 2)
+        wait_until(lambda: not closing.is_alive(), within_s=log_copy.BEGIN_S / 2)
     finally:
         copy._end_process()
     assert copy.state == "closed"
@@ -164,7 +157,7 @@ def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo no route to host >&2; exit 255"]
     copy = LogCopy(tmp_path / "failing", lambda _position: command)
     copy.start()
-    wait(lambda: copy.problem)
+    wait_until(lambda: copy.problem)
     assert copy.problem == "no route to host" and copy.state == "connecting"
     copy.close()
     assert not any(t.name == "copy failing" for t in threading.enumerate())
@@ -174,5 +167,5 @@ def test_a_refusal_of_txtop_itself_is_not_asked_again(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo txtop: no session f-a >&2; exit 4"]
     copy = LogCopy(tmp_path / "here", lambda _position: command)
     copy.start()
-    wait(lambda: copy.state == "given up")
+    wait_until(lambda: copy.state == "given up")
     assert copy.problem == "txtop: no session f-a" and not copy.breaks

@@ -6,13 +6,13 @@ import os
 import shlex
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from support.waiting import wait_until
 from txtop.errors import UsageError
 from txtop.fleet.model_copy import (
     list_lacking,
@@ -43,13 +43,6 @@ def place(folder: Path, label: str) -> RemotePlace:
     return RemotePlace(label, "exec", f"env -C {folder / label}")
 
 
-def wait(condition: Callable[[], object]) -> None:
-    until_s = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < until_s, "waited in vain"
-        time.sleep(0.01)
-
-
 def read(folder: Path) -> dict[str, bytes]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -62,7 +55,7 @@ def interrupt_sync(there: RemotePlace, model: Path, is_time: Callable[[], object
         raise SystemExit(128 + number)
 
     def interrupt() -> None:
-        wait(is_time)
+        wait_until(is_time)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     previous = signal.signal(signal.SIGUSR1, leave)
@@ -118,7 +111,7 @@ def test_a_signal_ends_a_copy_and_leaves_nothing_of_it(tmp_path: Path, model: Pa
 
     interrupt_sync(slow_place, model, lambda: list(there.glob(".part.*/model.safetensors")))
     assert not late.exists()
-    wait(lambda: not os.listdir(there))
+    wait_until(lambda: not os.listdir(there))
 
 
 def test_a_signal_does_not_wait_for_the_digests_of_a_place(tmp_path: Path, model: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_cost_below_the_margin_is_no_finding() -> None:
     outcome = judge_isolation("cuda:0", alone, [1.01 * ns for ns in alone], DEFAULT_MARGIN)
     assert not is_slowed(outcome)
     assert describe_isolation(outcome) == (
-        "neighbours cost cuda:0 nothing that can be shown: 1.01x [1.01, 1.01]"
+        "neighbours cost cuda:0 nothing that can be shown: 1.01x [1.010, 1.010]"
     )
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import pytest
 
 from support.gpu import has_gpu
 from support.paths import ROOT
+from support.waiting import WAIT_S, wait_until
 from support.warm_workers import build_warm_command, build_warm_environment
 from txtop.errors import RunError, UsageError
 from txtop.options.run_options import RunOptions
@@ -190,7 +190,7 @@ def test_every_thread_of_a_pinned_process_stays_on_one_core() -> None:
         pin_to_core(process.pid, core)
         threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
         affinities = [os.sched_getaffinity(thread) for thread in threads]
-        process.communicate(b"", timeout=10)
+        process.communicate(b"", timeout=WAIT_S)
     assert len(threads) == 2 and affinities == [{core}, {core}]
 
 
@@ -199,10 +199,8 @@ def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     tree = ProcessTree(parent.pid)
     try:
-        give_up_s = time.monotonic() + 5
-        while not psutil.Process(parent.pid).children() and time.monotonic() < give_up_s:
-            time.sleep(0.01)
-        members = [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()]
+        process = psutil.Process(parent.pid)
+        members = [process, *wait_until(process.children)]
         tree.stop()
         assert [p.status() for p in members] == [psutil.STATUS_STOPPED] * 2
         tree.resume()
@@ -366,13 +364,11 @@ def test_a_check_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path), **build_warm_environment()},
         start_new_session=True,
     )
-    family: list[psutil.Process] = []
-    give_up_s = time.monotonic() + 60
-    while len(family) < 5 and time.monotonic() < give_up_s:
-        time.sleep(0.1)
-        family = psutil.Process(check.pid).children(recursive=True)
+    process = psutil.Process(check.pid)
+    wait_until(lambda: len(process.children(recursive=True)) >= 5)
+    family = process.children(recursive=True)
     assert psutil.STATUS_STOPPED in [p.status() for p in family], "the bare loop waits its turn"
     check.terminate()
-    assert check.wait(20) == 128 + signal.SIGTERM
+    assert check.wait(WAIT_S) == 128 + signal.SIGTERM
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not list(tmp_path.glob("txtop-selftest-*"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from support import streams
+from support.command_line import txtop
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.protocol import codec, events
 from txtop.session import catalog
@@ -249,10 +250,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_loaded(
     tmp_path: Path, headless: bool
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    command = [sys.executable, "-m", "txtop", "run", "--session-dir", str(tmp_path / "file" / "x")]
-    done = subprocess.run(
-        command + ["--headless"] * headless, capture_output=True, text=True, timeout=5
-    )
+    command = ["run", "--session-dir", str(tmp_path / "file" / "x")]
+    done = txtop(*command, *["--headless"] * headless)
     assert done.returncode == 1 and not done.stdout
     assert "cannot write a session in" in done.stderr and "--session-dir" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -229,7 +229,7 @@ def test_a_drifting_machine_misleads_no_confirmation() -> None:
             n: [0.025 * math.exp(noise.gauss(0, 0.03)) for _ in range(400)] for n in "abcdefgh"
         }
         race = simulate(DriftingMachine(calls, dict.fromkeys(calls, 1), seed), "a")
-        outcome = name_outcome(race)
+        outcome = name_outcome(race, over=True)
         assert outcome is not None and outcome.gain != "faster"
         confirmation = race.find_confirmation(outcome.arms)
         assert confirmation is not None

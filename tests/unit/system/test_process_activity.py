@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import wait_until
 from txtop.system import process_activity
 from txtop.system.process_activity import ActivityWatch, ProcessActivity, read_activity
 
+IMPORTS = "import mmap, subprocess, sys, threading, time"
 SLEEP = "input()"
 # Threads that poll, as those of progress bars do.
 POLL = """
-import threading, time
 def poll():
     while True: time.sleep(0.5)
 threading.Thread(target=poll, daemon=True).start()
@@ -26,24 +28,20 @@ input()
 """
 COMPUTE = "while True: sum(range(1000))"
 IN_A_CHILD = """
-import subprocess, sys
 subprocess.run([sys.executable, "-c", "while True: sum(range(1000))"])
 """
 READ = """
-import time
 while True:
     with open(__import__("os").__file__, "rb", buffering=0) as file: file.read(8192)
     time.sleep(0.02)
 """
 WRITE = """
-import time
 with open(sys.argv[1], "wb", buffering=0) as file:
     while True:
         file.write(bytes(8192))
         time.sleep(0.02)
 """
 MAP = """
-import mmap, time
 with open(sys.argv[1], "rb") as file:
     view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for place in range(0, len(view), 1 << 20):
@@ -54,9 +52,9 @@ with open(sys.argv[1], "rb") as file:
 
 @contextmanager
 def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a Python that says so and then runs `code`."""
+    """Start a Python that has imported what it needs, says so, and runs `code`."""
     child = subprocess.Popen(
-        [sys.executable, "-c", f"import sys; print(flush=True)\n{code}", *arguments],
+        [sys.executable, "-c", f"{IMPORTS}; print(flush=True)\n{code}", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -112,9 +110,9 @@ def test_bytes_of_a_mapped_file_count_as_read(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(64 << 20))
     with process(MAP, str(path)) as child:
         watch = ActivityWatch(child.pid, 0.0, interval_s=0.1)
-        time.sleep(0.5)
-        assert watch.has_worked(0.5)
-        assert 1 << 20 < watch.done_bytes <= 64 << 20
+        looks_s = itertools.count(0.5, 0.5)
+        wait_until(lambda: watch.has_worked(next(looks_s)) and watch.done_bytes > 1 << 20)
+        assert watch.done_bytes <= 64 << 20
         watch.count_from_here()
         assert watch.done_bytes == 0
 

@@ -39,7 +39,8 @@ def test_steps_travel_in_batches_of_50_to_100_ms() -> None:
         sum(len(g) for _, g in sent[:i]) for i in range(len(sent))
     ]
     assert all(sum(gaps) >= STEP_BATCH_NS for _, gaps in sent[:-1])
-    assert 2 <= len(sent) <= 6
+    # Each is sent with the first gap that fills it.
+    assert len(sent) >= 2 and all(sum(gaps[:-1]) < STEP_BATCH_NS for _, gaps in sent)
 
 
 def test_a_streamer_that_is_a_step_late_is_found_out() -> None:

@@ -26,16 +26,19 @@ from txtop.formatting import (
     format_figure,
     format_gibs,
     format_ratio_interval,
+    format_rough_ratio,
+    is_rough,
 )
 from txtop.options.command_line import format_cell_command
 from txtop.plan import labels
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import Tuning
+from txtop.plan.tuning import OBJECTIVES, Tuning
 from txtop.sanitise import sanitise
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
+from txtop.stats.intervals import Interval
 from txtop.stats.race import is_confirming
 from txtop.units import NS_PER_S
 
@@ -93,7 +96,7 @@ def explain_absence(state: SessionState, race: RaceState) -> list[str]:
 
 def _format_goal(state: SessionState, tuning: Tuning) -> str:
     model = sanitise(state.plan.cells[0].model_name)
-    parts = [f"best {tuning.objective.replace('_', ' ').replace(' per s', '/s')} of {model}"]
+    parts = [f"{OBJECTIVES[tuning.objective].goal} of {model}"]
     parts += [limit.format() for limit in tuning.limits]
     # Random weights have no quality that a floor could hold.
     is_random = state.has_random_weights(state.plan.cells[0].id)
@@ -140,7 +143,12 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
         running = state.race.race.running if state.race is not None else []
         is_alone = max(len(outcome.arms), len(running)) <= 1
         return "the only one left" if is_alone else "not confirmed"
-    return "no difference shown"
+    tuning = state.race.tuning if state.race is not None else None
+    if outcome.gain is None or tuning is None or outcome.winner == tuning.default:
+        return "no difference shown"
+    if broken := _name_broken(state):
+        return f"no difference shown, but today's default does not keep {broken}"
+    return "no difference shown: today's default may stay"
 
 
 def _name_broken(state: SessionState) -> str:
@@ -176,13 +184,16 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
 
 def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
     """Format the nearest candidate beyond each limit, and what it would bring."""
-    lines = []
+    assert state.race is not None
+    lines, tuning = [], state.race.tuning
     for binding in result.bindings:
         beyond, detail = sanitise(name_candidate(state, binding.own)), sanitise(binding.detail)
-        if binding.ratio is not None:
-            bound = f"{beyond} would be {binding.ratio:.2f}x as good ({detail})"
-        else:
-            bound = f"{beyond} ({detail}), its speed was not measured"
+        gain, than = binding.speed, "today's default"
+        if gain[0] is None or binding.own.cell.id == tuning.default:
+            gain, than = binding.ratio, sanitise(name_candidate(state, result.winner))
+        bound = f"{beyond} ({detail}), its speed was not measured"
+        if gain[0] is not None:
+            bound = f"{beyond} would be {_format_gain(tuning, than, *gain)} ({detail})"
         if binding.own is result.winner:
             bound = detail
         lines.append(f"limited by {binding.limit}: {bound}")
@@ -193,19 +204,26 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     """Format the comparisons of the winner with fresh blocks, the one with the default first."""
     lines = []
     for own in list_confirmations(race, result.outcome):
-        interval = f" {format_ratio_interval(*own.ci95)}" if own.ci95 is not None else ""
         blocks = format_count(own.blocks, "block")
         surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
         title = "today's default" if own.other == race.tuning.default else "the runner-up"
         who = f"{title}, {sanitise(name_candidate(state, state.cells[own.other]))}"
+        gain = _format_gain(race.tuning, who, own.ratio, own.ci95)
         if own.verdict is None:
-            lines.append(f"{own.ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
-        elif own.verdict in ("equivalent", "inconclusive"):
-            figures = f"{own.ratio:.3f}{interval}  {blocks}  {surely}"
-            lines.append(f"against {who}: no difference shown  {figures}")
-        else:
-            lines.append(f"{own.ratio:.2f}x {who}{interval}  {blocks}  {surely}")
+            lines.append(f"{gain}  {blocks}, not judged yet")
+            continue
+        is_open = own.verdict in ("equivalent", "inconclusive")
+        # Where that is the whole outcome the first line has said it.
+        shown = ", no difference shown" * (is_open and result.outcome.shows_difference)
+        lines.append(f"{gain}  {blocks}{shown}  {surely}")
     return lines
+
+
+def _format_gain(tuning: Tuning, than: str, ratio: float, interval: Interval | None) -> str:
+    """Format `1.16x as cheap as today's default [1.02, 1.31]`; `≈2x` where that says too little."""
+    ends = format_ratio_interval(*interval) if interval and not is_rough(interval) else ""
+    gain = format_rough_ratio(ratio, interval)
+    return f"{gain} {OBJECTIVES[tuning.objective].as_good} as {than} {ends}".rstrip()
 
 
 def _format_course(state: SessionState, race: RaceState) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from txtop import formatting
 from txtop.analysis import contention, drafts, metrics
+from txtop.analysis.ratios import format_speed
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import accuracy, quality
@@ -159,7 +160,7 @@ def build_cell_row(
         or _format_answering(session, cell.id)
         or _join_departure(left, note, state),
         left=left,
-        ratio=formatting.format_ratio(relative),
+        ratio=format_speed(session, cell.id, relative),
         badges=own.worded_forms if own else (),
         meaning=own.meaning if own else "",
         is_reference=reference is state,

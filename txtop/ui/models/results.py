@@ -13,7 +13,7 @@ from txtop import formatting
 from txtop.analysis import contention, metrics
 from txtop.analysis.edge import find_answer, judge_probe
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.ratios import name_reference
+from txtop.analysis.ratios import format_speed, name_reference
 from txtop.analysis.tuning import TuneResult, find_result
 from txtop.export.text import tuning as wording
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
@@ -304,7 +304,7 @@ def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) 
     if reference is None or reference is measured.state:
         return ""
     relative = compute_speed_up(state, measured.state, measured.rate.mean, reference, cache)
-    text = formatting.format_ratio(relative)
+    text = format_speed(state, measured.state.cell.id, relative)
     return f"{text} {name_reference(state, reference.cell)}" if text else ""
 
 
