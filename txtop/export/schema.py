@@ -396,16 +396,6 @@ class ExceededExport(msgspec.Struct, kw_only=True):
     most_ms: float
 
 
-class ExceededExport(msgspec.Struct, kw_only=True):
-    """A limit that the candidate `cell` does not keep, and what it reaches of it."""
-
-    limit: str
-    cell: str
-    detail: str
-    reached_ms: float | None
-    most_ms: float
-
-
 class TuningExport(msgspec.Struct, kw_only=True):
     """The race of `txtop tune`. `value` is the objective of the winner, in `unit`.
 

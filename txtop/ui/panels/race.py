@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from txtop.formatting import format_ratio, format_rough_ratio
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
@@ -174,9 +175,16 @@ def _render_candidate(
         low, high = row.low or row.ratio, row.high or row.ratio
         interval = FunnelInterval(row.blocks, row.ratio, low, high, counts=row.low is not None)
         cells += axis.interval(interval, "accent-a", row.leads, g)
-    ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
-    cells.append((fit(ratio, 7, "right"), tone))
+    cells.append((fit(g(_format_ratio(row)), 7, "right"), tone))
     return cells + _render_costs(row, columns, g)
+
+
+def _format_ratio(row: CandidateRow) -> str:
+    """Format how many times as good as the leader one is, with its doubt: `≈1.5x`."""
+    if row.leads:
+        return format_ratio(row.ratio)
+    interval = (row.low, row.high) if row.low is not None and row.high is not None else None
+    return format_rough_ratio(row.ratio, interval)
 
 
 def _choose_sign(row: CandidateRow) -> tuple[str, str]:
@@ -215,7 +223,7 @@ def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs
     costs = _render_costs(row, columns, g) if row.blocks else []
     after = columns.gib + columns.output if costs else 0
     room = max(0, width - 2 - columns.name - after)
-    beside = f"{row.ratio:.2f}x" if row.ratio is not None else row.figure
+    beside = _format_ratio(row) or row.figure
     tail = f", {beside}" if beside else ""
     short = row.why.partition(": ")[2] or row.why
     first = short.partition("; ")[0] + "…" * ("; " in short)
