@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import get_args
 
+import msgspec
 import pytest
 
 from support import race_session, ui_events
@@ -14,21 +16,27 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.tuning import find_result
 from txtop.export.formats import WRITERS
 from txtop.export.text.tuning import format_tuning
+from txtop.formatting import format_figure
 from txtop.plan import labels
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import CallLimit, Tuning
+from txtop.plan.tuning import CallLimit, Objective, Tuning
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 from txtop.stats.departure import Departure, Why
+from txtop.stats.race_outcome import RaceOutcome
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import measure_row
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.layout import arrange_session
+from txtop.ui.models.session_outcome import build_session_outcome, compute_final_figures
 from txtop.ui.models.view import View, build_view
 from txtop.ui.panels.cells import render_cells
 from txtop.ui.panels.race import render_race
+from txtop.ui.panels.results import render_results
 
 
 def build(events: list[AnyEvent]) -> View:
@@ -175,7 +183,69 @@ def test_a_race_that_was_stopped_had_measured_something() -> None:
     assert stopped.results.value is not None
     assert stopped.results.counts.endswith("of 24 candidates measured")
     assert not stopped.results.counts.startswith("0 ")
-    assert stopped.results.why == ("not confirmed",)
+    assert stopped.results.ratio == "not confirmed"
+    (ratio,) = stopped.results.why
+    assert re.fullmatch("[0-9.]+x as fast as today's default", ratio)
+
+
+def build_for(limits: tuple[CallLimit, ...], objective: Objective, steps: int) -> SessionState:
+    """Build a race that ended, for an objective and under limits of its own."""
+    story = race_session.Race(steps=steps)
+    plan = race_session.build_plan(limits)
+    tuning = msgspec.structs.replace(plan.tuning, objective=objective)
+    story.plan = msgspec.structs.replace(plan, tuning=tuning, cost_per_hour=1.5)
+    made = [event for event in story.events() if not isinstance(event, events.SessionEnded)]
+    end = events.SessionEnded(
+        t_ns=made[-1].t_ns + 1, reason="done", wall_s=1.0, statistics_version=4, sha256=""
+    )
+    return fold_all([*made, end])
+
+
+def test_where_nobody_keeps_the_limits_the_results_say_so_and_who_is_nearest() -> None:
+    """`nothing was measured` stood where four candidates had been measured."""
+    limit = CallLimit(time="e2e", share=0.9, most_ms=20.0)
+    results = build_view(build_for((limit,), "tokens_per_s", 1_000_000)).results
+    assert results is not None and results.value is None
+    assert results.word == "no configuration can be named: none keeps the limits"
+    nearest, *lost = results.lines
+    assert nearest.label == "nearest" and "E2E" in nearest.name and "20 ms" in nearest.name
+    assert [(line.label, line.value) for line in lost] == [
+        ("does not fit", "2 candidates"), ("below the floor", "8 candidates")
+    ]  # fmt: skip
+
+
+def test_the_big_number_is_the_objective_and_what_was_not_shown_is_no_ratio() -> None:
+    """It was a rate where the cost was raced, and a bold `1.16x ... in cost` read as dearer."""
+    state, cache = build_for((race_session.LIMIT,), "cost", 1_000_000), FrameCache()
+    confirmed = build_view(state).results
+    assert confirmed is not None and confirmed.unit == "$/Mtok"
+    assert confirmed.ratio.endswith("x as cheap as today's default")
+    assert not confirmed.half and confirmed.why[0].startswith("[")
+    for _ in compute_final_figures(state, cache):
+        pass
+    listed = build_session_outcome(state, cache).value
+    assert listed == f"{format_figure(confirmed.value)} $/Mtok"
+
+
+@pytest.mark.parametrize("height", [15, 20])
+def test_where_no_difference_is_shown_that_is_the_answer_and_the_ratio_its_doubt(
+    monkeypatch: pytest.MonkeyPatch, height: int
+) -> None:
+    monkeypatch.setattr(RaceOutcome, "shows_difference", False)
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    state.race.tuning = msgspec.structs.replace(state.race.tuning, objective="cost")
+    results = build_view(state).results
+    assert results is not None and results.number_role == "text"
+    assert results.ratio == "no difference shown"
+    assert results.why[0].startswith("9.77x as cheap as today's default [9.37, 10.18] 95 %, ")
+    drawn = [
+        [(text.strip(), role) for text, role in row if text.strip()]
+        for row in render_results(results, Area(100, height, Glyphs("braille")))
+    ]
+    spans = [span for row in drawn for span in row]
+    assert ("no difference shown", "text.bold") in spans
+    assert any(text.startswith("9.77x as cheap") and role == "muted" for text, role in spans)
 
 
 @pytest.mark.parametrize("width", [80, 120])

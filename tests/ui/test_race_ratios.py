@@ -96,11 +96,12 @@ def test_a_candidate_has_one_ratio_everywhere(state: SessionState) -> None:
     references = cache.references(state)
     heroes = {n: build_hero(state, own, references, cache) for n, own in state.cells.items()}
     assert {n: hero.ratio for n, hero in heroes.items() if hero.ratio} == texts
-    assert {hero.ratio_of for hero in heroes.values() if hero.ratio} == {"of today's default"}
+    of = "as fast as today's default"
+    assert {hero.ratio_of for hero in heroes.values() if hero.ratio} == {of}
     results = view.results
     named = find_result(state)
     assert results is not None and named is not None
-    assert results.ratio == f"{texts[named.winner.cell.id]} today's default"
+    assert results.ratio == f"{texts[named.winner.cell.id]} {of}"
 
 
 def test_what_compares_equal_sizes_alone_has_nothing_of_a_race(state: SessionState) -> None:
@@ -166,10 +167,11 @@ def test_who_is_behind_before_its_first_block_is_not_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objective", "of"), [("tokens_per_s", ""), ("energy", " in energy"), ("ttft", " in ttft")]
+    ("objective", "as_good"),
+    [("tokens_per_s", "as fast"), ("energy", "as frugal"), ("ttft", "as fast in TTFT")],
 )
 def test_a_ratio_that_is_of_no_rate_says_of_what(
-    state: SessionState, objective: Objective, of: str
+    state: SessionState, objective: Objective, as_good: str
 ) -> None:
     other = replace(state)
     assert other.race is not None
@@ -177,5 +179,6 @@ def test_a_ratio_that_is_of_no_rate_says_of_what(
     other.race = replace(other.race, tuning=tuning)
     view, _ = look(other)
     assert view.results is not None
-    assert view.results.ratio.endswith(f"x today's default{of}")
-    assert ("speed is how many times as " in list_notes(other)) == bool(of)
+    assert view.results.ratio.endswith(f"x {as_good} as today's default")
+    is_said = f"speed is how many times {as_good} as" in list_notes(other)
+    assert is_said == (objective != "tokens_per_s")

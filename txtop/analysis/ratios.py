@@ -17,7 +17,7 @@ from txtop.formatting import format_ratio, format_rough_ratio
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import DEFAULT_MARGIN
-from txtop.plan.tuning import RATES
+from txtop.plan.tuning import OBJECTIVES
 from txtop.state import quality
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
@@ -87,11 +87,10 @@ def find_references(state: SessionState) -> dict[str, Cell]:
 
 
 def name_reference(state: SessionState, reference: Cell) -> str:
-    """Name what a speed is stated beside; of a race with what was compared, if that is no rate."""
+    """Name what a speed is stated beside; of a race in words that can be read one way alone."""
     if state.race is None:
         return reference.precision
-    objective = state.race.tuning.objective
-    return "today's default" + ("" if objective in RATES else f" in {objective}")
+    return f"{OBJECTIVES[state.race.tuning.objective].as_good} as today's default"
 
 
 def compute_race_speed(

@@ -179,8 +179,8 @@ def build_hero(
 
 def _name_reference(session: SessionState, cell: CellState, reference: CellState) -> str:
     """Name what the ratio is of; the work of the candidates of a race differs."""
-    work = f", {cell.cell.work}" if session.race is None else ""
-    return f"of {name_reference(session, reference.cell)}{work}"
+    name = name_reference(session, reference.cell)
+    return name if session.race is not None else f"of {name}, {cell.cell.work}"
 
 
 def _find_reason(session: SessionState, cell: CellState, cache: FrameCache, seed: int) -> str:
