@@ -107,6 +107,12 @@ class Edge:
         return next((own for own in ended if own.status in ("failed", "rejected")), None)
 
     @property
+    def too_long(self) -> CellState | None:
+        """Return the least above what ran that took too long; None without one."""
+        out = [n for n, own in self.probes.items() if own.status == "timeout"]
+        return self.probes.get(min((n for n in out if n > self.bracket.ran), default=0))
+
+    @property
     def judged(self) -> int:
         """Return the number of probes that tell something: they ran or did not."""
         return sum(has_outcome(own) for own in self.probes.values())
@@ -242,11 +248,11 @@ def judge_probe(own: CellState, search: EdgeSearch) -> Outcome | None:
 
 
 def list_outcomes(state: SessionState, search: EdgeSearch, axis: Axis) -> dict[int, Outcome]:
-    """Return the outcomes of an axis by steps."""
+    """Return the outcomes of an axis by steps; one that took too long tells nothing of memory."""
     outcomes = {}
     for own in state.cells.values():
         steps, outcome = axis.count_steps(search, own.cell), judge_probe(own, search)
-        if steps is not None and outcome is not None:
+        if steps is not None and outcome is not None and own.status != "timeout":
             outcomes[steps] = outcome
     return outcomes
 
@@ -298,7 +304,7 @@ def describe_limit(search: EdgeSearch, limit_bytes: float | None) -> str:
 
 def explain_failure(edge: Edge) -> str:
     """Return why the smallest that did not run did not, or why a probe failed; else empty."""
-    own = edge.smallest or edge.lost
+    own = edge.smallest or edge.lost or edge.too_long
     if own is None:
         return ""
     if edge.excess_bytes is not None and edge.limit_bytes is not None:

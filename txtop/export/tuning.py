@@ -25,7 +25,7 @@ from txtop.export.schema import (
 )
 from txtop.export.snippet import build_serve_command, build_snippet
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState
+from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
 
 
@@ -110,7 +110,7 @@ def _export_candidate(
         against_ratio, against_ci95 = compute_gain(race.race.compare(name, left.against))
     return CandidateExport(
         cell=name,
-        left=left.why if left is not None else None,
+        left=WHY_WORDS[left.why].short if left is not None else None,
         against=(left.against or None) if left is not None else None,
         detail=explain_departure(state, name),
         blocks=len(own.costs),

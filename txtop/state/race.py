@@ -38,7 +38,6 @@ WHY_WORDS: dict[str, WhyWords] = {
     **{why: WhyWords(why, why) for why in WHYS},
     "slower": WhyWords("slower", "slower", "slower than {}"),
     "halved": WhyWords("behind", "behind when time was short", "behind {} when time was short"),
-    "does not fit": WhyWords("does not fit", "too large"),
 }
 
 
@@ -166,6 +165,11 @@ class RaceState:
             _ratios={},
         )
         return RaceState(self.tuning, race, list(self.blocks), self.repeated_s)
+
+
+def put_departed(words: str, count: int) -> str:
+    """Return the words of a departure for so many: `do not fit` of more than one."""
+    return words if count == 1 else words.replace("does ", "do ", 1)
 
 
 def _is_repeated(block: RaceBlock) -> bool:

@@ -124,6 +124,15 @@ class SessionState:
     def plan(self) -> Plan:
         return self.header.plan if self.header else Plan(cells=())
 
+    def find_family(self, name: str) -> str | None:
+        """Return the family of a cell: as loaded, else as recorded before; None if unknown."""
+        own = self.cells[name]
+        same = (c.family for c in self.cells.values() if c.cell.model == own.cell.model)
+        loaded = own.family or next(filter(None, same), None)
+        if loaded or self.header is None or self.header.expected is msgspec.UNSET:
+            return loaded
+        return self.header.expected.get(name, events.Expected()).family
+
     def word_departure(self, name: str) -> str:
         """Return in few words why a candidate of a race left it; empty for every other cell."""
         return self.race.word_departure(name) if self.race is not None else ""

@@ -301,13 +301,22 @@ def test_a_winner_has_the_badge_of_the_table(
     assert any("keeps:" in line and "output the badge" in line for line in lines)
 
 
+def test_an_encoder_has_no_new_tokens_before_it_is_loaded_either() -> None:
+    header = race_session.ui_events.header(race_session.build_plan())
+    assert isinstance(header, events.SessionHeader)
+    assert "32 new tokens" in format_report(fold_all([header]), FinalMetrics(), "")
+    expected = {cell.id: events.Expected(family="encoder") for cell in header.plan.cells}
+    known = fold_all([msgspec.structs.replace(header, expected=expected)])
+    assert "new tokens" not in format_report(known, FinalMetrics(), "")
+
+
 def test_random_weights_have_one_wording_in_the_whole_report() -> None:
     """One candidate was compared, which told it; the others were loaded."""
     over = fold_all(list(race_session.Race(weights="random").events()))
     text = format_report(over, FinalMetrics(), "night")
     heading = next(line for line in text.splitlines() if line.startswith("most tokens/s"))
     assert heading == "most tokens/s of gpt2, E2E p90 below 2,500 ms, in 4.00 GiB:"
-    assert "2,500 ms, output not measurable: random weights, memory" in text
+    assert "2,500 ms, memory" in text
     assert "not checked" not in text and "int8" in text
     for name, own in over.cells.items():
         assert get_quality(over, name).badge == "unknown", own.cell
@@ -315,7 +324,9 @@ def test_random_weights_have_one_wording_in_the_whole_report() -> None:
 
 def test_the_floor_of_random_weights_is_not_in_the_heading_before_anything_is_loaded() -> None:
     told = fold_all(list(race_session.Race(0, weights="random").events()))
-    assert not told.loads and "quality at least" not in "\n".join(format_tuning(told))
+    heading, *lines = format_tuning(told)
+    assert not told.loads and "quality at least" not in heading
+    assert "  not judged of random weights: quality at least minor" in lines
     untold = fold_all([race_session.ui_events.header(race_session.build_plan())])
     assert "quality at least minor" in "\n".join(format_tuning(untold))
 
@@ -487,7 +498,7 @@ def test_who_was_never_timed_has_no_ratio() -> None:
     name = leave_untimed(state)
     exported = json.loads(WRITERS["json"](state, FinalMetrics()))["tuning"]["candidates"]
     (own,) = (own for own in exported if own["cell"] == name)
-    assert own["left"] == "halved" and own["against"] and own["blocks"] == 0
+    assert own["left"] == "behind" and own["against"] and own["blocks"] == 0
     assert own["ratio"] is own["ci95"] is own["against_ratio"] is own["against_ci95"] is None
 
 

@@ -162,6 +162,8 @@ def _format_sides(
         lines.append(f"did not  nothing: {explain_end(search, edge.axis)}")
     if (lost := edge.lost) is not None:
         lines.append(f"failed   {edge.axis.format_value(lost.cell):<14} {sanitise(lost.reason)}")
+    if (slow := edge.too_long) is not None:
+        lines.append(f"timeout  {edge.axis.format_value(slow.cell):<14} {sanitise(slow.reason)}")
     return lines
 
 
@@ -191,7 +193,7 @@ def _format_course(state: SessionState, edge: Edge) -> str:
         count += ", then stopped"
     elif edge.lost is not None:
         count += ", then one failed"
-    elif edge.smallest is not None and not edge.lacks_memory:
+    elif (edge.smallest or edge.too_long) is not None and not edge.lacks_memory:
         count += "; memory is not what stopped it"
     if edge.lacks_memory:
         return f"{count}: the edge lies {'between' if edge.largest else 'below'}"

@@ -120,6 +120,8 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
+        if state.find_family(cell.cell.id) == "encoder":
+            by_name["new"] = MISSING
         by_name |= {
             knob.heading: knob.in_column(value) if (value := knob.of(cell.cell)) else "default"
             for knob in _TURNED
@@ -193,7 +195,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         state.attention,
         cell.offered or str(cell.batch_size),
         labels.format_length(cell),
-        MISSING if state.family == "encoder" else labels.format_new_tokens(cell),
+        labels.format_new_tokens(cell),
         format_figure(mean("load_s")),
         format_figure(mean("ttft_ms")),
         format_figure(mean("tpot_ms")),

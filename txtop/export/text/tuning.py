@@ -36,7 +36,7 @@ from txtop.plan.tuning import OBJECTIVES, Tuning
 from txtop.sanitise import sanitise
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
-from txtop.state.race import WHY_WORDS, RaceState
+from txtop.state.race import WHY_WORDS, RaceState, put_departed
 from txtop.state.session import SessionState
 from txtop.stats.intervals import Interval
 from txtop.stats.race import is_confirming
@@ -59,8 +59,9 @@ def format_tuning(state: SessionState) -> list[str]:
         lines += [f"  {line}" for line in explain_absence(state, race)]
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
-    lines += [f"  {line}" for line in _format_course(state, race)]
-    return lines
+    if state.has_random_weights(state.plan.cells[0].id):
+        lines += [f"  not judged of random weights: {floor}" for floor in _name_floor(race.tuning)]
+    return lines + [f"  {line}" for line in _format_course(state, race)]
 
 
 def summarise_result(state: SessionState, race: RaceState) -> str:
@@ -99,14 +100,17 @@ def _format_goal(state: SessionState, tuning: Tuning) -> str:
     parts = [f"{OBJECTIVES[tuning.objective].goal} of {model}"]
     parts += [limit.format() for limit in tuning.limits]
     # Random weights have no quality that a floor could hold.
-    is_random = state.has_random_weights(state.plan.cells[0].id)
-    if tuning.floor_kld is not None and not is_random:
-        parts.append(f"at most {tuning.floor_kld:g} nats from the reference (mean KLD)")
-    elif tuning.floor is not None and not is_random:
-        parts.append(f"quality at least {tuning.floor}")
+    if not state.has_random_weights(state.plan.cells[0].id):
+        parts += _name_floor(tuning)
     if tuning.memory_bytes is not None:
         parts.append(f"in {format_gibs(tuning.memory_bytes)[0]} GiB")
     return ", ".join(parts)
+
+
+def _name_floor(tuning: Tuning) -> list[str]:
+    if tuning.floor_kld is not None:
+        return [f"at most {tuning.floor_kld:g} nats from the reference (mean KLD)"]
+    return [f"quality at least {tuning.floor}"] if tuning.floor is not None else []
 
 
 def name_candidate(state: SessionState, own: CellState) -> str:
@@ -171,7 +175,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     lines += dict.fromkeys(note for own in confirmed for note in own.notes)
     kept = [describe_reached(winner, limit) for limit in race.tuning.limits]
     own = quality.get_quality(state, winner.cell.id)
-    if own.badge == "unknown" or own.list_events(state):
+    if own.badge != "unknown" and own.list_events(state):
         kept.append(f"output {own.forms[0]}")
     if (peak := compute_peak_bytes(winner)) is not None:
         took, asked = format_gibs(peak, race.tuning.memory_bytes)
@@ -179,6 +183,8 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
         kept.append(f"memory {took}{of_asked} GiB{describe_context(winner)}")
     if kept:
         lines.append("keeps: " + ", ".join(kept))
+    if own.badge == "unknown" and not state.has_random_weights(winner.cell.id):
+        lines.append(f"output {own.forms[0]}")
     return lines + format_bindings(state, result)
 
 
@@ -229,7 +235,7 @@ def _format_gain(tuning: Tuning, than: str, ratio: float, interval: Interval | N
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
     candidates = race.race.candidates.values()
     whys = Counter(own.left.why for own in candidates if own.left is not None)
-    parts = [f"{count} {WHY_WORDS[why].full}" for why, count in whys.items()]
+    parts = [f"{count} {put_departed(WHY_WORDS[why].full, count)}" for why, count in whys.items()]
     timed = [name for name in race.race.running if race.race.candidates[name].costs]
     over = sum(not race.race.keeps_limits(name) for name in timed)
     done = state.ended is not None and state.ended.reason == "done"
