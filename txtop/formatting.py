@@ -18,6 +18,9 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
+_TYPED_UNITS = {"GiB": GIB, "MiB": 1 << 20, "GB": 10**9, "MB": 10**6}
+
+
 def format_number(value: float | None) -> str:
     """Format with three significant digits: `0.52`, `1.23`, `27.1`, `312`, `3,120`, `1.5M`."""
     if value is None or not math.isfinite(value):
@@ -121,6 +124,15 @@ def _format_decimals(value: float, least: int) -> str:
     """Format with three digits, from 1,000 on whole, and with no fewer decimals than `least`."""
     text = f"{value:,.0f}" if value >= 1000 else format_figure(value)
     return text if len(text.partition(".")[2]) >= least else f"{value:,.{least}f}"
+
+
+def format_typed_size(count: int) -> str:
+    """Format bytes as somebody typed them, `700 MiB` or `24 GB`, else as GiB."""
+    for unit, size in _TYPED_UNITS.items():
+        text = f"{count / size:,.2f}".rstrip("0").rstrip(".")
+        if count >= size and round(float(text.replace(",", "")) * size) == count:
+            return f"{text} {unit}"
+    return f"{format_gibs(count)[0]} GiB"
 
 
 def format_size(count: float) -> str:

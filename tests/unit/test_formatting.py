@@ -12,7 +12,9 @@ from txtop.formatting import (
     format_ratio,
     format_ratio_interval,
     format_rough_ratio,
+    format_typed_size,
 )
+from txtop.quantities import parse_size
 
 MIB = 1 << 20
 
@@ -92,3 +94,15 @@ def test_one_byte_is_seen() -> None:
     for whole in (24, 1024):
         first, second = format_gibs(whole * GIB, whole * GIB + 1)
         assert float(first.replace(",", "")) < float(second.replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    "typed", ["700 MiB", "24 GiB", "1.5 GiB", "24 GB", "1,000 MiB", "500 MB", "1 GiB", "80.25 GiB"]
+)
+def test_a_size_is_written_as_it_was_typed(typed: str) -> None:
+    size = parse_size(typed.replace(",", ""))
+    assert size is not None and format_typed_size(size) == typed
+
+
+def test_a_size_that_nobody_types_is_in_gib() -> None:
+    assert format_typed_size(734_003_201) == "0.684 GiB"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET
 
+from txtop.formatting import format_typed_size
 from txtop.models import model_config
 from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
@@ -275,8 +276,8 @@ def find_edges(state: SessionState) -> list[Edge]:
 
 
 def find_answer(state: SessionState) -> Edge | None:
-    """Return the last edge of which a probe ran; None without one."""
-    return next((edge for edge in reversed(find_edges(state)) if edge.largest is not None), None)
+    """Return the first edge of which a probe ran; None without one."""
+    return next((edge for edge in find_edges(state) if edge.largest is not None), None)
 
 
 def find_limit(state: SessionState) -> float | None:
@@ -295,11 +296,17 @@ def find_limit(state: SessionState) -> float | None:
     return min((size for size in (search.limit_bytes, total) if size is not None), default=None)
 
 
-def describe_limit(search: EdgeSearch, limit_bytes: float | None) -> str:
-    """Describe whose the limit of a search is: `asked for`, `free here` or `of this GPU`."""
-    if search.address_bytes is None and limit_bytes != search.limit_bytes:
-        return "of this GPU"
-    return "asked for" if search.asked else "free here"
+def describe_limit(search: EdgeSearch, limit_bytes: float, gib: str) -> str:
+    """Describe the limit of a search, and whose: `700 MiB asked for`, `23.1 GiB free here`.
+
+    It is `gib` beside other sizes; what was asked for is as it was typed.
+    """
+    is_own = limit_bytes == search.limit_bytes
+    if search.address_bytes is None and not is_own:
+        return f"{gib} GiB of this GPU"
+    if search.asked and is_own:
+        return f"{format_typed_size(int(limit_bytes))} asked for"
+    return f"{gib} GiB " + ("asked for" if search.asked else "free here")
 
 
 def explain_failure(edge: Edge) -> str:

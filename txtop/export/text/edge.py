@@ -44,9 +44,10 @@ def format_edges(state: SessionState, finals: FinalMetrics) -> list[str]:
     lines: list[str] = []
     for edge in find_edges(state):
         limit, *peaks = format_gibs(edge.limit_bytes, edge.peak_bytes, edge.excess_bytes)
-        where = f"{limit} GiB {describe_limit(search, edge.limit_bytes)}"
         title = format_title(edge.axis, search)
-        lines += [f"{title}, in {where}:" if edge.limit_bytes else f"{title}:"]
+        if edge.limit_bytes:
+            title += f", in {describe_limit(search, edge.limit_bytes, limit)}"
+        lines.append(f"{title}:")
         lines += [f"  {line}" for line in _format_sides(state, search, edge, peaks, finals)]
         lines += [f"  {_format_course(state, edge)}", ""]
     return lines[:-1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
-from txtop.analysis.edge import find_answer, judge_probe
+from txtop.analysis.edge import find_answer, find_edges, judge_probe
 from txtop.analysis.metrics import LiveSummary
 from txtop.analysis.ratios import format_speed, name_reference
 from txtop.analysis.tuning import (
@@ -169,6 +169,7 @@ def _build(
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
     word, searched, size = find_searched(state, named)
+    others = [] if state.plan.edge_search is None else _list_other_edges(rated, state, searched)
     if word:
         measured = rated = [m for m in rated if searched is not None and m.state is searched]
     contests = rank_contests([m.contest for m in rated])
@@ -188,6 +189,7 @@ def _build(
         )
         for contest in contests[1:]
     ]
+    lines += others
     if not word:
         first = contests[0][1] if contests else ""
         lines += _list_smallest([m for m in measured if m.length == first], names)
@@ -235,6 +237,24 @@ def _build(
         phase=phase,
         lines=tuple(lines),
     )
+
+
+def _list_other_edges(
+    rated: Sequence[_Measured], state: SessionState, searched: CellState | None
+) -> list[ResultLine]:
+    """Return a line for each further edge that was searched: the largest that ran."""
+    found = [(e, m) for e in find_edges(state) for m in rated if m.state is e.largest]
+    return [
+        ResultLine(
+            f"{edge.axis.title} that ran",
+            formatting.format_number(m.rate.mean),
+            m.unit,
+            _list_half_forms(m.rate),
+            edge.axis.format_value(m.state.cell),
+        )
+        for edge, m in found
+        if m.state is not searched
+    ]
 
 
 def _word_race(
