@@ -121,9 +121,9 @@ def arrange_session(
     elif zoom in ZOOMABLE_PANELS:
         places[zoom] = PanelRegion(0, top, width, rest)
     elif boxed:
-        instead = race if width >= WIDE_FROM else race or edge
+        lines = (race if width >= WIDE_FROM else race or edge) or cells + 1
         corner = tradeoffs or bool(edge)
-        places |= _arrange_large(width, height, top, rest, instead or cells + 1, tradeoffs=corner)
+        places |= _arrange_large(width, height, top, rest, lines, tradeoffs=corner)
     elif race:
         places |= _arrange_race(width, top, rest, machine_rows)
     else:
