@@ -338,6 +338,17 @@ def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
     assert "What to deploy" in text and "bf16 · sdpa · b16" in text
     assert "measure again: txtop run --models gpt2" in text and "txtop export night" in text
     assert "limited by E2E p90 below 2,500 ms" in text
+    names = re.findall(
+        r"<div class='?card.*?<div class=name>(.*?)</div>(.)", text.replace("\n", "")
+    )
+    assert over.race is not None
+    race = over.race.race
+    named = find_result(over)
+    assert named is not None and names[0][0] == labels.format_short_label(named.winner.cell)
+    ranked = [labels.format_short_label(over.cells[n].cell) for n in race.rank(race.candidates)]
+    own = names[0][0]
+    assert [name for name, _ in names[1:]] == [n for n in ranked if n != own][: len(names) - 1]
+    assert text.count("named: confirmed") == 1
 
 
 @pytest.mark.parametrize(("objective", "unit"), [("energy", "J/seq"), ("cost", "$/Mseq")])
