@@ -25,6 +25,7 @@ from txtop.analysis.tuning import (
     find_unit,
 )
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
+from txtop.cli.progress_lines import describe_activity
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import ROUGH_NOTE, format_report
@@ -308,6 +309,23 @@ def test_an_encoder_has_no_new_tokens_before_it_is_loaded_either() -> None:
     expected = {cell.id: events.Expected(family="encoder") for cell in header.plan.cells}
     known = fold_all([msgspec.structs.replace(header, expected=expected)])
     assert "new tokens" not in format_report(known, FinalMetrics(), "")
+
+
+def test_a_comparison_says_how_long_it_takes_once_a_third_is_done() -> None:
+    header = race_session.ui_events.header(race_session.build_plan())
+    state = fold_all([header])
+    reference, cell = list(state.cells)[:2]
+    said = []
+    for at_s, done in ((10, 0), (40, 32), (70, 40)):
+        at_ns = header.t_ns + at_s * NS_PER_S
+        fold(
+            state,
+            events.FidelityProgress(
+                t_ns=at_ns, cell=cell, reference=reference, done=done, total=100
+            ),
+        )
+        said.append(describe_activity(state).partition("its output, ")[2])
+    assert said == ["0 %", "32 %", "40 %, about 2 min left"]
 
 
 def test_random_weights_have_one_wording_in_the_whole_report() -> None:
