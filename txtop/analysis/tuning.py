@@ -303,6 +303,17 @@ def find_result(state: SessionState) -> TuneResult | None:
     return TuneResult(winner, outcome, tuple(_find_bindings(state, state.race, outcome.winner)))
 
 
+def rank_candidates(state: SessionState) -> list[CellState]:
+    """Return the cells of a race: who is named, the others as it ranked them, those not timed."""
+    cells, result = list(state.cells.values()), find_result(state)
+    if state.race is None:
+        return cells
+    race = state.race.race
+    named = [result.winner.cell.id] if result is not None else []
+    order = dict.fromkeys([*named, *race.rank(race.candidates), *state.cells])
+    return [state.cells[name] for name in order]
+
+
 def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Binding]:
     """Return the nearest candidate beyond each limit that would be better, or was not timed."""
     bindings: list[Binding] = []

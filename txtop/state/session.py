@@ -99,6 +99,7 @@ class SessionState:
     isolating_from_ns: int = 0
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
+    comparing_from_ns: int = 0
     compared_at_ns: dict[tuple[str, str], int] = field(default_factory=dict)
     questions: dict[str, tuple[events.TaskQuestions, ...]] = field(default_factory=dict)
     answers: dict[tuple[str, str], tuple[events.TaskAnswers, ...]] = field(default_factory=dict)

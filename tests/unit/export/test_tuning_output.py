@@ -25,6 +25,7 @@ from txtop.analysis.tuning import (
     find_unit,
 )
 from txtop.cli.exit_code import EXIT_FAILED, EXIT_INCONCLUSIVE, choose_exit_code
+from txtop.cli.progress_lines import describe_activity
 from txtop.errors import UsageError
 from txtop.export.formats import WRITERS
 from txtop.export.text.table import ROUGH_NOTE, format_report
@@ -310,6 +311,23 @@ def test_an_encoder_has_no_new_tokens_before_it_is_loaded_either() -> None:
     assert "new tokens" not in format_report(known, FinalMetrics(), "")
 
 
+def test_a_comparison_says_how_long_it_takes_once_a_third_is_done() -> None:
+    header = race_session.ui_events.header(race_session.build_plan())
+    state = fold_all([header])
+    reference, cell = list(state.cells)[:2]
+    said = []
+    for at_s, done in ((10, 0), (40, 32), (70, 40)):
+        at_ns = header.t_ns + at_s * NS_PER_S
+        fold(
+            state,
+            events.FidelityProgress(
+                t_ns=at_ns, cell=cell, reference=reference, done=done, total=100
+            ),
+        )
+        said.append(describe_activity(state).partition("its output, ")[2])
+    assert said == ["0 %", "32 %", "40 %, about 2 min left"]
+
+
 def test_random_weights_have_one_wording_in_the_whole_report() -> None:
     """One candidate was compared, which told it; the others were loaded."""
     over = fold_all(list(race_session.Race(weights="random").events()))
@@ -338,6 +356,17 @@ def test_the_html_report_says_what_to_deploy(over: SessionState) -> None:
     assert "What to deploy" in text and "bf16 · sdpa · b16" in text
     assert "measure again: txtop run --models gpt2" in text and "txtop export night" in text
     assert "limited by E2E p90 below 2,500 ms" in text
+    names = re.findall(
+        r"<div class='?card.*?<div class=name>(.*?)</div>(.)", text.replace("\n", "")
+    )
+    assert over.race is not None
+    race = over.race.race
+    named = find_result(over)
+    assert named is not None and names[0][0] == labels.format_short_label(named.winner.cell)
+    ranked = [labels.format_short_label(over.cells[n].cell) for n in race.rank(race.candidates)]
+    own = names[0][0]
+    assert [name for name, _ in names[1:]] == [n for n in ranked if n != own][: len(names) - 1]
+    assert text.count("named: confirmed") == 1
 
 
 @pytest.mark.parametrize(("objective", "unit"), [("energy", "J/seq"), ("cost", "$/Mseq")])
