@@ -129,8 +129,8 @@ def test_the_outcome_the_best_two_and_the_default_come_before_others(
     text = "\n".join(lines)
     assert "(default)" in text and "beside the winner" in text
     assert sum(line[1] in "●·▲" for line in lines) >= 2
-    shown = sum(line.strip()[:20] in text for line in over.race.verdict)
-    assert shown == min(len(over.race.verdict), height - 1 - 5)
+    count = sum(line.strip()[:20] in text for line in over.race.verdict)
+    assert count == min(len(over.race.verdict), height - 1 - 5)
     inside = tuple(row for row in over.race.rows if not row.why)
     rows = tuple(replace(row, is_default=False) for row in inside * 4 + inside[:1])
     rows = (*rows, replace(inside[0], leads=False, is_default=True, name="today"))

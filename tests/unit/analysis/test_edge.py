@@ -224,7 +224,7 @@ def test_a_peak_just_above_the_limit_looks_above_it() -> None:
     for name, batch, peak_mib in (("p02", 5, 2001), ("p03", 4, 1999)):
         run(state, story, msgspec.structs.replace(BASE, id=name, batch_size=batch), peak_mib)
     title, ran, failed, _ = edge_text.format_edges(state, FinalMetrics())
-    assert "in 1.953 GiB asked for" in title
+    assert "in 2,000 MiB asked for" in title
     assert ran.split()[3] == "1.952" and failed.endswith("1.954 GiB  its peak is above the limit")
 
 
@@ -250,7 +250,7 @@ def test_a_limited_address_space_leaves_what_the_first_load_did_not_map() -> Non
     ("asked_gib", "limit_gib", "where"),
     [
         (80, 24, "in 24.0 GiB of this GPU"),
-        (16, 16, "in 16.0 GiB asked for"),
+        (16, 16, "in 16 GiB asked for"),
         (None, 24, "in 24.0 GiB of this GPU"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_search_is_told_in_lines_and_exported() -> None:
     fold(state, end)
     finals = FinalMetrics()
     title, ran, failed, course = edge_text.format_edges(state, finals)
-    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 1.953 GiB asked for:"
+    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 2,000 MiB asked for:"
     assert ran.split()[:3] == ["ran", "batch", str(edge.largest.cell.batch_size)]
     assert "% to spare" in ran and "tok/s" in ran and "forecast −" in ran
     assert failed.split()[:4] == ["did", "not", "batch", str(edge.smallest.cell.batch_size)]

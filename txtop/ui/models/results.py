@@ -243,7 +243,7 @@ def _list_other_edges(
     rated: Sequence[_Measured], state: SessionState, searched: CellState | None
 ) -> list[ResultLine]:
     """Return a line for each further edge that was searched: the largest that ran."""
-    found = [(e, m) for e in find_edges(state) for m in rated if m.state is e.largest]
+    largest = [(e, m) for e in find_edges(state) for m in rated if m.state is e.largest]
     return [
         ResultLine(
             f"{edge.axis.title} that ran",
@@ -252,7 +252,7 @@ def _list_other_edges(
             _list_half_forms(m.rate),
             edge.axis.format_value(m.state.cell),
         )
-        for edge, m in found
+        for edge, m in largest
         if m.state is not searched
     ]
 

@@ -98,15 +98,15 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
     out = [row for row in race.rows if row.why]
     # Those that left are a third of the rows at least, so that both are seen.
     kept = max(2, min(len(inside), height - 1 - min(len(out), max(1, height // 3))))
-    shown = inside[:kept]
+    chosen = inside[:kept]
     if default := [row for row in inside[kept:] if row.is_default]:
-        shown[max(2, kept - 1) :] = default
+        chosen[max(2, kept - 1) :] = default
     columns = _Columns(race, width)
-    axis = columns.build_axis(race, shown)
-    rows = [_render_candidate(row, columns, axis, g) for row in shown]
+    axis = columns.build_axis(race, chosen)
+    rows = [_render_candidate(row, columns, axis, g) for row in chosen]
     beside = f"beside the {'winner' if race.stage == 'finished' else 'leader'}"
     labels = [beside] if axis is not None else []
-    labels += [f"{len(inside) - len(shown)} more in"] if len(shown) < len(inside) else []
+    labels += [f"{len(inside) - len(chosen)} more in"] if len(chosen) < len(inside) else []
     if labels and inside:
         label = fit(g(" · ".join(labels)), columns.before, mark="")
         rows.append([(label, "muted"), (axis.ticks() if axis is not None else "", "muted")])
