@@ -102,12 +102,9 @@ def compute_race_speed(
     other of the confirmation.
     """
     # Imported late: few sessions are races.
-    from txtop.analysis.tuning import compare_candidates, compute_gain
+    from txtop.analysis.tuning import compare_with_default
 
-    default = race.tuning.default
-    if not race.race.candidates.keys() >= {name, default}:
-        return None, None
-    return compute_gain(compare_candidates(race, name, default))
+    return compare_with_default(race, name)
 
 
 def format_speed(state: SessionState, name: str, speed: float | None) -> str:

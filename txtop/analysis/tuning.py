@@ -10,7 +10,6 @@ from statistics import median
 from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
 from txtop.analysis.energy import summarise_joules
-from txtop.analysis.ratios import compute_race_speed
 from txtop.formatting import format_count, format_figure, format_gibs
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.tuning import OBJECTIVES, CallLimit, Objective
@@ -265,6 +264,14 @@ def compare_candidates(race: RaceState, name: str, other: str) -> LogRatio:
     return race.race.compare(name, other)
 
 
+def compare_with_default(race: RaceState, name: str) -> Gain:
+    """Return how many times as good as today's default a candidate is, with the interval."""
+    default = race.tuning.default
+    if not race.race.candidates.keys() >= {name, default}:
+        return None, None
+    return compute_gain(compare_candidates(race, name, default))
+
+
 def list_confirmations(race: RaceState, outcome: RaceOutcome) -> list[ConfirmedRatio]:
     """Return what the winner was confirmed against: today's default, then the runner-up."""
     confirmation, winner = race.race.find_confirmation(outcome.arms), outcome.winner
@@ -347,13 +354,13 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
 def _is_better(race: RaceState, name: str, winner: str) -> bool:
     """Return True if a candidate is better than the winner, and its stated speed not worse."""
     ratio, _ = compute_gain(compare_candidates(race, name, winner))
-    speeds = [compute_race_speed(race, own)[0] or 0.0 for own in (name, winner)]
+    speeds = [compare_with_default(race, own)[0] or 0.0 for own in (name, winner)]
     return ratio is not None and ratio > 1 and speeds[0] >= speeds[1]
 
 
 def _bind(race: RaceState, limit: str, own: CellState, detail: str, winner: str) -> Binding:
     ratio = compute_gain(compare_candidates(race, own.cell.id, winner))
-    return Binding(limit, own, detail, ratio, compute_race_speed(race, own.cell.id))
+    return Binding(limit, own, detail, ratio, compare_with_default(race, own.cell.id))
 
 
 def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) -> list[Binding]:

@@ -167,9 +167,9 @@ class RaceState:
         return RaceState(self.tuning, race, list(self.blocks), self.repeated_s)
 
 
-def put_departed(words: str, count: int) -> str:
-    """Return the words of a departure for so many: `do not fit` of more than one."""
-    return words if count == 1 else words.replace("does ", "do ", 1)
+def put_departed(why: str, count: int) -> str:
+    """Return the word of a departure for so many: `do not fit` of more than one."""
+    return why if count == 1 else why.replace("does ", "do ", 1)
 
 
 def _is_repeated(block: RaceBlock) -> bool:

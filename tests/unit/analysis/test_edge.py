@@ -389,14 +389,14 @@ def test_after_a_probe_that_took_too_long_the_next_is_expected_to_end_in_time() 
     assert state.header is not None
     plan = msgspec.structs.replace(state.plan, timeout_s=60.0)
     state.header = msgspec.structs.replace(state.header, plan=plan)
-    took = msgspec.structs.replace(TIMEOUT, reason="longer than --timeout 60 s")
+    late = msgspec.structs.replace(TIMEOUT, reason="longer than --timeout 60 s")
     tried = []
     for _ in range(3):
         chosen = choose_next_probe(state, search)
         assert chosen is not None
         tried.append(chosen.cell.batch_size)
         name = chosen.cell.id
-        end(state, name, tried[-1], msgspec.structs.replace(took, cell=name))
+        end(state, name, tried[-1], msgspec.structs.replace(late, cell=name))
     assert tried[1:] == [tried[0] // 2, tried[0] // 2 // 4] and tried[-1] > 8
     assert edge_text.format_edges(state, FinalMetrics())[1:3] == [
         "  ran      nothing",

@@ -307,15 +307,15 @@ def test_an_encoder_has_no_new_tokens_before_it_is_loaded_either() -> None:
     assert isinstance(header, events.SessionHeader)
     assert "32 new tokens" in format_report(fold_all([header]), FinalMetrics(), "")
     expected = {cell.id: events.Expected(family="encoder") for cell in header.plan.cells}
-    known = fold_all([msgspec.structs.replace(header, expected=expected)])
-    assert "new tokens" not in format_report(known, FinalMetrics(), "")
+    told = fold_all([msgspec.structs.replace(header, expected=expected)])
+    assert "new tokens" not in format_report(told, FinalMetrics(), "")
 
 
 def test_a_comparison_says_how_long_it_takes_once_a_third_is_done() -> None:
     header = race_session.ui_events.header(race_session.build_plan())
     state = fold_all([header])
     reference, cell = list(state.cells)[:2]
-    said = []
+    progress = []
     for at_s, done in ((10, 0), (40, 32), (70, 40)):
         at_ns = header.t_ns + at_s * NS_PER_S
         fold(
@@ -324,8 +324,8 @@ def test_a_comparison_says_how_long_it_takes_once_a_third_is_done() -> None:
                 t_ns=at_ns, cell=cell, reference=reference, done=done, total=100
             ),
         )
-        said.append(describe_activity(state).partition("its output, ")[2])
-    assert said == ["0 %", "32 %", "40 %, about 2 min left"]
+        progress.append(describe_activity(state).partition("its output, ")[2])
+    assert progress == ["0 %", "32 %", "40 %, about 2 min left"]
 
 
 def test_random_weights_have_one_wording_in_the_whole_report() -> None:

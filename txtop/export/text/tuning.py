@@ -220,8 +220,8 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
             continue
         is_open = own.verdict in ("equivalent", "inconclusive")
         # Where that is the whole outcome the first line has said it.
-        shown = ", no difference shown" * (is_open and result.outcome.shows_difference)
-        lines.append(f"{gain}  {blocks}{shown}  {surely}")
+        verdict = ", no difference shown" * (is_open and result.outcome.shows_difference)
+        lines.append(f"{gain}  {blocks}{verdict}  {surely}")
     return lines
 
 
