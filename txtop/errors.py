@@ -35,9 +35,15 @@ class SessionError(TxtopError):
     exit_code = 4
 
 
+# Above this share of letters in common; the least that the library takes joins `starts` and `task`.
+_NEAR = 0.61
+
+
 def did_you_mean(word: str, names: Iterable[str], otherwise: str) -> str:
     """Return a hint at the nearest of `names`, or `otherwise` if none is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(names), 1)
-    return f"did you mean {near[0]}?" if near else otherwise
+    # The dashes of an option would make it near to every other.
+    plain = {name.lstrip("-"): name for name in names}
+    near = get_close_matches(word.lstrip("-"), plain, 1, _NEAR)
+    return f"did you mean {plain[near[0]]}?" if near else otherwise

@@ -18,6 +18,9 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
+_TYPED_UNITS = {"GiB": GIB, "MiB": 1 << 20, "GB": 10**9, "MB": 10**6}
+
+
 def format_number(value: float | None) -> str:
     """Format with three significant digits: `0.52`, `1.23`, `27.1`, `312`, `3,120`, `1.5M`."""
     if value is None or not math.isfinite(value):
@@ -123,6 +126,15 @@ def _format_decimals(value: float, least: int) -> str:
     return text if len(text.partition(".")[2]) >= least else f"{value:,.{least}f}"
 
 
+def format_typed_size(count: int) -> str:
+    """Format bytes as somebody typed them, `700 MiB` or `24 GB`, else as GiB."""
+    for unit, size in _TYPED_UNITS.items():
+        text = f"{count / size:,.2f}".rstrip("0").rstrip(".")
+        if count >= size and round(float(text.replace(",", "")) * size) == count:
+            return f"{text} {unit}"
+    return f"{format_gibs(count)[0]} GiB"
+
+
 def format_size(count: float) -> str:
     """Format bytes in the unit that fits: `812 KiB`, `1.2 GiB`."""
     for unit, one in (("GiB", GIB), ("MiB", 1 << 20), ("KiB", 1 << 10)):
@@ -142,10 +154,10 @@ def format_count(count: int, noun: str) -> str:
 
 
 def format_ratio(value: float | None) -> str:
-    """Format a factor: `1.47x`; empty without a value."""
+    """Format a factor: `0.0126x`, `0.68x`, `1.47x`, `11.5x`; empty without a value."""
     if value is None or not math.isfinite(value):
         return ""
-    return f"{value:.2f}x" if value < 99.95 else f"{format_number(value)}x"
+    return f"{format_figure(value) if value < 0.0995 else format_number(value)}x"
 
 
 def format_ratio_interval(low: float, high: float) -> str:
@@ -155,6 +167,18 @@ def format_ratio_interval(low: float, high: float) -> str:
     """
     decimals = 3 if abs(high - low) / 2 < 0.05 else 2
     return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
+def is_rough(interval: tuple[float, float] | None) -> bool:
+    """Return True if a factor is not to be relied on: its interval spans a factor of ten."""
+    return interval is None or interval[1] > 10 * interval[0]
+
+
+def format_rough_ratio(value: float | None, interval: tuple[float, float] | None) -> str:
+    """Format a factor; where its interval says too little, with two digits: `≈11x`."""
+    if value is None or not is_rough(interval):
+        return format_ratio(value)
+    return f"≈{float(f'{value:.2g}'):,.0f}x" if value >= 9.95 else f"≈{value:.2g}x"
 
 
 def format_clock(ns: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -39,8 +40,8 @@ def whole() -> View:
 def test_both_sides_are_named_with_the_probes_around_them(whole: View) -> None:
     (edge,) = whole.edges
     assert (edge.low, edge.high, edge.found) == (55, 56, True)
-    title, bracket, axis, *probes = draw(whole, 78, 9)
-    assert "largest batch" in title and "128 + 32 tokens · 1.95 GiB asked for" in title
+    title, bracket, axis, *probes = draw(whole, 78, 10)
+    assert "largest batch" in title and "128 + 32 tokens · 2,000 MiB asked for" in title
     assert bracket.startswith(" 55 runs, 56 does not") and "found in" in bracket
     assert axis.count("✓") == sum(probe.state == "ran" for probe in edge.probes)
     listed = next(line for line in probes if "batch 55" in line)
@@ -102,6 +103,25 @@ def test_the_big_number_is_that_of_the_largest_that_ran(whole: View) -> None:
     assert not any("failed" in line.label for line in whole.results.lines)
 
 
+@pytest.mark.parametrize(("width", "height"), [(78, 9), (116, 14)])
+def test_both_edges_have_their_axis_memory_rate_and_spread(
+    whole: View, width: int, height: int
+) -> None:
+    """The batch that was searched was one line beside a prompt that the model ended."""
+    (edge,) = whole.edges
+    batch = replace(edge, spread=13)
+    other = replace(edge, title="longest prompt", fixed="batch 2", probes=edge.probes[:1])
+    lines = draw(replace(whole, edges=(batch, other)), width, height)
+    text = "\n".join(lines)
+    assert "largest batch, 128 + 32 tokens: 55 runs, 56 does not" in text
+    assert "longest prompt, batch 2: 55 runs, 56 does not" in text
+    assert "±13 in another search" in text
+    rate = next(probe.rate for probe in edge.probes if probe.value == 55)
+    spare = f"{edge.peak} GiB of 2,000 MiB asked for, 0 % to spare"
+    assert text.count(spare) == 2 and f"{spare}, {rate}" in text
+    assert "what fits" in lines[0]
+
+
 def test_probes_near_the_edge_stay_where_rows_are_short(whole: View) -> None:
     lines = draw(whole, 60, 5)
     assert "batch 55" in "".join(lines) and "batch 56" in "".join(lines)
@@ -113,11 +133,11 @@ def test_probes_near_the_edge_stay_where_rows_are_short(whole: View) -> None:
 
 @pytest.mark.parametrize(("size", "hidden"), [((80, 24), "cells"), ((120, 40), "cells")])
 def test_the_edge_stands_in_place_of_the_cells(size: tuple[int, int], hidden: str) -> None:
-    places = arrange_session(*size, cells=8, edge=True).places
+    places = arrange_session(*size, cells=8, edge=8).places
     assert "edge" in places and hidden not in places
-    assert "cells" in arrange_session(*size, cells=8, edge=True, zoom="cells").places
+    assert "cells" in arrange_session(*size, cells=8, edge=8, zoom="cells").places
 
 
 def test_a_wide_terminal_has_the_cells_too() -> None:
-    places = arrange_session(200, 60, cells=8, edge=True).places
+    places = arrange_session(200, 60, cells=8, edge=8).places
     assert "edge" in places and "cells" in places and "tradeoffs" not in places

@@ -21,7 +21,7 @@ from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
 from txtop.export.markdown import to_markdown
 from txtop.export.text import table
-from txtop.formatting import MISSING, format_figure, format_ratio
+from txtop.formatting import MISSING, format_ratio
 from txtop.plan import labels
 from txtop.plan.tuning import Objective
 from txtop.protocol import events
@@ -70,7 +70,7 @@ def test_a_candidate_has_one_ratio_everywhere(state: SessionState) -> None:
         if ratio is not None and name != default and own.status == "ok":
             expected[name] = ratio
     assert len(expected) > 10
-    texts = {name: f"{format_figure(ratio)}x" for name, ratio in expected.items()}
+    texts = {name: format_ratio(ratio) for name, ratio in expected.items()}
     rows = list_rows(state)
     assert {n: row["speed"] for n, row in rows.items() if row["speed"] != MISSING} == {
         default: "default",
@@ -92,16 +92,16 @@ def test_a_candidate_has_one_ratio_everywhere(state: SessionState) -> None:
     assert all(text in page for text in texts.values())
 
     view, cache = look(state)
-    ratios = {name: format_ratio(ratio) for name, ratio in expected.items()}
-    assert {row.id: row.ratio for row in view.cells if row.ratio} == ratios
+    assert {row.id: row.ratio for row in view.cells if row.ratio} == texts
     references = cache.references(state)
     heroes = {n: build_hero(state, own, references, cache) for n, own in state.cells.items()}
-    assert {n: hero.ratio for n, hero in heroes.items() if hero.ratio} == ratios
-    assert {hero.ratio_of for hero in heroes.values() if hero.ratio} == {"of today's default"}
+    assert {n: hero.ratio for n, hero in heroes.items() if hero.ratio} == texts
+    of = "as fast as today's default"
+    assert {hero.ratio_of for hero in heroes.values() if hero.ratio} == {of}
     results = view.results
     named = find_result(state)
     assert results is not None and named is not None
-    assert results.ratio == f"{ratios[named.winner.cell.id]} today's default"
+    assert results.ratio == f"{texts[named.winner.cell.id]} {of}"
 
 
 def test_what_compares_equal_sizes_alone_has_nothing_of_a_race(state: SessionState) -> None:
@@ -167,10 +167,11 @@ def test_who_is_behind_before_its_first_block_is_not_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objective", "of"), [("tokens_per_s", ""), ("energy", " in energy"), ("ttft", " in ttft")]
+    ("objective", "as_good"),
+    [("tokens_per_s", "as fast"), ("energy", "as frugal"), ("ttft", "as fast in TTFT")],
 )
 def test_a_ratio_that_is_of_no_rate_says_of_what(
-    state: SessionState, objective: Objective, of: str
+    state: SessionState, objective: Objective, as_good: str
 ) -> None:
     other = replace(state)
     assert other.race is not None
@@ -178,6 +179,6 @@ def test_a_ratio_that_is_of_no_rate_says_of_what(
     other.race = replace(other.race, tuning=tuning)
     view, _ = look(other)
     assert view.results is not None
-    assert view.results.ratio.endswith(f"x today's default{of}")
-    note = f"speed is how many times as good as today's default{of}"
-    assert (note in list_notes(other)) == bool(of)
+    assert view.results.ratio.endswith(f"x {as_good} as today's default")
+    is_said = f"speed is how many times {as_good} as" in list_notes(other)
+    assert is_said == (objective != "tokens_per_s")

@@ -87,7 +87,7 @@ def test_the_fastest_carries_its_cost_and_each_precision_has_its_best() -> None:
 def test_a_sound_output_keeps_the_colour_and_an_unknown_one_is_called_that() -> None:
     assert results(session(quality=0.0005)).number_role == "accent-a"
     unknown = results(session(quality=None))
-    forms = "not measurable: random weights", "random weights"
+    forms = "output not measurable: random weights", "random weights"
     assert unknown.remarks[:2] == forms
     best = next(line for line in unknown.lines if line.label == "best bf16")
     assert (best.ratio, best.remarks[:2]) == ("2.00x fp32", forms)

@@ -30,7 +30,7 @@ def search(largest: Largest) -> SessionState:
     ("largest", "word", "name", "label"),
     [
         ("batch-size", "largest batch that ran", "batch 40", "b40"),
-        ("both", "longest prompt that ran", "992 tokens", "b2 · 992 tokens"),
+        ("both", "largest batch that ran", "batch 40", "b40 · 128 tokens"),
     ],
 )
 def test_the_outcome_of_a_search_is_the_largest_that_ran(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from txtop.formatting import GIB, format_change, format_gib, format_gibs, format_ratio_interval
+from txtop.formatting import (
+    GIB,
+    format_change,
+    format_gib,
+    format_gibs,
+    format_ratio,
+    format_ratio_interval,
+    format_rough_ratio,
+    format_typed_size,
+)
+from txtop.quantities import parse_size
 
 MIB = 1 << 20
 
@@ -15,6 +25,27 @@ MIB = 1 << 20
 )
 def test_a_change_that_rounds_to_zero_has_no_sign(share: float, text: str) -> None:
     assert format_change(share, 0) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (11.47, (9.1, 14.0), "11.5x"),
+        (11.47, (2.0, 20.0), "11.5x"),
+        (11.47, (2.0, 20.1), "≈11x"),
+        (0.681, None, "≈0.68x"),
+        (0.681, (0.5, 0.8), "0.68x"),
+        (0.0126, (0.01, 0.02), "0.0126x"),
+        (9.96, None, "≈10x"),
+        (1530.0, (7e-8, 3e7), "≈1,500x"),
+        (None, None, ""),
+    ],
+)
+def test_a_factor_whose_interval_says_too_little_has_two_digits_and_a_sign(
+    value: float | None, interval: tuple[float, float] | None, text: str
+) -> None:
+    assert format_rough_ratio(value, interval) == text
+    assert text.startswith("≈") or format_ratio(value) == text
 
 
 @pytest.mark.parametrize(
@@ -63,3 +94,15 @@ def test_one_byte_is_seen() -> None:
     for whole in (24, 1024):
         first, second = format_gibs(whole * GIB, whole * GIB + 1)
         assert float(first.replace(",", "")) < float(second.replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    "typed", ["700 MiB", "24 GiB", "1.5 GiB", "24 GB", "1,000 MiB", "500 MB", "1 GiB", "80.25 GiB"]
+)
+def test_a_size_is_written_as_it_was_typed(typed: str) -> None:
+    size = parse_size(typed.replace(",", ""))
+    assert size is not None and format_typed_size(size) == typed
+
+
+def test_a_size_that_nobody_types_is_in_gib() -> None:
+    assert format_typed_size(734_003_201) == "0.684 GiB"

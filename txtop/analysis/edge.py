@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET
 
+from txtop.formatting import format_typed_size
 from txtop.models import model_config
 from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
@@ -105,6 +106,12 @@ class Edge:
         """Return a probe that ended by itself and tells nothing of memory; None without one."""
         ended = (own for own in self.probes.values() if own.over and not has_outcome(own))
         return next((own for own in ended if own.status in ("failed", "rejected")), None)
+
+    @property
+    def too_long(self) -> CellState | None:
+        """Return the least above what ran that took too long; None without one."""
+        out = [n for n, own in self.probes.items() if own.status == "timeout"]
+        return self.probes.get(min((n for n in out if n > self.bracket.ran), default=0))
 
     @property
     def judged(self) -> int:
@@ -242,11 +249,11 @@ def judge_probe(own: CellState, search: EdgeSearch) -> Outcome | None:
 
 
 def list_outcomes(state: SessionState, search: EdgeSearch, axis: Axis) -> dict[int, Outcome]:
-    """Return the outcomes of an axis by steps."""
+    """Return the outcomes of an axis by steps; one that took too long tells nothing of memory."""
     outcomes = {}
     for own in state.cells.values():
         steps, outcome = axis.count_steps(search, own.cell), judge_probe(own, search)
-        if steps is not None and outcome is not None:
+        if steps is not None and outcome is not None and own.status != "timeout":
             outcomes[steps] = outcome
     return outcomes
 
@@ -269,8 +276,8 @@ def find_edges(state: SessionState) -> list[Edge]:
 
 
 def find_answer(state: SessionState) -> Edge | None:
-    """Return the last edge of which a probe ran; None without one."""
-    return next((edge for edge in reversed(find_edges(state)) if edge.largest is not None), None)
+    """Return the first edge of which a probe ran; None without one."""
+    return next((edge for edge in find_edges(state) if edge.largest is not None), None)
 
 
 def find_limit(state: SessionState) -> float | None:
@@ -289,16 +296,22 @@ def find_limit(state: SessionState) -> float | None:
     return min((size for size in (search.limit_bytes, total) if size is not None), default=None)
 
 
-def describe_limit(search: EdgeSearch, limit_bytes: float | None) -> str:
-    """Describe whose the limit of a search is: `asked for`, `free here` or `of this GPU`."""
-    if search.address_bytes is None and limit_bytes != search.limit_bytes:
-        return "of this GPU"
-    return "asked for" if search.asked else "free here"
+def describe_limit(search: EdgeSearch, limit_bytes: float, gib: str) -> str:
+    """Describe the limit of a search, and whose: `700 MiB asked for`, `23.1 GiB free here`.
+
+    It is `gib` beside other sizes; what was asked for is as it was typed.
+    """
+    is_own = limit_bytes == search.limit_bytes
+    if search.address_bytes is None and not is_own:
+        return f"{gib} GiB of this GPU"
+    if search.asked and is_own:
+        return f"{format_typed_size(int(limit_bytes))} asked for"
+    return f"{gib} GiB " + ("asked for" if search.asked else "free here")
 
 
 def explain_failure(edge: Edge) -> str:
     """Return why the smallest that did not run did not, or why a probe failed; else empty."""
-    own = edge.smallest or edge.lost
+    own = edge.smallest or edge.lost or edge.too_long
     if own is None:
         return ""
     if edge.excess_bytes is not None and edge.limit_bytes is not None:

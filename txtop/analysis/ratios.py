@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 from txtop.analysis import contention, metrics, serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.formatting import format_ratio, format_rough_ratio
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import DEFAULT_MARGIN
-from txtop.plan.tuning import RATES
+from txtop.plan.tuning import OBJECTIVES
 from txtop.state import quality
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
+from txtop.stats.intervals import Interval
 from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
 
@@ -85,25 +87,31 @@ def find_references(state: SessionState) -> dict[str, Cell]:
 
 
 def name_reference(state: SessionState, reference: Cell) -> str:
-    """Name what a speed is stated beside; of a race with what was compared, if that is no rate."""
+    """Name what a speed is stated beside; of a race in words that can be read one way alone."""
     if state.race is None:
         return reference.precision
-    objective = state.race.tuning.objective
-    return "today's default" + ("" if objective in RATES else f" in {objective}")
+    return f"{OBJECTIVES[state.race.tuning.objective].as_good} as today's default"
 
 
-def compute_race_speed(race: RaceState, name: str) -> float | None:
-    """Return how many times as good a candidate is as today's default; None if it has no block.
+def compute_race_speed(
+    race: RaceState, name: str
+) -> tuple[float, Interval | None] | tuple[None, None]:
+    """Return how many times as good a candidate is as today's default, with its interval.
 
-    Never a quotient of two stated rates: one may be of the race, the other of the confirmation.
+    None without a block of both. Never a quotient of two stated rates: one may be of the race, the
+    other of the confirmation.
     """
     # Imported late: few sessions are races.
-    from txtop.analysis.tuning import compare_candidates, compute_gain
+    from txtop.analysis.tuning import compare_with_default
 
-    default = race.tuning.default
-    if not race.race.candidates.keys() >= {name, default}:
-        return None
-    return compute_gain(compare_candidates(race, name, default))[0]
+    return compare_with_default(race, name)
+
+
+def format_speed(state: SessionState, name: str, speed: float | None) -> str:
+    """Format the speed of a cell beside its reference, in a race with its doubt: `≈11x`."""
+    if state.race is None:
+        return format_ratio(speed)
+    return format_rough_ratio(speed, compute_race_speed(state.race, name)[1])
 
 
 def compute_speeds(state: SessionState, finals: FinalMetrics) -> dict[str, float]:
@@ -117,7 +125,7 @@ def compute_speeds(state: SessionState, finals: FinalMetrics) -> dict[str, float
         if first is cell or cell.invalid or first.invalid or (cell.over and cell.status != "ok"):
             continue
         if state.race is not None:
-            speed = compute_race_speed(state.race, name)
+            speed, _ = compute_race_speed(state.race, name)
         else:
             speed = _compute_speed(cell, first, finals, state.plan.seed)
         if speed is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from statistics import median
 
 from txtop.analysis import metrics
 from txtop.analysis.ab_notes import note_one_start
@@ -16,6 +17,7 @@ from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
+from txtop.stats.departure import UNFIT
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
@@ -26,6 +28,8 @@ from txtop.stats.summary import Summary, compute_percentile_floor
 from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
+Gain = tuple[float, Interval | None] | tuple[None, None]
+"""How many times as good one is as another, with the interval."""
 _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 
 
@@ -33,13 +37,15 @@ _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 class Binding:
     """The nearest candidate on the other side of a limit; of the space, the winner itself.
 
-    `ratio` is how many times as good as the winner it would be, None if it was not timed.
+    `ratio` is how many times as good as the winner it would be, and `speed` as today's default,
+    each with its interval; None if it was not timed.
     """
 
     limit: str
     own: CellState
     detail: str
-    ratio: float | None
+    ratio: Gain = (None, None)
+    speed: Gain = (None, None)
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,49 @@ def describe_reached(own: CellState, limit: CallLimit, *, beside: bool = False) 
     return f"{limit.quantile} {reached} ms over {format_count(n, 'call')}{bound}"
 
 
+def list_exceeded(state: SessionState, name: str) -> list[tuple[float, CallLimit]]:
+    """Return the limits that a candidate is over and how many times, the furthest first."""
+    if state.race is None:
+        return []
+    calls = zip(state.race.tuning.limits, state.race.race.candidates[name].calls, strict=True)
+    exceeded = [
+        (reached / limit.most_ms, limit)
+        for limit, own in calls
+        if not own.is_kept(limit.share)
+        and (reached := compute_quantile_ms(state.cells[name], limit)) is not None
+    ]
+    return sorted(exceeded, key=lambda pair: -pair[0])
+
+
+def find_nearest(state: SessionState) -> CellState | None:
+    """Return who is over its limits by the least; None if somebody keeps them, or without any."""
+    race = state.race.race if state.race is not None else None
+    if race is None or race.leader is not None:
+        return None
+    fit = [own for own in race.candidates.values() if not (own.left and own.left.why in UNFIT)]
+    over = {own.name: list_exceeded(state, own.name) for own in fit}
+    if not (over := {name: exceeded for name, exceeded in over.items() if exceeded}):
+        return None
+    return state.cells[min(over, key=lambda name: over[name][0][0])]
+
+
+def describe_exceeded(own: CellState, limit: CallLimit) -> str:
+    """Describe how far a candidate is beyond a limit; of too few calls their median tells."""
+    reached, times_ms = describe_reached(own, limit), _list_times_ms(own, limit)
+    if len(times_ms) >= compute_percentile_floor(limit.share):
+        return reached
+    return f"{reached}, median {format_figure(median(times_ms))} ms"
+
+
+def explain_departure(state: SessionState, name: str) -> str:
+    """Return the figures for which a candidate left; of a limit those of all calls that count."""
+    left = state.race.race.candidates[name].left if state.race is not None else None
+    if state.race is None or left is None or left.why != "over the limit":
+        return left.detail if left is not None else ""
+    limits = [limit for _, limit in list_exceeded(state, name)] or state.race.tuning.limits
+    return "; ".join(describe_reached(state.cells[name], limit) for limit in limits)
+
+
 def explain_too_large(state: SessionState, name: str) -> str:
     """Return why the measured peak of a candidate is too large; empty if it is not."""
     tuning, own = state.plan.tuning, state.cells[name]
@@ -196,7 +245,7 @@ def summarise_energy(state: SessionState, own: CellState) -> Summary | None:
     return next(iter(summarise_joules(state, own).values()), None)
 
 
-def compute_gain(compared: LogRatio) -> tuple[float | None, Interval | None]:
+def compute_gain(compared: LogRatio) -> Gain:
     """Return how many times as good the first of a comparison is, with its interval.
 
     None without a block of both: who was not timed is not as good as the other.
@@ -213,6 +262,14 @@ def compare_candidates(race: RaceState, name: str, other: str) -> LogRatio:
     if confirmation is not None and (confirmed := confirmation.compare(name, other)).n:
         return confirmed
     return race.race.compare(name, other)
+
+
+def compare_with_default(race: RaceState, name: str) -> Gain:
+    """Return how many times as good as today's default a candidate is, with the interval."""
+    default = race.tuning.default
+    if not race.race.candidates.keys() >= {name, default}:
+        return None, None
+    return compute_gain(compare_candidates(race, name, default))
 
 
 def list_confirmations(race: RaceState, outcome: RaceOutcome) -> list[ConfirmedRatio]:
@@ -253,6 +310,17 @@ def find_result(state: SessionState) -> TuneResult | None:
     return TuneResult(winner, outcome, tuple(_find_bindings(state, state.race, outcome.winner)))
 
 
+def rank_candidates(state: SessionState) -> list[CellState]:
+    """Return the cells of a race: who is named, the others as it ranked them, those not timed."""
+    cells, result = list(state.cells.values()), find_result(state)
+    if state.race is None:
+        return cells
+    race = state.race.race
+    named = [result.winner.cell.id] if result is not None else []
+    order = dict.fromkeys([*named, *race.rank(race.candidates), *state.cells])
+    return [state.cells[name] for name in order]
+
+
 def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Binding]:
     """Return the nearest candidate beyond each limit that would be better, or was not timed."""
     bindings: list[Binding] = []
@@ -264,28 +332,35 @@ def _find_bindings(state: SessionState, race: RaceState, winner: str) -> list[Bi
             and (reached := compute_quantile_ms(state.cells[name], limit)) is not None
             and reached > limit.most_ms
         ]
-        better = [
-            (reached, name, ratio)
-            for reached, name in beyond
-            if (ratio := compute_gain(compare_candidates(race, name, winner))[0]) and ratio > 1
-        ]
+        better = [pair for pair in beyond if _is_better(race, pair[1], winner)]
         if better:
-            _, name, ratio = min(better)
-            own = state.cells[name]
+            own = state.cells[min(better)[1]]
             detail = describe_reached(own, limit, beside=True)
-            bindings.append(Binding(limit.format(), own, detail, ratio))
+            bindings.append(_bind(race, limit.format(), own, detail, winner))
     for why, title in (("below the floor", "quality"), ("does not fit", "memory")):
         out: list[tuple[float, Binding]] = []
         for candidate in race.race.candidates.values():
             if candidate.left is None or candidate.left.why != why:
                 continue
-            ratio, _ = compute_gain(compare_candidates(race, candidate.name, winner))
-            if ratio is None or ratio > 1:
-                binding = Binding(title, state.cells[candidate.name], candidate.left.detail, ratio)
+            if not candidate.costs or _is_better(race, candidate.name, winner):
+                own = state.cells[candidate.name]
+                binding = _bind(race, title, own, candidate.left.detail, winner)
                 out.append((_measure_distance(state, candidate), binding))
         if out:
             bindings.append(min(out, key=lambda pair: pair[0])[1])
     return bindings + _list_space_bounds(state, race, state.cells[winner])
+
+
+def _is_better(race: RaceState, name: str, winner: str) -> bool:
+    """Return True if a candidate is better than the winner, and its stated speed not worse."""
+    ratio, _ = compute_gain(compare_candidates(race, name, winner))
+    speeds = [compare_with_default(race, own)[0] or 0.0 for own in (name, winner)]
+    return ratio is not None and ratio > 1 and speeds[0] >= speeds[1]
+
+
+def _bind(race: RaceState, limit: str, own: CellState, detail: str, winner: str) -> Binding:
+    ratio = compute_gain(compare_candidates(race, own.cell.id, winner))
+    return Binding(limit, own, detail, ratio, compare_with_default(race, own.cell.id))
 
 
 def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) -> list[Binding]:
@@ -308,7 +383,7 @@ def _list_space_bounds(state: SessionState, race: RaceState, winner: CellState) 
         detail = (
             f"nothing above {knob.label(most)} was raced; to race more: --space {' '.join(space)}"
         )
-        bindings.append(Binding("the space", winner, detail, None))
+        bindings.append(Binding("the space", winner, detail))
     return bindings
 
 

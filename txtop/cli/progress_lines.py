@@ -9,15 +9,18 @@ from contextlib import suppress
 from txtop.analysis.explanation import describe_present_step
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text import table, tuning
-from txtop.forecast.last_phase import format_about
+from txtop.forecast.last_phase import format_about, format_seconds_left
 from txtop.forecast.probe_time import estimate_probe_s
 from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state import accuracy
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 PROGRESS_INTERVAL_S = 10.0
+LEAST_SHARE = 1 / 3
+"""Of a comparison, before its pace tells how long the rest takes."""
 
 
 class LinePrinter:
@@ -68,7 +71,11 @@ def describe_activity(state: SessionState) -> str:
         comparing = state.comparing
         share = comparing.done / comparing.total if comparing.total else 0.0
         label = labels.format_short_label(state.cells[comparing.cell].cell)
-        return f"{label}: comparing its output, {format_share(share)}"
+        left = ""
+        if share >= LEAST_SHARE:
+            spent_s = (state.clock_ns - state.comparing_from_ns) / NS_PER_S
+            left = f", {format_seconds_left(spent_s / share - spent_s)}"
+        return f"{label}: comparing its output, {format_share(share)}{left}"
     cell = state.cells.get(state.current or "")
     if cell is None:
         return describe_present_step(state)

@@ -25,7 +25,7 @@ def report(
 ) -> int:
     """Write a session as one HTML file that plays it; of a fleet, one that compares machines."""
     if find_spec("matplotlib") is None:
-        raise TxtopError("a report draws with matplotlib", "pip install matplotlib")
+        raise TxtopError("a report draws with matplotlib", "pip install 'txtop[report]'")
     from txtop.analysis.metrics import FinalMetrics
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_named_session, load_sessions

@@ -40,6 +40,7 @@ from txtop.export.tuning import export_tuning
 from txtop.protocol.events import DevicePhase
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
+from txtop.state.race import WHY_WORDS
 from txtop.state.session import SessionState, WatchedDevice
 from txtop.units import NS_PER_MS, NS_PER_S
 
@@ -163,7 +164,8 @@ def _export_cells(state: SessionState, finals: FinalMetrics) -> list[CellExport]
     speeds = compute_speeds(state, finals)
     for own in cells:
         left = state.race.race.candidates[own.id].left
-        own.left, own.speed = left.why if left is not None else None, speeds.get(own.id)
+        own.left = WHY_WORDS[left.why].short if left is not None else None
+        own.speed = speeds.get(own.id)
     return cells
 
 

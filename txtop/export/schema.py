@@ -383,11 +383,23 @@ class BindingExport(msgspec.Struct, kw_only=True):
     cell: str
     detail: str
     ratio: float | None
+    ci95: tuple[float, float] | None
+
+
+class ExceededExport(msgspec.Struct, kw_only=True):
+    """A limit that the candidate `cell` does not keep, and what it reaches of it."""
+
+    limit: str
+    cell: str
+    detail: str
+    reached_ms: float | None
+    most_ms: float
 
 
 class TuningExport(msgspec.Struct, kw_only=True):
     """The race of `txtop tune`. `value` is the objective of the winner, in `unit`.
 
+    Where nobody keeps the limits, `nearest` has those that the nearest is over, the furthest first.
     `measured_s` is of `budget_s`, that was given or that the race has found, None before it has;
     it includes the `blocks_discarded`. `serve` is the server's command and `python` the program of
     the winner, empty without one.
@@ -404,6 +416,7 @@ class TuningExport(msgspec.Struct, kw_only=True):
     confirmations: list[ConfirmationExport]
     candidates: list[CandidateExport]
     bindings: list[BindingExport]
+    nearest: list[ExceededExport]
     measured_s: float
     budget_s: float | None
     blocks_discarded: int

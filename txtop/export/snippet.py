@@ -99,6 +99,8 @@ if __name__ == "__main__":
     measure(5)
     print(f"{measure():,.1f} $unit")
 ''')
+# Of the classes of transformers those whose projections may be Conv1D.
+_CONV1D_CLASSES = ("GPT2", "OpenAIGPT", "ImageGPT", "DecisionTransformer", "Clvp")
 _CONV1D = """
 # The projections of GPT-2 are no Linear, which the quantiser looks for.
 from transformers.pytorch_utils import Conv1D
@@ -198,14 +200,16 @@ def _build_load(state: SessionState, own: CellState) -> str:
     lines = source + (
         f"    dtype=torch.{dtype},\n    attn_implementation={attention!r},\n{make}).eval()\n"
     )
+    may_differ = not load.model_class or state.plan.allowed.remote_code
+    conv1d = _CONV1D if may_differ or load.model_class.startswith(_CONV1D_CLASSES) else "\n"
     if load.recipe.startswith("torch-dynamic"):
-        lines += _CONV1D + (
+        lines += conv1d + (
             "torch.ao.quantization.quantize_dynamic(\n"
             "    model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True\n)\n"
         )
     elif load.recipe in _RECIPES:
         name = _RECIPES[load.recipe]
-        lines += _CONV1D + (
+        lines += conv1d + (
             f"from torchao.quantization import {name}, quantize_\n\n"
             f"quantize_(model, {name}(set_inductor_config=False))\n"
         )

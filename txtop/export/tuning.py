@@ -6,15 +6,26 @@ from txtop.analysis.tuning import (
     compare_candidates,
     compute_figure,
     compute_gain,
+    compute_quantile_ms,
+    describe_exceeded,
+    explain_departure,
+    find_nearest,
     find_result,
     find_unit,
     list_confirmations,
+    list_exceeded,
 )
 from txtop.errors import UsageError
-from txtop.export.schema import BindingExport, CandidateExport, ConfirmationExport, TuningExport
+from txtop.export.schema import (
+    BindingExport,
+    CandidateExport,
+    ConfirmationExport,
+    ExceededExport,
+    TuningExport,
+)
 from txtop.export.snippet import build_serve_command, build_snippet
 from txtop.state.cell import CellState
-from txtop.state.race import RaceState
+from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
 
 
@@ -44,11 +55,18 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
             )
             for own in confirmed
         ],
-        candidates=[_export_candidate(race, name, winner) for name in race.race.candidates],
+        candidates=[_export_candidate(state, race, name, winner) for name in race.race.candidates],
         bindings=[
-            BindingExport(limit=b.limit, cell=b.own.cell.id, detail=b.detail, ratio=b.ratio)
+            BindingExport(
+                limit=b.limit,
+                cell=b.own.cell.id,
+                detail=b.detail,
+                ratio=b.ratio[0],
+                ci95=b.ratio[1],
+            )
             for b in (result.bindings if result is not None else ())
         ],
+        nearest=_export_nearest(state),
         measured_s=race.race.spent_s,
         budget_s=race.race.budget_s or None,
         blocks_discarded=race.discarded,
@@ -64,7 +82,25 @@ def _build_python(state: SessionState, winner: CellState) -> str:
         return ""
 
 
-def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> CandidateExport:
+def _export_nearest(state: SessionState) -> list[ExceededExport]:
+    nearest = find_nearest(state)
+    if nearest is None:
+        return []
+    return [
+        ExceededExport(
+            limit=limit.format(),
+            cell=nearest.cell.id,
+            detail=describe_exceeded(nearest, limit),
+            reached_ms=compute_quantile_ms(nearest, limit),
+            most_ms=limit.most_ms,
+        )
+        for _, limit in list_exceeded(state, nearest.cell.id)
+    ]
+
+
+def _export_candidate(
+    state: SessionState, race: RaceState, name: str, winner: CellState | None
+) -> CandidateExport:
     own = race.race.candidates[name]
     left = own.left
     ratio, ci95, against_ratio, against_ci95 = None, None, None, None
@@ -74,9 +110,9 @@ def _export_candidate(race: RaceState, name: str, winner: CellState | None) -> C
         against_ratio, against_ci95 = compute_gain(race.race.compare(name, left.against))
     return CandidateExport(
         cell=name,
-        left=left.why if left is not None else None,
+        left=WHY_WORDS[left.why].short if left is not None else None,
         against=(left.against or None) if left is not None else None,
-        detail=left.detail if left is not None else "",
+        detail=explain_departure(state, name),
         blocks=len(own.costs),
         ratio=ratio,
         ci95=ci95 if winner is None or name != winner.cell.id else None,

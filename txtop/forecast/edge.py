@@ -18,6 +18,10 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import EdgeSearch
 from txtop.state.session import SessionState
 from txtop.stats import edge_search
+from txtop.units import NS_PER_S
+
+# Of the time limit, for a probe that is expected to end in it.
+_TIME_SHARE = 0.8
 
 
 class NextProbe(NamedTuple):
@@ -43,7 +47,8 @@ def choose_next_probe(state: SessionState, search: EdgeSearch) -> NextProbe | No
             return expected.needed_bytes if expected is not None else None
 
         forecast = edge_search.complete_forecast(outcomes, predict)
-        steps = edge_search.choose_probe(outcomes, find_most(search, axis), forecast, limit)
+        most = find_most_in_time(state, search, axis)
+        steps = edge_search.choose_probe(outcomes, most, forecast, limit)
         if steps is not None:
             expected = edge_search.correct_forecast(outcomes, steps, forecast)
             begun = [c.id for c in cells if axis.count_steps(search, c) == steps]
@@ -51,3 +56,31 @@ def choose_next_probe(state: SessionState, search: EdgeSearch) -> NextProbe | No
             cell = axis.build_cell(search, steps, name)
             return NextProbe(cell, None if expected is None else max(0, round(expected)))
     return None
+
+
+def find_most_in_time(state: SessionState, search: EdgeSearch, axis: Axis) -> int:
+    """Return the most steps that can be expected to end within the time limit.
+
+    Once a probe has taken too long, a call is taken to grow with the knob from the largest that
+    ran; before any ran each such probe makes the steps fewer than the last one did.
+    """
+    probes = {
+        steps: own
+        for own in state.cells.values()
+        if (steps := axis.count_steps(search, own.cell)) is not None
+    }
+    ran = max((n for n, own in probes.items() if own.status == "ok"), default=0)
+    too_long = [n for n, own in probes.items() if own.status == "timeout" and n > ran]
+    if not too_long:
+        return find_most(search, axis)
+    if len(probes) >= edge_search.MAX_PROBES:
+        return ran
+    if not ran:
+        return min(too_long) >> len(too_long)
+    load = probes[ran].load
+    load_s, timeout_s = load.load_s if load is not None else 0.0, state.plan.timeout_s
+    took_s = (probes[ran].ended_at_ns - probes[ran].started_at_ns) / NS_PER_S
+    took_s -= 0.0 if probes[ran].shares_weights else load_s
+    if timeout_s is None or took_s <= 0:
+        return (ran + min(too_long)) // 2
+    return min(min(too_long) - 1, int(ran * (_TIME_SHARE * timeout_s - load_s) / took_s))

@@ -62,7 +62,7 @@ def parse_arm(option: str, text: str) -> dict[str, Any]:
             hint = "KNOB=VALUE, several with commas: precision=bf16,threads=2"
             raise UsageError(f"{option}: {part[:40]!a} sets nothing", hint)
         if knob not in BY_FIELD:
-            hint = did_you_mean(knob, FIELDS, f"knobs: {', '.join(FIELDS)}")
+            hint = did_you_mean(knob, FIELDS, f"one of {', '.join(FIELDS)}")
             raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
         if knob in knobs:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
@@ -86,7 +86,7 @@ def _parse_value(option: str, knob: str, value: str) -> Any:
     allowed = BY_FIELD[knob].values
     if allowed and value not in allowed:
         hint = suggest_precision(value) if knob == "precision" else ""
-        hint = hint or did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
+        hint = hint or did_you_mean(value, allowed, f"one of {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
     if parse := BY_FIELD[knob].parse:
         return parse(f"{option}: {knob}", value)

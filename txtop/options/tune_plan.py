@@ -171,6 +171,8 @@ def parse_limits(text: str | None) -> tuple[CallLimit, ...]:
     for part in text.split(",") if text is not None else ():
         match = _LIMIT.fullmatch(part.strip().lower().replace(" ", ""))
         most_ms = parse_duration(match[3], "ms") if match else None
+        if match is not None and most_ms is None:
+            raise UsageError(f"--slo: {match[3][:40]!a} is not a time", "ms or s: 200ms, 1.5s")
         share = float(match[2] or 90) / 100 if match else 0.0
         if match is None or not most_ms or not 0 < share < 1:
             raise UsageError(f"--slo: {part[:40]!a} is not a limit", _LIMIT_FORMS)
@@ -247,7 +249,7 @@ def parse_space(texts: list[str]) -> dict[str, list[Any]]:
             raise UsageError(f"--space: {text[:40]!a} sets nothing", hint)
         if option not in BY_OPTION or option == "models":
             names = [k.option.replace("_", "-") for k in KNOBS if k.field not in ("model", *_WORK)]
-            hint = did_you_mean(name, names, f"options: {', '.join(names)}")
+            hint = did_you_mean(name, names, f"one of {', '.join(names)}")
             raise UsageError(f"--space: no option {name[:40]!a}", hint)
         knob = BY_OPTION[option]
         if knob.field in _WORK:

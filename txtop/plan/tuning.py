@@ -21,12 +21,14 @@ DEFAULT_FLOOR: FloorBand = "minor"
 class Traits(NamedTuple):
     """The unit and the words of an objective, and how it is measured.
 
-    Its cost is a `time` of a call, `per` unit of work; None where a meter reads it. The `metric` of
-    a cell states it, empty where none does. A call must make `least_tokens`: an encoder makes none.
+    `as_good` reads one way alone: 1.2x as cheap costs less. Its cost is a `time` of a call, `per`
+    unit of work; None where a meter reads it. The `metric` of a cell states it, empty where none
+    does. A call must make `least_tokens`: an encoder makes none.
     """
 
     unit: str
     goal: str
+    as_good: str
     time: LimitedTime | None
     per: Literal["call", "sequence", "token"]
     metric: str = ""
@@ -34,16 +36,18 @@ class Traits(NamedTuple):
 
 
 OBJECTIVES: dict[Objective, Traits] = {
-    "tokens_per_s": Traits("tok/s", "most tokens/s", "e2e", "token", "tokens_per_s", 1),
-    "sequences_per_s": Traits("seq/s", "most sequences/s", "e2e", "sequence", "sequences_per_s"),
-    "decode_tokens_per_s": Traits(
-        "tok/s", "most decoded tokens/s", "tpot", "sequence", "decode_tokens_per_s", 2
+    "tokens_per_s": Traits("tok/s", "most tokens/s", "as fast", "e2e", "token", "tokens_per_s", 1),
+    "sequences_per_s": Traits(
+        "seq/s", "most sequences/s", "as fast", "e2e", "sequence", "sequences_per_s"
     ),
-    "tpot": Traits("ms", "least TPOT", "tpot", "call", "tpot_ms", 2),
-    "ttft": Traits("ms", "least TTFT", "ttft", "call", "ttft_ms", 1),
-    "e2e": Traits("ms", "least time a call", "e2e", "call", "e2e_ms"),
-    "cost": Traits("$/Mtok", "least cost", "e2e", "token"),
-    "energy": Traits("J/tok", "least energy", None, "token"),
+    "decode_tokens_per_s": Traits(
+        "tok/s", "most decoded tokens/s", "as fast", "tpot", "sequence", "decode_tokens_per_s", 2
+    ),
+    "tpot": Traits("ms", "lowest TPOT", "as fast in TPOT", "tpot", "call", "tpot_ms", 2),
+    "ttft": Traits("ms", "lowest TTFT", "as fast in TTFT", "ttft", "call", "ttft_ms", 1),
+    "e2e": Traits("ms", "lowest time a call", "as fast", "e2e", "call", "e2e_ms"),
+    "cost": Traits("$/Mtok", "lowest cost", "as cheap", "e2e", "token"),
+    "energy": Traits("J/tok", "lowest energy", "as frugal", None, "token"),
 }
 MINIMISED = tuple(name for name in OBJECTIVES if name not in RATES)
 

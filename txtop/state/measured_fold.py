@@ -13,6 +13,9 @@ from txtop.state.session import INVALID_OUTPUT, SessionState
 def fold_fidelity_progress(session: SessionState, event: events.FidelityProgress) -> None:
     """Keep how far a comparison is."""
     if {event.cell, event.reference} <= session.cells.keys():
+        at = session.comparing
+        if at is None or (at.cell, at.reference) != (event.cell, event.reference):
+            session.comparing_from_ns = session.clock_ns
         session.comparing = event
         # Arms are compared before the first of them starts, and no phase tells of it.
         session.first_cell_ns = session.first_cell_ns or session.clock_ns

@@ -38,7 +38,6 @@ WHY_WORDS: dict[str, WhyWords] = {
     **{why: WhyWords(why, why) for why in WHYS},
     "slower": WhyWords("slower", "slower", "slower than {}"),
     "halved": WhyWords("behind", "behind when time was short", "behind {} when time was short"),
-    "does not fit": WhyWords("does not fit", "too large"),
 }
 
 
@@ -137,14 +136,18 @@ class RaceState:
     def word_departure(self, name: str) -> str:
         """Return in few words why a candidate is out, or over a limit so far; empty for others.
 
-        Of one that failed its status says how.
+        Of one that failed its status says how. Which limit is said where there are several.
         """
-        own = self.race.candidates.get(name)
+        own, limits = self.race.candidates.get(name), self.tuning.limits
         if own is None:
             return ""
-        if (left := own.left) is None:
-            return "" if self.race.keeps_limits(name) else "over the limit"
-        return WHY_WORDS[left.why].short if left.why != "failed" else ""
+        if own.left is not None and own.left.why != "over the limit":
+            return WHY_WORDS[own.left.why].short if own.left.why != "failed" else ""
+        calls = zip(limits, own.calls, strict=True)
+        over = [limit.quantile for limit, of in calls if not of.is_kept(limit.share)]
+        if len(limits) > 1 and over:
+            return f"over {' and '.join(over)}"
+        return "over the limit" if over or own.left else ""
 
     def list_confirmed(self) -> list[str]:
         """List those whose figures are of a confirmation, where those of others are not."""
@@ -162,6 +165,11 @@ class RaceState:
             _ratios={},
         )
         return RaceState(self.tuning, race, list(self.blocks), self.repeated_s)
+
+
+def put_departed(why: str, count: int) -> str:
+    """Return the word of a departure for so many: `do not fit` of more than one."""
+    return why if count == 1 else why.replace("does ", "do ", 1)
 
 
 def _is_repeated(block: RaceBlock) -> bool:

@@ -99,6 +99,7 @@ class SessionState:
     isolating_from_ns: int = 0
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
+    comparing_from_ns: int = 0
     compared_at_ns: dict[tuple[str, str], int] = field(default_factory=dict)
     questions: dict[str, tuple[events.TaskQuestions, ...]] = field(default_factory=dict)
     answers: dict[tuple[str, str], tuple[events.TaskAnswers, ...]] = field(default_factory=dict)
@@ -123,6 +124,15 @@ class SessionState:
     @property
     def plan(self) -> Plan:
         return self.header.plan if self.header else Plan(cells=())
+
+    def find_family(self, name: str) -> str | None:
+        """Return the family of a cell: as loaded, else as recorded before; None if unknown."""
+        own = self.cells[name]
+        same = (c.family for c in self.cells.values() if c.cell.model == own.cell.model)
+        loaded = own.family or next(filter(None, same), None)
+        if loaded or self.header is None or self.header.expected is msgspec.UNSET:
+            return loaded
+        return self.header.expected.get(name, events.Expected()).family
 
     def word_departure(self, name: str) -> str:
         """Return in few words why a candidate of a race left it; empty for every other cell."""

@@ -203,7 +203,7 @@ class Worker:
     def _find(self, command: commands.Find) -> None:
         def log(text: str) -> None:
             now = perf_counter_ns()
-            self._emitter.send(events.Log(t_ns=now, text=text, cell=command.cell.id))
+            self._emitter.send(events.Log(t_ns=now, text=text))
 
         for model in filter(None, (command.cell.model, command.cell.assistant)):
             require_present(model, command.allowed, log)

@@ -33,6 +33,7 @@ from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 from txtop.stats.edge_search import Bracket
 from txtop.ui.models.edge import build_edges
+from txtop.units import NS_PER_S
 
 
 def run(state: SessionState, story: ui_events.Story, cell: Cell, peak_mib: int | None) -> None:
@@ -223,7 +224,7 @@ def test_a_peak_just_above_the_limit_looks_above_it() -> None:
     for name, batch, peak_mib in (("p02", 5, 2001), ("p03", 4, 1999)):
         run(state, story, msgspec.structs.replace(BASE, id=name, batch_size=batch), peak_mib)
     title, ran, failed, _ = edge_text.format_edges(state, FinalMetrics())
-    assert "in 1.953 GiB asked for" in title
+    assert "in 2,000 MiB asked for" in title
     assert ran.split()[3] == "1.952" and failed.endswith("1.954 GiB  its peak is above the limit")
 
 
@@ -249,7 +250,7 @@ def test_a_limited_address_space_leaves_what_the_first_load_did_not_map() -> Non
     ("asked_gib", "limit_gib", "where"),
     [
         (80, 24, "in 24.0 GiB of this GPU"),
-        (16, 16, "in 16.0 GiB asked for"),
+        (16, 16, "in 16 GiB asked for"),
         (None, 24, "in 24.0 GiB of this GPU"),
     ],
 )
@@ -283,7 +284,7 @@ def test_a_search_is_told_in_lines_and_exported() -> None:
     fold(state, end)
     finals = FinalMetrics()
     title, ran, failed, course = edge_text.format_edges(state, finals)
-    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 1.953 GiB asked for:"
+    assert title == "largest batch of gpt2 fp32, 128 + 32 tokens, in 2,000 MiB asked for:"
     assert ran.split()[:3] == ["ran", "batch", str(edge.largest.cell.batch_size)]
     assert "% to spare" in ran and "tok/s" in ran and "forecast −" in ran
     assert failed.split()[:4] == ["did", "not", "batch", str(edge.smallest.cell.batch_size)]
@@ -339,7 +340,13 @@ OOM = events.CellFinished(t_ns=1, cell="p03", status="oom", reason="the memory k
 @pytest.mark.parametrize(
     ("ending", "bounds", "is_found", "line", "course"),
     [
-        (TIMEOUT, True, False, "did not  batch 5        no end in 60 s", "2 probes; memory is not"),
+        (
+            TIMEOUT,
+            False,
+            False,
+            "timeout  batch 5        no end in 60 s",
+            "2 probes; memory is not",
+        ),
         (REFUSED, True, False, "did not  batch 5        longer than", "2 probes; memory is not"),
         (ABSENT, False, False, "failed   batch 5        no answer of", "1 probe, then one failed"),
         (DEAD, False, False, "failed   batch 5        killed by", "1 probe, then one failed"),
@@ -358,7 +365,7 @@ def test_only_memory_ends_a_search_for_memory(
     (edge,) = find_edges(state)
     assert edge.bracket == Bracket(4, 5 if bounds else None) and edge.is_found is is_found
     again = choose_next_probe(state, search)
-    assert (again is None) is bounds
+    assert (again is None) is (bounds or ending is TIMEOUT)
     fold(
         state,
         events.SessionEnded(t_ns=2, reason="done", wall_s=0.0, statistics_version=1, sha256=""),
@@ -373,6 +380,38 @@ def test_only_memory_ends_a_search_for_memory(
     (view,) = build_edges(state, {})
     (probe,) = (probe for probe in view.probes if probe.id == "p03")
     assert probe.state == "failed" and probe.why and view.found is is_found
+
+
+def test_after_a_probe_that_took_too_long_the_next_is_expected_to_end_in_time() -> None:
+    """Before any ran each makes them fewer; then the time of the largest that ran tells."""
+    search = build_search(limit_mib=20_000)
+    state, story = begin(search)
+    assert state.header is not None
+    plan = msgspec.structs.replace(state.plan, timeout_s=60.0)
+    state.header = msgspec.structs.replace(state.header, plan=plan)
+    late = msgspec.structs.replace(TIMEOUT, reason="longer than --timeout 60 s")
+    tried = []
+    for _ in range(3):
+        chosen = choose_next_probe(state, search)
+        assert chosen is not None
+        tried.append(chosen.cell.batch_size)
+        name = chosen.cell.id
+        end(state, name, tried[-1], msgspec.structs.replace(late, cell=name))
+    assert tried[1:] == [tried[0] // 2, tried[0] // 2 // 4] and tried[-1] > 8
+    assert edge_text.format_edges(state, FinalMetrics())[1:3] == [
+        "  ran      nothing",
+        f"  timeout  batch {tried[-1]:<8} longer than --timeout 60 s",
+    ]
+    run(state, story, msgspec.structs.replace(BASE, id="p08", batch_size=8), 1100)
+    own = state.cells["p08"]
+    assert own.load is not None
+    busy_ns = own.ended_at_ns - own.started_at_ns - own.load.load_s * NS_PER_S
+    left_s = 0.8 * 60 - own.load.load_s
+    most = int(8 * left_s / (busy_ns / NS_PER_S))
+    chosen = choose_next_probe(state, search)
+    assert chosen is not None and chosen.cell.batch_size == min(most, tried[-1] - 1)
+    own.started_at_ns = own.ended_at_ns - 58 * NS_PER_S
+    assert choose_next_probe(state, search) is None, "nothing larger would end in time"
 
 
 def test_a_search_whose_first_probe_fails_knows_nothing() -> None:

@@ -11,7 +11,14 @@ import pytest
 
 from support import race_session
 from txtop.analysis.metrics import ITERATION_METRICS, FinalMetrics
-from txtop.analysis.tuning import Binding, explain_too_large, find_result
+from txtop.analysis.ratios import compute_race_speed
+from txtop.analysis.tuning import (
+    Binding,
+    compare_candidates,
+    compute_gain,
+    explain_too_large,
+    find_result,
+)
 from txtop.export.formats import WRITERS
 from txtop.export.html.page import render_page
 from txtop.export.text.tuning import format_tuning
@@ -35,6 +42,9 @@ def test_each_objective_has_its_traits_and_is_read_in_the_unit_of_its_metric() -
     assert OBJECTIVES.keys() == set(get_args(Objective))
     metrics = {traits.metric: traits.unit for traits in OBJECTIVES.values() if traits.metric}
     assert metrics == {name: ITERATION_METRICS[name][0] for name in metrics}
+    for name, traits in OBJECTIVES.items():
+        word = {"cost": "as cheap", "energy": "as frugal"}.get(name, "as fast")
+        assert traits.as_good.startswith(word)
 
 
 def race_on_a_gpu(reserved_bytes: int, device: str = "cuda:0") -> SessionState:
@@ -140,11 +150,11 @@ def test_who_was_timed_before_it_left_binds_only_if_it_is_better(
     near, far = (reject(state, number, why, f"needs {4 + number} GiB, 4 GiB") for number in (1, 2))
     race.add_block(near, 0, 0.3, 1.0)
     binding = find_binding(state, title)
-    assert (binding.own.cell.id, binding.ratio) == (far, None)
+    assert (binding.own.cell.id, binding.ratio[0]) == (far, None)
     race.add_block(far, 0, cost, 1.0)
     result = find_result(state)
     assert result is not None
-    bound = [(b.own.cell.id, b.ratio) for b in result.bindings if b.limit == title]
+    bound = [(b.own.cell.id, b.ratio[0]) for b in result.bindings if b.limit == title]
     assert bound == ([(far, pytest.approx(1.35, abs=0.01))] if cost < 0 else [])
 
 
@@ -196,6 +206,24 @@ def test_the_candidate_that_quality_keeps_out_is_the_one_nearest_to_it(
     assert find_binding(state, "quality").own.cell.id == eager
 
 
+def test_who_binds_is_stated_in_the_figure_of_the_table_and_does_not_contradict_it() -> None:
+    """The blocks that it has with the winner may say another thing than those with the default."""
+    state = fold_all(list(race_session.Race().events()))
+    assert state.race is not None
+    race, limit = state.race, state.race.tuning.limits[0].format()
+    binding = find_binding(state, limit)
+    own, result = binding.own.cell.id, find_result(state)
+    assert binding.speed == compute_race_speed(race, own) and result is not None
+    assert (binding.ratio[0] or 0) > 1
+    for number in race.race.candidates[race.tuning.default].costs:
+        race.race.candidates[own].costs[number] += 0.5
+    race.race._ratios.clear()
+    ratio, _ = compute_gain(compare_candidates(race, own, result.winner.cell.id))
+    assert ratio is not None and ratio > 1
+    again = find_result(state)
+    assert again is not None and own not in [b.own.cell.id for b in again.bindings]
+
+
 def end_with(
     batches: list[int], winner: int, threads: tuple[int | None, ...] = (None,), cores: int = 2
 ) -> list[Binding]:
@@ -219,7 +247,7 @@ def end_with(
 
 def test_the_space_binds_where_the_winner_has_the_largest_number_raced() -> None:
     (binding,) = end_with([1, 32], -1)
-    assert (binding.limit, binding.ratio) == ("the space", None)
+    assert (binding.limit, binding.ratio[0]) == ("the space", None)
     more = "--space precisions=bf16 batch-sizes=32-128*2"
     assert binding.detail == f"nothing above batch 32 was raced; to race more: {more}"
     assert parse_space([more.removeprefix("--space ")])["batch_size"] == [32, 64, 128]

@@ -15,6 +15,7 @@ from cyclopts import App
 from txtop.__main__ import main
 from txtop.cli import report
 from txtop.cli.app import app, run_command_line
+from txtop.errors import did_you_mean
 
 MOST_PARAMETERS = 12
 
@@ -42,13 +43,23 @@ def test_a_command_groups_its_options_in_dataclasses(name: str) -> None:
     assert len(inspect.signature(command).parameters) <= MOST_PARAMETERS
 
 
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("--starts", ""), ("--rate", ""), ("--precison", "--precision"), ("--tasks", "--task")],
+)
+def test_a_word_that_is_near_to_nothing_has_no_suggestion(word: str, near: str) -> None:
+    names = ["--name", "--task", "--precision", "--space", "--budget", "--weights"]
+    hint = did_you_mean(word, names, "txtop tune --help lists what it takes")
+    assert hint == (f"did you mean {near}?" if near else "txtop tune --help lists what it takes")
+
+
 def test_a_report_without_matplotlib_is_one_line_with_the_next_step(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(report, "find_spec", lambda _name: None)
     assert run_command_line(["report", "gpt2-precisions"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "txtop: a report draws with matplotlib: pip install matplotlib"
+        "txtop: a report draws with matplotlib: pip install 'txtop[report]'"
     ]
 
 

@@ -32,7 +32,7 @@ def read_markdown(state: SessionState) -> str:
     [
         (
             list(race_session.Race().events()),
-            ["best tokens/s of gpt2", "  bf16 · sdpa · b16  ", "  keeps: ", "  limited by quality",
+            ["most tokens/s of gpt2", "  bf16 · sdpa · b16  ", "  keeps: ", "  limited by quality",
              "  race: 24 candidates: ", "  measure again: ", "  serve: ",
              "int8: below the floor: "],
         ),

@@ -23,7 +23,7 @@ def test_an_arm_is_knobs_with_commas() -> None:
     [
         ("precision=bf17", "did you mean bf16?"),
         ("precison=bf16", "did you mean precision?"),
-        ("colour=red", "knobs: model, precision"),
+        ("colour=red", "one of model, precision"),
         ("precision", "sets nothing"),
         ("precision=", "sets nothing"),
         ("", "sets nothing"),

@@ -172,6 +172,8 @@ def test_limits_are_of_a_percentile() -> None:
     for text in ("ttft", "ttft:p0<1ms", "itl<3ms", "ttft<0", "ttft<1ms,ttft<2ms", "ttft:90<2ms"):
         with pytest.raises(UsageError, match="--slo"):
             parse_limits(text)
+    with pytest.raises(UsageError, match="'200kb' is not a time: ms or s: 200ms"):
+        parse_limits("ttft<1s,tpot:p90<200KB")
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,11 @@ def test_a_program_of_an_encoder_is_one_forward_pass(
     names = run_program(program)
     assert names["call"]()[0].shape[:2] == (2, 8)
     assert list_operators(names["call"]) == measured.operators
-    assert build_serve_command(measured.state.cells["c1"]) == ""
+    own = measured.state.cells["c1"]
+    assert build_serve_command(own) == "" and own.load is not None
+    own.load = msgspec.structs.replace(own.load, recipe="torch-dynamic")
+    quantised = build_snippet(measured.state, own)
+    assert "quantize_dynamic" in quantised and "Conv1D" not in quantised
     # In a process of its own, which has nothing of txtop but the imports.
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     run = subprocess.run(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.analysis.ratios import compute_ratios, compute_speeds
+from txtop.analysis.tuning import find_result, rank_candidates
 from txtop.export import snippet
 from txtop.export.html import accuracy, flame, plots
 from txtop.export.html.headline import build_headline
@@ -27,6 +28,7 @@ from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, edge, explanation, outputs, serving_table, table
 from txtop.export.text import accuracy as task_table
 from txtop.export.text.fitting import hoist_shared
+from txtop.export.text.tuning import format_verdict
 from txtop.formatting import GIB, format_few, format_figure, format_share, join_reason
 from txtop.plan import labels
 from txtop.plan.plan import DEFAULT_MARGIN
@@ -52,7 +54,8 @@ HERE = Path(__file__).parent
 class Card:
     """The headline of one cell, as large as its doubt allows; `rate` is `None` without a figure.
 
-    `output` is the badge of an output that spoils the speed, which is then not `certain`.
+    `output` is the badge of an output that spoils the speed, which is then not `certain`. `named`
+    is what was shown of the one that a race names.
     """
 
     cell: str
@@ -64,6 +67,7 @@ class Card:
     certain: bool = False
     output: str = ""
     output_role: str = ""
+    named: str = ""
 
 
 def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
@@ -75,7 +79,10 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     cells = list(state.cells.values())
     script = (HERE / "player.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    cards = [_build_card(state, cell, finals) for cell in cells]
+    cards = [_build_card(state, cell, finals) for cell in rank_candidates(state)]
+    named = find_result(state)
+    if named is not None:
+        cards[0] = replace(cards[0], named=f"named: {format_verdict(state, named)}")
     certain = {card.cell for card in cards if card.certain}
     by_precision = state.ab_test is None and state.race is None
     shared, columns, rows = hoist_shared(table.list_columns(state), table.build_rows(state, finals))

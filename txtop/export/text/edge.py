@@ -44,9 +44,10 @@ def format_edges(state: SessionState, finals: FinalMetrics) -> list[str]:
     lines: list[str] = []
     for edge in find_edges(state):
         limit, *peaks = format_gibs(edge.limit_bytes, edge.peak_bytes, edge.excess_bytes)
-        where = f"{limit} GiB {describe_limit(search, edge.limit_bytes)}"
         title = format_title(edge.axis, search)
-        lines += [f"{title}, in {where}:" if edge.limit_bytes else f"{title}:"]
+        if edge.limit_bytes:
+            title += f", in {describe_limit(search, edge.limit_bytes, limit)}"
+        lines.append(f"{title}:")
         lines += [f"  {line}" for line in _format_sides(state, search, edge, peaks, finals)]
         lines += [f"  {_format_course(state, edge)}", ""]
     return lines[:-1]
@@ -162,6 +163,8 @@ def _format_sides(
         lines.append(f"did not  nothing: {explain_end(search, edge.axis)}")
     if (lost := edge.lost) is not None:
         lines.append(f"failed   {edge.axis.format_value(lost.cell):<14} {sanitise(lost.reason)}")
+    if (slow := edge.too_long) is not None:
+        lines.append(f"timeout  {edge.axis.format_value(slow.cell):<14} {sanitise(slow.reason)}")
     return lines
 
 
@@ -191,7 +194,7 @@ def _format_course(state: SessionState, edge: Edge) -> str:
         count += ", then stopped"
     elif edge.lost is not None:
         count += ", then one failed"
-    elif edge.smallest is not None and not edge.lacks_memory:
+    elif (edge.smallest or edge.too_long) is not None and not edge.lacks_memory:
         count += "; memory is not what stopped it"
     if edge.lacks_memory:
         return f"{count}: the edge lies {'between' if edge.largest else 'below'}"

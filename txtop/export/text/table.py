@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from txtop.analysis import contention, drafts, energy, metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.analysis.ratios import compute_speeds, find_references
+from txtop.analysis.ratios import (
+    compute_race_speed,
+    compute_speeds,
+    find_references,
+    format_speed,
+)
 from txtop.export.text import (
     ab,
     accuracy,
@@ -29,12 +34,13 @@ from txtop.formatting import (
     format_gibs,
     format_half_width,
     format_size,
+    is_rough,
     join_reason,
 )
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
-from txtop.plan.tuning import RATES
+from txtop.plan.tuning import OBJECTIVES, RATES
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.state import quality
@@ -64,6 +70,7 @@ CONFIRMED_NOTE = (
     "these figures are of the confirmation, the others of the race, at another time;"
     " speed is the ratio to today's default in the blocks that both have"
 )
+ROUGH_NOTE = "a speed with ≈ is of too few blocks for an interval within a factor of ten"
 # A note names so many cells, and by what tells them apart where a label is longer than this.
 MAX_NAMED, MAX_LABEL_WIDTH = 8, 60
 # Knobs without a column of their own get one if they were changed.
@@ -113,6 +120,8 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
+        if state.find_family(cell.cell.id) == "encoder":
+            by_name["new"] = MISSING
         by_name |= {
             knob.heading: knob.in_column(value) if (value := knob.of(cell.cell)) else "default"
             for knob in _TURNED
@@ -128,7 +137,8 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
         if cell.cell.id in best:
             speed = speeds.get(cell.cell.id)
             is_judged = cell.cell.id in judged
-            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], speed, is_judged)
+            speed_text = format_speed(state, cell.cell.id, speed)
+            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], speed_text, is_judged)
         if why := state.word_departure(cell.cell.id):
             _, *remarks = by_name["status"].split(", ")
             by_name["status"] = ", ".join([why, *remarks])
@@ -139,7 +149,7 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
 
 
 def _build_ratio_columns(
-    state: SessionState, cell: CellState, best: Cell, speed: float | None, is_judged: bool
+    state: SessionState, cell: CellState, best: Cell, speed: str, is_judged: bool
 ) -> dict[str, str]:
     """Return the speed over the reference, with the output's badge where it `is_judged`.
 
@@ -154,7 +164,7 @@ def _build_ratio_columns(
         columns = {"output": "reference"}
     if is_race and is_best:
         columns["speed"] = "default"
-    return columns | ({} if speed is None else {"speed": f"{format_figure(speed)}x"})
+    return columns | ({"speed": speed} if speed else {})
 
 
 def format_precision(summary: Summary | None) -> str:
@@ -185,7 +195,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         state.attention,
         cell.offered or str(cell.batch_size),
         labels.format_length(cell),
-        MISSING if state.family == "encoder" else labels.format_new_tokens(cell),
+        labels.format_new_tokens(cell),
         format_figure(mean("load_s")),
         format_figure(mean("ttft_ms")),
         format_figure(mean("tpot_ms")),
@@ -319,7 +329,12 @@ def list_race_notes(state: SessionState) -> dict[str, list[str]]:
         return {}
     notes = {CONFIRMED_NOTE: confirmed} if (confirmed := race.list_confirmed()) else {}
     if (objective := race.tuning.objective) not in RATES:
-        notes[f"speed is how many times as good as today's default in {objective}"] = [*state.cells]
+        as_good = OBJECTIVES[objective].as_good
+        notes[f"speed is how many times {as_good} as today's default"] = [*state.cells]
+    speeds = {name: compute_race_speed(race, name) for name in race.race.candidates}
+    speeds.pop(race.tuning.default, None)
+    if rough := [name for name, (speed, ends) in speeds.items() if speed and is_rough(ends)]:
+        notes[ROUGH_NOTE] = rough
     return notes
 
 

@@ -11,10 +11,13 @@ from txtop.analysis.tuning import (
     compute_figure,
     compute_peak_bytes,
     describe_context,
+    describe_exceeded,
     describe_reached,
+    find_nearest,
     find_result,
     find_unit,
     list_confirmations,
+    list_exceeded,
     summarise_energy,
 )
 from txtop.formatting import (
@@ -23,16 +26,19 @@ from txtop.formatting import (
     format_figure,
     format_gibs,
     format_ratio_interval,
+    format_rough_ratio,
+    is_rough,
 )
 from txtop.options.command_line import format_cell_command
 from txtop.plan import labels
 from txtop.plan.plan import Plan
-from txtop.plan.tuning import Tuning
+from txtop.plan.tuning import OBJECTIVES, Tuning
 from txtop.sanitise import sanitise
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
-from txtop.state.race import WHY_WORDS, RaceState
+from txtop.state.race import WHY_WORDS, RaceState, put_departed
 from txtop.state.session import SessionState
+from txtop.stats.intervals import Interval
 from txtop.stats.race import is_confirming
 from txtop.units import NS_PER_S
 
@@ -53,16 +59,20 @@ def format_tuning(state: SessionState) -> list[str]:
         lines += [f"  {line}" for line in explain_absence(state, race)]
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
-    lines += [f"  {line}" for line in _format_course(state, race)]
-    return lines
+    if state.has_random_weights(state.plan.cells[0].id):
+        lines += [f"  not judged of random weights: {floor}" for floor in _name_floor(race.tuning)]
+    return lines + [f"  {line}" for line in _format_course(state, race)]
 
 
 def summarise_result(state: SessionState, race: RaceState) -> str:
     """Format in one line who is named and how sure that is, or that nobody is."""
     result = find_result(state)
     if result is None:
-        keeping = "that keeps the limits " if race.tuning.limits else ""
-        return f"no configuration can be named: none {keeping}was measured"
+        timed = [name for name, own in race.race.candidates.items() if own.costs]
+        why = "none that was measured is left" if timed else "nothing was measured"
+        if timed and not any(map(race.race.keeps_limits, timed)):
+            why = "none keeps the limits"
+        return f"no configuration can be named: {why}"
     winner = result.winner
     led = " led" if state.ended is not None and state.ended.reason == "stopped" else ""
     today = " (today's default)" if winner.cell.id == race.tuning.default else ""
@@ -74,26 +84,33 @@ def summarise_result(state: SessionState, race: RaceState) -> str:
 
 
 def explain_absence(state: SessionState, race: RaceState) -> list[str]:
-    """Return a line with the reason that today's default did not run, where it is one."""
-    own = state.cells.get(race.tuning.default)
-    if own is None or not own.reason or own.status not in FAILED_STATUSES:
-        return []
-    return [f"today's default: {sanitise(own.reason)}"]
+    """Return why today's default did not run, if it did not, and who is nearest to the limits."""
+    own, nearest, lines = state.cells.get(race.tuning.default), find_nearest(state), []
+    if own is not None and own.reason and own.status in FAILED_STATUSES:
+        lines.append(f"today's default: {sanitise(own.reason)}")
+    if nearest is not None:
+        over = list_exceeded(state, nearest.cell.id)
+        exceeded = "; ".join(describe_exceeded(nearest, limit) for _, limit in over)
+        lines.append(f"nearest: {sanitise(name_candidate(state, nearest))}, {exceeded}")
+    return lines
 
 
 def _format_goal(state: SessionState, tuning: Tuning) -> str:
     model = sanitise(state.plan.cells[0].model_name)
-    parts = [f"best {tuning.objective.replace('_', ' ').replace(' per s', '/s')} of {model}"]
+    parts = [f"{OBJECTIVES[tuning.objective].goal} of {model}"]
     parts += [limit.format() for limit in tuning.limits]
     # Random weights have no quality that a floor could hold.
-    is_random = state.has_random_weights(state.plan.cells[0].id)
-    if tuning.floor_kld is not None and not is_random:
-        parts.append(f"at most {tuning.floor_kld:g} nats from the reference (mean KLD)")
-    elif tuning.floor is not None and not is_random:
-        parts.append(f"quality at least {tuning.floor}")
+    if not state.has_random_weights(state.plan.cells[0].id):
+        parts += _name_floor(tuning)
     if tuning.memory_bytes is not None:
         parts.append(f"in {format_gibs(tuning.memory_bytes)[0]} GiB")
     return ", ".join(parts)
+
+
+def _name_floor(tuning: Tuning) -> list[str]:
+    if tuning.floor_kld is not None:
+        return [f"at most {tuning.floor_kld:g} nats from the reference (mean KLD)"]
+    return [f"quality at least {tuning.floor}"] if tuning.floor is not None else []
 
 
 def name_candidate(state: SessionState, own: CellState) -> str:
@@ -130,7 +147,12 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
         running = state.race.race.running if state.race is not None else []
         is_alone = max(len(outcome.arms), len(running)) <= 1
         return "the only one left" if is_alone else "not confirmed"
-    return "no difference shown"
+    tuning = state.race.tuning if state.race is not None else None
+    if outcome.gain is None or tuning is None or outcome.winner == tuning.default:
+        return "no difference shown"
+    if broken := _name_broken(state):
+        return f"no difference shown, but today's default does not keep {broken}"
+    return "no difference shown: today's default may stay"
 
 
 def _name_broken(state: SessionState) -> str:
@@ -153,7 +175,7 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
     lines += dict.fromkeys(note for own in confirmed for note in own.notes)
     kept = [describe_reached(winner, limit) for limit in race.tuning.limits]
     own = quality.get_quality(state, winner.cell.id)
-    if own.badge == "unknown" or own.list_events(state):
+    if own.badge != "unknown" and own.list_events(state):
         kept.append(f"output {own.forms[0]}")
     if (peak := compute_peak_bytes(winner)) is not None:
         took, asked = format_gibs(peak, race.tuning.memory_bytes)
@@ -161,18 +183,23 @@ def _format_result(state: SessionState, race: RaceState, result: TuneResult) -> 
         kept.append(f"memory {took}{of_asked} GiB{describe_context(winner)}")
     if kept:
         lines.append("keeps: " + ", ".join(kept))
+    if own.badge == "unknown" and not state.has_random_weights(winner.cell.id):
+        lines.append(f"output {own.forms[0]}")
     return lines + format_bindings(state, result)
 
 
 def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
     """Format the nearest candidate beyond each limit, and what it would bring."""
-    lines = []
+    assert state.race is not None
+    lines, tuning = [], state.race.tuning
     for binding in result.bindings:
         beyond, detail = sanitise(name_candidate(state, binding.own)), sanitise(binding.detail)
-        if binding.ratio is not None:
-            bound = f"{beyond} would be {binding.ratio:.2f}x as good ({detail})"
-        else:
-            bound = f"{beyond} ({detail}), its speed was not measured"
+        gain, than = binding.speed, "today's default"
+        if gain[0] is None or binding.own.cell.id == tuning.default:
+            gain, than = binding.ratio, sanitise(name_candidate(state, result.winner))
+        bound = f"{beyond} ({detail}), its speed was not measured"
+        if gain[0] is not None:
+            bound = f"{beyond} would be {_format_gain(tuning, than, *gain)} ({detail})"
         if binding.own is result.winner:
             bound = detail
         lines.append(f"limited by {binding.limit}: {bound}")
@@ -183,25 +210,32 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     """Format the comparisons of the winner with fresh blocks, the one with the default first."""
     lines = []
     for own in list_confirmations(race, result.outcome):
-        interval = f" {format_ratio_interval(*own.ci95)}" if own.ci95 is not None else ""
         blocks = format_count(own.blocks, "block")
         surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
         title = "today's default" if own.other == race.tuning.default else "the runner-up"
         who = f"{title}, {sanitise(name_candidate(state, state.cells[own.other]))}"
+        gain = _format_gain(race.tuning, who, own.ratio, own.ci95)
         if own.verdict is None:
-            lines.append(f"{own.ratio:.2f}x {who}{interval}  {blocks}, not judged yet")
-        elif own.verdict in ("equivalent", "inconclusive"):
-            figures = f"{own.ratio:.3f}{interval}  {blocks}  {surely}"
-            lines.append(f"against {who}: no difference shown  {figures}")
-        else:
-            lines.append(f"{own.ratio:.2f}x {who}{interval}  {blocks}  {surely}")
+            lines.append(f"{gain}  {blocks}, not judged yet")
+            continue
+        is_open = own.verdict in ("equivalent", "inconclusive")
+        # Where that is the whole outcome the first line has said it.
+        verdict = ", no difference shown" * (is_open and result.outcome.shows_difference)
+        lines.append(f"{gain}  {blocks}{verdict}  {surely}")
     return lines
+
+
+def _format_gain(tuning: Tuning, than: str, ratio: float, interval: Interval | None) -> str:
+    """Format `1.16x as cheap as today's default [1.02, 1.31]`; `≈2x` where that says too little."""
+    ends = format_ratio_interval(*interval) if interval and not is_rough(interval) else ""
+    gain = format_rough_ratio(ratio, interval)
+    return f"{gain} {OBJECTIVES[tuning.objective].as_good} as {than} {ends}".rstrip()
 
 
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
     candidates = race.race.candidates.values()
     whys = Counter(own.left.why for own in candidates if own.left is not None)
-    parts = [f"{count} {WHY_WORDS[why].full}" for why, count in whys.items()]
+    parts = [f"{count} {put_departed(WHY_WORDS[why].full, count)}" for why, count in whys.items()]
     timed = [name for name in race.race.running if race.race.candidates[name].costs]
     over = sum(not race.race.keeps_limits(name) for name in timed)
     done = state.ended is not None and state.ended.reason == "done"
@@ -221,7 +255,9 @@ def format_spent(race: RaceState) -> str:
     """Format the time measured so far, of the budget that was given or that the race has found."""
     spent_s, budget_s = race.race.spent_s, race.race.budget_s
     # Rounded, so that what exceeds a budget of seconds is seen.
-    spent = format_clock(round(spent_s) * NS_PER_S)
+    spent, over_s = format_clock(round(spent_s) * NS_PER_S), round(spent_s - budget_s)
+    if budget_s and over_s > 0:
+        return f"{spent} measured, {format_clock(over_s * NS_PER_S)} over budget"
     of_budget = f" of {format_clock(budget_s * NS_PER_S)}" if budget_s else ""
     return f"{spent}{of_budget} measured"
 

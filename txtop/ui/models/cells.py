@@ -7,6 +7,7 @@ from typing import Any
 
 from txtop import formatting
 from txtop.analysis import contention, drafts, metrics
+from txtop.analysis.ratios import format_speed
 from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import accuracy, quality
@@ -29,8 +30,9 @@ class CellRow:
 
     `state` is done, failed, running, waiting or skipped, and `standing` how far the rate of one
     that is done holds. Figures are text, empty where the cell has none; `rate_value` is the rate as
-    a number, 0 if unknown, and `half` half the width of its interval as a share. `meaning` is the
-    sign of the badges with its word. `offered` is the load of a server. `more` are
+    a number, 0 if unknown, and `half` half the width of its interval as a share. `left` is the
+    beginning of a note that says why a candidate is out of its race, or over a limit. `meaning` is
+    the sign of the badges with its word. `offered` is the load of a server. `more` are
     (column, value) of the knobs without a field here. Others are compared with the cell that
     `is_reference`. A running one that `waits_turn` is loaded, while another arm is measured.
     """
@@ -52,6 +54,7 @@ class CellRow:
     half: str = ""
     gib: str = ""
     note: str = ""
+    left: str = ""
     ratio: str = ""
     badges: tuple[str, ...] = ()
     meaning: str = ""
@@ -139,6 +142,7 @@ def build_cell_row(
     relative = compute_speed_up(session, state, now.mean, reference, cache)
     has_badge = relative and cache.has_badge(session, cell.id)
     own = quality.get_quality(session, cell.id) if has_badge else None
+    left = "" if running else session.word_departure(cell.id)
     note = _note_in_place(state, plan, base.state, now.n, is_reference=reference is state)
     if not note and now.half_width is None:
         note = _explain_no_interval(state, cache, plan.seed)
@@ -154,8 +158,9 @@ def build_cell_row(
         gib=formatting.format_gib(peak) if peak else wait,
         note=_format_fidelity_progress(session, cell.id)
         or _format_answering(session, cell.id)
-        or _join_departure("" if running else session.word_departure(cell.id), note, state),
-        ratio=formatting.format_ratio(relative),
+        or _join_departure(left, note, state),
+        left=left,
+        ratio=format_speed(session, cell.id, relative),
         badges=own.worded_forms if own else (),
         meaning=own.meaning if own else "",
         is_reference=reference is state,

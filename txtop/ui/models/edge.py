@@ -94,7 +94,7 @@ def _build_edge(
     return EdgeView(
         title=edge.axis.title,
         fixed=describe_fixed(edge.axis, search),
-        room=f"{limit_gib} GiB {describe_limit(search, limit)}" if limit else "",
+        room=describe_limit(search, limit, limit_gib) if limit else "",
         probes=tuple(
             _build_probe(state, search, edge, own, rows, gibs, expected)
             for _, own in sorted(edge.probes.items(), reverse=True)

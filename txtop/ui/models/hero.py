@@ -9,7 +9,7 @@ from txtop import formatting
 from txtop.analysis import contention, device_time, metrics
 from txtop.analysis.live_reason import find_live_reason
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.ratios import name_reference
+from txtop.analysis.ratios import format_speed, name_reference
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -162,7 +162,7 @@ def build_hero(
         or ("" if now.ci95 else hero_metrics.explain_no_interval(cell, cache, seed)[1])
         or _find_reason(session, cell, cache, seed),
         notes=_list_notes(cell, cache, seed),
-        ratio=formatting.format_ratio(relative),
+        ratio=format_speed(session, cell.cell.id, relative),
         ratio_of=_name_reference(session, cell, reference) if relative and reference else "",
         badges=quality.get_quality(session, cell.cell.id).worded_forms if has_badge else (),
         reason=cell.reason if cell.status != "ok" else "",
@@ -179,8 +179,8 @@ def build_hero(
 
 def _name_reference(session: SessionState, cell: CellState, reference: CellState) -> str:
     """Name what the ratio is of; the work of the candidates of a race differs."""
-    work = f", {cell.cell.work}" if session.race is None else ""
-    return f"of {name_reference(session, reference.cell)}{work}"
+    name = name_reference(session, reference.cell)
+    return name if session.race is not None else f"of {name}, {cell.cell.work}"
 
 
 def _find_reason(session: SessionState, cell: CellState, cache: FrameCache, seed: int) -> str:

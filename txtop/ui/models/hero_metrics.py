@@ -246,6 +246,6 @@ def compute_speed_up(
         return None
     if session.race is not None:
         is_measured = state is not reference and state.status == "ok"
-        return compute_race_speed(session.race, state.cell.id) if is_measured else None
+        return compute_race_speed(session.race, state.cell.id)[0] if is_measured else None
     base = get_table_metric(reference, metrics.choose_headline_metric(reference), cache, seed).mean
     return mean / base if base else None

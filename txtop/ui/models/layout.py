@@ -90,19 +90,19 @@ def arrange_session(
     zoom: str = "",
     tradeoffs: bool = False,
     results: bool = False,
-    edge: bool = False,
+    edge: int = 0,
     why: bool = False,
-    race: bool = False,
+    race: int = 0,
 ) -> PanelLayout:
     """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
     `machine_rows` is the height of the machine on a small terminal, `cells` the number of cells in
     the plan, `zoom` a panel that takes the room of all the others. A `captioned` replay has a row
     more under its transport. With `tradeoffs` to draw, a wide terminal has them in its lower right
-    corner. The `edge` of a search stands there, and on other terminals in place of the cells.
-    `results` take the place of the hero. With `why` an explanation stands under it, in place of
-    cells and log. A `race` has the place of the cells, and on a small terminal that of the hero,
-    too.
+    corner. The lines of the `edge` of a search stand there, and on other terminals in place of the
+    cells. `results` take the place of the hero. With `why` an explanation stands under it, in place
+    of cells and log. The lines of a `race` have the place of the cells, and on a small terminal
+    that of the hero, too.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
@@ -121,7 +121,9 @@ def arrange_session(
     elif zoom in ZOOMABLE_PANELS:
         places[zoom] = PanelRegion(0, top, width, rest)
     elif boxed:
-        places |= _arrange_large(width, height, top, rest, cells, tradeoffs=tradeoffs or edge)
+        lines = (race if width >= WIDE_FROM else race or edge) or cells + 1
+        corner = tradeoffs or bool(edge)
+        places |= _arrange_large(width, height, top, rest, lines, tradeoffs=corner)
     elif race:
         places |= _arrange_race(width, top, rest, machine_rows)
     else:
@@ -170,13 +172,14 @@ def _arrange_large(
 ) -> dict[str, PanelRegion]:
     """Place hero and machine side by side, the cells under them, and the log in the rest.
 
-    Where there is room, cells and log leave the right to the trade-offs.
+    The cells, or what stands in their place, have `count` rows inside. Where there is room, cells
+    and log leave the right to the trade-offs.
     """
     left = round(LEFT_SHARE * width)
     hero = 20 if height >= HIGH_FROM else 16 if width >= WIDE_FROM else 15
     hero = min(hero, rest - MIN_LARGE_CELLS_ROWS - MIN_LOG_ROWS)
     most = max(MIN_LARGE_CELLS_ROWS, min(rest - hero - MIN_LOG_ROWS, round(0.4 * height)))
-    cells = min(max(MIN_LARGE_CELLS_ROWS, count + 3), most)
+    cells = min(max(MIN_LARGE_CELLS_ROWS, count + 2), most)
     hero += min(MAX_MORE_HERO_ROWS, max(0, rest - hero - cells - MIN_LOG_ROWS) // 2)
     log = rest - hero - cells
     corner = tradeoffs and width >= WIDE_FROM

@@ -59,16 +59,10 @@ def find_expected_family(session: SessionState, cell: CellState, cache: FrameCac
 
     Of an older recording, which lacks it, the files here tell.
     """
-    if cell.family is not None:
-        return cell.family
-    model = cell.cell.model
-    same = (c.family for c in session.cells.values() if c.cell.model == model and c.family)
-    if session.header is not None and session.header.expected is not UNSET:
-        expected = session.header.expected.get(cell.cell.id, events.Expected())
-        return next(same, None) or expected.family
-    return next(same, None) or cache.get_or_make(
-        ("family", model), model, lambda: model_config.find_family(model)
-    )
+    model, family = cell.cell.model, session.find_family(cell.cell.id)
+    if family or (session.header is not None and session.header.expected is not UNSET):
+        return family
+    return cache.get_or_make(("family", model), model, lambda: model_config.find_family(model))
 
 
 def build_loading(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from txtop import formatting
@@ -12,7 +12,11 @@ from txtop.analysis.tuning import (
     compare_candidates,
     compute_gain,
     compute_peak_bytes,
+    describe_exceeded,
+    explain_departure,
+    find_nearest,
     find_result,
+    list_exceeded,
 )
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import OBJECTIVES
@@ -29,7 +33,8 @@ class CandidateRow:
 
     `leads` marks the leader, the winner once there is one, `keeps` those that keep the limits so
     far. `ratio` is how many times as good as the leader it is, from `low` to `high`, each None
-    until known. `why` is the reason for which it left, empty while it is in.
+    until known. `limited` is what it reaches of the limit that it is furthest beyond so far. `why`
+    is the reason for which it left, empty while it is in.
     """
 
     name: str
@@ -44,6 +49,7 @@ class CandidateRow:
     gib: str
     output: tuple[str, ...]
     output_role: str
+    limited: str
     why: str
     blocks: int
 
@@ -52,8 +58,8 @@ class CandidateRow:
 class RaceView:
     """The race: the candidates, the leaders first and those that left last, and its course.
 
-    `verdict` are the lines of the outcome, empty before the confirmation begins; `role` is the
-    colour of the first.
+    `verdict` are the lines of the outcome, empty before the confirmation begins unless nobody keeps
+    the limits; `role` is the colour of the first.
     """
 
     goal: str
@@ -78,7 +84,7 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
     # In the order of the race where nobody leads, and of those with one ratio.
     order = [race.race.candidates[name] for name in race.race.rank()]
     order += [own for own in race.race.candidates.values() if own.left is None and not own.costs]
-    out = _order_departed(race)
+    out = _order_departed(race.race.candidates.values(), race.tuning.default)
     rows = [_build_row(state, race, own, leader, names) for own in order]
     rows.sort(key=lambda row: (not row.leads, -(row.ratio or 0.0)))
     rows += [_build_row(state, race, own, leader, names) for own in out]
@@ -98,12 +104,13 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
     )
 
 
-def _order_departed(race: RaceState) -> list[Candidate]:
-    """Return those that left, the latest first, one of each reason before the others."""
-    out = [(c.left.why, c) for c in race.race.candidates.values() if c.left is not None]
+def _order_departed(candidates: Iterable[Candidate], default: str) -> list[Candidate]:
+    """Return those that left: today's default, one of each reason, then the latest first."""
+    out = [(own.left.why, own) for own in candidates if own.left is not None]
     out.sort(key=lambda pair: (-pair[1].left_round, pair[1].name))
     first = dict(reversed(out))
-    return [own for _, own in sorted(out, key=lambda pair: first[pair[0]] is not pair[1])]
+    out.sort(key=lambda pair: (pair[1].name != default, first[pair[0]] is not pair[1]))
+    return [own for _, own in out]
 
 
 def _format_goal(race: RaceState) -> str:
@@ -127,9 +134,11 @@ def _build_verdict(
 ) -> tuple[tuple[str, ...], str]:
     """Build the lines of the outcome: they are there once a confirmation has blocks."""
     if result is None:
-        if state.ended is None:
-            return (), "text.bold"
-        return ("no configuration can be named", *wording.explain_absence(state, race)), "bad"
+        absence = wording.explain_absence(state, race)
+        if state.ended is not None:
+            return (wording.summarise_result(state, race), *absence), "bad"
+        is_over = find_nearest(state) is not None
+        return ("nobody keeps the limits so far", *absence) if is_over else (), "warn"
     if race.race.find_confirmation(result.outcome.arms) is None and state.ended is None:
         return (), "text.bold"
     name = wording.name_candidate(state, result.winner)
@@ -158,6 +167,9 @@ def _build_row(
     low, high = interval or (None, None)
     judged = quality.get_quality(state, own.name)
     is_judged = judged.badge == "unknown" or bool(judged.list_events(state))
+    exceeded = list_exceeded(state, own.name)
+    # The rate of one that left is of another time than the leader's.
+    is_stated = own.left is None or leader is None
     return CandidateRow(
         name=names.get(own.name, own.name),
         leads=own.name == leader,
@@ -167,11 +179,12 @@ def _build_row(
         ratio=ratio,
         low=low,
         high=high,
-        figure=wording.format_objective(state, cell) if own.costs else "",
+        figure=wording.format_objective(state, cell) if own.costs and is_stated else "",
         gib=formatting.format_gib(peak) if (peak := compute_peak_bytes(cell)) else "",
         output=(*judged.forms, fidelity.shorten_badge(judged.forms[-1])) if is_judged else (),
         output_role=quality.BADGE_ROLES.get(judged.badge, "text") if is_judged else "muted",
-        why=_describe_departure(own),
+        limited=describe_exceeded(cell, exceeded[0][1]) if exceeded else "",
+        why=_describe_departure(state, own),
         blocks=len(own.costs),
     )
 
@@ -182,8 +195,8 @@ def _name_departed(why: str, count: int) -> str:
     return text if count == 1 else text.replace("does ", "do ", 1)
 
 
-def _describe_departure(own: Candidate) -> str:
+def _describe_departure(state: SessionState, own: Candidate) -> str:
     if own.left is None:
         return ""
-    why, detail = WHY_WORDS[own.left.why], own.left.detail
+    why, detail = WHY_WORDS[own.left.why], explain_departure(state, own.name)
     return f"{why.short}: {detail}" if detail and not why.beaten else why.short

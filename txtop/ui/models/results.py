@@ -7,23 +7,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
-from txtop.analysis.edge import find_answer, judge_probe
+from txtop.analysis.edge import find_answer, find_edges, judge_probe
 from txtop.analysis.metrics import LiveSummary
-from txtop.analysis.ratios import name_reference
-from txtop.analysis.tuning import TuneResult, find_result
+from txtop.analysis.ratios import format_speed, name_reference
+from txtop.analysis.tuning import (
+    TuneResult,
+    compute_figure,
+    find_result,
+    find_unit,
+    list_confirmations,
+)
 from txtop.export.text import tuning as wording
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, Knob, find_varying
 from txtop.plan.labels import BESIDE_OTHERS, list_named
 from txtop.plan.model_names import shorten_alike
+from txtop.plan.tuning import OBJECTIVES
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
+from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import format_failure_reason
@@ -161,6 +169,7 @@ def _build(
     rated = [m for m in measured if m.rate.mean is not None]
     named = find_result(state)
     word, searched, size = find_searched(state, named)
+    others = [] if state.plan.edge_search is None else _list_other_edges(rated, state, searched)
     if word:
         measured = rated = [m for m in rated if searched is not None and m.state is searched]
     contests = rank_contests([m.contest for m in rated])
@@ -180,34 +189,44 @@ def _build(
         )
         for contest in contests[1:]
     ]
+    lines += others
     if not word:
         first = contests[0][1] if contests else ""
         lines += _list_smallest([m for m in measured if m.length == first], names)
         lines += _list_best_of_each_precision(rated, names, state, cache)
     # That of a search for an edge is beyond it, with its reason in the panel of the search.
     if state.plan.edge_search is None or not contests:
-        lines += _list_lost(cells)
+        lines += _list_lost(cells, state)
     counts = _count_outcomes(cells, state)
     if not contests:
+        word = "nothing was measured"
+        if state.race is not None:
+            word = wording.summarise_result(state, state.race)
+            absence = [line.split(": ", 1) for line in wording.explain_absence(state, state.race)]
+            lines[:0] = [ResultLine(label, "", name=why, role="text") for label, why in absence]
         return ResultsView(
-            None, "", "nothing was measured", "bad", "", "", "", (), "", (), "muted", "", counts,
-            phase, tuple(lines),
-        )  # fmt: skip
+            None, "", word, "bad", "", "", "", (), "", (), "muted", "", counts, phase, tuple(lines)
+        )
     contest = contests[0]
     top = best[contest]
     cost = build_quality_cost(quality.get_quality(state, top.state.cell.id))
-    relative = _compute_ratio(top, state, cache)
-    why = doubts[contest]
-    if named is not None:
-        is_shown = named.outcome.shows_difference
-        why = () if is_shown else (wording.format_verdict(state, named),)
+    relative, why = _compute_ratio(top, state, cache), doubts[contest]
+    value, unit, rate, is_doubtful = top.rate.mean, top.unit, top.rate, bool(why)
+    if named is not None and state.race is not None:
+        objective = state.race.tuning.objective
+        value, unit = compute_figure(state, top.state), find_unit(objective, top.state)
+        if OBJECTIVES[objective].metric != metrics.choose_headline_metric(top.state):
+            # The interval is that of a rate.
+            rate = replace(rate, ci95=None)
+        is_doubtful = not named.outcome.shows_difference
+        relative, why = _word_race(state, state.race, named, relative)
     return ResultsView(
-        value=top.rate.mean,
-        unit=top.unit,
+        value=value,
+        unit=unit,
         word=word or _word_headline(top, rivals[contest], why),
-        number_role="muted" if cost.spoils else "text" if why else "accent-a",
-        half=formatting.format_half_width(top.rate.half_width),
-        interval=formatting.format_interval(top.rate.ci95),
+        number_role="muted" if cost.spoils else "text" if is_doubtful else "accent-a",
+        half=formatting.format_half_width(rate.half_width),
+        interval=formatting.format_interval(rate.ci95),
         name=size or names.label(top.state, LENGTH_FIELDS if top.length else ()),
         why=why,
         ratio=relative,
@@ -218,6 +237,48 @@ def _build(
         phase=phase,
         lines=tuple(lines),
     )
+
+
+def _list_other_edges(
+    rated: Sequence[_Measured], state: SessionState, searched: CellState | None
+) -> list[ResultLine]:
+    """Return a line for each further edge that was searched: the largest that ran."""
+    largest = [(e, m) for e in find_edges(state) for m in rated if m.state is e.largest]
+    return [
+        ResultLine(
+            f"{edge.axis.title} that ran",
+            formatting.format_number(m.rate.mean),
+            m.unit,
+            _list_half_forms(m.rate),
+            edge.axis.format_value(m.state.cell),
+        )
+        for edge, m in largest
+        if m.state is not searched
+    ]
+
+
+def _word_race(
+    state: SessionState, race: RaceState, named: TuneResult, relative: str
+) -> tuple[str, tuple[str, ...]]:
+    """Return what a race has shown, and forms of what that rests on: a ratio that shows nothing.
+
+    `relative` is how many times as good as today's default the winner was in the race.
+    """
+    verdict = wording.format_verdict(state, named).partition(":")[0]
+    first = next(iter(list_confirmations(race, named.outcome)), None)
+    if first is None:
+        return verdict, (relative,)
+    as_good = OBJECTIVES[race.tuning.objective].as_good
+    gain = f"{formatting.format_rough_ratio(first.ratio, first.ci95)} {as_good}"
+    other = "today's default" if first.other == race.tuning.default else "the runner-up"
+    ends = "no usable interval"
+    if first.ci95 is not None and not formatting.is_rough(first.ci95):
+        ends = f"{formatting.format_ratio_interval(*first.ci95)} 95 %"
+    last = len(first.remarks)
+    doubts = [", ".join([ends, *first.remarks[:n]]) + "…" * (n < last) for n in range(last, -1, -1)]
+    if named.outcome.shows_difference:
+        return f"{gain} as {other}", tuple(doubts)
+    return verdict, (*(f"{gain} as {other} {doubt}" for doubt in doubts), f"{gain} {ends}")
 
 
 def find_searched(
@@ -304,7 +365,7 @@ def _compute_ratio(measured: _Measured, state: SessionState, cache: FrameCache) 
     if reference is None or reference is measured.state:
         return ""
     relative = compute_speed_up(state, measured.state, measured.rate.mean, reference, cache)
-    text = formatting.format_ratio(relative)
+    text = format_speed(state, measured.state.cell.id, relative)
     return f"{text} {name_reference(state, reference.cell)}" if text else ""
 
 
@@ -318,7 +379,8 @@ def _qualify(
     name = measured.state.cell.id
     if cost.remarks or not ratio or not cache.has_badge(state, name):
         return cost.remarks
-    return quality.get_quality(state, name).worded_forms
+    forms = quality.get_quality(state, name).worded_forms
+    return tuple(f"output {form}" if form.startswith("not measurable") else form for form in forms)
 
 
 def _build_rate_line(
@@ -396,23 +458,25 @@ _LOST: tuple[tuple[str, Callable[[CellState], bool]], ...] = (
 )
 
 
-def _list_lost(cells: Sequence[CellState]) -> list[ResultLine]:
+def _list_lost(cells: Sequence[CellState], state: SessionState) -> list[ResultLine]:
     """Return a line for each way in which cells have no number, with the reason of the first."""
-    lines = []
+    ways: dict[str, list[CellState]] = {}
     rest = list(cells)
     for label, is_lost in _LOST:
-        lost = [c for c in rest if is_lost(c)]
-        rest = [c for c in rest if not is_lost(c)]
-        if not lost:
-            continue
+        for cell in filter(is_lost, rest):
+            ways.setdefault(state.word_departure(cell.cell.id) or label, []).append(cell)
+        rest = [cell for cell in rest if not is_lost(cell)]
+    lines = []
+    for label, lost in ways.items():
         reasons = Counter(
             "NaN or Inf in the output" if c.invalid else format_failure_reason(c) for c in lost
         )
         reason, others = next(iter(reasons)), len(reasons) - 1
         more = f" · {formatting.format_count(others, 'other reason')}" if others else ""
-        role = "muted" if label == "left out" else "bad"
-        count = formatting.format_count(len(lost), "cell")
-        lines.append(ResultLine(label, count, name=f"{reason}{more}", role=role))
+        role = "bad" if any(c.invalid or c.status in FAILED_STATUSES for c in lost) else "muted"
+        count = formatting.format_count(len(lost), _get_noun(state))
+        name = "" if reason == label else f"{reason}{more}"
+        lines.append(ResultLine(label, count, name=name, role=role))
     return lines
 
 
@@ -424,6 +488,9 @@ def _count_outcomes(cells: Sequence[CellState], state: SessionState) -> str:
     if (search := state.plan.edge_search) is not None:
         ran = sum(outcome.ran for c in cells if (outcome := judge_probe(c, search)) is not None)
         return f"{ran} of {formatting.format_count(len(cells), 'probe')} ran"
-    noun = "cell" if state.race is None else "candidate"
     measured = sum(map(_is_measured, cells))
-    return f"{measured} of {formatting.format_count(len(cells), noun)} measured"
+    return f"{measured} of {formatting.format_count(len(cells), _get_noun(state))} measured"
+
+
+def _get_noun(state: SessionState) -> str:
+    return "cell" if state.race is None else "candidate"

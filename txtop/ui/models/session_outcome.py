@@ -135,13 +135,15 @@ def _build_searched_outcome(
     """Build the outcome of a race or a search: what it names, which need not be the fastest."""
     # Imported late: few sessions are either.
     from txtop.analysis.tuning import find_result
+    from txtop.export.text.tuning import format_objective
     from txtop.ui.models.results import find_searched
 
     _, searched, size = find_searched(state, find_result(state))
+    is_race = state.race is not None
     for row, cell in measured:
         if cell is searched:
-            return _build_rate(state, row, cell, size or names[row.id], cells)
-    is_race = state.race is not None
+            outcome = _build_rate(state, row, cell, size or names[row.id], cells)
+            return replace(outcome, value=format_objective(state, cell)) if is_race else outcome
     name = "race" if is_race else "search"
     return ListedOutcome("no result", name, cells=cells, names_nobody=is_race)
 

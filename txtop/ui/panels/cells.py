@@ -371,11 +371,12 @@ def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
         forms = [f"{row.note} · {word}" for word in ("reference", "ref")]
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     elif row.ratio and row.state != "running" and not row.is_reference:
-        notes = dict.fromkeys((row.note, row.note.removeprefix("only ")))
+        notes = dict.fromkeys((row.note, row.note.removeprefix("only "), row.left or row.note))
         badges = (*row.badges, shorten_badge(row.badges[-1]), "?") if row.badges else ("",)
         forms = [_join_note(own, row.ratio, badge) for badge in badges for own in notes]
-        # What is wrong with an output is worth more than how few its samples are.
-        forms += [_join_note("", row.ratio, b) for b in badges if row.meaning or not row.badges]
+        # What is wrong with an output, or that a candidate is out, says more than the rest.
+        alone = [_join_note("", row.ratio, b) for b in badges if row.meaning or not row.badges]
+        forms += [row.left] if row.left else alone
         note = next((form for form in forms if len(form) <= shape.note), row.note)
     if note == "reference" and shape.note < len(note):
         note = "ref"

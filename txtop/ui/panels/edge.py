@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from txtop.formatting import format_count
+from txtop.formatting import format_count, format_share
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, fit, fit_block, join_ends, merge_cells
+from txtop.ui.drawing.spans import Row, fit, fit_block, join_ends, measure_row, merge_cells
 from txtop.ui.models.edge import EdgeView, ProbeRow
 from txtop.ui.models.view import View
 from txtop.ui.panels.base import FramedPanel
@@ -30,17 +30,27 @@ class EdgePanel(FramedPanel):
 
 
 def render_edges(view: View, area: Area) -> list[Row]:
-    """Render exactly `area.height` rows: the edge that is searched now, the one before above it."""
+    """Render exactly `area.height` rows: each edge, the one that is searched now last."""
     g, inside = area.glyphs, area.inside
     if not view.edges:
         return draw_frame("what fits", [], [[("no probe yet", "muted")]], area)
-    edge = view.edges[-1]
+    *before, edge = view.edges
     body: list[Row] = []
-    for before in view.edges[:-1]:
-        body.append([(f"{before.title}: ", "muted"), (_format_bracket(before, g), "text.bold")])
-    body += _render_edge(edge, inside, inside.height - len(body))
-    subtitle: Row = [(g(f"{edge.fixed} · {edge.room}" if edge.room else edge.fixed), "muted")]
-    return draw_frame(edge.title, subtitle, fit_block(body, inside.width, inside.height), area)
+    for other in before:
+        # Both have half of the rows, and what the other one does not need.
+        most = max(inside.height // 2, inside.height - _count_rows(edge))
+        body += _render_edge(other, inside, min(most, _count_rows(other)), alone=False)
+    body += _render_edge(edge, inside, inside.height - len(body), alone=not before)
+    title = "what fits" if before else edge.title
+    facts = [] if before else [edge.fixed]
+    facts += [edge.room] if edge.room else []
+    subtitle: Row = [(g(" · ".join(facts)), "muted")]
+    return draw_frame(title, subtitle, fit_block(body, inside.width, inside.height), area)
+
+
+def _count_rows(edge: EdgeView) -> int:
+    """Count the rows of an edge: its sentence, axis and memory, and its probes."""
+    return 3 + len(edge.probes)
 
 
 def _format_bracket(edge: EdgeView, g: Glyphs) -> str:
@@ -50,14 +60,20 @@ def _format_bracket(edge: EdgeView, g: Glyphs) -> str:
     return g(", ".join(filter(None, (low, high))) or "nothing is known yet")
 
 
-def _render_edge(edge: EdgeView, area: Area, height: int) -> list[Row]:
+def _render_edge(edge: EdgeView, area: Area, height: int, *, alone: bool) -> list[Row]:
     """Render the sentence, the axis, the memory and as many probes as there is room for."""
     g, width = area.glyphs, area.width
     left: Row = [(_format_bracket(edge, g), "text.bold")]
-    rows: list[Row] = [join_ends(left, [_describe_course(edge)], width)]
+    if not alone:
+        left = [(g(f"{edge.title}, {edge.fixed}: "), "muted"), *left]
+    course, role = _describe_course(edge)
+    if measure_row(left) + len(course) + 2 > width:
+        # That another search finds another edge comes before how many probes it took.
+        course = course.rpartition(", ")[2]
+    rows: list[Row] = [join_ends(left, [(course, role)], width)]
     if width >= MIN_AXIS_WIDTH:
         rows.append(_render_axis(edge, width, g))
-    if edge.peak_share is not None and height > len(rows) + len(edge.probes):
+    if edge.peak_share is not None and height > len(rows) + min(len(edge.probes), 1 + alone):
         rows.append(_render_memory(edge, width, g))
     probes = _choose_probes(edge, height - len(rows))
     room = max([GIB_WIDTH, *(len(gib) for p in probes for gib in (p.gib, p.forecast))])
@@ -108,7 +124,8 @@ def _render_axis(edge: EdgeView, width: int, g: Glyphs) -> Row:
 def _render_memory(edge: EdgeView, width: int, g: Glyphs) -> Row:
     """Render the peak of the largest that ran as a bar on the limit."""
     share = min(1.0, max(0.0, edge.peak_share or 0.0))
-    text = f" {edge.peak} of {edge.room}, {1 - share:.0%} to spare".replace("%", " %")
+    rate = "".join(f", {probe.rate}" for probe in edge.probes if probe.at_edge and probe.rate)
+    text = f" {edge.peak} GiB of {edge.room}, {format_share(1 - share)} to spare{rate}"
     room = max(0, min(40, width - len(text)))
     filled = round(share * room)
     return [

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
+from txtop.formatting import format_ratio, format_rough_ratio
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cut_parts, fit, fit_block, join_ends, measure_text
+from txtop.ui.drawing.spans import (
+    Row,
+    cut,
+    cut_parts,
+    fit,
+    fit_block,
+    join_ends,
+    measure_text,
+    wrap,
+)
 from txtop.ui.models.ab_comparison import FunnelInterval
 from txtop.ui.models.race import CandidateRow, RaceView
 from txtop.ui.models.view import View
@@ -17,6 +28,8 @@ from txtop.ui.panels.base import FramedPanel
 LEAST_NAME, MOST_NAME = 14, 44
 FIGURE_WIDTH, GIB_WIDTH, OUTPUT_WIDTH = 12, 9, 16
 LEAST_AXIS = 18
+# How far the race is, the winner, the runner-up, the axis, and today's default.
+LEAST_ROWS = 5
 # The axis holds no more than this share of the leader, else nothing is seen beside it.
 LOWEST, HIGHEST = 0.5, 1.25
 
@@ -43,10 +56,12 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     """Render the outcome if there is one, and how far the race is."""
     g = area.glyphs
     rows: list[Row] = []
-    most = max(1, min(len(race.verdict), area.height // 4))
-    for number, line in enumerate(race.verdict[:most]):
-        text = cut_parts(_drop_parts(g(line), area.width), area.width, g("…"))
-        rows.append([(text, race.role if number == 0 else "text")])
+    # Lines that are too long are continued in rows that nobody needs.
+    blank = max(0, area.height - len(race.verdict) - len(race.rows) - 2)
+    for number, line in enumerate(race.verdict[: max(1, area.height - LEAST_ROWS)]):
+        lines = _wrap_line(g(line), area.width, 1 + blank, g)
+        blank -= len(lines) - 1
+        rows += [[(text, "text" if number else race.role)] for text in lines]
     rest = "remaining" if race.stage == "finished" else "in"
     parts = [race.stage, f"{race.running} of {race.count} {rest}"]
     left: Row = [(g(" · ".join(parts)), "text.bold")]
@@ -58,12 +73,20 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     return rows
 
 
-def _drop_parts(line: str, width: int) -> str:
-    """Drop parts from the end of a line until it fits; the first stays."""
+def _wrap_line(line: str, width: int, most: int, g: Glyphs) -> list[str]:
+    """Wrap a line into at most `most` rows, between its parts where it has some."""
     parts = line.split("  ")
-    while len(parts) > 1 and measure_text("  ".join(parts)) > width:
-        parts.pop()
-    return "  ".join(parts)
+    shorten = cut_parts if len(parts) > 1 else cut
+    if most == 1 or measure_text(line) <= width:
+        return [shorten(line, width, g("…"))]
+    rows: list[str] = []
+    for part in parts:
+        joined = f"{rows[-1]}  {part}" if rows else part
+        if rows and (measure_text(joined) <= width - 2 or len(rows) == most):
+            rows[-1] = cut_parts(joined, width - 2, g("…"))
+        else:
+            rows += wrap(part, width - 2, most - len(rows), g("…"))
+    return [rows[0], *(f"  {row}" for row in rows[1:])]
 
 
 def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
@@ -74,13 +97,16 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
     inside = [row for row in race.rows if not row.why]
     out = [row for row in race.rows if row.why]
     # Those that left are a third of the rows at least, so that both are seen.
-    kept = max(1, min(len(inside), height - 1 - min(len(out), max(1, height // 3))))
+    kept = max(2, min(len(inside), height - 1 - min(len(out), max(1, height // 3))))
+    chosen = inside[:kept]
+    if default := [row for row in inside[kept:] if row.is_default]:
+        chosen[max(2, kept - 1) :] = default
     columns = _Columns(race, width)
-    axis = columns.build_axis(race, inside[:kept])
-    rows = [_render_candidate(row, columns, axis, g) for row in inside[:kept]]
+    axis = columns.build_axis(race, chosen)
+    rows = [_render_candidate(row, columns, axis, g) for row in chosen]
     beside = f"beside the {'winner' if race.stage == 'finished' else 'leader'}"
     labels = [beside] if axis is not None else []
-    labels += [f"{len(inside) - kept} more in"] if kept < len(inside) else []
+    labels += [f"{len(inside) - len(chosen)} more in"] if len(chosen) < len(inside) else []
     if labels and inside:
         label = fit(g(" · ".join(labels)), columns.before, mark="")
         rows.append([(label, "muted"), (axis.ticks() if axis is not None else "", "muted")])
@@ -117,10 +143,10 @@ class _Columns:
         return 7 + self.gib + self.output
 
     def build_axis(self, race: RaceView, rows: list[CandidateRow]) -> RatioAxis | None:
-        """Build the axis of ratios beside the leader; None without room for it, or without one."""
-        if self.axis < 8 or not any(row.leads for row in rows):
-            return None
+        """Build the axis of ratios beside the leader; None without room for it, or for one row."""
         ends = [value for row in rows for value in (row.low, row.high, row.ratio) if value]
+        if self.axis < 8 or sum(row.ratio is not None for row in rows) < 2:
+            return None
         low = max(LOWEST, min([*ends, 0.95]))
         high = min(HIGHEST, max([*ends, 1.05]))
         low, high = math.floor(low * 20) / 20, math.ceil(high * 20) / 20
@@ -135,6 +161,12 @@ def _render_candidate(
     cells: Row = [(fit(g(sign), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), tone)]
     if columns.figure:
         cells.append((fit(g(row.figure), columns.figure - 1, "right") + " ", tone))
+    if row.limited and row.ratio is None:
+        # Beside nobody, what it is over a limit by has the room of the axis and of the ratio.
+        first = row.limited.partition(", ")[0]
+        forms = row.limited, first, first.replace(" calls within", " within")
+        text = _choose_form(forms, columns.axis + 7, g)
+        return [*cells, (text, "warn"), *_render_costs(row, columns, g)]
     if axis is None:
         cells.append((" " * columns.axis, "text"))
     elif row.ratio is None:
@@ -143,9 +175,16 @@ def _render_candidate(
         low, high = row.low or row.ratio, row.high or row.ratio
         interval = FunnelInterval(row.blocks, row.ratio, low, high, counts=row.low is not None)
         cells += axis.interval(interval, "accent-a", row.leads, g)
-    ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
-    cells.append((fit(ratio, 7, "right"), tone))
+    cells.append((fit(g(_format_ratio(row)), 7, "right"), tone))
     return cells + _render_costs(row, columns, g)
+
+
+def _format_ratio(row: CandidateRow) -> str:
+    """Format how many times as good as the leader one is, with its doubt: `≈1.5x`."""
+    if row.leads:
+        return format_ratio(row.ratio)
+    interval = (row.low, row.high) if row.low is not None and row.high is not None else None
+    return format_rough_ratio(row.ratio, interval)
 
 
 def _choose_sign(row: CandidateRow) -> tuple[str, str]:
@@ -175,16 +214,25 @@ def _label(row: CandidateRow) -> str:
 
 
 def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs) -> Row:
-    """Render one that left: its ratio, which is of rounds that it shares with the leader.
+    """Render one that left: why, and its ratio, which is of rounds that it shares with the leader.
 
-    Its rate is of another time than the leader's, and may be the higher one where the machine was
-    less busy then.
+    Without a leader it has its figure. The figures of a reason are more than its word.
     """
     role = "muted" if row.why in ("slower", "behind", "skipped") else "warn"
     cells: Row = [(fit(g("✗"), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), "muted")]
-    ratio = f", {row.ratio:.2f}x" if row.ratio is not None else ""
-    text = g(f"{row.why}{ratio}")
     costs = _render_costs(row, columns, g) if row.blocks else []
     after = columns.gib + columns.output if costs else 0
     room = max(0, width - 2 - columns.name - after)
-    return [*cells, (fit(cut_parts(text, room, g("…")), room), role), *costs]
+    beside = _format_ratio(row) or row.figure
+    tail = f", {beside}" if beside else ""
+    short = row.why.partition(": ")[2] or row.why
+    first = short.partition("; ")[0] + "…" * ("; " in short)
+    forms = row.why + tail, short + tail, first + tail, short, first
+    return [*cells, (_choose_form(forms, room, g), role), *costs]
+
+
+def _choose_form(forms: Iterable[str], room: int, g: Glyphs) -> str:
+    """Return the first form that fits into `room` columns, else the last one, cut."""
+    *_, last = drawn = [g(form) for form in forms]
+    fitting = (form for form in drawn if measure_text(form) <= room)
+    return fit(next(fitting, cut_parts(last, room, g("…"))), room)

@@ -83,7 +83,10 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
     field = (big_digits.DIGITS_WIDTH + 1) * (2 if doubled else 1) + 1
     room = max(0, width - field - 1)
     facts: list[Row] = [
-        [(fit(unit, UNIT_FIELD), "text"), (g(view.ratio), "text.bold")],
+        [
+            (fit(unit, UNIT_FIELD), "text"),
+            (cut(g(view.ratio), max(0, room - UNIT_FIELD), g("…")), "text.bold"),
+        ],
         [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")],
         [(_choose_form(view.why or (view.figures,), room, g), "muted")],
     ]

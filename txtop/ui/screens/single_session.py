@@ -54,7 +54,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
 
     def __init__(self, mode: M, *, back_to: str = "") -> None:
         super().__init__(mode, back_to=back_to)
-        self._shape: tuple[int, int, bool, bool, bool] = (4, 0, False, False, False)
+        self._shape: tuple[int, int, int, int, bool, bool, bool] = (4, 0, 0, 0, False, False, False)
         self._arm = 0
         self._back_to: Widget | None = None
 
@@ -88,7 +88,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         return self._plan(size, self._zoom if self.view.detail is None else "detail")
 
     def _plan(self, size: Size, zoom: str) -> PanelLayout:
-        rows, count, plots, captioned, results = self._shape
+        rows, count, edges, race, plots, captioned, results = self._shape
         if self.view.ab is not None:
             return arrange_ab(
                 size.width,
@@ -108,9 +108,9 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             zoom=zoom,
             tradeoffs=plots,
             results=results,
-            edge=bool(self.view.edges),
+            edge=edges,
             why=self.view.why is not None,
-            race=self.view.race is not None,
+            race=race,
         )
 
     def show(self, view: View) -> None:
@@ -120,11 +120,11 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         rows = machine.compute_small_height(view.machine)
         captioned = view.playback is not None and bool(view.playback.caption)
         plots, over = bool(view.tradeoffs.plots), view.results is not None
-        shape = (rows, len(view.cells), plots, captioned, over)
+        edges = sum(len(edge.probes) + 3 for edge in view.edges)
+        race = len(view.race.verdict) + len(view.race.rows) + 2 if view.race is not None else 0
+        shape = (rows, len(view.cells), edges, race, plots, captioned, over)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
-        changed |= bool(view.edges) != bool(self.view.edges)
         changed |= (view.why is None) != (self.view.why is None)
-        changed |= (view.race is None) != (self.view.race is None)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view

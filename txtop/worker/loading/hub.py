@@ -53,16 +53,15 @@ def fetch_model(
     if directory is not None and not missing:
         return directory
     try:
+        if not _is_offline() and not is_reachable():
+            os.environ["HF_HUB_OFFLINE"] = "1"
+            log(OFFLINE_NOTICE)
         if _is_offline():
             raise HubError(
                 "this run is offline"
                 if directory
                 else "it is not in the local cache and this run is offline"
             )
-        if not is_reachable():
-            os.environ["HF_HUB_OFFLINE"] = "1"
-            log(OFFLINE_NOTICE)
-            raise HubError("the Hugging Face Hub cannot be reached")
         return _download(repo, weights, allowed, progress)
     except HubError as error:
         if directory is None:

@@ -56,16 +56,20 @@ def load_model(
     def log(text: str, level: Literal["info", "warning"] = "info") -> None:
         send(events.Log(t_ns=perf_counter_ns(), text=text, level=level, cell=cell.id))
 
+    def log_model(text: str) -> None:
+        # It names the model itself, and others load it too.
+        send(events.Log(t_ns=perf_counter_ns(), text=text))
+
     def progress(done: int, total: int | None) -> None:
         now = perf_counter_ns()
         send(events.Progress(t_ns=now, cell=cell.id, what="download", done=done, total=total))
 
     clock.enter("import")
     clock.enter(RESOLVE)
-    source = resolve_model(cell.model, cell.weights, command.allowed, log, progress)
+    source = resolve_model(cell.model, cell.weights, command.allowed, log_model, progress)
     drafter: ModelSource | None = None
     if cell.assistant:
-        drafter = resolve_model(cell.assistant, cell.weights, command.allowed, log, progress)
+        drafter = resolve_model(cell.assistant, cell.weights, command.allowed, log_model, progress)
     clock.enter("import")
     confine_process(cell.device)
     threads = choose_threads(cell)
