@@ -172,15 +172,16 @@ def test_who_is_over_a_limit_is_not_named_though_it_is_the_fastest(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize("model", ["emulates", "emulates-deaf"])
 def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In bf16 it takes 10 s, of a budget of 0.4 s: the worker lives on, and nothing is lost.
+    """In bf16 it takes 10 s, of a budget of 0.4 s, in one step or several.
 
     A larger batch is no shorter, and is not even tried.
     """
     monkeypatch.setattr(tune_run, "WARMUP_BUDGET_S", 0.1)
-    run = Run(tmp_path / "s", build_plan("emulates", budget_s=0.4)).start()
+    run = Run(tmp_path / "s", build_plan(model, budget_s=0.4)).start()
     assert run.join() == ("done", True)
     assert run.state.race is not None
     for name, own in run.state.race.race.candidates.items():
@@ -191,6 +192,8 @@ def test_a_first_call_that_is_longer_than_the_budget_is_cut_off(
         assert bool(cell.samples) is not is_slow, "its call was cut off"
         assert bool(cell.started_at_ns) is not (is_slow and cell.cell.batch_size == 4)
     assert name_winner(run.state) == ("fp32", 4)
+    idle = [e for e in read_all(run.folder)[0] if isinstance(e, events.Phase) and e.name == "idle"]
+    assert bool(idle) is (model == "emulates"), "else its worker was killed"
     assert not verify_log(run.folder).wrong
 
 

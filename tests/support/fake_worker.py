@@ -11,7 +11,8 @@ worker finds no memory), exclusive (its GPU admits one worker at a time, by a lo
 TXTOP_FAKE_GPU), mute (dies when its output is to be compared), holds-N (runs out of memory with a
 batch above N), GPU-lost (dies when it is to be profiled), GPU-stuck (hangs there), hogged (on
 cuda:1 half as slow again beside another worker at work, by locks on the file TXTOP_FAKE_GPU),
-emulates (in bf16 as slow from its first call on), overflows (in bf16 its calls make NaN), untrained
+emulates (in bf16 as slow from its first call on),
+emulates-deaf (so, and as deaf), overflows (in bf16 its calls make NaN), untrained
 (has random weights when its output is compared). As a
 server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves (out
 of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
@@ -336,10 +337,10 @@ class Fake:
         if self.model.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()
-        emulates = self.model == "emulates" and self.precision == "bf16"
+        emulates = self.model.startswith("emulates") and self.precision == "bf16"
         if emulates or (self.model in ("slow", "deaf") and order.role == "measured"):
             for _ in range(1000):
-                if self.cancelled.is_set() and self.model != "deaf":
+                if self.cancelled.is_set() and not self.model.endswith("deaf"):
                     return
                 time.sleep(0.01)
         wobble = 1 + (index * 7919 % 13 - 6) / 2000

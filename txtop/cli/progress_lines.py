@@ -34,9 +34,10 @@ class LinePrinter:
         self._source = f"{source} " if source else ""
         self._printed = 0
         self._printed_s = time.monotonic()
+        self._activity = ""
 
     def print_new(self) -> None:
-        """Print the log lines since the last call; progress if none came for a while."""
+        """Print the log lines since the last call; new progress if none came for a while."""
         state = self._state
         for line in state.log[self._printed :]:
             cell = state.cells.get(line.cell or "")
@@ -56,8 +57,9 @@ class LinePrinter:
             self._printed_s = time.monotonic()
         self._printed = len(state.log)
         now = describe_activity(state)
-        if now and time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S:
-            self._printed_s = time.monotonic()
+        is_due = time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S
+        if is_due and now not in ("", self._activity):
+            self._printed_s, self._activity = time.monotonic(), now
             print_progress(f"{self._source}{format_clock(state.clock_ns)} {now}")
 
 
@@ -81,16 +83,19 @@ def describe_activity(state: SessionState) -> str:
         return describe_present_step(state)
     if state.ab_test is not None and state.ab_test.kept_blocks:
         return "; ".join(map(state.ab_test.words, state.ab_test.sequences))
+    label = labels.format_short_label(cell.cell)
+    stage = "first call" if cell.stage == "first" else cell.stage
     if state.race is not None and state.race.blocks:
-        return tuning.describe_course(state.race)
+        course = tuning.describe_course(state.race)
+        return course if stage == "measuring" else f"{label}: {stage}; {course}"
     n = len(cell.samples.kept())
     if cell.cell.serving is not None and cell.stage == "measuring":
         status, requested = cell.served.status, cell.cell.serving.requests
         queue = f", {status.waiting} waiting, {len(status.running)} running" if status else ""
-        return f"{labels.format_short_label(cell.cell)}: {n} of {requested} answered{queue}"
+        return f"{label}: {n} of {requested} answered{queue}"
     total = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     progress = f" {n}{total}" if cell.stage == "measuring" else ""
-    return f"{labels.format_short_label(cell.cell)}: {cell.stage}{progress}"
+    return f"{label}: {stage}{progress}"
 
 
 def print_progress(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from random import Random
 
 import msgspec
@@ -233,6 +234,7 @@ class TuneRun:
         """Make the first call of a candidate in a worker.
 
         Return its departure if the call was cut off, as it takes longer than the budget can bear.
+        If its step then goes on for longer than the model took to load, the worker is killed.
         """
         since_s, departure = time.monotonic(), None
 
@@ -244,8 +246,11 @@ class TuneRun:
 
         self._client.iterate(pooled.process, cell, "first", 1, gives_up=is_too_long)
         if departure is not None:
-            self._client.cancel(pooled.process, cell)
             pooled.prepared = ""
+            load = self._get_state(cell.id).load
+            assert load is not None
+            with suppress(WorkerDied):
+                self._client.cancel(pooled.process, cell, grace_s=load.load_s)
         return departure
 
     def _find_too_long(self, name: str) -> Departure | None:

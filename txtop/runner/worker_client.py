@@ -6,6 +6,7 @@ Used by the main thread; with several places each lane has one of its own, used 
 from __future__ import annotations
 
 import itertools
+import math
 import queue
 import signal
 import time
@@ -331,15 +332,22 @@ class WorkerClient:
                 worker, cell, lambda event: isinstance(event, answer) or gives_up(), watch=watch
             )
 
-    def cancel(self, worker: ChildProcess, cell: Cell) -> None:
-        """Cancel what the worker does for `cell`, and wait until it has.
+    def cancel(self, worker: ChildProcess, cell: Cell, grace_s: float = math.inf) -> None:
+        """Cancel what the worker does for `cell`, and wait until it has; kill it after `grace_s`.
 
         Raises:
             CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
         worker.send(commands.Cancel(cell=cell.id))
-        self.wait_for(worker, cell, lambda event: isinstance(event, events.Phase))
+        since_s = time.monotonic()
+
+        def is_over(event: AnyEvent | None) -> bool:
+            if time.monotonic() - since_s > grace_s:
+                worker.signal(signal.SIGKILL)
+            return isinstance(event, events.Phase)
+
+        self.wait_for(worker, cell, is_over)
 
     def extend_deadline(self, seconds: float) -> None:
         """Extend the deadline by a pause."""
