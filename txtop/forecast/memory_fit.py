@@ -16,7 +16,7 @@ from txtop.forecast.memory import MIB, PROCESS_BYTES, MemoryForecast, forecast_m
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Expected
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
-from txtop.system import gpus, torch_build
+from txtop.system import free_memory, gpus, torch_build
 from txtop.system.device_names import get_device_kind
 from txtop.system.gpus import CONTEXT_BYTES, Gpu, select_gpu
 
@@ -57,7 +57,9 @@ def read_free_memory(session: SessionState) -> FreeMemory:
 
 def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
     used, total = device.last(f"{what}_used_bytes"), device.last(f"{what}_total_bytes")
-    return None if used is None or total is None else max(0.0, total - used)
+    if used is None or total is None:
+        return None
+    return free_memory.deduct_reserve(total - used) if what == "ram" else max(0.0, total - used)
 
 
 def require_process_memory(asked_bytes: float | None, device: str) -> None:
@@ -106,12 +108,9 @@ def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple
     else:
         assert load is not None
         needed = load.weight_bytes + (PROCESS_BYTES if name == HOST else CONTEXT_BYTES)
-    kind = "ram" if name == HOST else "memory"
-    total, used = device.last(f"{kind}_total_bytes"), device.last(f"{kind}_used_bytes")
-    if total is None or used is None:
-        return None
-    needed, free = needed + RESERVE_BYTES, round(total - used)
-    return (needed, free) if needed > free else None
+    free = _compute_free_bytes(device, "ram" if name == HOST else "memory")
+    needed += RESERVE_BYTES
+    return (needed, round(free)) if free is not None and needed > free else None
 
 
 def runs_on_gpu(device: str) -> bool:

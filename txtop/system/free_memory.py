@@ -6,16 +6,21 @@ import psutil
 
 from txtop.system import cgroup
 
-# For what others take before a process ends: a share of what is free, and a fixed part.
+# For what others take before a process ends: a share of what is available, and a fixed part.
 _SHARE = 0.97
 _RESERVE_BYTES = 128 << 20
 
 
 def read_free_bytes() -> int:
-    """Return the bytes that are available, by the machine and by the limit of the cgroup."""
+    """Return the bytes that are free now, by the machine and by the limit of the cgroup."""
     free = int(psutil.virtual_memory().available)
     limit = cgroup.read_memory_limit()
     used = limit.used_bytes() if limit is not None else None
     if limit is not None and used is not None:
         free = min(free, limit.limit_bytes - used)
-    return max(1, round(_SHARE * free) - _RESERVE_BYTES)
+    return deduct_reserve(free)
+
+
+def deduct_reserve(available_bytes: float) -> int:
+    """Return what is free for a new process where that much RAM is available."""
+    return max(1, round(_SHARE * available_bytes) - _RESERVE_BYTES)
