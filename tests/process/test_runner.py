@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,10 +26,12 @@ from support.warm_workers import build_warm_command
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
+from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.runner import session_start, worker_client
 from txtop.runner.control_client import SOCKET_NAME, ControlClient
 from txtop.runner.recorder import now_ns
+from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.state.fold import fold_all
@@ -120,6 +123,26 @@ def test_escapes_from_a_worker_are_inert_in_log_table_and_export(tmp_path: Path)
     for line in raw.splitlines():
         texts = json.dumps(json.loads(line), ensure_ascii=False)
         assert not any(mark in texts for mark in RAW)
+
+
+@pytest.mark.parametrize("ended", ["c001", "c002"])
+def test_a_skip_that_comes_after_its_cell_is_said_to_do_nothing(
+    ended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first of two cells, and after the last."""
+    finish = WorkerClient.finish
+
+    def finish_and_skip(client: WorkerClient, cell: Cell, *what: Any, **facts: Any) -> None:
+        finish(client, cell, *what, **facts)
+        if cell.id == ended:
+            run.conductor.control.handle(_request("skip"))
+
+    monkeypatch.setattr(WorkerClient, "finish", finish_and_skip)
+    run = Run(tmp_path / "s", plan("ok", iterations=3, batches=(1, 2)))
+    run.run()
+    assert statuses(run.state) == ["ok", "ok"]
+    late = "nothing was skipped: what it was meant for was over"
+    assert [line.text for line in run.state.log].count(late) == 1
 
 
 def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:

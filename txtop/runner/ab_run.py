@@ -87,7 +87,7 @@ class ABRun:
 
     def run(self) -> None:
         """Load the arms, measure blocks until the A/B is decided, and record how it ended."""
-        self._control.skip = False
+        self._client.drop_late_skip()
         try:
             self._admit()
             if len(self._arms) > 1:

@@ -244,6 +244,7 @@ class Conductor:
             answers.run()
             arms.run()
             profiles.run()
+        self._client.drop_late_skip()
 
     def _record_idle_power(self) -> None:
         """Leave the CPU idle until the sampler has recorded its idle power for 2.2 s."""

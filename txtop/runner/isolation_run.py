@@ -81,7 +81,7 @@ class IsolationRun:
 
     def run(self) -> None:
         """Judge every place. What fails costs the judgement alone."""
-        self._client.control.skip = False
+        self._client.drop_late_skip()
         text = f"alone against beside its neighbours: {', '.join(self._lanes)}"
         self._client.recorder.record(events.Log(t_ns=now_ns(), text=text))
         outcomes: list[events.Isolation] = []
@@ -187,6 +187,7 @@ class IsolationRun:
             # The main client looks after signals and the sampler meanwhile.
             self._client.receive(None, 0.0)
             if self._client.control.skip:
+                self._client.control.skip = False
                 raise _Given("skipped")
             if isinstance(event, answer):
                 answers.append(event)

@@ -79,6 +79,7 @@ class LanesRun:
         try:
             while not client.control.stops and (group := self._take_group()):
                 cells.run_group(group)
+            client.drop_late_skip()
         except BaseException as error:
             self._errors.append(error)
             client.control.abandon()

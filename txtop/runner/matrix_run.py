@@ -92,7 +92,7 @@ class MatrixRun:
     def run_cell(self, worker: ChildProcess, cell: Cell) -> tuple[ChildProcess | None, bool]:
         """Measure one cell. Return the worker if it is still usable, and if its weights loaded."""
         client, plan, control = self._client, self._client.plan, self._control
-        control.skip = False
+        client.drop_late_skip()
         shares = worker.loaded_group == cell.group
         started = events.CellStarted(
             t_ns=now_ns(),

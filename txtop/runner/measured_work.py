@@ -27,4 +27,6 @@ def ask_about(
         reason = over.reason or over.status
     except WorkerDied:
         reason = worker_failure.diagnose_death(worker)[1]
-    return "skipped" if client.control.skip else reason
+    if client.control.skip:
+        client.control.skip, reason = False, "skipped"
+    return reason

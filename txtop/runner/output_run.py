@@ -51,7 +51,7 @@ class OutputRun(ABC, Generic[Other]):
                 if (cell, other) in self._tried or {cell.id, getattr(other, "id", "")} & refused:
                     continue
                 self._tried.add((cell, other))
-                self._client.control.skip = False
+                self._client.drop_late_skip()
                 # The worker of a model in parts has its ranks for good.
                 is_alone = max(cell.ranks, getattr(other, "ranks", 1)) > 1
                 if is_alone and worker is not None:

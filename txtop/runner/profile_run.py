@@ -35,7 +35,7 @@ class PassRun(ABC):
     def run(self) -> None:
         """Run every pass that is pending now, until the run is stopped."""
         while not self._control.stops and (cell := self._find_next()) is not None:
-            self._control.skip = False
+            self._client.drop_late_skip()
             self._tried.add(cell.id)
             reason = self._watch(cell)
             # A pass that has no event would be pending for ever.

@@ -76,7 +76,7 @@ class TuneRun:
         """Admit, race and confirm, until the run is stopped."""
         try:
             self._admit()
-            self._control.skip = False
+            self._client.drop_late_skip()
             while not self._control.stops:
                 if self._control.skip:
                     self._skip_candidate()
@@ -447,7 +447,6 @@ class TuneRun:
         # Who left the race may still be confirmed, as today's default.
         if name is None or (race.candidates[name].left and not race.confirmations):
             return self._client.drop_late_skip()
-        self._control.skip, self._control.skip_of = False, None
         state = self._get_state(name)
         self._record_standing(name, "skipped")
         self._client.finish(state.cell, "skipped", stopped_by="skip", n=len(state.samples.kept()))

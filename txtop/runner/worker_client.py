@@ -264,6 +264,9 @@ class WorkerClient:
         )
 
     def finish(self, cell: Cell, status: CellStatus, **facts: Any) -> None:
+        """Record the end of `cell`. The skip that it ends by is done with."""
+        if facts.get("stopped_by") == "skip":
+            self.control.skip = False
         self.recorder.record(
             events.CellFinished(t_ns=now_ns(), cell=cell.id, status=status, **facts)
         )
