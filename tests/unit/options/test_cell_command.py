@@ -25,10 +25,13 @@ from txtop.options.feasibility import explain_infeasible, explain_lacking
 from txtop.options.run_options import RunOptions, ServingOptions
 from txtop.options.run_plan import build_plan
 from txtop.options.serving import expand_traffic
+from txtop.options.tune_options import TuneRuleOptions
+from txtop.options.tune_plan import build_tune_plan
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
+from txtop.plan.tuning import OBJECTIVES, RATES, Objective
 from txtop.resources import find_directory
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
@@ -401,3 +404,23 @@ def test_how_a_checkpoint_is_stored_is_not_asked_for(
         ab_test = build_ab_plan(stored, knobs, lengths, ABOptions())
         line = format_cell_command(ab_test, ab_test.cells[0])
         assert "gptq:" not in line and planned(line).cells == ab_test.cells
+
+
+@pytest.mark.parametrize("model", ["gpt2", "t5-small", "bert-base-uncased"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_candidate_of_a_race_comes_back(objective: Objective, model: str) -> None:
+    """Whichever wins is measured again as itself, with what the race was given."""
+    rates = objective in RATES
+    work = {"sequence_length": 48, "new_tokens": 5} if rates else {}
+    if model_config.find_family(model) == "encoder":
+        if OBJECTIVES[objective].least_tokens:
+            return
+        work.pop("new_tokens", None)
+    goal = {"maximise" if rates else "minimise": objective}
+    asked = TuneRuleOptions(cost_per_hour=2.0, seed=3, budget_s=9.0, **goal)  # type: ignore[arg-type]
+    plan = build_tune_plan(model, {"weights": "random", "device": "cpu", **work}, asked)
+    alone = msgspec.structs.replace(plan, tuning=None, profile="gpu")
+    for cell in plan.cells[:: len(plan.cells) // 3]:
+        again = planned(format_cell_command(alone, cell))
+        assert [unnamed(other) for other in again.cells] == [unnamed(cell)]
+        assert rules(again) == rules(alone)
