@@ -226,9 +226,9 @@ def test_a_skip_between_two_blocks_is_of_the_candidate_that_was_shown(
 ) -> None:
     record, skipped = tune_run.TuneRun._record, []
 
-    def record_and_skip(race: tune_run.TuneRun, step: Measure, *what: Any) -> None:
-        record(race, step, *what)
-        if not skipped and (step.stage == "confirm") is confirms:
+    def record_and_skip(race: tune_run.TuneRun, block: events.RaceBlock) -> None:
+        record(race, block)
+        if not skipped and (block.stage == "confirm") is confirms:
             skipped.append(race._recorder.state.current)
             request = control_protocol.ControlRequest(do="skip", who="t")
             assert isinstance(race._control, RunControl)

@@ -27,6 +27,7 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.pending_work import lacks_result
+from txtop.state.race import PAUSED
 from txtop.stats.sequential import BLOCKS_OF_START, FIRST_LOOK
 from txtop.units import NS_PER_S
 
@@ -356,7 +357,7 @@ class ABRun:
         disturbed_by = find_block_disturbances(session, since_ns, from_ns)
         reasons, taken = disturbed_by.reasons, disturbed_by.contention
         if self._client.pauses > pauses:
-            return self._record_block(order, False, ["paused", *reasons], taken)
+            return self._record_block(order, False, [PAUSED, *reasons], taken)
         kept = not reasons or not self._repeats.allow(
             busy=bool(taken), duration_ns=session.clock_ns - from_ns
         )

@@ -276,31 +276,33 @@ class TuneRun:
 
     def _measure(self, step: Measure) -> None:
         """Measure one block of the candidates of `step`, in turns if there are several."""
-        if step.stage == "race" and (departure := self._find_too_long(*step.names)) is not None:
+        is_race = step.stage == "race"
+        if is_race and (departure := self._find_too_long(*step.names)) is not None:
             return self._let_leave(step.names[0], departure)
-        if step.stage == "confirm" and not self._confirmed.issuperset(step.names):
-            # Confirmed by processes that are as fresh as the figures.
-            self._pool.end_all()
-            self._pool.evictions = 0
-            self._confirmed = frozenset(step.names)
         order = list(step.names)
-        if step.stage == "confirm":
-            self._random.shuffle(order)
-        paired = False
+        self._random.shuffle(order)
         places: dict[str, list[int]] = {name: [] for name in order}
+        block = events.RaceBlock(
+            t_ns=0, stage=step.stage, round=step.round, order=order, iterations=places, kept=False
+        )
         spans: dict[str, list[tuple[int, int]]] = {name: [] for name in order}
         from_ns, pauses, name = 0, 0, order[0]
         try:
-            if step.stage == "confirm":
+            if not is_race:
+                if not self._confirmed.issuperset(order):
+                    # Confirmed by processes that are as fresh as the figures.
+                    self._pool.end_all()
+                    self._pool.evictions = 0
+                    self._confirmed = frozenset(order)
                 for name in order:
                     self._prepare(name, step.stage)
                 # Blocks are longer if the arms turned out not to fit beside one another.
                 block_s = self._get_block_ns(step.stage) / NS_PER_S
-                paired = is_paired(self._race.race, order, block_s)
-            turns = order if len(order) == 1 or paired else [*order, *reversed(order)]
+                block.paired = is_paired(self._race.race, order, block_s)
+            turns = order if len(order) == 1 or block.paired else [*order, *reversed(order)]
             for name in turns:
                 pooled = self._prepare(name, step.stage)
-                if step.stage == "race" and self._race.race.candidates[name].left is not None:
+                if is_race and self._race.race.candidates[name].left is not None:
                     return
                 self._client.wait_while_paused(pooled.process)
                 if not from_ns:
@@ -311,27 +313,27 @@ class TuneRun:
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
                 lost = SKIPPED if self._control.skip else WORKER_LOST
-                why = STOPPED if self._control.stops else lost
-                self._record(step, order, places, False, paired, [why], [])
-            self._handle_loss(name, step.stage, error)
-            return
-        session = self._recorder.state
+                block.reasons = [STOPPED if self._control.stops else lost]
+                self._record(block)
+            return self._handle_loss(name, step.stage, error)
         since_ns = {name: self._since_ns.get(name, 0) for name in order}
-        disturbed_by = find_block_disturbances(session, since_ns, from_ns)
-        reasons, taken = disturbed_by.reasons, disturbed_by.contention
+        disturbed_by = find_block_disturbances(self._recorder.state, since_ns, from_ns)
+        block.reasons, block.contention = disturbed_by.reasons, disturbed_by.contention
         if self._client.pauses > pauses:
-            return self._record(step, order, places, False, paired, [PAUSED, *reasons], taken)
-        kept = not reasons or not may_repeat_in_race(
+            block.reasons = [PAUSED, *block.reasons]
+            return self._record(block)
+        block.kept = not block.reasons or not may_repeat_in_race(
             self._race.repeated,
             self._race.repeated_s,
-            sum_calls_s(session.cells, places),
+            sum_calls_s(self._recorder.state.cells, places),
             budget_s=self._race.race.budget_s or LEAST_BUDGET_S,
             spent_s=self._race.race.spent_s,
         )
-        joules = self._read_joules(spans) if self._tuning.objective == "energy" else {}
-        self._record(step, order, places, kept, paired, reasons, taken, joules)
-        if kept:
-            self._drop_unmeasured(places, joules)
+        if self._tuning.objective == "energy":
+            block.joules = self._read_joules(spans)
+        self._record(block)
+        if block.kept:
+            self._drop_unmeasured(block)
 
     def _read_joules(self, spans: dict[str, list[tuple[int, int]]]) -> dict[str, float]:
         joules = {
@@ -340,15 +342,15 @@ class TuneRun:
         }
         return {name: value for name, value in joules.items() if value is not None}
 
-    def _drop_unmeasured(self, places: dict[str, list[int]], joules: dict[str, float]) -> None:
+    def _drop_unmeasured(self, block: events.RaceBlock) -> None:
         """Take out candidates that have no such figure, or no time that a limit is of.
 
         Their blocks would never count, or never be over the limit.
         """
         objective = self._tuning.objective
-        for name, own in places.items():
+        for name, own in block.iterations.items():
             state = self._get_state(name)
-            cost = compute_log_cost(state, objective, own, joules.get(name))
+            cost = compute_log_cost(state, objective, own, block.joules.get(name))
             unread = (
                 limit.time.upper()
                 for limit in self._tuning.limits
@@ -383,31 +385,10 @@ class TuneRun:
         if why := rules.explain_too_large(self._recorder.state, state.cell.id):
             self._record_standing(state.cell.id, "does not fit", detail=why)
 
-    def _record(
-        self,
-        step: Measure,
-        order: list[str],
-        places: dict[str, list[int]],
-        kept: bool,
-        paired: bool,
-        reasons: list[str],
-        taken: list[events.Contention],
-        joules: dict[str, float] | None = None,
-    ) -> None:
-        self._recorder.record(
-            events.RaceBlock(
-                t_ns=now_ns(),
-                stage=step.stage,
-                round=step.round,
-                order=order,
-                iterations={name: list(places[name]) for name in order if places[name]},
-                kept=kept,
-                paired=paired,
-                reasons=reasons,
-                contention=taken,
-                joules=joules or {},
-            )
-        )
+    def _record(self, block: events.RaceBlock) -> None:
+        block.iterations = {name: own for name, own in block.iterations.items() if own}
+        block.t_ns = now_ns()
+        self._recorder.record(block)
 
     # Ends
 
@@ -420,10 +401,10 @@ class TuneRun:
         if self._control.stops:
             return
         pooled = self._pool.drop(self._get_key(name, stage))
+        schedule = self._build_schedule(name)
         if self._control.skip:
             self._skip_candidate(name)
         elif isinstance(error, WorkerDied) and not state.over:
-            schedule = self._build_schedule(name)
             event = worker_failure.build_death_event(pooled.process, state, schedule)
             if event.status == "oom" or name in self._replaced:
                 self._recorder.record(event)
@@ -434,7 +415,6 @@ class TuneRun:
                     events.Log(t_ns=now_ns(), text=text, level="warning", cell=name)
                 )
         elif isinstance(error, CellEnded) and error.status == "timeout":
-            schedule = self._build_schedule(name)
             self._recorder.record(
                 worker_failure.end_silent_worker(pooled.process, state, schedule, error.reason)
             )
