@@ -89,6 +89,9 @@ def test_the_fastest_is_named_and_confirmed(finished: Run) -> None:
     stages = {block.stage for block in list_blocks(finished.folder)}
     assert stages == {"race", "confirm"}
     assert {own.status for own in finished.state.cells.values()} == {"ok"}
+    begins = [line.text for line in finished.state.log if line.text.startswith("confirming ")]
+    assert len(begins) == 1 and begins[0].endswith(": each in a fresh process")
+    assert begins[0].count(" · ") == 6, "three candidates, named by what differs"
     assert not verify_log(finished.folder).wrong
 
 

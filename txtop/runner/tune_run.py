@@ -15,6 +15,7 @@ import msgspec
 
 from txtop.analysis import tuning as rules
 from txtop.forecast.admission import explain_no_room
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.tuning import Tuning
 from txtop.protocol import commands, events
@@ -294,6 +295,11 @@ class TuneRun:
                     self._pool.end_all()
                     self._pool.evictions = 0
                     self._confirmed = frozenset(order)
+                    cells = self._recorder.state.cells.values()
+                    names = labels.name_apart([state.cell for state in cells])
+                    arms = ", ".join(names[name] for name in step.names)
+                    text = f"confirming {arms}: each in a fresh process"
+                    self._recorder.record(events.Log(t_ns=now_ns(), text=text))
                 for name in order:
                     self._prepare(name, step.stage)
                 # Blocks are longer if the arms turned out not to fit beside one another.

@@ -265,9 +265,8 @@ def format_spent(race: RaceState) -> str:
 def describe_course(race: RaceState) -> str:
     """Describe in a line how far a race is."""
     at = race.race
-    stage = "confirming" if is_confirming(at) else f"round {at.round + 1}"
-    parts = [f"{stage}, {len(at.running)} of {len(at.candidates)} still in"]
-    parts.append(format_spent(race))
+    course = f"round {at.round + 1}, {len(at.running)} of {len(at.candidates)} still in"
+    parts = ["confirming" if is_confirming(at) else course, format_spent(race)]
     if race.discarded:
         parts.append(f"{format_count(race.discarded, 'block')} discarded")
     return ", ".join(parts)
