@@ -245,6 +245,27 @@ def test_a_skip_between_two_blocks_is_of_the_candidate_that_was_shown(
     assert [n for n, own in run.state.cells.items() if own.status == "skipped"] == [name]
 
 
+def test_a_default_that_left_the_race_is_skipped_as_it_is_loaded_to_be_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was loaded again: who had left was taken to be at work no more."""
+    prepare, skipped = tune_run.TuneRun._prepare, []
+
+    def prepare_one_skipped(race: tune_run.TuneRun, name: str, stage: Stage) -> PooledWorker:
+        if stage == "confirm" and race._race.race.candidates[name].left and len(skipped) < 2:
+            skipped.append(name)
+            race._control.skip_of, race._control.skip = name, True
+        return prepare(race, name, stage)
+
+    monkeypatch.setattr(tune_run.TuneRun, "_prepare", prepare_one_skipped)
+    run = Run(tmp_path / "s", build_plan(budget_s=1.0))
+    run.run()
+    assert run.ended == ("done", True) and run.state.race is not None
+    (name,) = skipped
+    left = run.state.race.race.candidates[name].left
+    assert left is not None and left.why == run.state.cells[name].status == "skipped"
+
+
 def test_a_skip_as_a_race_is_over_is_said_to_do_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ from txtop.stats.race import (
     Measure,
     RejoinRace,
     Stage,
+    choose_arms,
     choose_step,
     is_paired,
     judge_first_call,
@@ -428,10 +429,9 @@ class TuneRun:
 
     def _skip_candidate(self, at_work: str | None = None) -> None:
         """Let the candidate leave that was shown as the skip came, else the one `at_work`."""
-        name = self._control.skip_of or at_work
-        race = self._race.race
+        name, race = self._control.skip_of or at_work, self._race.race
         # Who left the race may still be confirmed, as today's default.
-        if name is None or (race.candidates[name].left and not race.confirmations):
+        if name is None or (race.candidates[name].left and name not in choose_arms(race)):
             return self._client.drop_late_skip()
         state = self._get_state(name)
         self._record_standing(name, "skipped")
