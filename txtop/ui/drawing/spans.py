@@ -12,7 +12,7 @@ from typing import Literal
 from rich.cells import get_character_cell_size
 
 from txtop.sanitise import sanitise
-from txtop.ui.drawing.glyphs import ASCII_FALLBACKS, adapt_text, get_glyphs
+from txtop.ui.drawing.glyphs import ASCII_FALLBACKS, Glyphs, adapt_text, get_glyphs
 
 Span = tuple[str, str]
 Row = list[Span]
@@ -107,6 +107,13 @@ def cut_parts(text: str, width: int, mark: str | None) -> str:
     fitting = [end for end in ends if measure_text(text[:end]) <= room and text[:end].strip()]
     whole = [end for end in fitting if not _OPEN_BRACKET.search(text[:end])]
     return text[: whole[-1]] + mark if whole else cut(text, width, mark)
+
+
+def choose_form(forms: Iterable[str], width: int, g: Glyphs) -> str:
+    """Return the first form that fits into `width` columns, else the last one, cut."""
+    *_, last = drawn = [clean(g(form)) for form in forms]
+    fitting = (form for form in drawn if measure_text(form) <= width)
+    return next(fitting, cut_parts(last, width, g("…")))
 
 
 def is_end_of_part(text: str, at: int) -> bool:

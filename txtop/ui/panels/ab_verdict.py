@@ -7,7 +7,7 @@ from txtop.ui.drawing import big_digits
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, join_blocks, measure_text
+from txtop.ui.drawing.spans import Row, choose_form, clean, cut, fit, join_blocks, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import ABComparisonView
 from txtop.ui.panels.ab_funnel import render_funnel
@@ -106,7 +106,7 @@ def _render_headline(comparison: ABComparisonView, room: int, g: Glyphs) -> Row:
     cost = comparison.cost
     word = cut(clean(g(comparison.word)), room, g("…"))
     row: Row = [(word, comparison.word_role)]
-    remark = _choose_form(cost.remarks, room - measure_text(word) - 2, g)
+    remark = choose_form((*cost.remarks, ""), room - measure_text(word) - 2, g)
     if remark:
         row += [(", " if remark[0].isalpha() else " ", comparison.word_role), (remark, cost.role)]
     return row
@@ -114,19 +114,13 @@ def _render_headline(comparison: ABComparisonView, room: int, g: Glyphs) -> Row:
 
 def _render_figures(comparison: ABComparisonView, room: int, g: Glyphs) -> tuple[Row, Row, Row]:
     """Render the interval, how far to trust it, and the figures of the cost, empty without one."""
-    figures = _choose_form(comparison.cost.figures, room, g)
+    figures = choose_form((*comparison.cost.figures, ""), room, g)
     trust = cut(clean(g(comparison.surely)), room, g("…"))
     return (
         _render_interval(comparison.interval, room, g),
         [(trust, "muted")],
         [(figures, "text")] if figures else [],
     )
-
-
-def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
-    """Return the longest of `forms` that fits into `room` columns, "" if none does."""
-    drawn = (clean(g(form)) for form in forms)
-    return next((form for form in drawn if measure_text(form) <= room), "")
 
 
 def _render_interval(text: str, room: int, g: Glyphs) -> Row:
@@ -149,8 +143,8 @@ def _render_row(line: tuple[str, str, str, str], width: int, g: Glyphs) -> Row:
     room = width - used - 4
     if remark and room > 0:
         # The name of a task is worth more than half the number of its items.
-        text = _choose_form((remark, remark.partition(", ")[0]), room, g)
-        row.append((f"   {text or cut(clean(g(remark)), room, g('…'))}", "muted"))
+        text = choose_form((remark, remark.partition(", ")[0]), room, g)
+        row.append((f"   {text}", "muted"))
     return row
 
 

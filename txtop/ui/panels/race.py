@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from txtop.formatting import format_ratio, format_rough_ratio
 from txtop.ui.drawing.area import Area
@@ -11,6 +10,7 @@ from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import (
     Row,
+    choose_form,
     cut,
     cut_parts,
     fit,
@@ -165,7 +165,8 @@ def _render_candidate(
         # Beside nobody, what it is over a limit by has the room of the axis and of the ratio.
         first = row.limited.partition(", ")[0]
         forms = row.limited, first, first.replace(" calls within", " within")
-        text = _choose_form(forms, columns.axis + 7, g)
+        room = columns.axis + 7
+        text = fit(choose_form(forms, room, g), room)
         return [*cells, (text, "warn"), *_render_costs(row, columns, g)]
     if axis is None:
         cells.append((" " * columns.axis, "text"))
@@ -228,11 +229,4 @@ def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs
     short = row.why.partition(": ")[2] or row.why
     first = short.partition("; ")[0] + "…" * ("; " in short)
     forms = row.why + tail, short + tail, first + tail, short, first
-    return [*cells, (_choose_form(forms, room, g), role), *costs]
-
-
-def _choose_form(forms: Iterable[str], room: int, g: Glyphs) -> str:
-    """Return the first form that fits into `room` columns, else the last one, cut."""
-    *_, last = drawn = [g(form) for form in forms]
-    fitting = (form for form in drawn if measure_text(form) <= room)
-    return fit(next(fitting, cut_parts(last, room, g("…"))), room)
+    return [*cells, (fit(choose_form(forms, room, g), room), role), *costs]

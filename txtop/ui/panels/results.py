@@ -10,7 +10,16 @@ from txtop.ui.drawing import big_digits
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, cut_parts, fit, measure_row, measure_text
+from txtop.ui.drawing.spans import (
+    Row,
+    choose_form,
+    clean,
+    cut,
+    cut_parts,
+    fit,
+    measure_row,
+    measure_text,
+)
 from txtop.ui.models.results import ResultLine, ResultsView
 from txtop.ui.panels.base import FramedPanel
 
@@ -88,21 +97,13 @@ def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> l
             (cut(g(view.ratio), max(0, room - UNIT_FIELD), g("…")), "text.bold"),
         ],
         [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")],
-        [(_choose_form(view.why or (view.figures,), room, g), "muted")],
+        [(choose_form(view.why or (view.figures,), room, g), "muted")],
     ]
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
     return [
         [(" ", "text"), (fit(line, field - 1), role), *places.get(y, [])]
         for y, line in enumerate(drawn)
     ]
-
-
-def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
-    """Return the longest of `forms` that fits into `room` columns, else the last one, cut."""
-    drawn = [clean(g(form)) for form in forms]
-    return next(
-        (form for form in drawn if measure_text(form) <= room), cut(drawn[-1], room, g("…"))
-    )
 
 
 def _choose_columns(lines: Sequence[ResultLine], width: int, g: Glyphs) -> _ResultColumns:
