@@ -23,6 +23,7 @@ from txtop.plan.tuning import OBJECTIVES
 from txtop.state import fidelity, quality
 from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
+from txtop.stats.departure import BEATEN
 from txtop.stats.race import Candidate, choose_arms, is_confirming
 
 
@@ -34,7 +35,7 @@ class CandidateRow:
     `leads` marks the leader, the winner once there is one, `keeps` those that keep the limits so
     far. `ratio` is how many times as good as the leader it is, from `low` to `high`, each None
     until known. `limited` is what it reaches of the limit that it is furthest beyond so far. `why`
-    is the reason for which it left, empty while it is in.
+    is the reason for which it left, empty while it is in, and `why_role` its colour.
     """
 
     name: str
@@ -51,6 +52,7 @@ class CandidateRow:
     output_role: str
     limited: str
     why: str
+    why_role: str
     blocks: int
 
 
@@ -168,6 +170,7 @@ def _build_row(
     judged = quality.get_quality(state, own.name)
     is_judged = judged.badge == "unknown" or bool(judged.list_events(state))
     exceeded = list_exceeded(state, own.name)
+    is_no_fault = own.left is not None and own.left.why in (*BEATEN, "skipped")
     # The rate of one that left is of another time than the leader's.
     is_stated = own.left is None or leader is None
     return CandidateRow(
@@ -185,6 +188,7 @@ def _build_row(
         output_role=quality.BADGE_ROLES.get(judged.badge, "text") if is_judged else "muted",
         limited=describe_exceeded(cell, exceeded[0][1]) if exceeded else "",
         why=_describe_departure(state, own),
+        why_role="muted" if is_no_fault else "warn",
         blocks=len(own.costs),
     )
 

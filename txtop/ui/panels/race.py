@@ -219,8 +219,8 @@ def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs
 
     Without a leader it has its figure. The figures of a reason are more than its word.
     """
-    role = "muted" if row.why in ("slower", "behind", "skipped") else "warn"
-    cells: Row = [(fit(g("✗"), 2), role), (fit(g(_label(row)), columns.name, mark=g("…")), "muted")]
+    name = fit(g(_label(row)), columns.name, mark=g("…"))
+    cells: Row = [(fit(g("✗"), 2), row.why_role), (name, "muted")]
     costs = _render_costs(row, columns, g) if row.blocks else []
     after = columns.gib + columns.output if costs else 0
     room = max(0, width - 2 - columns.name - after)
@@ -229,4 +229,4 @@ def _render_departed(row: CandidateRow, columns: _Columns, width: int, g: Glyphs
     short = row.why.partition(": ")[2] or row.why
     first = short.partition("; ")[0] + "…" * ("; " in short)
     forms = row.why + tail, short + tail, first + tail, short, first
-    return [*cells, (fit(choose_form(forms, room, g), room), role), *costs]
+    return [*cells, (fit(choose_form(forms, room, g), room), row.why_role), *costs]
