@@ -21,10 +21,10 @@ def test_a_round_that_never_runs_is_not_announced() -> None:
         assert state.race is not None
         view = build_race(state, {})
         assert view is not None
-        stages.append((view.stage, describe_course(state.race).split(",")[0]))
+        stages.append(view.stage)
+        assert describe_course(state.race).startswith(f"{view.stage}, ")
         fold(state, event)
     number = state.race.race.round if state.race is not None else 0
-    assert stages[0] == (f"round {number}", f"round {number}")
-    assert stages[-1] == ("confirming", "confirming")
+    assert stages[0] == f"round {number}" and stages[-1] == "confirming"
     view = build_race(state, {})
     assert view is not None and view.stage == "confirming, block 1"

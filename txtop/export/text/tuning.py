@@ -39,7 +39,7 @@ from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.race import WHY_WORDS, RaceState, put_departed
 from txtop.state.session import SessionState
 from txtop.stats.intervals import Interval
-from txtop.stats.race import is_confirming
+from txtop.stats.race import Race, choose_arms, is_confirming
 from txtop.units import NS_PER_S
 
 USES = ("measure again", "serve", "program", "plan")
@@ -262,11 +262,21 @@ def format_spent(race: RaceState) -> str:
     return f"{spent}{of_budget} measured"
 
 
+def describe_stage(race: Race) -> str:
+    """Describe what a race does: `round 3`, or `confirming, block 2`."""
+    if not is_confirming(race):
+        return f"round {race.round + 1}"
+    confirmation = race.find_confirmation(choose_arms(race))
+    return "confirming" + (f", block {len(confirmation.blocks)}" if confirmation else "")
+
+
 def describe_course(race: RaceState) -> str:
     """Describe in a line how far a race is."""
     at = race.race
-    course = f"round {at.round + 1}, {len(at.running)} of {len(at.candidates)} still in"
-    parts = ["confirming" if is_confirming(at) else course, format_spent(race)]
+    parts = [describe_stage(at)]
+    if not is_confirming(at):
+        parts.append(f"{len(at.running)} of {len(at.candidates)} still in")
+    parts.append(format_spent(race))
     if race.discarded:
         parts.append(f"{format_count(race.discarded, 'block')} discarded")
     return ", ".join(parts)

@@ -21,10 +21,10 @@ from txtop.analysis.tuning import (
 from txtop.export.text import tuning as wording
 from txtop.plan.tuning import OBJECTIVES
 from txtop.state import fidelity, quality
-from txtop.state.race import WHY_WORDS, RaceState
+from txtop.state.race import WHY_WORDS, RaceState, put_departed
 from txtop.state.session import SessionState
 from txtop.stats.departure import BEATEN
-from txtop.stats.race import Candidate, choose_arms, is_confirming
+from txtop.stats.race import Candidate
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None
         rows=tuple(rows),
         running=len(order),
         count=len(race.race.candidates),
-        departures=tuple((_name_departed(why, count), count) for why, count in departures.items()),
+        departures=tuple(
+            (put_departed(WHY_WORDS[why].short, count), count) for why, count in departures.items()
+        ),
         spent=wording.format_spent(race),
         verdict=verdict,
         role=role,
@@ -123,18 +125,15 @@ def _format_goal(race: RaceState) -> str:
 def _describe_stage(state: SessionState, race: RaceState) -> str:
     if state.ended is not None:
         return "finished" if state.ended.reason == "done" else "stopped"
-    if is_confirming(race.race):
-        confirmation = race.race.find_confirmation(choose_arms(race.race))
-        return "confirming" + (f", block {len(confirmation.blocks)}" if confirmation else "")
     if not any(own.costs for own in race.race.candidates.values()):
         return "comparing outputs" if state.comparing is not None else "admitting"
-    return f"round {race.race.round + 1}"
+    return wording.describe_stage(race.race)
 
 
 def _build_verdict(
     state: SessionState, race: RaceState, result: TuneResult | None
 ) -> tuple[tuple[str, ...], str]:
-    """Build the lines of the outcome: they are there once a confirmation has blocks."""
+    """Build the lines of the outcome, once a confirmation has blocks or nobody keeps the limits."""
     if result is None:
         absence = wording.explain_absence(state, race)
         if state.ended is not None:
@@ -191,12 +190,6 @@ def _build_row(
         why_role="muted" if is_no_fault else "warn",
         blocks=len(own.costs),
     )
-
-
-def _name_departed(why: str, count: int) -> str:
-    """Name what several have in common: `do not fit` of more than one."""
-    text = WHY_WORDS[why].short
-    return text if count == 1 else text.replace("does ", "do ", 1)
 
 
 def _describe_departure(state: SessionState, own: Candidate) -> str:
