@@ -67,11 +67,7 @@ def _judge_race(state: SessionState) -> int:
     result = find_result(state)
     if result is None:
         return EXIT_FAILED
-    outcome = result.outcome
-    verdicts = outcome.gain, outcome.close
-    # No verdict at all: there were others, and nothing was confirmed.
-    is_inconclusive = "inconclusive" in verdicts or (len(outcome.arms) > 1 and not any(verdicts))
-    return EXIT_INCONCLUSIVE if is_inconclusive and not outcome.shows_difference else 0
+    return EXIT_INCONCLUSIVE if result.outcome.is_inconclusive else 0
 
 
 def _is_open(state: SessionState) -> bool:

@@ -27,6 +27,17 @@ class RaceOutcome:
         """Return True if the winner is shown to be better than what it was confirmed against."""
         return self.gain == "faster" if self.gain is not None else self.close == "faster"
 
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Return True if there were others to confirm it against, and no verdict came of that."""
+        return len(self.arms) > 1 and self.gain is None and self.close is None
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Return True if it stayed open whether the winner is better than another."""
+        is_open = "inconclusive" in (self.gain, self.close) or self.is_unconfirmed
+        return is_open and not self.shows_difference
+
 
 def name_outcome(race: Race, *, over: bool) -> RaceOutcome | None:
     """Return the outcome so far; None if nobody can be named.

@@ -144,9 +144,8 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
         if state.ended is None:
             return "not judged yet"
         # One that has no block yet is in as well, if the race was stopped.
-        running = state.race.race.running if state.race is not None else []
-        is_alone = max(len(outcome.arms), len(running)) <= 1
-        return "the only one left" if is_alone else "not confirmed"
+        is_alone = state.race is None or len(state.race.race.running) < 2
+        return "not confirmed" if outcome.is_unconfirmed or not is_alone else "the only one left"
     tuning = state.race.tuning if state.race is not None else None
     if outcome.gain is None or tuning is None or outcome.winner == tuning.default:
         return "no difference shown"
