@@ -6,6 +6,7 @@ The program loads and calls the model as the worker does, and prints the figure 
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from string import Template
 
 from txtop.analysis.metrics import FinalMetrics
@@ -277,6 +278,13 @@ def _build_compile(cell: Cell, *, encodes: bool) -> str:
     )
 
 
+def build_program(state: SessionState, own: CellState) -> str:
+    """Build the program of a configuration; empty where there is none."""
+    with suppress(UsageError):
+        return build_snippet(state, own)
+    return ""
+
+
 def build_serve_command(own: CellState) -> str:
     """Return the `transformers serve` line of a configuration; empty where there is none."""
     cell, load = own.cell, own.load
@@ -320,8 +328,11 @@ def to_plan_file(state: SessionState, own: CellState) -> bytes:
 def format_recommendation(state: SessionState, name: str) -> list[str]:
     """Format what the session `name` recommends, and how to use it; empty if it tunes nothing."""
     result = find_result(state)
-    serve = build_serve_command(result.winner) if result is not None else ""
-    return [*tuning.format_tuning(state), *tuning.format_use(state, serve, name)]
+    lines = tuning.format_tuning(state)
+    if result is None:
+        return lines
+    serve, program = build_serve_command(result.winner), build_program(state, result.winner)
+    return lines + tuning.format_use(state, serve, name, has_program=bool(program))
 
 
 def _require_winner(state: SessionState) -> CellState:

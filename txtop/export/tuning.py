@@ -15,7 +15,6 @@ from txtop.analysis.tuning import (
     list_confirmations,
     list_exceeded,
 )
-from txtop.errors import UsageError
 from txtop.export.schema import (
     BindingExport,
     CandidateExport,
@@ -23,7 +22,7 @@ from txtop.export.schema import (
     ExceededExport,
     TuningExport,
 )
-from txtop.export.snippet import build_serve_command, build_snippet
+from txtop.export.snippet import build_program, build_serve_command
 from txtop.state.cell import CellState
 from txtop.state.race import WHY_WORDS, RaceState
 from txtop.state.session import SessionState
@@ -71,15 +70,8 @@ def export_tuning(state: SessionState, race: RaceState) -> TuningExport:
         budget_s=race.race.budget_s or None,
         blocks_discarded=race.discarded,
         serve=build_serve_command(winner) if winner is not None else "",
-        python=_build_python(state, winner) if winner is not None else "",
+        python=build_program(state, winner) if winner is not None else "",
     )
-
-
-def _build_python(state: SessionState, winner: CellState) -> str:
-    try:
-        return build_snippet(state, winner)
-    except UsageError:
-        return ""
 
 
 def _export_nearest(state: SessionState) -> list[ExceededExport]:

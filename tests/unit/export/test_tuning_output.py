@@ -77,6 +77,15 @@ def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState)
     assert serve in text, "a server that is told nothing takes every core"
 
 
+def test_a_program_is_offered_only_where_there_is_one(over: SessionState) -> None:
+    result, state = find_result(over), copy(over)
+    assert result is not None
+    cell = msgspec.structs.replace(result.winner.cell, parallel="tp=2")
+    state.cells = over.cells | {cell.id: replace(result.winner, cell=cell)}
+    text = format_report(state, FinalMetrics(), "night")
+    assert "export night --format plan" in text and "--format python" not in text
+
+
 @pytest.mark.parametrize(
     "objective", ["tokens_per_s", "decode_tokens_per_s", "ttft", "e2e", "cost"]
 )

@@ -281,7 +281,7 @@ def describe_course(race: RaceState) -> str:
     return ", ".join(parts)
 
 
-def format_use(state: SessionState, serve: str, name: str) -> list[str]:
+def format_use(state: SessionState, serve: str, name: str, *, has_program: bool) -> list[str]:
     """Format how the winner of the session `name` is used; `serve` is its server's command."""
     result = find_result(state)
     if result is None or state.ended is None:
@@ -289,7 +289,7 @@ def format_use(state: SessionState, serve: str, name: str) -> list[str]:
     lines = [f"measure again: {format_cell_command(_strip(state), result.winner.cell)}"]
     lines += [f"serve: {serve}"] if serve else []
     if name:
-        lines.append(f"program: txtop export {name} --format python")
+        lines += [f"program: txtop export {name} --format python"] * has_program
         lines.append(f"plan: txtop export {name} --format plan")
     return [f"  {sanitise(line, 2_000)}" for line in lines]
 
