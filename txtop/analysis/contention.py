@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from txtop.formatting import format_count, format_share
+from txtop.formatting import format_share
 from txtop.protocol.events import (
     ABBlock,
     Contention,
@@ -164,12 +164,11 @@ def describe_contention(contention: Contention) -> str:
 
 
 def describe_processes(processes: tuple[ForeignProcess, ...]) -> str:
-    """Name the largest process, and how many others there are; empty if none is known."""
+    """Name the largest process, and how many more there are; empty if none is known."""
     if not processes:
         return ""
     largest, more = processes[0], len(processes) - 1
-    others = f" and {format_count(more, 'other')}" if more else ""
-    return f"{largest.name or 'process'} {largest.pid}{others}"
+    return f"{largest.name or 'process'} {largest.pid}" + (f" and {more:,} more" if more else "")
 
 
 def sum_up(weighted: Iterable[tuple[int, Iterable[Contention]]]) -> list[Contention]:

@@ -160,10 +160,10 @@ def test_an_older_recording_has_no_verdict() -> None:
 
 def test_the_words() -> None:
     waited = Contention(kind="waited", size=0.483, processes=OTHERS)
-    text = "waited 48 % for a processor: python 26086 and 2 others"
+    text = "waited 48 % for a processor: python 26086 and 2 more"
     assert contention.describe_contention(waited) == text
     two = Contention(kind="others", size=1.04, processes=OTHERS[:2])
-    assert contention.describe_contention(two) == "others used 1.0 cores: python 26086 and 1 other"
+    assert contention.describe_contention(two) == "others used 1.0 cores: python 26086 and 1 more"
     alone = Contention(kind="waited", size=0.1)
     assert contention.describe_contention(alone) == "waited 10 % for a processor"
     stolen = contention.describe_contention(Contention(kind="stolen", size=0.2))
@@ -187,7 +187,7 @@ def test_the_line_before_a_run() -> None:
     session = listen(hog_from(0.0, 1.5, 0.9), seconds=0.8)
     assert contention.describe_busy_start(session, 0) is None
     session = listen(hog_from(0.0, 1.5, 0.9), seconds=1.2)
-    line = "this machine is busy: others used 1.5 cores: python 26086 and 2 others"
+    line = "this machine is busy: others used 1.5 cores: python 26086 and 2 more"
     assert contention.describe_busy_start(session, 0) == line
     assert contention.describe_busy_start(session, S) is None
     # A worker that loads and waits for its own parts is no word on the machine.
@@ -276,7 +276,7 @@ def test_ten_seconds_of_others_are_repeated_and_leave_no_trace() -> None:
     assert cell.metrics["e2e_ms"].mean == pytest.approx(100.1, rel=0.005)
     assert cell.metrics["e2e_ms"].ci95 is not None and not cell.busy
     (note,) = [n for n in cell.notes if "block" in n]
-    assert note.endswith("repeated: waited 48 % for a processor: python 26086 and 2 others")
+    assert note.endswith("repeated: waited 48 % for a processor: python 26086 and 2 more")
     (line,) = [line.text for line in session.log if "block" in line.text]
     assert line.startswith("block of 1 repeated: waited")
 
@@ -289,7 +289,7 @@ def test_others_throughout_make_the_cell_busy_without_an_interval() -> None:
     assert cell.metrics["tokens_per_s"].ci95 is None
     assert contention.NO_INTERVAL_NOTE in cell.metrics["tokens_per_s"].notes
     assert metrics.summarise_live(state, "tokens_per_s").ci95 is None
-    busy = "busy: waited 48 % for a processor: python 26086 and 2 others"
+    busy = "busy: waited 48 % for a processor: python 26086 and 2 more"
     assert f"{busy}, in 40 of 40 iterations; no interval" in cell.notes
     assert sum("block" in line.text for line in session.log) == 2
     report = table.format_report(session, FinalMetrics())
@@ -297,7 +297,7 @@ def test_others_throughout_make_the_cell_busy_without_an_interval() -> None:
     assert busy in table.format_cell_line(state, FinalMetrics(), 0)
     hero = build_hero(session, state, {}, FrameCache())
     assert (hero.mark, hero.word, hero.half) == ("▲", "BUSY", "")
-    assert hero.why == "waited 48 % for a processor: python 26086 and 2 others"
+    assert hero.why == "waited 48 % for a processor: python 26086 and 2 more"
     facts = [f for group in build_fact_groups(session, state, FrameCache()) for f in group.said]
     blocks = [fact.text for fact in facts if fact.label == "blocks"]
     assert len(blocks) == 2 and "discarded: waited 48 %" in blocks[0] and "kept" in blocks[1]
