@@ -401,11 +401,10 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
         if state.cell.serving is not None:
             noun, verb = "request", "answered"
         session.say(f"done, {format_count(kept, noun)} {verb}", cell=event.cell)
-    else:
+    # Of a candidate without a figure, recorded as skipped, a line says what it left its race for.
+    elif event.status != "skipped" or not turns_fold.has_left(session, event.cell):
         place = f" at {event.phase}" if event.phase else ""
-        # A candidate without a figure is recorded as skipped, whatever it left its race for.
-        departure = session.word_departure(event.cell) if event.status == "skipped" else ""
-        text = join_reason(departure or f"{event.status}{place}", event.reason)
+        text = join_reason(f"{event.status}{place}", event.reason)
         level = "info" if event.status in ("skipped", "cancelled") else "error"
         session.say(text, level, event.cell)
 

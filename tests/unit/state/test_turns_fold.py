@@ -17,6 +17,7 @@ from txtop.export.text.tuning import describe_course
 from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
+from txtop.state.turns_fold import list_endings
 from txtop.stats.departure import Why
 from txtop.ui.models.cache import FrameCache
 
@@ -68,6 +69,18 @@ def test_a_candidate_that_does_not_fit_is_told_once() -> None:
     ]
     assert rejected and len(out) == len(rejected)
     assert all(line.text.startswith("left the race") for line in out)
+
+
+def test_who_left_without_a_figure_is_told_once() -> None:
+    state = SessionState()
+    for event in race_session.Race(steps=0).events():
+        fold(state, event)
+    name = next(iter(state.cells))
+    fold(state, events.Standing(t_ns=state.clock_ns, cell=name, why="halved"))
+    lines = len(state.log)
+    for ending in list_endings(state, "race", state.clock_ns):
+        fold(state, ending)
+    assert state.cells[name].status == "skipped" and len(state.log) == lines
 
 
 def test_discarded_blocks_are_counted_in_the_log() -> None:
