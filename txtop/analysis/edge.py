@@ -301,16 +301,15 @@ def describe_limit(search: EdgeSearch, limit_bytes: float, gib: str) -> str:
 
     It is `gib` beside other sizes; what was asked for is as it was typed.
     """
-    is_own = limit_bytes == search.limit_bytes
-    if search.address_bytes is None and not is_own:
+    if search.address_bytes is None and limit_bytes != search.limit_bytes:
         return f"{gib} GiB of this GPU"
-    if search.asked and is_own:
+    if search.asked:
         return f"{format_typed_size(int(limit_bytes))} asked for"
-    return f"{gib} GiB " + ("asked for" if search.asked else "free here")
+    return f"{gib} GiB free here"
 
 
 def explain_failure(edge: Edge) -> str:
-    """Return why the smallest that did not run did not, or why a probe failed; else empty."""
+    """Return why the smallest that did not run did not, or a probe failed or timed out."""
     own = edge.smallest or edge.lost or edge.too_long
     if own is None:
         return ""

@@ -69,6 +69,11 @@ class EdgeView:
     peak: str
     peak_share: float | None
 
+    @property
+    def row_count(self) -> int:
+        """Return the rows of all of it: sentence, axis, memory, and the probes."""
+        return 3 + len(self.probes)
+
 
 def build_edges(state: SessionState, rows: Mapping[str, CellRow]) -> tuple[EdgeView, ...]:
     """Build the edges that a session searches; `rows` are those of its table, by cell."""

@@ -75,6 +75,11 @@ class RaceView:
     role: str
     margin: float
 
+    @property
+    def row_count(self) -> int:
+        """Return the rows of all of it: the outcome, how far it is, the candidates, the axis."""
+        return len(self.verdict) + len(self.rows) + 2
+
 
 def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None:
     """Build the race of a session, None without one; `names` tell its cells apart."""

@@ -23,7 +23,7 @@ MIN_AXIS_WIDTH = 20
 
 
 class EdgePanel(FramedPanel):
-    """The newest edge of a search that has probes."""
+    """The edges of a search that have probes."""
 
     def build(self, width: int, height: int) -> list[Row]:
         return render_edges(self.view, self.area(width, height))
@@ -38,19 +38,14 @@ def render_edges(view: View, area: Area) -> list[Row]:
     body: list[Row] = []
     for other in before:
         # Both have half of the rows, and what the other one does not need.
-        most = max(inside.height // 2, inside.height - _count_rows(edge))
-        body += _render_edge(other, inside, min(most, _count_rows(other)), alone=False)
+        most = max(inside.height // 2, inside.height - edge.row_count)
+        body += _render_edge(other, inside, min(most, other.row_count), alone=False)
     body += _render_edge(edge, inside, inside.height - len(body), alone=not before)
     title = "what fits" if before else edge.title
     facts = [] if before else [edge.fixed]
     facts += [edge.room] if edge.room else []
     subtitle: Row = [(g(" · ".join(facts)), "muted")]
     return draw_frame(title, subtitle, fit_block(body, inside.width, inside.height), area)
-
-
-def _count_rows(edge: EdgeView) -> int:
-    """Count the rows of an edge: its sentence, axis and memory, and its probes."""
-    return 3 + len(edge.probes)
 
 
 def _format_bracket(edge: EdgeView, g: Glyphs) -> str:

@@ -57,7 +57,7 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     g = area.glyphs
     rows: list[Row] = []
     # Lines that are too long are continued in rows that nobody needs.
-    blank = max(0, area.height - len(race.verdict) - len(race.rows) - 2)
+    blank = max(0, area.height - race.row_count)
     for number, line in enumerate(race.verdict[: max(1, area.height - LEAST_ROWS)]):
         lines = _wrap_line(g(line), area.width, 1 + blank, g)
         blank -= len(lines) - 1

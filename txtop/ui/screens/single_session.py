@@ -120,8 +120,8 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         rows = machine.compute_small_height(view.machine)
         captioned = view.playback is not None and bool(view.playback.caption)
         plots, over = bool(view.tradeoffs.plots), view.results is not None
-        edges = sum(len(edge.probes) + 3 for edge in view.edges)
-        race = len(view.race.verdict) + len(view.race.rows) + 2 if view.race is not None else 0
+        edges = sum(edge.row_count for edge in view.edges)
+        race = view.race.row_count if view.race is not None else 0
         shape = (rows, len(view.cells), edges, race, plots, captioned, over)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
         changed |= (view.why is None) != (self.view.why is None)
