@@ -163,7 +163,7 @@ def format_ratio(value: float | None) -> str:
 def format_ratio_interval(low: float, high: float) -> str:
     """Format the interval of a factor: `[0.988, 1.004]`, `[0.61, 1.87]`.
 
-    It has as many decimals as its half-width deserves: rounding moves no end by more than a tenth.
+    Two decimals move no end by more than a tenth of the half-width; a narrower one has three.
     """
     decimals = 3 if abs(high - low) / 2 < 0.05 else 2
     return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
