@@ -17,11 +17,11 @@ from txtop.state import accuracy, fidelity
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
+from txtop.stats.candidate import Candidate
 from txtop.stats.departure import UNFIT
 from txtop.stats.fidelity_bands import FIDELITY_BANDS
 from txtop.stats.intervals import Interval
 from txtop.stats.log_ratio import LogRatio
-from txtop.stats.race import Candidate
 from txtop.stats.race_outcome import RaceOutcome, name_outcome
 from txtop.stats.sequential import SequentialVerdict
 from txtop.stats.summary import Summary, compute_percentile_floor

@@ -8,64 +8,30 @@ in gets one block. The rules are those of docs/method.md, "The race".
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal
 
+from txtop.stats.candidate import (
+    CONFIRM_SHARE,
+    MIN_ROUNDS,
+    Candidate,
+    compute_share_s,
+    count_rounds,
+    estimate_sweep_s,
+)
 from txtop.stats.confirmation import Confirmation
 from txtop.stats.departure import BEATEN, UNFIT, Departure
 from txtop.stats.exceedance import Exceedance
-from txtop.stats.intervals import (
-    compute_anytime_half_width,
-    compute_anytime_t_half_width,
-    compute_deviation,
-)
+from txtop.stats.intervals import compute_anytime_t_half_width
 from txtop.stats.log_ratio import LogRatio, compute_log_ratio
 from txtop.stats.sequential import ALPHA, FIRST_LOOK, FIRST_LOOK_PAIRED
-from txtop.stats.stopping import MIN_ITERATIONS, MIN_MEASURED_S, RATE_HALF_WIDTH
 
 Stage = Literal["race", "confirm"]
-# Before a round is compared at all: of fewer the interval is infinite anyway.
-MIN_ROUNDS = 4
 # Halving begins once each candidate could be compared, and leaves two at the least.
 LEAST_LEFT = 2
-# Of what a sweep of the candidates would measure, each within the budget of a cell.
-SWEEP_SHARE = 0.2
-CONFIRM_SHARE = 0.25
 LEAST_BUDGET_S = 20.0
-# Before the calls within blocks tell how much one differs from another.
-LEAST_FREEDOM = 8
-CELL_BUDGET_S = 30.0
-
-
-@dataclass
-class Candidate:
-    """One candidate: its costs by round, its calls under each limit, and how it left, if it did.
-
-    `call_s` is the duration of one call, `block_s` that of one block, `spent_s` that of all blocks
-    in the race. `spread` sums the squared distances of the logs of calls from the mean of their
-    block, and counts their degrees of freedom. `swept_s` keeps an estimate with the number of
-    blocks that it is of. One that came back is measured from `joined_round` on.
-    """
-
-    name: str
-    calls: list[Exceedance]
-    costs: dict[int, float] = field(default_factory=dict)
-    call_s: float = 0.0
-    block_s: float = 0.0
-    spent_s: float = 0.0
-    spread: tuple[float, int] = (0.0, 0)
-    swept_s: tuple[int, float] = field(default=(-1, 0.0), compare=False)
-    left: Departure | None = None
-    left_round: int = 0
-    joined_round: int = 0
-
-    @property
-    def lost(self) -> Departure | None:
-        """Return how it left if it must not be had: not for a better candidate."""
-        return self.left if self.left is not None and self.left.why not in BEATEN else None
 
 
 @dataclass(frozen=True)
@@ -189,7 +155,7 @@ class Race:
 
     def bring_back(self, name: str) -> None:
         """Take a candidate in again, for the rounds to come: a drift cancels only within one."""
-        newest = max(map(_count_rounds, self.candidates.values()))
+        newest = max(map(count_rounds, self.candidates.values()))
         self.candidates[name].left, self.candidates[name].joined_round = None, newest
 
     # Derived
@@ -216,7 +182,7 @@ class Race:
         timed = [own for own in self.candidates.values() if own.costs]
         if not timed or any(not self.candidates[name].costs for name in self.running):
             return 0.0
-        return max(LEAST_BUDGET_S, sum(map(_compute_share_s, timed)))
+        return max(LEAST_BUDGET_S, sum(map(compute_share_s, timed)))
 
     @property
     def race_s(self) -> float:
@@ -237,7 +203,7 @@ class Race:
     @property
     def round(self) -> int:
         """Return the round that is being measured, from 0: the first that a candidate lacks."""
-        counts = [_count_rounds(self.candidates[name]) for name in self.running]
+        counts = [count_rounds(self.candidates[name]) for name in self.running]
         return min(counts, default=0)
 
     def keeps_limits(self, name: str) -> bool:
@@ -286,46 +252,6 @@ class Race:
         band = math.log1p(self.rules.margin)
         intervals = (self.compare(n, leader).interval for n in self.running if n != leader)
         return all(own is not None and own[0] >= -band for own in intervals)
-
-
-def estimate_sweep_s(own: Candidate) -> float:
-    """Estimate for how long a sweep would measure a candidate until its interval is narrow.
-
-    A sweep measures one candidate at a stretch, so that its calls differ by what calls of one block
-    do; blocks of different rounds differ more where the machine drifts. They are taken where a
-    block has one call.
-    """
-    least = max(MIN_MEASURED_S, MIN_ITERATIONS * own.call_s)
-    costs = list(own.costs.values())
-    if len(costs) < MIN_ROUNDS or least >= CELL_BUDGET_S:
-        return least
-    squares, freedom = own.spread
-    if freedom >= LEAST_FREEDOM:
-        deviation, each_s = math.sqrt(squares / freedom), own.call_s
-    else:
-        deviation, each_s = compute_deviation(costs, fmean(costs)), own.block_s
-    most = max(2, math.ceil(CELL_BUDGET_S / each_s))
-
-    def is_narrow(n: int) -> bool:
-        return compute_anytime_half_width(n, deviation) <= RATE_HALF_WIDTH
-
-    n = 2 + bisect_left(range(2, most), True, key=is_narrow)
-    return min(CELL_BUDGET_S, max(least, n * each_s))
-
-
-def _compute_share_s(own: Candidate) -> float:
-    """Return the part of the budget that is for a candidate with an estimate.
-
-    What one that was shown to be unfit has left of it is saved: the others do not get it.
-    """
-    share_s = SWEEP_SHARE * own.swept_s[1]
-    if own.left is None or own.left.why == "halved":
-        return share_s
-    return min(share_s, own.spent_s / (1 - CONFIRM_SHARE))
-
-
-def _count_rounds(candidate: Candidate) -> int:
-    return max(max(candidate.costs, default=-1) + 1, candidate.joined_round)
 
 
 def choose_step(race: Race, loaded: Sequence[str] = ()) -> Step | None:
@@ -390,7 +316,7 @@ def _is_in_time(race: Race, number: int) -> bool:
     if number == 0 or race.rules.budget_s is None or race.leader is None:
         return True
     own = (race.candidates[name] for name in race.running)
-    return sum(c.block_s * max(0, MIN_ROUNDS - _count_rounds(c)) for c in own) <= left_s
+    return sum(c.block_s * max(0, MIN_ROUNDS - count_rounds(c)) for c in own) <= left_s
 
 
 def _judge_round(race: Race, number: int) -> Step | None:

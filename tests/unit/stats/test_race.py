@@ -13,15 +13,13 @@ from typing import get_args
 import pytest
 
 from support.paths import SUPPORT
+from txtop.stats.candidate import CELL_BUDGET_S, CONFIRM_SHARE, MIN_ROUNDS, estimate_sweep_s
 from txtop.stats.confirmation import Confirmation
 from txtop.stats.departure import Departure, Why
 from txtop.stats.exceedance import Exceedance
 from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.race import (
-    CELL_BUDGET_S,
-    CONFIRM_SHARE,
     LEAST_BUDGET_S,
-    MIN_ROUNDS,
     LeaveRace,
     Measure,
     Race,
@@ -30,7 +28,6 @@ from txtop.stats.race import (
     Step,
     choose_arms,
     choose_step,
-    estimate_sweep_s,
     is_paired,
     judge_first_call,
 )

@@ -23,8 +23,8 @@ from txtop.plan.tuning import OBJECTIVES
 from txtop.state import fidelity, quality
 from txtop.state.race import WHY_WORDS, RaceState, put_departed
 from txtop.state.session import SessionState
+from txtop.stats.candidate import Candidate
 from txtop.stats.departure import BEATEN
-from txtop.stats.race import Candidate
 
 
 @dataclass(frozen=True)
