@@ -11,16 +11,10 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import contention, metrics
-from txtop.analysis.edge import find_answer, find_edges, judge_probe
+from txtop.analysis.edge import find_edges, judge_probe
 from txtop.analysis.metrics import LiveSummary
 from txtop.analysis.ratios import format_speed, name_reference
-from txtop.analysis.tuning import (
-    TuneResult,
-    compute_figure,
-    find_result,
-    find_unit,
-    list_confirmations,
-)
+from txtop.analysis.tuning import compute_figure, find_result, find_unit
 from txtop.export.text import tuning as wording
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.cell import Cell
@@ -31,7 +25,6 @@ from txtop.plan.tuning import OBJECTIVES
 from txtop.state import quality
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.quality_cost import QualityCost, build_quality_cost
-from txtop.state.race import RaceState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import format_failure_reason
@@ -43,6 +36,7 @@ from txtop.ui.models.contests import (
     rank_contests,
 )
 from txtop.ui.models.hero_metrics import FEW_BELOW, compute_speed_up
+from txtop.ui.models.search_outcome import find_searched, word_race
 
 MIN_CELLS = 2
 SATURATED = "saturated"
@@ -219,7 +213,7 @@ def _build(
             # The interval is that of a rate.
             rate = replace(rate, ci95=None)
         is_doubtful = not named.outcome.shows_difference
-        relative, why = _word_race(state, state.race, named, relative)
+        relative, why = word_race(state, state.race, named, relative)
     return ResultsView(
         value=value,
         unit=unit,
@@ -255,52 +249,6 @@ def _list_other_edges(
         for edge, m in largest
         if m.state is not searched
     ]
-
-
-def _word_race(
-    state: SessionState, race: RaceState, named: TuneResult, relative: str
-) -> tuple[str, tuple[str, ...]]:
-    """Return what a race has shown, and forms of what that rests on: a ratio that shows nothing.
-
-    `relative` is how many times as good as today's default the winner was in the race.
-    """
-    verdict = wording.format_verdict(state, named).partition(":")[0]
-    first = next(iter(list_confirmations(race, named.outcome)), None)
-    if first is None:
-        return verdict, (relative,)
-    as_good = OBJECTIVES[race.tuning.objective].as_good
-    gain = f"{formatting.format_rough_ratio(first.ratio, first.ci95)} {as_good}"
-    other = "today's default" if first.other == race.tuning.default else "the runner-up"
-    ends = "no usable interval"
-    if first.ci95 is not None and not formatting.is_rough(first.ci95):
-        ends = f"{formatting.format_ratio_interval(*first.ci95)} 95 %"
-    last = len(first.remarks)
-    doubts = [", ".join([ends, *first.remarks[:n]]) + "…" * (n < last) for n in range(last, -1, -1)]
-    if named.outcome.shows_difference:
-        return f"{gain} as {other}", tuple(doubts)
-    return verdict, (*(f"{gain} as {other} {doubt}" for doubt in doubts), f"{gain} {ends}")
-
-
-def find_searched(
-    state: SessionState, named: TuneResult | None
-) -> tuple[str, CellState | None, str]:
-    """Return what a search calls its outcome, the cell that is it, and what of that was searched.
-
-    The fastest of a race may be over a limit, and that of a search for an edge is hardly ever the
-    largest.
-    """
-    if state.race is not None:
-        return "to deploy", named.winner if named is not None else None, ""
-    if state.plan.edge_search is not None:
-        edge = find_answer(state)
-        if edge is None or edge.largest is None:
-            return "largest that ran", None, ""
-        return (
-            f"{edge.axis.title} that ran",
-            edge.largest,
-            edge.axis.format_value(edge.largest.cell),
-        )
-    return "", None, ""
 
 
 def _measure(

@@ -136,7 +136,7 @@ def _build_searched_outcome(
     # Imported late: few sessions are either.
     from txtop.analysis.tuning import find_result
     from txtop.export.text.tuning import format_objective
-    from txtop.ui.models.results import find_searched
+    from txtop.ui.models.search_outcome import find_searched
 
     _, searched, size = find_searched(state, find_result(state))
     is_race = state.race is not None
