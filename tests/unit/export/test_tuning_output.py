@@ -59,7 +59,7 @@ def over() -> SessionState:
 def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState) -> None:
     text = format_report(over, FinalMetrics(), "night")
     assert (
-        "most tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4.00 GiB" in text
+        "most tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4 GiB" in text
     )
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x as fast as today's default, fp32 · sdpa · b1 [" in text
@@ -342,7 +342,7 @@ def test_random_weights_have_one_wording_in_the_whole_report() -> None:
     over = fold_all(list(race_session.Race(weights="random").events()))
     text = format_report(over, FinalMetrics(), "night")
     heading = next(line for line in text.splitlines() if line.startswith("most tokens/s"))
-    assert heading == "most tokens/s of gpt2, E2E p90 below 2,500 ms, in 4.00 GiB:"
+    assert heading == "most tokens/s of gpt2, E2E p90 below 2,500 ms, in 4 GiB:"
     assert "2,500 ms, memory" in text
     assert "not checked" not in text and "int8" in text
     for name, own in over.cells.items():

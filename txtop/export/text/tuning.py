@@ -27,6 +27,7 @@ from txtop.formatting import (
     format_gibs,
     format_ratio_interval,
     format_rough_ratio,
+    format_typed_size,
     is_rough,
 )
 from txtop.options.command_line import format_cell_command
@@ -103,7 +104,7 @@ def _format_goal(state: SessionState, tuning: Tuning) -> str:
     if not state.has_random_weights(state.plan.cells[0].id):
         parts += _name_floor(tuning)
     if tuning.memory_bytes is not None:
-        parts.append(f"in {format_gibs(tuning.memory_bytes)[0]} GiB")
+        parts.append(f"in {format_typed_size(tuning.memory_bytes)}")
     return ", ".join(parts)
 
 
