@@ -141,7 +141,7 @@ def test_a_skip_that_comes_after_its_cell_is_said_to_do_nothing(
     run = Run(tmp_path / "s", plan("ok", iterations=3, batches=(1, 2)))
     run.run()
     assert statuses(run.state) == ["ok", "ok"]
-    late = "nothing was skipped: what it was meant for was over"
+    late = "nothing was skipped: the skip came too late"
     assert [line.text for line in run.state.log].count(late) == 1
 
 

@@ -45,7 +45,7 @@ OBJECTIVES: dict[Objective, Traits] = {
     ),
     "tpot": Traits("ms", "lowest TPOT", "as fast in TPOT", "tpot", "call", "tpot_ms", 2),
     "ttft": Traits("ms", "lowest TTFT", "as fast in TTFT", "ttft", "call", "ttft_ms", 1),
-    "e2e": Traits("ms", "lowest time a call", "as fast", "e2e", "call", "e2e_ms"),
+    "e2e": Traits("ms", "lowest time per call", "as fast", "e2e", "call", "e2e_ms"),
     "cost": Traits("$/Mtok", "lowest cost", "as cheap", "e2e", "token"),
     "energy": Traits("J/tok", "lowest energy", "as frugal", None, "token"),
 }

@@ -292,7 +292,7 @@ class WorkerClient:
         """Forget a skip that came when nothing was left to skip, and say so."""
         if self.control.skip:
             self.control.skip = False
-            text = "nothing was skipped: what it was meant for was over"
+            text = "nothing was skipped: the skip came too late"
             self.recorder.record(events.Log(t_ns=now_ns(), text=text))
 
     def raise_if_ended(self) -> None:

@@ -353,7 +353,7 @@ def test_the_floor_of_random_weights_is_not_in_the_heading_before_anything_is_lo
     told = fold_all(list(race_session.Race(0, weights="random").events()))
     heading, *lines = format_tuning(told)
     assert not told.loads and "quality at least" not in heading
-    assert "  not judged of random weights: quality at least minor" in lines
+    assert "  not judged, as the weights are random: quality at least minor" in lines
     untold = fold_all([race_session.ui_events.header(race_session.build_plan())])
     assert "quality at least minor" in "\n".join(format_tuning(untold))
 

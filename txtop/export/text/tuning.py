@@ -61,7 +61,8 @@ def format_tuning(state: SessionState) -> list[str]:
     else:
         lines += [f"  {line}" for line in _format_result(state, race, result)]
     if state.has_random_weights(state.plan.cells[0].id):
-        lines += [f"  not judged of random weights: {floor}" for floor in _name_floor(race.tuning)]
+        unjudged = "  not judged, as the weights are random"
+        lines += [f"{unjudged}: {floor}" for floor in _name_floor(race.tuning)]
     return lines + [f"  {line}" for line in _format_course(state, race)]
 
 
