@@ -170,12 +170,11 @@ def list_exceeded(state: SessionState, name: str) -> list[tuple[float, CallLimit
 
 def find_nearest(state: SessionState) -> CellState | None:
     """Return who is over its limits by the least; None if somebody keeps them, or without any."""
-    race = state.race.race if state.race is not None else None
-    if race is None or race.leader is not None:
-        return None
-    fit = [own for own in race.candidates.values() if not (own.left and own.left.why in UNFIT)]
+    candidates = state.race.race.candidates.values() if state.race is not None else ()
+    fit = [own for own in candidates if own.costs and not (own.left and own.left.why in UNFIT)]
     over = {own.name: list_exceeded(state, own.name) for own in fit}
-    if not (over := {name: exceeded for name, exceeded in over.items() if exceeded}):
+    # Also one that left for a faster one: it comes back while that one is over a limit.
+    if not over or not all(over.values()):
         return None
     return state.cells[min(over, key=lambda name: over[name][0][0])]
 

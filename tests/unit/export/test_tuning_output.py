@@ -21,6 +21,7 @@ from txtop.analysis.tuning import (
     compute_quantile_ms,
     describe_reached,
     explain_below_floor,
+    find_nearest,
     find_result,
     find_unit,
 )
@@ -497,6 +498,11 @@ def test_where_nobody_keeps_the_limits_the_nearest_is_named_with_its_distance() 
     assert first["cell"] == second["cell"] == name and tuning["winner"] is None
     assert (first["limit"], second["limit"]) == ("E2E p50 below 100 ms", "E2E p90 below 200 ms")
     assert (first["reached_ms"], first["most_ms"]) == (pytest.approx(reached[name]), 100.0)
+    left = {own.left.why: own for own in state.race.race.candidates.values() if own.left}
+    assert left["slower"].costs
+    for calls in left["slower"].calls:
+        calls.over = 0
+    assert find_nearest(state) is None, "it comes back, so that somebody keeps the limits"
 
 
 def test_who_left_over_a_limit_has_the_figures_of_all_its_calls() -> None:
