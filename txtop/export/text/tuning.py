@@ -200,7 +200,7 @@ def format_bindings(state: SessionState, result: TuneResult) -> list[str]:
             gain, than = binding.ratio, sanitise(name_candidate(state, result.winner))
         bound = f"{beyond} ({detail}), its speed was not measured"
         if gain[0] is not None:
-            bound = f"{beyond} would be {_format_gain(tuning, than, *gain)} ({detail})"
+            bound = f"{beyond} would be {_format_gain(tuning, f' as {than}', *gain)} ({detail})"
         if binding.own is result.winner:
             bound = detail
         lines.append(f"limited by {binding.limit}: {bound}")
@@ -215,22 +215,27 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
         surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
         title = "today's default" if own.other == race.tuning.default else "the runner-up"
         who = f"{title}, {sanitise(name_candidate(state, state.cells[own.other]))}"
-        gain = _format_gain(race.tuning, who, own.ratio, own.ci95)
+        gain = _format_gain(race.tuning, f" as {who}", own.ratio, own.ci95)
         if own.verdict is None:
             lines.append(f"{gain}  {blocks}, not judged yet")
             continue
         is_open = own.verdict in ("equivalent", "inconclusive")
         # Where that is the whole outcome the first line has said it.
-        verdict = ", no difference shown" * (is_open and result.outcome.shows_difference)
-        lines.append(f"{gain}  {blocks}{verdict}  {surely}")
+        if is_open and result.outcome.shows_difference:
+            gain = _format_gain(race.tuning, "", own.ratio, own.ci95)
+            gain = f"no difference shown against {who}: {gain}"
+        lines.append(f"{gain}  {blocks}  {surely}")
     return lines
 
 
 def _format_gain(tuning: Tuning, than: str, ratio: float, interval: Interval | None) -> str:
-    """Format `1.16x as cheap as today's default [1.02, 1.31]`; `≈2x` where that says too little."""
+    """Format `1.16x as cheap as today's default [1.02, 1.31]`; `≈2x` where that says too little.
+
+    `than` begins with ` as `, or is empty.
+    """
     ends = format_ratio_interval(*interval) if interval and not is_rough(interval) else ""
     gain = format_rough_ratio(ratio, interval)
-    return f"{gain} {OBJECTIVES[tuning.objective].as_good} as {than} {ends}".rstrip()
+    return f"{gain} {OBJECTIVES[tuning.objective].as_good}{than} {ends}".rstrip()
 
 
 def _format_course(state: SessionState, race: RaceState) -> list[str]:
