@@ -350,9 +350,7 @@ def test_a_skip_after_the_last_block_is_said_to_do_nothing(
     run.run()
     assert statuses(run.state) == ["ok", "ok"]
     assert all(own.memory is not None for own in run.state.cells.values())
-    assert "nothing was skipped: the skip came too late" in [
-        line.text for line in run.state.log
-    ]
+    assert "nothing was skipped: the skip came too late" in [line.text for line in run.state.log]
 
 
 @pytest.mark.fault(36)

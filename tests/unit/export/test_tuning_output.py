@@ -59,9 +59,7 @@ def over() -> SessionState:
 
 def test_the_report_says_what_to_deploy_and_how_sure_that_is(over: SessionState) -> None:
     text = format_report(over, FinalMetrics(), "night")
-    assert (
-        "most tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4 GiB" in text
-    )
+    assert "most tokens/s of gpt2, E2E p90 below 2,500 ms, quality at least minor, in 4 GiB" in text
     assert "bf16 · sdpa · b16" in text and "confirmed" in text
     assert "x as fast as today's default, fp32 · sdpa · b1 [" in text
     assert "3 blocks  95 %, assumes normal noise" in text
