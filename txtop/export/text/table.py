@@ -40,7 +40,7 @@ from txtop.formatting import (
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import find_varying, order_knobs
-from txtop.plan.tuning import OBJECTIVES, RATES
+from txtop.plan.tuning import OBJECTIVES
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.state import quality
@@ -66,10 +66,7 @@ COLUMNS = (
     ("status", "<"),
 )
 MODEL_WIDTH = 40
-CONFIRMED_NOTE = (
-    "these figures are of the confirmation, the others of the race, at another time;"
-    " speed is the ratio to today's default in the blocks that both have"
-)
+CONFIRMED_NOTE = "these figures are of the confirmation, the others of the race, at another time"
 ROUGH_NOTE = "a speed with ≈ is of too few blocks for an interval within a factor of ten"
 # A note names so many cells, and by what tells them apart where a label is longer than this.
 MAX_NAMED, MAX_LABEL_WIDTH = 8, 60
@@ -328,11 +325,12 @@ def list_race_notes(state: SessionState) -> dict[str, list[str]]:
     if race is None:
         return {}
     notes = {CONFIRMED_NOTE: confirmed} if (confirmed := race.list_confirmed()) else {}
-    if (objective := race.tuning.objective) not in RATES:
-        as_good = OBJECTIVES[objective].as_good
-        notes[f"speed is how many times {as_good} as today's default"] = [*state.cells]
     speeds = {name: compute_race_speed(race, name) for name in race.race.candidates}
     speeds.pop(race.tuning.default, None)
+    if any(speed for speed, _ in speeds.values()):
+        as_good = OBJECTIVES[race.tuning.objective].as_good
+        note = f"speed is how many times {as_good} as today's default, in the blocks that both have"
+        notes[note] = [*state.cells]
     if rough := [name for name, (speed, ends) in speeds.items() if speed and is_rough(ends)]:
         notes[ROUGH_NOTE] = rough
     return notes

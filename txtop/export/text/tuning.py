@@ -148,9 +148,11 @@ def format_verdict(state: SessionState, result: TuneResult) -> str:
         # One that has no block yet is in as well, if the race was stopped.
         is_alone = state.race is None or len(state.race.race.running) < 2
         return "not confirmed" if outcome.is_unconfirmed or not is_alone else "the only one left"
-    tuning = state.race.tuning if state.race is not None else None
-    if outcome.gain is None or tuning is None or outcome.winner == tuning.default:
+    assert state.race is not None
+    if outcome.winner == state.race.tuning.default:
         return "no difference shown"
+    if outcome.gain is None:
+        return "no difference shown: not compared with today's default"
     if broken := _name_broken(state):
         return f"no difference shown, but today's default does not keep {broken}"
     return "no difference shown: today's default may stay"
@@ -213,6 +215,7 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     for own in list_confirmations(race, result.outcome):
         blocks = format_count(own.blocks, "block")
         surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
+        surely = "too few for an interval" if is_rough(own.ci95) else surely
         title = "today's default" if own.other == race.tuning.default else "the runner-up"
         who = f"{title}, {sanitise(name_candidate(state, state.cells[own.other]))}"
         gain = _format_gain(race.tuning, f" as {who}", own.ratio, own.ci95)

@@ -48,11 +48,11 @@ def word_race(
     as_good = OBJECTIVES[race.tuning.objective].as_good
     gain = f"{formatting.format_rough_ratio(first.ratio, first.ci95)} {as_good}"
     other = "today's default" if first.other == race.tuning.default else "the runner-up"
-    ends = "no usable interval"
+    ends = "without an interval"
     if first.ci95 is not None and not formatting.is_rough(first.ci95):
         ends = f"{formatting.format_ratio_interval(*first.ci95)} 95 %"
     last = len(first.remarks)
     doubts = [", ".join([ends, *first.remarks[:n]]) + "…" * (n < last) for n in range(last, -1, -1)]
     if named.outcome.shows_difference:
         return f"{gain} as {other}", tuple(doubts)
-    return verdict, (*(f"{gain} as {other} {doubt}" for doubt in doubts), f"{gain} {ends}")
+    return verdict, (*(f"{gain} as {other} {doubt}" for doubt in doubts), f"{gain} as {other}")
