@@ -105,6 +105,17 @@ def test_intervals_of_those_that_are_in_stand_on_one_axis(underway: View) -> Non
     assert "1.0" in lines[axis]
 
 
+@pytest.mark.parametrize(("why", "role"), [("skipped", "muted"), ("failed", "warn")])
+def test_who_left_for_no_fault_of_its_own_is_muted(why: Why, role: str) -> None:
+    story = list(race_session.Race(steps=30).events())
+    name = next(event.cell for event in story if isinstance(event, events.CellStarted))
+    left = events.Standing(t_ns=story[-1].t_ns + 1, cell=name, why=why, detail="for a reason")
+    race = build([*story, left]).race
+    assert race is not None
+    (row,) = (row for row in race.rows if row.why == f"{why}: for a reason")
+    assert row.why_role == role
+
+
 def test_who_is_over_a_limit_so_far_is_marked(underway: View) -> None:
     assert underway.race is not None
     over = [row for row in underway.race.rows if not row.keeps and not row.why]
