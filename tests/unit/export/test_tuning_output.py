@@ -157,6 +157,18 @@ def test_a_default_that_is_faster_is_named_with_the_limit_that_it_does_not_keep(
     )
 
 
+def test_a_comparison_without_a_usable_interval_claims_no_95_percent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = fold_all(list(race_session.Race().events()))
+    result = find_result(state)
+    assert result is not None and state.race is not None
+    assert "95 %" in format_confirmations(state, state.race, result)[0]
+    monkeypatch.setattr("txtop.export.text.tuning.is_rough", lambda interval: True)
+    line = format_confirmations(state, state.race, result)[0]
+    assert line.endswith("too few for an interval") and "95 %" not in line and "[" not in line
+
+
 def test_without_a_difference_it_is_said_once_and_whether_to_switch() -> None:
     state = fold_all(list(race_session.Race(upset=True).events()))
     result = find_result(state)
@@ -172,6 +184,8 @@ def test_without_a_difference_it_is_said_once_and_whether_to_switch() -> None:
         state, race, replace(result, outcome=replace(outcome, gain="faster"))
     )[1]
     assert "no difference shown against the runner-up, " in line and "x as cheap [" in line
+    alone = replace(same, outcome=replace(outcome, gain=None))
+    assert format_verdict(state, alone).endswith(": not compared with today's default")
     itself = replace(same, outcome=replace(outcome, winner=tuning.default))
     assert format_verdict(state, itself) == "no difference shown"
     state = fold_all(list(race_session.Race().events()))
