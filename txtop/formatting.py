@@ -128,11 +128,14 @@ def _format_decimals(value: float, least: int) -> str:
 
 def format_typed_size(count: int) -> str:
     """Format bytes as somebody typed them, `700 MiB` or `24 GB`, else as GiB."""
+    forms = []
     for unit, size in _TYPED_UNITS.items():
         text = f"{count / size:,.2f}".rstrip("0").rstrip(".")
-        if count >= size and round(float(text.replace(",", "")) * size) == count:
-            return f"{text} {unit}"
-    return f"{format_gibs(count)[0]} GiB"
+        if round(float(text.replace(",", "")) * size) == count:
+            forms.append(f"{text} {unit}")
+    # The shortest is what was typed, or one with the same meaning.
+    shortest = min(forms, key=lambda form: (len(form), "." in form), default="")
+    return shortest or f"{format_gibs(count)[0]} GiB"
 
 
 def format_size(count: float) -> str:

@@ -97,7 +97,18 @@ def test_one_byte_is_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["700 MiB", "24 GiB", "1.5 GiB", "24 GB", "1,000 MiB", "500 MB", "1 GiB", "80.25 GiB"]
+    "typed",
+    [
+        "700 MiB",
+        "24 GiB",
+        "1.5 GiB",
+        "24 GB",
+        "1,000 MiB",
+        "500 MB",
+        "1 GiB",
+        "80.25 GiB",
+        "0.7 GiB",
+    ],
 )
 def test_a_size_is_written_as_it_was_typed(typed: str) -> None:
     size = parse_size(typed.replace(",", ""))
