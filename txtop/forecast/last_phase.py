@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from txtop.forecast.edge import choose_next_probe
 from txtop.state import accuracy
 from txtop.state.pending_work import (
     find_pending_answers,
@@ -19,13 +20,17 @@ from txtop.units import NS_PER_S
 
 
 def is_last_phase(state: SessionState) -> bool:
-    """Return whether every cell is over and the session is not; an A/B compares outputs first."""
-    cells = state.cells.values()
+    """Return whether every cell is over and the session is not; an A/B compares outputs first.
+
+    A search has a probe to come between its probes.
+    """
+    cells, search = state.cells.values(), state.plan.edge_search
     return (
         bool(cells)
         and state.ended is None
         and state.ab_test is None
         and all(cell.over for cell in cells)
+        and (search is None or choose_next_probe(state, search) is None)
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from support import streams
+from support import fit_session, streams
 from support.streams import MS
 from txtop.forecast.last_phase import count_pending_work, describe_last_phase, is_last_phase
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state.fold import fold_all
+from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
 
 PLAN = Plan(
@@ -61,6 +61,18 @@ def test_the_phase_after_the_last_cell_has_a_name_and_an_end(
     assert is_last_phase(state)
     forms = describe_last_phase(state, count_pending_work(state))
     assert forms[0] == phase and len(forms[-1]) < len(forms[0])
+
+
+def test_between_its_probes_a_search_is_not_at_its_end() -> None:
+    """`closing the session` stood in the header after the first probe."""
+    *made, end = fit_session.search_whole()
+    state, phases = fold_all(made[:1]), list[bool]()
+    for event in made[1:]:
+        fold(state, event)
+        if isinstance(event, events.CellFinished):
+            phases.append(is_last_phase(state))
+    assert isinstance(end, events.SessionEnded) and len(phases) > 2
+    assert phases == [False] * (len(phases) - 1) + [True]
 
 
 def test_a_run_with_a_cell_to_come_or_an_end_has_no_such_phase() -> None:
