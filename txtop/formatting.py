@@ -36,12 +36,14 @@ def format_number(value: float | None) -> str:
 
 
 def format_scaled(value: float | None) -> tuple[str, str]:
-    """Return the big number, at most three digits and a point, and the prefix of its unit.
+    """Return the big number, at most three digits from 0.1 on, and the prefix of its unit.
 
     The prefix is empty, `k`, `M` or `G`.
     """
     if value is None or not math.isfinite(value):
         return MISSING, ""
+    if 0 < abs(value) < 0.0995:
+        return format_figure(value), ""
     for prefix, size in (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9)):
         if abs(value) / size < 999.5:
             return format_number(value / size), prefix

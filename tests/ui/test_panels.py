@@ -280,6 +280,18 @@ def test_digits_keep_to_their_field() -> None:
     assert big_digits.draw_digits("…", Glyphs()) == ["…", "", ""]
 
 
+@pytest.mark.parametrize("doubled", [False, True])
+@pytest.mark.parametrize("text", ["0.736", "0.0624", "0.00133"])
+def test_digits_of_a_number_below_one_are_whole_or_plain(text: str, doubled: bool) -> None:
+    g = Glyphs()
+    rows, field = big_digits.draw_field(text, g, 110, doubled)
+    assert rows == big_digits.draw_digits(text, g, doubled)
+    assert all(len(row) < field - 1 for row in rows)
+    plain, usual = big_digits.draw_field(text, g, 40, doubled)
+    assert "".join(plain) == text and len(plain) == len(rows)
+    assert usual == big_digits.draw_field("312", g, 40, doubled)[1]
+
+
 def test_a_line_is_full_before_the_next_one_begins() -> None:
     assert wrap("aaa bbb ccc", 7, 3) == ["aaa bbb", "ccc"]
     assert wrap("aaa bbbbb ccc", 7, 3) == ["aaa", "bbbbb", "ccc"]

@@ -238,6 +238,50 @@ def test_the_big_number_is_the_objective_and_what_was_not_shown_is_no_ratio() ->
     assert listed == f"{format_figure(confirmed.value)} $/Mtok"
 
 
+@pytest.mark.parametrize("per_hour", [0.001, 0.1, 1.5])
+def test_a_small_cost_is_the_same_figure_everywhere_with_its_unit(per_hour: float) -> None:
+    """It was `0.00 $/Mtok` in big digits and `0.00133 $…` in the row of the winner."""
+    state = build_for((race_session.LIMIT,), "cost", 1_000_000)
+    assert state.header is not None
+    state.header.plan = msgspec.structs.replace(state.plan, cost_per_hour=per_hour)
+    view = build_view(state)
+    assert view.results is not None and view.race is not None and view.results.value
+    figure = f"{format_figure(view.results.value)} $/Mtok"
+    for mode in ("ascii", "braille"):
+        drawn = render_results(view.results, Area(68, 15, Glyphs(mode)))
+        texts = ["".join(text for text, _ in row) for row in drawn]
+        assert any("$/Mtok" in text for text in texts)
+        assert mode == "braille" or any(figure.split()[0] in text for text in texts), texts
+        assert any("x as cheap as today's" in text for text in texts)
+        assert {measure_row(row) for row in drawn} == {68}
+    for width in (80, 120):
+        winner = next(line for line in draw(view, width, 20) if "1.00x" in line)
+        assert figure in winner, winner
+
+
+def test_names_that_have_no_row_take_no_room_of_the_figure(underway: View) -> None:
+    """A long name far below left no row of a cost race its cost on 80 columns."""
+    assert underway.race is not None
+    rows = [
+        replace(row, name="fp32", figure="1.33 $/Mtok", gib="", output=("?",), why="")
+        for row in underway.race.rows
+    ]
+    rows[-1] = replace(rows[-1], name="a name of more than forty columns, far below")
+    view = replace(underway, race=replace(underway.race, rows=tuple(rows)))
+    assert "1.33 $/Mtok" in draw(view, 80, 12)[2]
+
+
+def test_what_binds_is_dropped_for_no_empty_row(over: View) -> None:
+    """`limited by the space` was dropped above a blank row where two had been raced."""
+    assert over.race is not None
+    rows = [replace(row, why="") for row in over.race.rows[:2]]
+    for count in (1, 2):
+        race = replace(over.race, rows=tuple(rows[:count]), verdict=("one", "two", "three"))
+        assert race.row_count == 4 + count + (count > 1)
+        drawn = draw(replace(over, race=race), 120, race.row_count + 2)
+        assert any("three" in line for line in drawn) and drawn[-2].strip("│ ")
+
+
 @pytest.mark.parametrize("height", [15, 20])
 def test_where_no_difference_is_shown_that_is_the_answer_and_the_ratio_its_doubt(
     monkeypatch: pytest.MonkeyPatch, height: int

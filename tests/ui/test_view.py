@@ -251,6 +251,12 @@ def test_other_figures() -> None:
     assert formatting.format_scaled(3124.0) == ("3.12", "k")
     assert formatting.format_scaled(999.7) == ("1.00", "k")
     assert formatting.format_scaled(None) == ("—", "")
+    assert formatting.format_scaled(0.0) == ("0.00", "")
+    assert formatting.format_scaled(0.736) == ("0.74", "")
+    for value, text in ((0.00133, "0.00133"), (0.0624, "0.0624"), (0.0993, "0.0993")):
+        assert (
+            formatting.format_scaled(value) == (text, "") == (formatting.format_figure(value), "")
+        )
     assert (
         formatting.format_ms(0.25) == "0.25"
         and formatting.format_ms(9.87) == "9.9"

@@ -7,6 +7,8 @@ from txtop.ui.drawing.glyphs import Glyphs
 
 DIGIT_ROWS = 3
 DIGITS_WIDTH = 17
+# The columns that what stands beside a number needs.
+MIN_BESIDE = 24
 _FONT = {
     "0": "█▀▀█ █  █ █▄▄█",
     "1": "▀█· ·█· ▄█▄",
@@ -44,6 +46,19 @@ def draw_digits(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
     return (
         [line for y in range(DIGIT_ROWS) for line in _double_line(lines[y])] if doubled else lines
     )
+
+
+def draw_field(text: str, g: Glyphs, width: int, doubled: bool = False) -> tuple[list[str], int]:
+    """Draw `text` and return its rows with the width of their field, a column on its left included.
+
+    A number below 1 (`0.00133`) has a wider field; without room for it, it is plain text.
+    """
+    drawn = draw_digits(text, g, doubled)
+    usual = (DIGITS_WIDTH + 1) * (2 if doubled else 1) + 1
+    field = max(usual, max(map(len, drawn)) + 2)
+    if field == usual or field + MIN_BESIDE <= width:
+        return drawn, field
+    return [text if y == int(doubled) else "" for y in range(len(drawn))], usual
 
 
 def _double_line(line: str) -> tuple[str, str]:

@@ -76,9 +76,14 @@ class RaceView:
     margin: float
 
     @property
+    def has_axis(self) -> bool:
+        """Return whether two that are in have a ratio."""
+        return sum(row.ratio is not None and not row.why for row in self.rows) > 1
+
+    @property
     def row_count(self) -> int:
         """Return the rows of all of it: the outcome, how far it is, the candidates, the axis."""
-        return len(self.verdict) + len(self.rows) + 2
+        return len(self.verdict) + 1 + len(self.rows) + self.has_axis
 
 
 def build_race(state: SessionState, names: Mapping[str, str]) -> RaceView | None:

@@ -63,6 +63,8 @@ class ResultLine:
 class ResultsView:
     """The number is that of the fastest cell, `name` its label among the others.
 
+    `number` has its digits and the prefix of its unit.
+
     Where lengths differ it is the fastest of one length, which `word` names. `number_role` is its
     colour: none where its output is no longer that of the model, or where it is doubtful. `remarks`
     are forms of that cost in the colour `role`, `figures` its measure, `why` forms of the doubt.
@@ -70,6 +72,7 @@ class ResultsView:
     """
 
     value: float | None
+    number: tuple[str, str]
     unit: str
     word: str
     number_role: str
@@ -199,7 +202,22 @@ def _build(
             absence = [line.split(": ", 1) for line in wording.explain_absence(state, state.race)]
             lines[:0] = [ResultLine(label, "", name=why, role="text") for label, why in absence]
         return ResultsView(
-            None, "", word, "bad", "", "", "", (), "", (), "muted", "", counts, phase, tuple(lines)
+            value=None,
+            number=formatting.format_scaled(None),
+            unit="",
+            word=word,
+            number_role="bad",
+            half="",
+            interval="",
+            name="",
+            why=(),
+            ratio="",
+            remarks=(),
+            role="muted",
+            figures="",
+            counts=counts,
+            phase=phase,
+            lines=tuple(lines),
         )
     contest = contests[0]
     top = best[contest]
@@ -214,8 +232,13 @@ def _build(
             rate = replace(rate, ci95=None)
         is_doubtful = not named.outcome.shows_difference
         relative, why = word_race(state, state.race, named, relative)
+    number = formatting.format_scaled(value)
+    if named is not None and value is not None and value < 1:
+        # The digits that an objective has in the race and in the report.
+        number = formatting.format_figure(value), ""
     return ResultsView(
         value=value,
+        number=number,
         unit=unit,
         word=word or _word_headline(top, rivals[contest], why),
         number_role="muted" if cost.spoils else "text" if is_doubtful else "accent-a",

@@ -44,8 +44,9 @@ def render_compact(view: View, keys: KeyHints, area: Area) -> list[Row]:
         ]
         if top.reason:
             facts[2] = [(top.reason, "bad" if top.role == "bad.bold" else "text")]
-        for line, beside in zip(big_digits.draw_digits(text, g), facts, strict=True):
-            rows.append([(f" {fit(line, big_digits.DIGITS_WIDTH + 1)}", number), *beside])
+        drawn, field = big_digits.draw_field(text, g, area.width)
+        for line, beside in zip(drawn, facts, strict=True):
+            rows.append([(f" {fit(line, field - 1)}", number), *beside])
     else:
         rows.append([(f" {g(text)}", number), (f" {unit}  ", "text"), word])
     across = max(1, area.width - 2)

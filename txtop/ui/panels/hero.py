@@ -155,9 +155,8 @@ def format_hero_number(view: HeroView) -> tuple[str, str]:
 def render_hero_number(view: HeroView, width: int, g: Glyphs, doubled: bool) -> list[Row]:
     """Render the digits with the facts beside them: unit, certainty and reference."""
     text, unit = format_hero_number(view)
-    drawn = big_digits.draw_digits(text, g, doubled)
+    drawn, field = big_digits.draw_field(text, g, width, doubled)
     role = f"{view.number_role}.bold" if g.mode == "ascii" else view.number_role
-    field = (big_digits.DIGITS_WIDTH + 1) * (2 if doubled else 1) + 1
     facts = _render_facts(view, unit, width - field, g)
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
     return [

@@ -26,10 +26,10 @@ from txtop.ui.panels.ab_funnel import RatioAxis
 from txtop.ui.panels.base import FramedPanel
 
 LEAST_NAME, MOST_NAME = 14, 44
-FIGURE_WIDTH, GIB_WIDTH, OUTPUT_WIDTH = 12, 9, 16
-LEAST_AXIS = 18
-# How far the race is, the winner, the runner-up, the axis, and today's default.
-LEAST_ROWS = 5
+GIB_WIDTH, OUTPUT_WIDTH = 9, 16
+LEAST_AXIS = 15
+# The winner, the runner-up, and today's default.
+LEAST_CANDIDATES = 3
 # The axis holds no more than this share of the leader, else nothing is seen beside it.
 LOWEST, HIGHEST = 0.5, 1.25
 
@@ -58,7 +58,8 @@ def _render_head(race: RaceView, area: Area) -> list[Row]:
     rows: list[Row] = []
     # Lines that are too long are continued in rows that nobody needs.
     blank = max(0, area.height - race.row_count)
-    for number, line in enumerate(race.verdict[: max(1, area.height - LEAST_ROWS)]):
+    least = 1 + min(LEAST_CANDIDATES, len(race.rows)) + race.has_axis
+    for number, line in enumerate(race.verdict[: max(1, area.height - least)]):
         lines = _wrap_line(g(line), area.width, 1 + blank, g)
         blank -= len(lines) - 1
         rows += [[(text, "text" if number else race.role)] for text in lines]
@@ -101,7 +102,7 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
     chosen = inside[:kept]
     if default := [row for row in inside[kept:] if row.is_default]:
         chosen[max(2, kept - 1) :] = default
-    columns = _Columns(race, width)
+    columns = _Columns([*chosen, *out], width)
     axis = columns.build_axis(race, chosen)
     rows = [_render_candidate(row, columns, axis, g) for row in chosen]
     beside = f"beside the {'winner' if race.stage == 'finished' else 'leader'}"
@@ -116,13 +117,15 @@ def _render_rows(race: RaceView, area: Area, height: int) -> list[Row]:
 class _Columns:
     """The widths of the columns, those of least use left out first."""
 
-    def __init__(self, race: RaceView, width: int) -> None:
-        longest = max((measure_text(_label(row)) for row in race.rows), default=LEAST_NAME)
+    def __init__(self, rows: list[CandidateRow], width: int) -> None:
+        longest = max((measure_text(_label(row)) for row in rows), default=LEAST_NAME)
         self.name = max(LEAST_NAME, min(MOST_NAME, longest + 1))
-        self.output = OUTPUT_WIDTH if any(row.output for row in race.rows) else 0
-        self.gib = GIB_WIDTH if any(row.gib for row in race.rows) else 0
-        self.figure = FIGURE_WIDTH
-        for column in ("output", "figure", "gib"):
+        self.output = OUTPUT_WIDTH if any(row.output for row in rows) else 0
+        self.gib = GIB_WIDTH if any(row.gib for row in rows) else 0
+        # Those that left have theirs beside the reason.
+        figures = [measure_text(row.figure) for row in rows if row.figure and not row.why]
+        self.figure = max(figures) + 1 if figures else 0
+        for column in ("output", "gib", "figure"):
             if self.before + self.after + LEAST_AXIS > width:
                 self.shrink(column)
         self.axis = max(0, width - self.before - self.after)

@@ -85,18 +85,18 @@ def _render_headline(view: ResultsView, width: int, g: Glyphs) -> Row:
 
 def _render_number(view: ResultsView, width: int, g: Glyphs, doubled: bool) -> list[Row]:
     """Render the digits, beside them the unit, the interval, and the ratio or the doubt."""
-    text, prefix = formatting.format_scaled(view.value)
+    text, prefix = view.number
     unit = f"{prefix} {view.unit}".strip()
-    drawn = big_digits.draw_digits(text, g, doubled)
+    drawn, field = big_digits.draw_field(text, g, width, doubled)
     role = f"{view.number_role}.bold" if g.mode == "ascii" else view.number_role
-    field = (big_digits.DIGITS_WIDTH + 1) * (2 if doubled else 1) + 1
     room = max(0, width - field - 1)
+    ratio: Row = [(cut_parts(g(view.ratio), max(0, room - UNIT_FIELD), g("…")), "text.bold")]
+    sure: Row = [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")]
+    if measure_text(view.ratio) > room - UNIT_FIELD and not view.half + view.interval:
+        ratio, sure = [], [(cut_parts(g(view.ratio), room, g("…")), "text.bold")]
     facts: list[Row] = [
-        [
-            (fit(unit, UNIT_FIELD), "text"),
-            (cut(g(view.ratio), max(0, room - UNIT_FIELD), g("…")), "text.bold"),
-        ],
-        [(fit(g(view.half), UNIT_FIELD), "text.bold"), (view.interval, "muted")],
+        [(fit(unit, UNIT_FIELD), "text"), *ratio],
+        sure,
         [(choose_form(view.why or (view.figures,), room, g), "muted")],
     ]
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
