@@ -33,6 +33,7 @@ from txtop.runner.control_client import SOCKET_NAME, ControlClient
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
+from txtop.session.verify import verify_log
 from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.state.fold import fold_all
 
@@ -145,6 +146,29 @@ def test_a_skip_that_comes_after_its_cell_is_said_to_do_nothing(
     assert [line.text for line in run.state.log].count(late) == 1
 
 
+def test_a_skip_of_a_cell_that_is_over_leaves_the_next_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The screen still shows the first cell as the second is at work."""
+    iterate, asked = WorkerClient.iterate, []
+
+    def iterate_and_skip(
+        client: WorkerClient, worker: Any, cell: Cell, *what: Any, **batch: Any
+    ) -> None:
+        if cell.id == "c002" and not asked:
+            asked.append(run.conductor.control.handle(_request("skip", "c001")))
+            run.conductor.control.handle(_request("marker"))
+        iterate(client, worker, cell, *what, **batch)
+
+    monkeypatch.setattr(WorkerClient, "iterate", iterate_and_skip)
+    run = Run(tmp_path / "s", plan("ok", iterations=3, batches=(1, 2)))
+    run.run()
+    assert statuses(run.state) == ["ok", "ok"] and asked == [{"ok": True}]
+    over = "nothing was skipped: what it was meant for was over"
+    assert [line.text for line in run.state.log].count(over) == 1
+    assert not verify_log(run.folder).wrong
+
+
 def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("slow", "ok", batches=(1, 2))).start()
     for name in ("c001", "c002"):
@@ -208,7 +232,7 @@ def test_the_socket_answers_and_refuses_nonsense(tmp_path: Path, socket_path: Pa
     status = control.status()
     assert status is not None and status.pid == os.getpid() and status.state == "running"
     assert status.write_error is None and not status.durability_lost and status.last_seq > 0
-    assert control.send("marker", "here") and not control.send("explode")
+    assert control.send("marker", label="here") and not control.send("explode")
     assert socket_path.stat().st_mode & 0o077 == 0
     assert control.send("stop")
     assert run.join()[0] == "stopped"
@@ -299,10 +323,10 @@ def test_children_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
     assert len(gone) == 2 and not alive
 
 
-def _request(do: str) -> object:
+def _request(do: str, cell: str = "") -> object:
     from txtop.runner.control_protocol import decode_request
 
-    return decode_request(json.dumps({"do": do, "who": "a test"}).encode())
+    return decode_request(json.dumps({"do": do, "who": "a test", "cell": cell}).encode())
 
 
 def test_a_runner_that_can_hear_nobody_ends_as_failed(

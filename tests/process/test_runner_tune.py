@@ -35,7 +35,7 @@ from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.stats.race import Measure, Race, Stage, choose_step
+from txtop.stats.race import Measure, Race, Stage, choose_arms, choose_step
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -243,6 +243,39 @@ def test_a_skip_between_two_blocks_is_of_the_candidate_that_was_shown(
     (name,) = skipped
     assert run.ended == ("done", True)
     assert [n for n, own in run.state.cells.items() if own.status == "skipped"] == [name]
+
+
+@pytest.mark.parametrize("confirms", [False, True])
+def test_the_candidate_on_the_screen_is_skipped_while_another_is_at_work(
+    confirms: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture is older than the runner: three of twelve presses hit who was not shown."""
+    take_turn, skipped = tune_run.TuneRun._take_turn, []
+
+    def take_turn_as_another_is_shown(race: tune_run.TuneRun, *turn: Any) -> None:
+        take_turn(race, *turn)
+        at_work, stage = turn[1], turn[3]
+        now = race._race.race
+        arms = choose_arms(now) if confirms else now.running
+        others = [n for n in arms if n != at_work and race._get_state(n).samples.role]
+        if not skipped and others and (stage == "confirm") is confirms:
+            assert race._recorder.state.current == at_work
+            skipped.append(others[0])
+            request = control_protocol.ControlRequest(do="skip", who="t", cell=others[0])
+            assert isinstance(race._control, RunControl)
+            race._control.handle(request)
+
+    monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn_as_another_is_shown)
+    run = Run(tmp_path / "s", build_plan())
+    run.run()
+    (on_screen,) = skipped
+    assert run.ended == ("done", True)
+    assert [n for n, own in run.state.cells.items() if own.status == "skipped"] == [on_screen]
+    told = read_all(run.folder)[0]
+    (asked,) = (i for i, e in enumerate(told) if isinstance(e, events.Control))
+    assert told[asked].cell == on_screen  # type: ignore[union-attr]
+    assert on_screen not in [e.cell for e in told[asked:] if isinstance(e, events.Iteration)]
+    assert not verify_log(run.folder).wrong
 
 
 def test_a_default_that_left_the_race_is_skipped_as_it_is_loaded_to_be_confirmed(

@@ -23,10 +23,11 @@ from txtop.ui.screens.single_session import SingleSessionScreen
 
 
 class FakeRunner:
-    """A runner that answers, and remembers the actions sent to it."""
+    """A runner that answers, and remembers the actions sent to it and their cells."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.cells: list[str] = []
         self.write_error: str | None = None
         self.willing = True
 
@@ -43,8 +44,9 @@ class FakeRunner:
             heartbeat_ns=1,
         )
 
-    def send(self, action: str, label: str = "") -> bool:
+    def send(self, action: str, cell: str = "") -> bool:
         self.asked.append(action)
+        self.cells.append(cell)
         return self.willing
 
     def tail(self, after: int) -> list[AnyEvent]:

@@ -21,7 +21,7 @@ class Control:
     def status(self):
         return RunnerStatus(pid=1, state="running", last_seq=1, buffered_bytes=0, dropped=0,
                       write_error=None, durability_lost=False, paused=False, heartbeat_ns=1)
-    def send(self, action, label=""):
+    def send(self, action, cell=""):
         with (folder / "asked").open("a") as file:
             file.write(action + chr(10))
         if action == "stop" and {obeys}:

@@ -55,6 +55,8 @@ async def test_keys_of_a_run_reach_the_runner(running: Path) -> None:
         write(running, [])
         await pilot.press("left", "g", "r")
         assert app.screen is app.screen_stack[0] and runner.asked == ["pause", "skip", "marker"]
+        assert app.screen_stack[0].view.running is not None and runner.cells[0] == ""
+        assert runner.cells[1] == "c001"
 
 
 async def test_a_runner_that_refuses_is_told_in_a_toast(running: Path) -> None:

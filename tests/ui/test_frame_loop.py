@@ -119,7 +119,7 @@ class Hanging:
     def status(self) -> None:
         self.free.wait(60)
 
-    def send(self, action: str, label: str = "") -> bool:
+    def send(self, action: str, cell: str = "") -> bool:
         self.free.wait(60)
         return False
 

@@ -41,14 +41,16 @@ class ControlClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    def send(self, action: str, label: str = "", *, by: str = "the screen") -> bool:
+    def send(self, action: str, cell: str = "", *, label: str = "", by: str = "the screen") -> bool:
         """Ask for pause, resume, skip, stop or a marker. Return whether the runner accepted it.
 
-        `by` says in the log what made this process ask.
+        `cell` is the one that is shown at work, for a skip. `by` says in the log what made this
+        process ask.
         """
         who = f"{by} (pid {os.getpid()})"
+        asked = {"do": action, "who": who, "label": label, "cell": cell}
         try:
-            request = msgspec.convert({"do": action, "who": who, "label": label}, ControlRequest)
+            request = msgspec.convert(asked, ControlRequest)
         except msgspec.ValidationError:
             return False
         return self._ask(request) == b'{"ok":true}\n'

@@ -20,11 +20,15 @@ MAX_REQUEST_BYTES = 4096
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request. `tail` asks for the events numbered above `after` that are not on disk."""
+    """A request. `tail` asks for the events numbered above `after` that are not on disk.
+
+    `cell` is what a screen shows as at work when it asks for a skip, empty if it shows none.
+    """
 
     do: Literal["status", "tail", "pause", "resume", "skip", "stop", "marker"]
     who: Annotated[str, Meta(max_length=200)] = ""
     label: Annotated[str, Meta(max_length=200)] = ""
+    cell: Annotated[str, Meta(max_length=200)] = ""
     after: Annotated[int, Meta(ge=0)] = 0
 
 

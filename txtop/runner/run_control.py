@@ -10,19 +10,29 @@ from txtop.runner.control_server import ControlAnswer
 from txtop.runner.recorder import Recorder, now_ns
 
 
-class RunControl:
+class SkipRequest:
+    """Hold a skip that was requested: of the candidate `skip_of` of a race, else of all at work."""
+
+    def __init__(self) -> None:
+        self.skip = False
+        self.skip_of: str | None = None
+
+    def skips(self, name: str) -> bool:
+        """Return whether the skip ends the cell `name`, if that is at work."""
+        return self.skip and self.skip_of in (None, name)
+
+
+class RunControl(SkipRequest):
     """Hold what was requested. Requests are handled on the I/O thread, the main thread reads them.
 
-    `skip_of` is the cell that was shown as a skip came, None without one. `stops` counts requests
-    to stop: the first takes effect after the current step, or after a few seconds if that takes
-    longer; the second kills the worker.
+    `stops` counts requests to stop: the first takes effect after the current step, or after a few
+    seconds if that takes longer; the second kills the worker.
     """
 
     def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
         self._recorder = recorder
         self.stops = 0
-        self.skip = False
-        self.skip_of: str | None = None
         self.paused = False
         self.lanes: dict[str, LaneControl] = {}
         self.ended = False
@@ -42,12 +52,23 @@ class RunControl:
         lane = self.lanes[place] = LaneControl(self)
         return lane
 
-    def _skip(self) -> None:
-        """Skip the cell that the screen shows: the current one."""
+    def _skip(self, on_screen: str) -> None:
+        """Skip the cell that the screen shows, which may be over by now; else the current one."""
         state = self._recorder.state
-        place = state.cells[state.current].place if state.current is not None else ""
-        obeys = self.lanes.get(place) or self
-        obeys.skip_of, obeys.skip = state.current, True
+        name = on_screen if on_screen in state.cells else state.current
+        cell = state.cells[name] if name is not None else None
+        obeys = self.lanes.get(cell.place if cell is not None else "") or self
+        why = ""
+        if cell is not None and cell.over and not state.takes_turns:
+            why = "what it was meant for was over"
+        elif obeys.skip and obeys.skip_of not in (None, name):
+            # What is cut off by a skip has to be what leaves by it.
+            why = "another skip is under way"
+        if why:
+            text = f"nothing was skipped: {why}"
+            return self._recorder.record(events.Log(t_ns=now_ns(), text=text))
+        obeys.skip_of = name if state.race is not None else None
+        obeys.skip = True
 
     def handle(self, request: control_protocol.ControlRequest) -> ControlAnswer:
         """Carry out one request of a screen or a command, and return the answer to it."""
@@ -61,12 +82,18 @@ class RunControl:
             self.stop(request.who)
             return {"ok": True}
         self._recorder.record(
-            events.Control(t_ns=now_ns(), who=request.who, action=request.do, label=request.label)
+            events.Control(
+                t_ns=now_ns(),
+                who=request.who,
+                action=request.do,
+                label=request.label,
+                cell=request.cell if request.cell in self._recorder.state.cells else None,
+            )
         )
         if request.do == "marker":
             self._recorder.record(events.Marker(t_ns=now_ns(), label=request.label))
         elif request.do == "skip":
-            self._skip()
+            self._skip(request.cell)
         else:
             self.paused = request.do == "pause"
         return {"ok": True}
@@ -87,13 +114,12 @@ class RunControl:
         )
 
 
-class LaneControl:
+class LaneControl(SkipRequest):
     """The requests as one lane sees them: stops and pauses are those of the run, a skip its own."""
 
     def __init__(self, control: RunControl) -> None:
+        super().__init__()
         self._control = control
-        self.skip = False
-        self.skip_of: str | None = None
 
     @property
     def stops(self) -> int:

@@ -216,7 +216,7 @@ class TuneRun:
             return self._client.iterate(pooled.process, cell, "warmup", 1)
         schedule = self._build_schedule(cell.id)
         while (block := schedule.next_warmup()) is not None:
-            self._client.wait_while_paused(pooled.process)
+            self._client.wait_while_paused(pooled.process, cell.id)
             if block[0] != "first":
                 self._client.iterate(pooled.process, cell, *block)
             elif (departure := self._make_first_call(pooled, cell)) is not None:
@@ -311,7 +311,7 @@ class TuneRun:
                 pooled = self._prepare(name, step.stage)
                 if is_race and self._race.race.candidates[name].left is not None:
                     return
-                self._client.wait_while_paused(pooled.process)
+                self._client.wait_while_paused(pooled.process, name)
                 if not from_ns:
                     from_ns, pauses = self._recorder.state.clock_ns, self._client.pauses
                 begun_ns = self._recorder.state.clock_ns
@@ -319,7 +319,7 @@ class TuneRun:
                 spans[name].append((begun_ns, self._recorder.state.clock_ns))
         except (WorkerDied, CellEnded) as error:
             if any(places.values()):
-                lost = SKIPPED if self._control.skip else WORKER_LOST
+                lost = SKIPPED if self._control.skips(name) else WORKER_LOST
                 block.reasons = [STOPPED if self._control.stops else lost]
                 self._record(block)
             return self._handle_loss(name, step.stage, error)
@@ -409,7 +409,7 @@ class TuneRun:
             return
         pooled = self._pool.drop(self._get_key(name, stage))
         schedule = self._build_schedule(name)
-        if self._control.skip:
+        if self._control.skips(name):
             self._skip_candidate(name)
         elif isinstance(error, WorkerDied) and not state.over:
             event = worker_failure.build_death_event(pooled.process, state, schedule)

@@ -273,20 +273,20 @@ class WorkerClient:
 
     # Waiting
 
-    def wait_while_paused(self, worker: ChildProcess) -> None:
+    def wait_while_paused(self, worker: ChildProcess, name: str = "") -> None:
         """Wait until the run is no longer paused. Count in `pauses` that it was.
 
         Raises:
-            CellEnded: the run was asked to stop or skip.
+            CellEnded: the run was asked to stop, or to skip the candidate `name` or all at work.
         """
         since_s = time.monotonic()
         waited = False
-        while self.control.paused and not self.control.stops and not self.control.skip:
+        while self.control.paused and not self.control.stops and not self.control.skips(name):
             waited = True
             self.receive(worker)
         self.pauses += waited
         self._deadline.extend(time.monotonic() - since_s)
-        self.raise_if_ended()
+        self.raise_if_ended(name)
 
     def drop_late_skip(self) -> None:
         """Forget a skip that came when nothing was left to skip, and say so."""
@@ -295,15 +295,15 @@ class WorkerClient:
             text = "nothing was skipped: the skip came too late"
             self.recorder.record(events.Log(t_ns=now_ns(), text=text))
 
-    def raise_if_ended(self) -> None:
-        """Check for requests to stop or skip.
+    def raise_if_ended(self, name: str = "") -> None:
+        """Check for requests to stop, or to skip the candidate `name` or all at work.
 
         Raises:
             CellEnded: there is one.
         """
         if self.control.stops:
             raise CellEnded("cancelled", "stop")
-        if self.control.skip:
+        if self.control.skips(name):
             raise CellEnded("skipped", "skip")
 
     def ask(
@@ -377,13 +377,13 @@ class WorkerClient:
         cancelled = False
         cancelled_s = 0.0
         while True:
-            ends = self.control.stops or self.control.skip
+            ends = self.control.stops or self.control.skips(cell.id)
             is_late = cancelled and time.monotonic() - cancelled_s > STOP_GRACE_S
             stops_now = self.control.stops > 1 or (self.control.stops and is_late)
             if stops_now or (watch is not None and ends):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
-                self.raise_if_ended()
+                self.raise_if_ended(cell.id)
             if ends and not cancelled:
                 cancelled, cancelled_s = True, time.monotonic()
                 worker.send(commands.Cancel(cell=cell.id))
@@ -402,7 +402,7 @@ class WorkerClient:
                     event.status if isinstance(event, events.CellFinished) else "failed"
                 )
             if cancelled and isinstance(event, events.Phase) and event.name == "idle":
-                self.raise_if_ended()
+                self.raise_if_ended(cell.id)
             if not cancelled and is_over(event):
                 return
 

@@ -63,7 +63,7 @@ class FleetMode(Mode["FleetFollower", "FleetView"]):
         self.over = source.finished
         return self._builder.build(source.name, source.places, copied=self._copies is not None)
 
-    def send(self, action: str, label: str = "") -> None:
+    def send(self, action: str, cell: str = "") -> None:
         """Stop every run after the step at hand, in a thread: a place may take long to answer."""
         copies = self._copies
         if action != "stop" or copies is None:
@@ -96,7 +96,7 @@ class SilentRunner:
     def status(self) -> RunnerStatus | None:
         return None
 
-    def send(self, action: str, label: str = "") -> bool:
+    def send(self, action: str, cell: str = "") -> bool:
         return False
 
     def tail(self, after: int) -> list[AnyEvent]:

@@ -80,8 +80,8 @@ class Mode(Generic[S, F]):
         """Build one frame, in the thread of the frame loop."""
         raise NotImplementedError
 
-    def send(self, action: str, label: str = "") -> None:
-        """Send a request to the runner."""
+    def send(self, action: str, cell: str = "") -> None:
+        """Send a request to the runner; `cell` is the one to skip."""
 
     def hang_up(self) -> None:
         """Do with the run what was asked for if the terminal goes away."""
@@ -224,13 +224,13 @@ class LiveMode(Mode["Follower", "View"]):
     def going(self) -> bool:
         return not self.over and (self.remote is None or self.remote.silent_s < MAX_SILENCE_S)
 
-    def send(self, action: str, label: str = "") -> None:
+    def send(self, action: str, cell: str = "") -> None:
         """Send a request to the runner, from any thread; keep it until there is one."""
         with self._guard:
             if self.remote is None:
-                self._early_requests.append((action, label))
+                self._early_requests.append((action, cell))
             else:
-                self.remote.send(action, label)
+                self.remote.send(action, cell)
 
     def hang_up(self) -> None:
         if self.on_hangup == "stop":

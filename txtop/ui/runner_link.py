@@ -22,7 +22,7 @@ class RunnerHandle(Protocol):
 
     def status(self) -> RunnerStatus | None: ...
 
-    def send(self, action: str, label: str = "") -> bool: ...
+    def send(self, action: str, cell: str = "") -> bool: ...
 
     def tail(self, after: int) -> list[AnyEvent]: ...
 
@@ -46,9 +46,9 @@ class RunnerLink:
     def silent_s(self) -> float:
         return time.monotonic() - self._heard_s
 
-    def send(self, action: str, label: str = "") -> None:
-        """Ask the runner for pause, resume, skip, stop or a marker; return at once."""
-        self._requests.put((action, label))
+    def send(self, action: str, cell: str = "") -> None:
+        """Ask the runner for pause, resume, a skip of `cell`, stop or a marker; return at once."""
+        self._requests.put((action, cell))
 
     def close(self) -> None:
         self._requests.put(None)

@@ -75,11 +75,15 @@ class Segment(Event, kw_only=True, tag="segment"):
 
 
 class Control(Event, kw_only=True, tag="control"):
-    """A user's command to the run. Its effect is another event."""
+    """A user's command to the run. Its effect is another event.
+
+    `cell` is what the screen showed as at work, where a skip came from one.
+    """
 
     who: Name
     action: ControlAction
     label: Name = ""
+    cell: Name | None = None
 
 
 class Log(Event, kw_only=True, tag="log"):

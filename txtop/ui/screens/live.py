@@ -39,14 +39,16 @@ class LiveScreen(SingleSessionScreen[LiveMode]):
             self._request("pause", "pausing after this iteration")
 
     def action_skip_cell(self) -> None:
-        self._request("skip", "ending the A/B" if self.mode.arms else "skipping this cell")
+        # A frame may be older than what the runner does by now.
+        name = self.view.cells[self.view.running].id if self.view.running is not None else ""
+        self._request("skip", "ending the A/B" if self.mode.arms else "skipping this cell", name)
 
     def action_marker(self) -> None:
         self._request("marker", "marker set")
 
-    def _request(self, action: str, answer: str) -> None:
+    def _request(self, action: str, answer: str, cell: str = "") -> None:
         if self.mode.going:
-            self.mode.send(action)
+            self.mode.send(action, cell)
             self.say(answer)
         else:
             self.say(self.mode.refusal)
