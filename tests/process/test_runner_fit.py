@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.fake_run import FAKE, Run
 from support.waiting import wait_until
 from txtop.analysis.edge import find_edges
+from txtop.export.text.table import describe_end
 from txtop.plan.cell import Cell
 from txtop.plan.plan import EdgeSearch, Plan
 from txtop.protocol import events
 from txtop.runner import worker_client
 from txtop.runner.conductor import Conductor
+from txtop.runner.control_protocol import ControlRequest
+from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+from txtop.stats.edge_search import Bracket
 
 
 def build_plan(model: str) -> Plan:
@@ -68,6 +73,33 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     logged, problems = read_all(run.folder)
     assert not problems.lines()
     assert batches(fold_all(logged)) == whole == [1, 16, 8, 4, 2, 3]
+
+
+def test_a_search_goes_on_where_a_skip_ended_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iterate, asked = WorkerClient.iterate, []
+
+    def iterate_and_skip(
+        client: WorkerClient, worker: Any, cell: Cell, *what: Any, **batch: Any
+    ) -> None:
+        if cell.batch_size == 8 and not asked:
+            for name in ("p02", cell.id):
+                request = ControlRequest(do="skip", who="t", cell=name)
+                asked.append(run.conductor.control.handle(request))
+        iterate(client, worker, cell, *what, **batch)
+
+    monkeypatch.setattr(WorkerClient, "iterate", iterate_and_skip)
+    run = Run(tmp_path / "s", build_plan("holds-12"))
+    run.run()
+    (edge,) = find_edges(run.state)
+    assert [own.status for own in run.state.cells.values()] == ["ok", "oom", "skipped"]
+    assert edge.skipped is run.state.cells["p03"] and edge.bracket == Bracket(1, 16)
+    texts = [line.text for line in run.state.log]
+    assert texts.count("nothing was skipped: what it was meant for was over") == 1
+    assert "txtop resume NAME goes on" in describe_end(run.state, "NAME")
+    Conductor(None, run.folder, worker=FAKE, sampler=None).run()
+    assert batches(fold_all(read_all(run.folder)[0])) == [1, 16, 8, 12, 14, 13]
 
 
 def test_a_stop_ends_a_probe_in_the_middle_of_a_long_step(

@@ -108,6 +108,12 @@ class Edge:
         return next((own for own in ended if own.status in ("failed", "rejected")), None)
 
     @property
+    def skipped(self) -> CellState | None:
+        """Return the probe whose skip ended the search; None without one."""
+        skipped = (own for own in self.probes.values() if own.status == "skipped")
+        return None if self.is_found else next(skipped, None)
+
+    @property
     def too_long(self) -> CellState | None:
         """Return the least above what ran that took too long; None without one."""
         out = [n for n, own in self.probes.items() if own.status == "timeout"]
@@ -309,8 +315,8 @@ def describe_limit(search: EdgeSearch, limit_bytes: float, gib: str) -> str:
 
 
 def explain_failure(edge: Edge) -> str:
-    """Return why the smallest that did not run did not, or a probe failed or timed out."""
-    own = edge.smallest or edge.lost or edge.too_long
+    """Return why the smallest that did not run did not, or a probe has no outcome."""
+    own = edge.smallest or edge.lost or edge.too_long or edge.skipped
     if own is None:
         return ""
     if edge.excess_bytes is not None and edge.limit_bytes is not None:

@@ -322,6 +322,43 @@ def test_a_search_that_was_stopped_says_what_is_known() -> None:
     assert stop(state, story)[-1] == "2 probes, then stopped: the edge lies between"
 
 
+@pytest.mark.parametrize(
+    ("peak_mib", "course"),
+    [
+        (None, "1 probe, then one was skipped: the edge lies below"),
+        (900, "1 probe, then one was skipped: the edge lies above"),
+        (0, "skipped in its first probe"),
+    ],
+)
+def test_a_search_that_a_skip_ended_says_so_and_how_it_goes_on(
+    peak_mib: int | None, course: str
+) -> None:
+    """It was `done`, and `1 probe: the edge lies below`."""
+    state, story = begin(build_search())
+    first = next(iter(state.cells.values())).cell
+    if peak_mib != 0:
+        run(state, story, first, peak_mib)
+    end(state, "p03", 2, events.CellFinished(t_ns=1, cell="p03", status="skipped"))
+    (before,) = find_edges(state)
+    assert before.skipped is state.cells["p03"] and before.skipped not in (
+        before.largest,
+        before.smallest,
+    )
+    (view,) = build_edges(state, {})
+    (probe,) = (probe for probe in view.probes if probe.id == "p03")
+    assert state.header is not None and not probe.at_edge
+    assert probe.why == f"skipped: txtop resume {state.header.name} goes on"
+    fold(
+        state,
+        events.SessionEnded(t_ns=2, reason="done", wall_s=0.0, statistics_version=1, sha256=""),
+    )
+    *_, told, last = edge_text.format_edges(state, FinalMetrics())
+    assert told.split() == ["skipped", "batch", "2"] and last.strip() == course
+    closing = table.describe_end(state, "NAME")
+    assert closing.startswith("a skip ended the search: largest batch")
+    assert closing.endswith("; txtop resume NAME goes on")
+
+
 def end(state: SessionState, name: str, batch: int, event: events.AnyEvent) -> None:
     """Add a probe of `batch` that ends with `event`."""
     cell = msgspec.structs.replace(BASE, id=name, batch_size=batch)

@@ -165,6 +165,8 @@ def _format_sides(
         lines.append(f"failed   {edge.axis.format_value(lost.cell):<14} {sanitise(lost.reason)}")
     if (slow := edge.too_long) is not None:
         lines.append(f"timeout  {edge.axis.format_value(slow.cell):<14} {sanitise(slow.reason)}")
+    if (skipped := edge.skipped) is not None:
+        lines.append(f"skipped  {edge.axis.format_value(skipped.cell)}")
     return lines
 
 
@@ -189,11 +191,14 @@ def _format_course(state: SessionState, edge: Edge) -> str:
     if not edge.judged:
         is_begun = any(own.over for own in edge.probes.values())
         where = "in its first probe" if is_begun else "before anything ran"
-        return f"{'stopped' if stopped else 'ended'} {where}"
+        how = "stopped" if stopped else "skipped" if edge.skipped is not None else "ended"
+        return f"{how} {where}"
     if stopped:
         count += ", then stopped"
     elif edge.lost is not None:
         count += ", then one failed"
+    elif edge.skipped is not None:
+        count += ", then one was skipped"
     elif (edge.smallest or edge.too_long) is not None and not edge.lacks_memory:
         count += "; memory is not what stopped it"
     if edge.lacks_memory:

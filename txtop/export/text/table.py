@@ -339,13 +339,22 @@ def list_race_notes(state: SessionState) -> dict[str, list[str]]:
 def describe_end(state: SessionState, name: str = "") -> str:
     """Describe how a session ended that is not done, with what it knows; empty for one that is.
 
+    A search is not done if a skip ended it.
+
     `name` is that of a session that can be resumed by it.
     """
     if state.ended is None:
         return "the session has no end: it is still running or was cut off"
-    if state.ended.reason != "stopped":
+    is_skipped = False
+    # Imported late, as above.
+    if state.plan.edge_search is not None:
+        from txtop.analysis.edge import find_edges
+
+        is_skipped = any(edge.skipped for edge in find_edges(state))
+    if state.ended.reason != "stopped" and not is_skipped:
         return ""
-    end = ": ".join(filter(None, ["stopped before its end", summarise_outcome(state)]))
+    how = "stopped before its end" if state.ended.reason == "stopped" else "a skip ended the search"
+    end = ": ".join(filter(None, [how, summarise_outcome(state)]))
     return f"{end}; txtop resume {sanitise(name, 80)} goes on" if name else end
 
 

@@ -32,8 +32,8 @@ ProbeState = Literal["ran", "failed", "running", "open"]
 class ProbeRow:
     """One probe: its value on the axis and as a text, its peak beside its forecast, and its rate.
 
-    `why` is the reason that it did not run, or what it is doing. `at_edge` if it is a side of the
-    bracket.
+    `why` is the reason that it did not run, what it is doing, or what goes on with it. `at_edge` if
+    it is a side of the bracket.
     """
 
     id: str
@@ -146,6 +146,8 @@ def _build_probe(
     unit = "seq/s" if own.family == "encoder" else "tok/s"
     if kind == "failed":
         why = explain_failure(edge) if own is edge.smallest else own.reason or own.status or ""
+    if own is edge.skipped and (header := state.header) is not None:
+        why = f"skipped: txtop resume {header.name or header.session} goes on"
     return ProbeRow(
         id=cell.id,
         value=edge.axis.read_value(cell),
