@@ -136,7 +136,7 @@ def test_a_skip_that_comes_after_its_cell_is_said_to_do_nothing(
     def finish_and_skip(client: WorkerClient, cell: Cell, *what: Any, **facts: Any) -> None:
         finish(client, cell, *what, **facts)
         if cell.id == ended:
-            run.conductor.control.handle(_request("skip"))
+            run.ask("skip")
 
     monkeypatch.setattr(WorkerClient, "finish", finish_and_skip)
     run = Run(tmp_path / "s", plan("ok", iterations=3, batches=(1, 2)))
@@ -156,8 +156,8 @@ def test_a_skip_of_a_cell_that_is_over_leaves_the_next_alone(
         client: WorkerClient, worker: Any, cell: Cell, *what: Any, **batch: Any
     ) -> None:
         if cell.id == "c002" and not asked:
-            asked.append(run.conductor.control.handle(_request("skip", "c001")))
-            run.conductor.control.handle(_request("marker"))
+            asked.append(run.ask("skip", "c001"))
+            run.ask("marker")
         iterate(client, worker, cell, *what, **batch)
 
     monkeypatch.setattr(WorkerClient, "iterate", iterate_and_skip)
@@ -173,7 +173,7 @@ def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("slow", "ok", batches=(1, 2))).start()
     for name in ("c001", "c002"):
         wait_until(lambda n=name: n in run.state.cells and len(run.state.cells[n].samples) == 3)
-        assert run.conductor.control.handle(_request("skip")) == {"ok": True}
+        assert run.ask("skip") == {"ok": True}
         wait_until(lambda n=name: run.state.cells[n].over)
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["skipped", "skipped", "ok", "ok"]
@@ -185,13 +185,13 @@ def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
 def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok", iterations=300)).start()
     wait_until(lambda: "c001" in run.state.cells and len(run.state.cells["c001"].samples) > 20)
-    run.conductor.control.handle(_request("pause"))
+    run.ask("pause")
     wait_until(lambda: run.state.paused)
     time.sleep(0.4)
     held = len(run.state.cells["c001"].samples)
     time.sleep(0.4)
     assert len(run.state.cells["c001"].samples) == held < 300 and run.state.paused
-    run.conductor.control.handle(_request("resume"))
+    run.ask("resume")
     assert run.join() == ("done", True)
     assert len(run.state.cells["c001"].samples.kept()) == 300
 
@@ -216,7 +216,7 @@ def test_a_stop_discards_the_open_iteration(
         )
     )
     for _ in range(asks):
-        run.conductor.control.handle(_request("stop"))
+        run.ask("stop")
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "waiting"]
     assert len(run.state.cells["c001"].samples) == expected
@@ -279,7 +279,7 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
         assert status is not None
         time.sleep(0.1)
     time.sleep(0.5)
-    run.conductor.control.handle(_request("stop"))
+    run.ask("stop")
     assert run.join() == ("stopped", True)
     began, over = stalls
     # What waits for the disk waits for all of the stall.
@@ -321,12 +321,6 @@ def test_children_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
     runner.wait()
     gone, alive = psutil.wait_procs(children, timeout=WAIT_S)
     assert len(gone) == 2 and not alive
-
-
-def _request(do: str, cell: str = "") -> object:
-    from txtop.runner.control_protocol import decode_request
-
-    return decode_request(json.dumps({"do": do, "who": "a test", "cell": cell}).encode())
 
 
 def test_a_runner_that_can_hear_nobody_ends_as_failed(

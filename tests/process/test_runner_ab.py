@@ -327,7 +327,7 @@ def test_a_pause_before_the_first_call_of_a_block_costs_nothing(
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
     wait_until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 11)
-    run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
+    run.ask("skip")
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
     assert ab_test_of(run.state).verdict("B") == "faster"
@@ -343,7 +343,7 @@ def test_a_skip_after_the_last_block_is_said_to_do_nothing(
     def skip_after_the_last(ab: ab_run.ABRun, *what: object) -> None:
         record_block(ab, *what)  # type: ignore[arg-type]
         if ab._ab.kept_blocks == 3:
-            run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
+            run.ask("skip")
 
     monkeypatch.setattr(ab_run.ABRun, "_record_block", skip_after_the_last)
     run = Run(tmp_path / "s", arms_plan(blocks=3))

@@ -16,7 +16,6 @@ from txtop.plan.plan import EdgeSearch, Plan
 from txtop.protocol import events
 from txtop.runner import worker_client
 from txtop.runner.conductor import Conductor
-from txtop.runner.control_protocol import ControlRequest
 from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
@@ -85,8 +84,7 @@ def test_a_search_goes_on_where_a_skip_ended_it(
     ) -> None:
         if cell.batch_size == 8 and not asked:
             for name in ("p02", cell.id):
-                request = ControlRequest(do="skip", who="t", cell=name)
-                asked.append(run.conductor.control.handle(request))
+                asked.append(run.ask("skip", name))
         iterate(client, worker, cell, *what, **batch)
 
     monkeypatch.setattr(WorkerClient, "iterate", iterate_and_skip)

@@ -20,7 +20,6 @@ from txtop.plan.plan import Plan
 from txtop.plan.tuning import CallLimit, LimitedTime, Tuning
 from txtop.protocol import events
 from txtop.runner import (
-    control_protocol,
     output_run,
     tune_run,
     turn_energy,
@@ -29,7 +28,6 @@ from txtop.runner import (
 )
 from txtop.runner.block_validity import Disturbances
 from txtop.runner.conductor import Conductor
-from txtop.runner.run_control import RunControl
 from txtop.runner.worker_pool import PooledWorker
 from txtop.session.reader import read_all
 from txtop.session.verify import verify_log
@@ -233,9 +231,8 @@ def test_a_skip_between_two_blocks_is_of_the_candidate_that_was_shown(
         record(race, block)
         if not skipped and (block.stage == "confirm") is confirms:
             skipped.append(race._recorder.state.current)
-            request = control_protocol.ControlRequest(do="skip", who="t")
-            assert isinstance(race._control, RunControl)
-            race._control.handle(request)
+            assert race._control is run.conductor.control
+            run.ask("skip")
 
     monkeypatch.setattr(tune_run.TuneRun, "_record", record_and_skip)
     run = Run(tmp_path / "s", build_plan())
@@ -261,9 +258,8 @@ def test_the_candidate_on_the_screen_is_skipped_while_another_is_at_work(
         if not skipped and others and (stage == "confirm") is confirms:
             assert race._recorder.state.current == at_work
             skipped.append(others[0])
-            request = control_protocol.ControlRequest(do="skip", who="t", cell=others[0])
-            assert isinstance(race._control, RunControl)
-            race._control.handle(request)
+            assert race._control is run.conductor.control
+            run.ask("skip", others[0])
 
     monkeypatch.setattr(tune_run.TuneRun, "_take_turn", take_turn_as_another_is_shown)
     run = Run(tmp_path / "s", build_plan())
@@ -305,7 +301,7 @@ def test_a_skip_as_a_race_is_over_is_said_to_do_nothing(
     def skip_at_the_end(race: Race, loaded: list[str]) -> object:
         step = choose_step(race, loaded)
         if step is None:
-            run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
+            run.ask("skip")
         return step
 
     monkeypatch.setattr(tune_run, "choose_step", skip_at_the_end)

@@ -6,11 +6,14 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
+
 from support import fake_worker
 from support.waiting import WAIT_S
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.runner.conductor import Conductor
+from txtop.runner.control_protocol import decode_request
 from txtop.session.writer import create_session_folder
 from txtop.state.session import SessionState
 
@@ -51,6 +54,11 @@ class Run:
     def start(self) -> Run:
         self.thread.start()
         return self
+
+    def ask(self, do: str, cell: str = "") -> object:
+        """Send a request as a screen does, and return the answer."""
+        request = decode_request(msgspec.json.encode({"do": do, "who": "a test", "cell": cell}))
+        return self.conductor.control.handle(request)
 
     def join(self) -> tuple[str, bool]:
         self.thread.join(WAIT_S)
