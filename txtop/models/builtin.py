@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from txtop.formatting import format_scaled
-
-Family = Literal["causal", "encoder", "seq2seq"]
-
+from txtop.plan.model_names import Family as Family
 
 FAMILY_NAMES: dict[Family, str] = {
     "causal": "decoder", "seq2seq": "encoder-decoder", "encoder": "encoder",

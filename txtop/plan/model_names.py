@@ -7,7 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Literal
 
+# The kinds of models that are measured.
+Family = Literal["causal", "encoder", "seq2seq"]
 # A repository in the Hub's cache: its name is in the folder above that of the commit.
 _SNAPSHOT = re.compile(r"(?:.*/)?models--([^/]+)/snapshots/([0-9a-f]+)((?:/[^/]+)*)/?")
 _COMMIT_DIGITS = 7

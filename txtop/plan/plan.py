@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from txtop.plan.cell import Cell, Count
-from txtop.plan.model_names import name_models, shorten_model_name
+from txtop.plan.model_names import Family, name_models, shorten_model_name
 from txtop.plan.serving import MAX_NUMBER, Positive
 from txtop.plan.task import DEFAULT_ACCURACY_MARGIN, MAX_TASKS, TaskSpec
 from txtop.plan.tuning import Tuning
@@ -67,7 +67,7 @@ class EdgeSearch(msgspec.Struct, frozen=True, kw_only=True):
     asked: bool = False
     address_bytes: Annotated[int, Meta(gt=0)] | None = None
     context: int | UnsetType | None = UNSET
-    family: Literal["causal", "encoder", "seq2seq"] | None = None
+    family: Family | None = None
 
     @property
     def held_bytes(self) -> int | None:

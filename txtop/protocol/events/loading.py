@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from txtop.plan.model_names import Family
 from txtop.plan.parallel import MAX_RANKS
 from txtop.plan.prompt_file import MAX_PROMPTS
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
@@ -68,7 +69,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     worker: Name
     load_s: Real
     phases: dict[Name, Real]
-    family: Literal["causal", "encoder", "seq2seq"]
+    family: Family
     weights: Literal["pretrained", "partial", "random"]
     source: Name
     parameters: Natural

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from txtop.plan.model_names import Family
 from txtop.plan.plan import Plan
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text, WallS
 
@@ -40,7 +41,7 @@ class Expected(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     `memory` is the forecast in bytes: process, weights, call, allocator, and peak of the load.
     """
 
-    family: Literal["causal", "encoder", "seq2seq"] | None = None
+    family: Family | None = None
     memory: tuple[Natural, Natural, Natural, Natural, Natural] | None = None
 
 
