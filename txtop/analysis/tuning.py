@@ -28,8 +28,8 @@ from txtop.stats.summary import Summary, compute_percentile_floor
 from txtop.system.gpus import CONTEXT_BYTES
 from txtop.units import NS_PER_MS
 
+# How many times as good one is as another, with the interval.
 Gain = tuple[float, Interval | None] | tuple[None, None]
-"""How many times as good one is as another, with the interval."""
 _GIB = re.compile(r"([0-9][0-9,]*(?:[.][0-9]+)?) GiB")
 
 

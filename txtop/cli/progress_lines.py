@@ -19,8 +19,8 @@ from txtop.state.session import SessionState
 from txtop.units import NS_PER_S
 
 PROGRESS_INTERVAL_S = 10.0
+# Of a comparison, before its pace tells how long the rest takes.
 LEAST_SHARE = 1 / 3
-"""Of a comparison, before its pace tells how long the rest takes."""
 
 
 class LinePrinter:

@@ -216,8 +216,8 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
         blocks = format_count(own.blocks, "block")
         surely = f"95 %, {', '.join(own.remarks or [HOLDS])}"
         surely = "too few for an interval" if is_rough(own.ci95) else surely
-        title = "today's default" if own.other == race.tuning.default else "the runner-up"
-        who = f"{title}, {sanitise(name_candidate(state, state.cells[own.other]))}"
+        other = sanitise(name_candidate(state, state.cells[own.other]))
+        who = f"{name_role(race, own.other)}, {other}"
         gain = _format_gain(race.tuning, f" as {who}", own.ratio, own.ci95)
         if own.verdict is None:
             lines.append(f"{gain}  {blocks}, not judged yet")
@@ -231,14 +231,23 @@ def format_confirmations(state: SessionState, race: RaceState, result: TuneResul
     return lines
 
 
+def name_role(race: RaceState, name: str) -> str:
+    """Name what the winner was confirmed against: today's default, or the runner-up."""
+    return "today's default" if name == race.tuning.default else "the runner-up"
+
+
+def format_as_good(tuning: Tuning, ratio: float, interval: Interval | None) -> str:
+    """Format a ratio in the words of the objective: `1.16x as cheap`."""
+    return f"{format_rough_ratio(ratio, interval)} {OBJECTIVES[tuning.objective].as_good}"
+
+
 def _format_gain(tuning: Tuning, than: str, ratio: float, interval: Interval | None) -> str:
     """Format `1.16x as cheap as today's default [1.02, 1.31]`; `≈2x` where that says too little.
 
     `than` begins with ` as `, or is empty.
     """
     ends = format_ratio_interval(*interval) if interval and not is_rough(interval) else ""
-    gain = format_rough_ratio(ratio, interval)
-    return f"{gain} {OBJECTIVES[tuning.objective].as_good}{than} {ends}".rstrip()
+    return f"{format_as_good(tuning, ratio, interval)}{than} {ends}".rstrip()
 
 
 def _format_course(state: SessionState, race: RaceState) -> list[str]:

@@ -6,7 +6,6 @@ from txtop import formatting
 from txtop.analysis.edge import find_answer
 from txtop.analysis.tuning import TuneResult, list_confirmations
 from txtop.export.text import tuning as wording
-from txtop.plan.tuning import OBJECTIVES
 from txtop.state.cell import CellState
 from txtop.state.race import RaceState
 from txtop.state.session import SessionState
@@ -45,14 +44,13 @@ def word_race(
     first = next(iter(list_confirmations(race, named.outcome)), None)
     if first is None:
         return verdict, (relative,)
-    as_good = OBJECTIVES[race.tuning.objective].as_good
-    gain = f"{formatting.format_rough_ratio(first.ratio, first.ci95)} {as_good}"
-    other = "today's default" if first.other == race.tuning.default else "the runner-up"
+    gain = wording.format_as_good(race.tuning, first.ratio, first.ci95)
+    gain += f" as {wording.name_role(race, first.other)}"
     ends = "without an interval"
     if first.ci95 is not None and not formatting.is_rough(first.ci95):
         ends = f"{formatting.format_ratio_interval(*first.ci95)} 95 %"
     last = len(first.remarks)
     doubts = [", ".join([ends, *first.remarks[:n]]) + "…" * (n < last) for n in range(last, -1, -1)]
     if named.outcome.shows_difference:
-        return f"{gain} as {other}", tuple(doubts)
-    return verdict, (*(f"{gain} as {other} {doubt}" for doubt in doubts), f"{gain} as {other}")
+        return gain, tuple(doubts)
+    return verdict, (*(f"{gain} {doubt}" for doubt in doubts), gain)
